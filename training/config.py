@@ -61,8 +61,7 @@ class TrainingParameters:
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
     preset: Preset = parameter(
-        "shared",
-        "shared: one network for all landmarks of all views; galbusera2019: one network per landmark and view",
+        "shared", "shared: one network for all landmarks of all views; galbusera2019: one network per landmark and view"
     )
     landmark_subset: tuple[str, ...] | None = parameter(None, "train only these landmarks of the set; none: all")
     input_shape: tuple[int, int] = parameter(
@@ -125,32 +124,22 @@ class TrainingParameters:
 
     def _contradictions(self) -> list[str]:
         """Violations that concern more than one value."""
+        pairs, frontals, splits = self.virtual_pairs, self.virtual_frontals, self.calibration_splits
         batch = DRAWN_TOGETHER * max(self.reuse, 1) * self.devices
         multiple = f"not a multiple of {DRAWN_TOGETHER} x reuse x devices = {batch}"
-        checks = [
-            (
-                all(size > 0 and size % 64 == 0 for size in self.input_shape),
-                f"input_shape {self.input_shape}, not two positive multiples of 64",
-            ),
-            (self.epochs is not None or self.minutes is not None, "no budget: give minutes or epochs"),
-            (self.virtual_pairs % batch == 0, f"virtual_pairs {self.virtual_pairs}, {multiple}"),
-            (self.virtual_frontals % batch == 0, f"virtual_frontals {self.virtual_frontals}, {multiple}"),
-            (
-                self.virtual_pairs > 0 or self.virtual_frontals == 0,
-                f"virtual_frontals {self.virtual_frontals} without virtual_pairs",
-            ),
-            (
-                self.virtual_pairs == 0 or self.virtual_pairs >= self.batch_size,
-                f"virtual_pairs {self.virtual_pairs}, fewer than batch_size {self.batch_size}",
-            ),
-            (not (self.preload and self.virtual_pairs), "preload with virtual_pairs, which are on the device anyway"),
-            (bool(self.calibration_splits), "calibration_splits without a split"),
-            (
-                self.virtual_pairs > 0 or "train" not in self.calibration_splits,
-                "calibration_splits with train, the split that the model learns from",
-            ),
-        ]
-        return [text for holds, text in checks if not holds]
+        sizes_fit = all(size > 0 and size % 64 == 0 for size in self.input_shape)
+        violations = {
+            f"input_shape {self.input_shape}, not two positive multiples of 64": not sizes_fit,
+            "no budget: give minutes or epochs": self.epochs is None and self.minutes is None,
+            f"virtual_pairs {pairs}, {multiple}": pairs % batch != 0,
+            f"virtual_frontals {frontals}, {multiple}": frontals % batch != 0,
+            f"virtual_frontals {frontals} without virtual_pairs": frontals > 0 and pairs == 0,
+            f"virtual_pairs {pairs}, fewer than batch_size {self.batch_size}": 0 < pairs < self.batch_size,
+            "preload with virtual_pairs, which are on the device anyway": self.preload and pairs > 0,
+            "calibration_splits without a split": not splits,
+            "calibration_splits with train, the split that the model learns from": pairs == 0 and "train" in splits,
+        }
+        return [text for text, holds in violations.items() if holds]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from spine.errors import ParametersRejected
 from spine.landmarks import ViewName
 from training.config import TrainingConfig
 from training.journal import Journal
-from training.process_group import ProcessGroup
+from training.process_group import SINGLE_PROCESS, ProcessGroup
 
 _SMALLEST_BF16_INPUT = 128
 """The coarsest level of a smaller input is one pixel wide. There oneDNN's bfloat16 convolution of stride two reads
@@ -48,7 +48,7 @@ class FitContext:
         views: views that the model learns.
         hardware: hardware of this process.
         journal: journal of the stage.
-        process_group: the processes of the fit.
+        process_group: the processes of the fit; a single one by default.
         earlier: folders of the earlier stages; set for the last stage only.
     """
 
@@ -60,15 +60,14 @@ class FitContext:
     views: tuple[ViewName, ...]
     hardware: Hardware
     journal: Journal
-    process_group: ProcessGroup
+    process_group: ProcessGroup = SINGLE_PROCESS
     earlier: tuple[Path, ...] = ()
 
     @property
     def device(self) -> torch.device:
         """The device of this process."""
-        return torch.device(
-            self.hardware.accelerator, self.process_group.rank if self.hardware.accelerator == "cuda" else 0
-        )
+        accelerator = self.hardware.accelerator
+        return torch.device(accelerator, self.process_group.rank if accelerator == "cuda" else 0)
 
 
 def hardware_of(config: TrainingConfig) -> Hardware:
@@ -79,9 +78,8 @@ def hardware_of(config: TrainingConfig) -> Hardware:
     """
     cuda = torch.cuda.is_available()
     if config.device == "cuda" and not cuda:
-        raise ParametersRejected(
-            "DEVICE_MISSING", found="no GPU", expected="a CUDA device", remedy="use --device auto or --device cpu"
-        )
+        remedy = "use --device auto or --device cpu"
+        raise ParametersRejected("DEVICE_MISSING", found="no GPU", expected="a CUDA device", remedy=remedy)
     accelerator = "cuda" if cuda and config.device != "cpu" else "cpu"
     native = torch.cuda.is_bf16_supported() if accelerator == "cuda" else _cpu_multiplies_bf16(config)
     if accelerator == "cpu" and config.precision == "bf16-mixed" and not native:

@@ -39,6 +39,9 @@ class ProcessGroup:
             torch.distributed.barrier()
 
 
+SINGLE_PROCESS = ProcessGroup()
+
+
 def process_group_of(devices: int) -> ProcessGroup:
     """The process group of this process, from the environment that torchrun sets.
 

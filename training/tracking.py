@@ -8,7 +8,6 @@ Metrics have names such as ``train/loss``, ``validation/landmark_error_mm`` and 
 names of ``TrainingConfig``, with dots between levels.
 """
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -22,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.contract import CONTRACT_FILE, MODEL_FILE, ModelContract, model_digest, read_contract
-from inference.model import INPUTS
+from inference.model import INPUTS, OUTPUTS
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS
-from spine.storage import sha256_of_tree
+from spine.storage import sha256_of_bytes, sha256_of_tree
 from training.curves import draw_curves
 from training.export.candidate import FitSummary, read_summary
 from training.export.candidate_card import candidate_card
@@ -34,10 +33,12 @@ from validation.review.card_text import card_markdown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 KEY_TAG = "plumbline.model_digest"
 _EVIDENCE_TAG = "plumbline.evidence_logged"
-_BATCH = 500
+_BATCH = 100
+"""MLflow accepts at most 100 parameters, and 1000 metrics, in one request."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def replay_journal(
     try:
         _log_figures(client, run_id, read_journal(candidate), summary)
         _log_dataset(client, run_id, dataset)
-        version = _register(client, run_id, experiment_id, candidate, registered_model, (summary, contract), tags)
+        version = _register(client, run, candidate, registered_model, (summary, contract), tags)
     except BaseException:
         client.set_terminated(run_id, "FAILED")
         raise
@@ -126,7 +127,8 @@ def log_evidence(
 
     client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
     run = client.get_run(run_id)
-    digest = _digest_of(metrics, artifacts)
+    figures = json.dumps(sorted((n, float(v)) for n, v in metrics.items()))
+    digest = sha256_of_bytes((figures + sha256_of_tree(artifacts)).encode())
     before, logged = run.data.tags.get(_EVIDENCE_TAG), run.data.metrics
     changed = {n: float(v) for n, v in metrics.items() if logged.get(n) != float(v)}
     if before == digest and not changed:
@@ -134,9 +136,7 @@ def log_evidence(
     client.log_artifacts(run_id, str(artifacts), "evaluation")
     # MLflow shows the latest value of a metric, so a new value needs a later time than an earlier or edited one.
     now = int(run.info.end_time or run.info.start_time) if before is None else int(time.time() * 1000)
-    new = [Metric(n, value, now, 0) for n, value in changed.items()]
-    for start in range(0, len(new), _BATCH):
-        client.log_batch(run_id, metrics=new[start : start + _BATCH])
+    _log_in_batches(client, run_id, "metrics", [Metric(n, value, now, 0) for n, value in changed.items()])
     for name, value in {**tags, _EVIDENCE_TAG: digest}.items():
         client.set_tag(run_id, name, value)
 
@@ -200,8 +200,7 @@ def _log_figures(client: "MlflowClient", run_id: str, journal: JournalContent, s
     from mlflow.entities import Metric, Param
 
     params = [Param(name, value[:5000]) for name, value in journal.parameters.items()]
-    for start in range(0, len(params), 100):
-        client.log_batch(run_id, params=params[start : start + 100])
+    _log_in_batches(client, run_id, "params", params)
     metrics = [
         Metric(name, value, int(1000 * m.time_s), m.step)
         for m in journal.measurements
@@ -216,11 +215,15 @@ def _log_figures(client: "MlflowClient", run_id: str, journal: JournalContent, s
     }
     cost |= {f"cost/{name.lower()}_joules": joules for name, joules in summary.joules.items()}
     metrics += [Metric(name, value, end, summary.steps) for name, value in cost.items()]
-    for start in range(0, len(metrics), _BATCH):
-        client.log_batch(run_id, metrics=metrics[start : start + _BATCH])
+    _log_in_batches(client, run_id, "metrics", metrics)
     with tempfile.TemporaryDirectory() as scratch:
         for path in draw_curves(journal.measurements, Path(scratch)):
             client.log_artifact(run_id, str(path), "curves")
+
+
+def _log_in_batches(client: "MlflowClient", run_id: str, kind: str, entries: Sequence[Any]) -> None:
+    for start in range(0, len(entries), _BATCH):
+        client.log_batch(run_id, **{kind: entries[start : start + _BATCH]})
 
 
 def _log_dataset(client: "MlflowClient", run_id: str, dataset: DatasetReference) -> None:
@@ -230,15 +233,9 @@ def _log_dataset(client: "MlflowClient", run_id: str, dataset: DatasetReference)
     # MLflow keeps 36 characters of a digest; the profile and the tags of the run have the full digest.
     profile = {"digest": dataset.digest, "test_digest": dataset.test_digest, "dvc_version": dataset.dvc_version}
     known = (("training", dataset.name, dataset.digest), ("testing", f"{dataset.name}-test", dataset.test_digest))
-    inputs = []
+    source, inputs = json.dumps({"uri": dataset.folder.resolve().as_uri()}), []
     for context, name, digest in known:
-        entity = Dataset(
-            name=name,
-            digest=digest[:36],
-            source_type="local",
-            source=json.dumps({"uri": dataset.folder.resolve().as_uri()}),
-            profile=json.dumps(profile),
-        )
+        entity = Dataset(name, digest[:36], source_type="local", source=source, profile=json.dumps(profile))
         tags = [InputTag("mlflow.data.context", context), InputTag("dvc_version", dataset.dvc_version or "none")]
         inputs.append(DatasetInput(entity, tags))
     client.log_inputs(run_id, inputs)
@@ -246,22 +243,21 @@ def _log_dataset(client: "MlflowClient", run_id: str, dataset: DatasetReference)
 
 def _register(
     client: "MlflowClient",
-    run_id: str,
-    experiment_id: str,
+    run: "Run",
     candidate: Path,
     registered_model: str,
-    description: tuple[FitSummary, ModelContract],
+    records: tuple[FitSummary, ModelContract],
     tags: Mapping[str, str],
 ) -> str:
     """Log the model with signature, example and card, and register it as a version of ``registered_model``."""
     from mlflow.entities import LoggedModelOutput
 
-    summary, contract = description
+    (summary, contract), run_id = records, str(run.info.run_id)
     card = card_markdown(candidate_card(summary, contract))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
         _write_model_folder(candidate, folder, contract, card)
-        logged = client.create_logged_model(experiment_id, name="model", source_run_id=run_id)
+        logged = client.create_logged_model(run.info.experiment_id, name="model", source_run_id=run_id)
         try:
             client.log_model_artifacts(logged.model_id, str(folder))
         except BaseException:
@@ -270,9 +266,8 @@ def _register(
         client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, summary.steps)])
     if not client.search_registered_models(f"name = '{registered_model}'"):
-        client.create_registered_model(
-            registered_model, description="Candidates as trained. No model here is in service."
-        )
+        description = "Candidates as trained. No model here is in service."
+        client.create_registered_model(registered_model, description=description)
     version = client.create_model_version(
         registered_model,
         logged.artifact_location,
@@ -310,30 +305,15 @@ def _signature(contract: ModelContract) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    k, (h, w) = len(contract.names), contract.heatmap_shape
-    return ModelSignature(
-        inputs=Schema(
-            [
-                TensorSpec(np.dtype(np.float32), (-1, 1, *contract.input_shape), INPUTS[0]),
-                TensorSpec(np.dtype(np.int64), (-1,), "view"),
-            ]
-        ),
-        outputs=Schema(
-            [
-                TensorSpec(np.dtype(np.float32), (-1, k, h, w), "heatmaps"),
-                TensorSpec(np.dtype(np.float32), (-1, k), "visibility"),
-            ]
-        ),
-    )
+    k, real = len(contract.names), np.dtype(np.float32)
+    image = TensorSpec(real, (-1, 1, *contract.input_shape), INPUTS[0])
+    view = TensorSpec(np.dtype(np.int64), (-1,), INPUTS[1])
+    heatmaps = TensorSpec(real, (-1, k, *contract.heatmap_shape), OUTPUTS[0])
+    return ModelSignature(Schema([image, view]), Schema([heatmaps, TensorSpec(real, (-1, k), OUTPUTS[1])]))
 
 
 def _input_example(contract: ModelContract) -> dict[str, Any]:
     """A synthetic image, so that no patient's image is logged; multiples of 1/8 are short in JSON."""
     ramp = np.linspace(-8, 8, contract.input_shape[0])[:, None] * np.ones(contract.input_shape[1])
     image = (np.round(ramp) / 8).astype(np.float32)[None, None]
-    return {INPUTS[0]: image, "view": np.array([VIEWS.index(contract.views[0])], dtype=np.int64)}
-
-
-def _digest_of(metrics: Mapping[str, float], artifacts: Path) -> str:
-    figures: Sequence[tuple[str, float]] = sorted((n, float(v)) for n, v in metrics.items())
-    return hashlib.sha256((json.dumps(figures) + sha256_of_tree(artifacts)).encode()).hexdigest()
+    return {INPUTS[0]: image, INPUTS[1]: np.array([VIEWS.index(contract.views[0])], dtype=np.int64)}

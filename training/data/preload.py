@@ -15,43 +15,30 @@ import torch
 from inference.preprocessing import prepare
 from spine.dataset import load_example_image
 from spine.landmarks import LANDMARK_SETS, VIEWS
+from training.config import TrainingConfig
 from training.data.dataset import ImageItem, targets
 
 _LOADERS = 8
 
 
 class PreloadedPool:
-    """Images of a data set in the memory of a device.
+    """The images ``items`` of the data set in ``folder``, in the memory of ``device``.
 
-    Args:
-        folder: folder of the data set.
-        items: the images to load.
-        names: names of the K landmarks.
-        landmark_set: name of the landmark set, which lists the landmarks of each view.
-        input_shape: (H, W) of the network's input.
-        device: where the images are kept.
-        rank: rank of this process in its process group; each process has its own order of images.
+    ``rank`` is that of this process in its process group; each process has its own order of images.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        items: Sequence[ImageItem],
-        names: Sequence[str],
-        landmark_set: str,
-        input_shape: tuple[int, int],
-        device: torch.device,
-        rank: int = 0,
+        self, folder: Path, items: Sequence[ImageItem], config: TrainingConfig, device: torch.device, rank: int = 0
     ) -> None:
-        self.folder, self.items, self.names, self.input_shape = folder, tuple(items), tuple(names), input_shape
+        self.folder, self.items, self.names, self.input_shape = folder, items, config.names, config.input_shape
         self.device, self.rank, self.seconds = device, rank, 0.0
-        self.shown = {v: frozenset(LANDMARK_SETS[landmark_set].names_in(v)) for v in VIEWS}
-        self.view = torch.tensor([VIEWS.index(item.view) for item in self.items], dtype=torch.int64)
-        count = len(self.items)
+        self.shown = {v: frozenset(LANDMARK_SETS[config.landmark_set].names_in(v)) for v in VIEWS}
+        self.view = torch.tensor([VIEWS.index(item.view) for item in items], dtype=torch.int64)
+        count = len(items)
         # Half precision is finer than 8 bits.
-        self.pixels = torch.empty((count, *input_shape), dtype=torch.float16, device=device)
-        self.points = torch.zeros(count, len(names), 2, device=device)
-        self.present = torch.zeros(count, len(names), dtype=torch.bool, device=device)
+        self.pixels = torch.empty((count, *config.input_shape), dtype=torch.float16, device=device)
+        self.points = torch.zeros(count, len(self.names), 2, device=device)
+        self.present = torch.zeros(count, len(self.names), dtype=torch.bool, device=device)
         with ThreadPoolExecutor(_LOADERS) as threads:
             list(threads.map(self._load, range(count)))
 

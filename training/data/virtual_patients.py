@@ -29,15 +29,13 @@ from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName, mirrored_name
 from spine.types import Bool, Float, Int
 from training.config import DRAWN_TOGETHER, Augmentation, TrainingConfig
 from training.data.dataset import Sample
-from training.process_group import ProcessGroup
+from training.process_group import SINGLE_PROCESS, ProcessGroup
 
 _SEED_OFFSET = 7_000_000_000
 _FRONTAL_SEED_OFFSET = 1_000_000_000
 _ENDLESS = 2**30
 _PATIENTS_PER_PROCESS = 2**32
 """Difference between the numbers of the first patients of two processes in a process group."""
-
-_SINGLE_PROCESS = ProcessGroup()
 
 
 def stream_seed(config: TrainingConfig) -> int:
@@ -108,10 +106,10 @@ class _Source:
     def missing(self, epoch: int) -> Iterator[tuple[int, RenderedBatch]]:
         """(first patient, batch) of the patients that ``epoch`` needs and the pool lacks."""
         first, stop = epoch * self.replaced, epoch * self.replaced + self.size
-        if self.running is None or self.next_patient < first:
+        if self.size and (self.running is None or self.next_patient < first):
             self.next_patient = max(self.next_patient, first)
             self.running = self.render(self.next_patient)
-        while self.next_patient < stop:
+        while self.running and self.next_patient < stop:
             yield self.next_patient, next(self.running)
             self.next_patient += DRAWN_TOGETHER
 
@@ -121,39 +119,29 @@ class VirtualPool:
 
     Args:
         config: config of the fit.
-        names: names of the K landmarks.
         views: the views of a pair.
         device: where the images are rendered and kept.
         held_out: seeds of patients that the fit must not learn from.
-        process_group: each process has its part of the pool, with different patients.
+        group: each process has its part of the pool, with different patients.
     """
 
     def __init__(
         self,
         config: TrainingConfig,
-        names: Sequence[str],
         views: Sequence[ViewName],
         device: torch.device,
         held_out: frozenset[int] = frozenset(),
-        process_group: ProcessGroup = _SINGLE_PROCESS,
+        group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        self.config, self.names, self.held_out = config, tuple(names), held_out
-        self.views, self.device, self.rank = tuple(views), device, process_group.rank
-        self.first_patient = process_group.rank * _PATIENTS_PER_PROCESS
-        pairs, frontals = config.virtual_pairs // process_group.size, config.virtual_frontals // process_group.size
-        self.sources = [_Source(self.views, 0, pairs, config.replaced_each_epoch(pairs), self._pairs)]
-        if frontals:
-            self.sources.append(
-                _Source(
-                    ("frontal",),
-                    pairs * len(self.views),
-                    frontals,
-                    config.replaced_each_epoch(frontals),
-                    self._frontals,
-                )
-            )
-        count = pairs * len(self.views) + frontals
-        known = LANDMARK_SETS[config.landmark_set]
+        self.config, self.views, self.held_out = config, tuple(views), held_out
+        self.device, self.rank, self.first_patient = device, group.rank, group.rank * _PATIENTS_PER_PROCESS
+        pairs, frontals = config.virtual_pairs // group.size, config.virtual_frontals // group.size
+        start = pairs * len(self.views)
+        self.sources = [
+            _Source(self.views, 0, pairs, config.replaced_each_epoch(pairs), self._pairs),
+            _Source(("frontal",), start, frontals, config.replaced_each_epoch(frontals), self._frontals),
+        ]
+        count, names, known = start + frontals, config.names, LANDMARK_SETS[config.landmark_set]
         self.shown = {v: torch.tensor([n in known.names_in(v) for n in names], device=device) for v in VIEWS}
         self.view = torch.tensor(
             [VIEWS.index(v) for s in self.sources for v in s.views for _ in range(s.size)], dtype=torch.int64
@@ -183,7 +171,7 @@ class VirtualPool:
             shape=config.input_shape,
             spacing_mm=StreamConfig.spacing_mm * StreamConfig.shape[0] / config.input_shape[0],
             views=self.views,
-            names=self.names,
+            names=config.names,
             first=self.first_patient + first,
         )
         return iter(VirtualPatients(stream, self.device, config.workers - self._frontal_workers))
@@ -191,7 +179,7 @@ class VirtualPool:
     def _frontals(self, first: int) -> Iterator[RenderedBatch]:
         config, variant = self.config, RADIOGRAPH_VARIANTS["all"]
         seed, start = stream_seed(config) + _FRONTAL_SEED_OFFSET, self.first_patient + first
-        radiographs = PosedRadiographs(_ENDLESS, seed, config.input_shape, variant, start, self.names)
+        radiographs = PosedRadiographs(_ENDLESS, seed, config.input_shape, variant, start, config.names)
         return render_in_batches(radiographs, DRAWN_TOGETHER, self.device, self._frontal_workers)
 
     @property
@@ -239,19 +227,16 @@ class PoolBatches(IterableDataset[Sample]):
     Args:
         pool: the images.
         config: the parameters of the fit.
-        names: names of the K landmarks.
         first_epoch: number of finished epochs of an interrupted fit.
         seen: number of images used in the unfinished epoch.
     """
 
-    def __init__(
-        self, pool: Pool, config: TrainingConfig, names: Sequence[str], first_epoch: int = 0, seen: int = 0
-    ) -> None:
+    def __init__(self, pool: Pool, config: TrainingConfig, first_epoch: int = 0, seen: int = 0) -> None:
         self.pool, self.config, self.epoch = pool, config, first_epoch
         self._skipped = seen // config.batch_size
-        index = {name: k for k, name in enumerate(names)}
-        # In a mirrored image, a landmark whose left-right partner is not in ``names`` is absent.
-        self.partner = torch.tensor([index.get(mirrored_name(name), -1) for name in names], device=pool.device)
+        index = {name: k for k, name in enumerate(config.names)}
+        # In a mirrored image, a landmark whose left-right partner is not learnt is absent.
+        self.partner = torch.tensor([index.get(mirrored_name(name), -1) for name in index], device=pool.device)
 
     def __len__(self) -> int:
         return len(self.pool.pixels) // self.config.batch_size
@@ -270,10 +255,8 @@ class PoolBatches(IterableDataset[Sample]):
         self.pool.load_epoch(epoch)
         order = np.random.default_rng((config.seed, epoch, self.pool.rank)).permutation(len(self.pool.pixels))
         for batch in range(skipped, len(self)):
-            chosen = order[batch * config.batch_size : (batch + 1) * config.batch_size]
-            yield self._batch(
-                torch.from_numpy(chosen), np.random.default_rng((config.seed, epoch, batch, self.pool.rank))
-            )
+            chosen = torch.from_numpy(order[batch * config.batch_size : (batch + 1) * config.batch_size])
+            yield self._batch(chosen, np.random.default_rng((config.seed, epoch, batch, self.pool.rank)))
 
     def _batch(self, chosen: Tensor, random: np.random.Generator) -> Sample:
         pool = self.pool
@@ -297,10 +280,7 @@ class PoolBatches(IterableDataset[Sample]):
         """Points and presence; in a mirrored image a landmark lies where its left-right partner was."""
         points, present = self.pool.points[where], self.pool.present[where]
         swapped, there = points[:, self.partner], present[:, self.partner] & (self.partner >= 0)
-        return (
-            torch.where(mirrored[:, None, None], swapped, points),
-            torch.where(mirrored[:, None], there, present),
-        )
+        return (torch.where(mirrored[:, None, None], swapped, points), torch.where(mirrored[:, None], there, present))
 
 
 def draw_affines(

@@ -12,7 +12,7 @@ calibrates a finished model again, on the patients of these splits.
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from spine.errors import ParametersRejected, PlumblineError
 from spine.landmarks import PLATES, S1_PLATE, VIEWS, ViewName
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.planes import PLANE_OF_VIEW
+from spine.measurement.registry import Measured
 from spine.measurement.tilts import margin_names
 from spine.prediction import Prediction
 from spine.study import Points2D
@@ -57,24 +58,24 @@ _MOST = 6000
 
 @dataclass
 class _Errors:
-    """Errors of one group in one view, in cells: ``spread`` belongs to ``along``, ``point_spread`` to ``distance``."""
+    """Errors of one group in one view, in cells, each with the spread of its heat map."""
 
-    spread: list[float] = field(default_factory=list)
-    along: list[tuple[float, ...]] = field(default_factory=list)
-    point_spread: list[float] = field(default_factory=list)
-    distance: list[float] = field(default_factory=list)
+    coordinates: list[tuple[float, float, float]] = field(default_factory=list)
+    distances: list[tuple[float, float]] = field(default_factory=list)
+
+    def law(self) -> SpreadLaw:
+        """The law of these errors; from at most about ``_MOST`` of the coordinates."""
+        coordinates, distances = np.array(self.coordinates), np.array(self.distances)
+        coordinates = coordinates[:: max(1, len(coordinates) // _MOST)]
+        return fitted_law(coordinates[:, 0], coordinates[:, 1:], distances[:, 0], distances[:, 1])
 
 
 def calibrate(
     model: Path, dataset: Path, splits: Sequence[Split] = ("validation",), label_shift: int = 0
 ) -> Calibration:
-    """Fit a calibration and write it into the model's contract.
+    """Fit a calibration on the patients of ``splits`` and write it into the model's contract.
 
-    Args:
-        model: folder with ``model.onnx`` and ``contract.json``.
-        dataset: folder of ``spine.dataset`` with the model's landmarks.
-        splits: the splits of the patients; ``test`` is refused.
-        label_shift: number of levels by which all level names of an image may be wrong (``model.label_shift``).
+    ``label_shift`` is the number of levels by which all level names of an image may be wrong (``model.label_shift``).
 
     Raises:
         ParametersRejected: ``splits`` contains the test split, or has no example.
@@ -120,30 +121,31 @@ def _measured_again(
 ) -> list[Prediction]:
     again = []
     for prediction, example in zip(predictions, examples, strict=True):
-        spread = {
-            view: {name: s / prediction.cell_px[view] for name, s in of_view.items()}
-            for view, of_view in prediction.spread_px.items()
-        }
+        spread = {view: _spread_in_cells(prediction, view) for view in prediction.spread_px}
         sigma, _ = uncertainty_px(calibration, spread, prediction.cell_px)
         in_space = prediction.points_3d or None
-        again.append(
-            replace(prediction, parameters=parameters_of(prediction.points, in_space, example.views, sigma, width))
-        )
+        parameters = parameters_of(prediction.points, in_space, example.views, sigma, width)
+        again.append(replace(prediction, parameters=parameters))
     return again
+
+
+def _spread_in_cells(prediction: Prediction, view: ViewName) -> dict[str, float]:
+    return {name: spread / prediction.cell_px[view] for name, spread in prediction.spread_px[view].items()}
 
 
 def _mean_error(predictions: Sequence[Prediction], examples: Sequence[Example]) -> float:
     """Mean absolute error of all angles that have a truth and a prediction, degrees."""
-    errors = [
-        abs(measured.value - truth.value)
-        for prediction, example in zip(predictions, examples, strict=True)
-        for name, measured in prediction.parameters.items()
-        if measured.value is not None
-        and (truth := example.truth.get(name)) is not None
-        and truth.value is not None
-        and measured.unit == "deg"
-    ]
+    errors = [error for _, measured, error in _errors_of(predictions, examples) if measured.unit == "deg"]
     return float(np.mean(errors)) if errors else 0.0
+
+
+def _errors_of(predictions: Sequence[Prediction], examples: Sequence[Example]) -> Iterator[tuple[str, Measured, float]]:
+    """(parameter, prediction, absolute error) for every parameter that has a truth and a prediction."""
+    for prediction, example in zip(predictions, examples, strict=True):
+        for name, measured in prediction.parameters.items():
+            truth = example.truth.get(name)
+            if measured.value is not None and truth is not None and truth.value is not None:
+                yield name, measured, abs(measured.value - truth.value)
 
 
 def conformal_quantile(scores: Iterable[float], level: float = LEVEL) -> float:
@@ -182,12 +184,7 @@ def level_margin_of(predictions: Sequence[Prediction]) -> float | None:
 
 
 def _limits(predictions: Sequence[Prediction]) -> InputLimits:
-    signs = []
-    for prediction in predictions:
-        for view, found in prediction.points.items():
-            cell = prediction.cell_px[view]
-            signs.append(features_of(found, {n: s / cell for n, s in prediction.spread_px[view].items()}))
-    return limits_from(signs)
+    return limits_from([features_of(p.points[v], _spread_in_cells(p, v)) for p in predictions for v in p.points])
 
 
 def laws_of(
@@ -201,27 +198,24 @@ def laws_of(
             if view in example.views and prediction.points.get(view):
                 labels = shift_points(prediction.points[view], example.views[view].points, label_shift)
                 _collect(groups, prediction, labels, view)
-        every = _joined(groups.values())
-        if len(every.spread) < LEAST_POINTS:
-            continue
-        found[view] = {
-            name: _law(errors if len(errors.spread) >= LEAST_POINTS else every) for name, errors in groups.items()
-        }
+        every = _Errors(
+            [e for errors in groups.values() for e in errors.coordinates],
+            [e for errors in groups.values() for e in errors.distances],
+        )
+        if len(every.coordinates) >= LEAST_POINTS:
+            enough = {n: e if len(e.coordinates) >= LEAST_POINTS else every for n, e in groups.items()}
+            found[view] = {name: errors.law() for name, errors in enough.items()}
     return found
 
 
 def _collect(groups: dict[str, _Errors], prediction: Prediction, truth: Points2D, view: ViewName) -> None:
     """Add the errors of one image, in cells of its heat maps."""
-    found = prediction.points[view]
-    cell = prediction.cell_px[view]
-    spread = {name: s / cell for name, s in prediction.spread_px[view].items()}
+    found, cell, spread = prediction.points[view], prediction.cell_px[view], _spread_in_cells(prediction, view)
     for name in found.keys() & truth.keys():
         error, errors = (found[name] - truth[name]) / cell, groups[group_of(name)]
-        errors.point_spread.append(spread[name])
-        errors.distance.append(float(np.hypot(*error)))
+        errors.distances.append((spread[name], float(np.hypot(*error))))
         if group_of(name) in ("centres", "pelvis"):
-            errors.spread.append(spread[name])
-            errors.along.append((float(error[0]), float(error[1])))
+            errors.coordinates.append((spread[name], float(error[0]), float(error[1])))
     for plate in (*PLATES, S1_PLATE):
         names = margin_names(plate, PLANE_OF_VIEW[view])
         if not all(name in found and name in truth for name in names):
@@ -229,57 +223,26 @@ def _collect(groups: dict[str, _Errors], prediction: Prediction, truth: Points2D
         start, end = names
         along = truth[end] - truth[start]
         normal = np.array([-along[1], along[0]]) / max(float(np.hypot(*along)), 1e-6)
-        turned = float((found[end] - truth[end] - found[start] + truth[start]) @ normal) / cell
-        errors = groups[group_of(start)]
-        errors.spread.append(float(np.hypot(spread[start], spread[end])) / 2**0.5)
-        errors.along.append((turned / 2**0.5,) * 2)  # as if the two margins had equal, independent errors
-
-
-def _joined(groups: Iterable[_Errors]) -> _Errors:
-    joined = _Errors()
-    for errors in groups:
-        joined.spread += errors.spread
-        joined.along += errors.along
-        joined.point_spread += errors.point_spread
-        joined.distance += errors.distance
-    return joined
-
-
-def _law(errors: _Errors) -> SpreadLaw:
-    step = max(1, len(errors.spread) // _MOST)
-    return fitted_law(
-        np.array(errors.spread)[::step],
-        np.array(errors.along)[::step],
-        np.array(errors.point_spread),
-        np.array(errors.distance),
-    )
+        turned = float((found[end] - truth[end] - found[start] + truth[start]) @ normal) / cell / 2**0.5
+        both = float(np.hypot(spread[start], spread[end])) / 2**0.5
+        groups[group_of(start)].coordinates.append((both, turned, turned))  # as if of equal, independent errors
 
 
 def widths_of(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, float]:
     """Parameter -> half width of its interval in sigmas, from patients whose true parameters are known."""
     scores: dict[str, list[float]] = defaultdict(list)
-    for prediction, example in zip(predictions, examples, strict=True):
-        for name, measured in prediction.parameters.items():
-            truth = example.truth.get(name)
-            if measured.value is None or not measured.sigma or truth is None or truth.value is None:
-                continue
-            scores[name].append(abs(measured.value - truth.value) / measured.sigma)
+    for name, measured, error in _errors_of(predictions, examples):
+        if measured.sigma:
+            scores[name].append(error / measured.sigma)
     pooled = [score for every in scores.values() for score in every]
     shared = conformal_quantile(pooled) if pooled else 0.0
     return {name: conformal_quantile(s) if len(s) >= LEAST_PATIENTS else shared for name, s in scores.items()}
 
 
-def _renew_digest(model: Path) -> None:
-    """Write the model's new digest into the candidate's record."""
-    if (model / CANDIDATE_FILE).is_file():
-        write_summary(replace(read_summary(model), model_digest=model_digest(model)), model / CANDIDATE_FILE)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Calibrate a model folder; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.export.calibrate", description="Calibrate a model's intervals."
-    )
+    program = "python -m training.export.calibrate"
+    parser = argparse.ArgumentParser(prog=program, description="Calibrate a model's intervals.")
     parser.add_argument("model", type=Path, help="folder with model.onnx and contract.json")
     parser.add_argument("--dataset", type=Path, required=True, help="data set with the model's landmarks")
     parser.add_argument("--splits", default="validation", help="train, validation, or both with a comma between them")
@@ -290,7 +253,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PlumblineError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    _renew_digest(given.model)
+    if (given.model / CANDIDATE_FILE).is_file():
+        summary = replace(read_summary(given.model), model_digest=model_digest(given.model))
+        write_summary(summary, given.model / CANDIDATE_FILE)
     for view, groups in done.laws.items():
         for group, law in groups.items():
             sys.stdout.write(

@@ -119,25 +119,33 @@ def claim_folder(out: Path, config: TrainingConfig, dataset_digest: str) -> None
     claim: dict[str, Any] = {"schema": SCHEMA, "config": config_to_json(config), "dataset_digest": dataset_digest}
     path = out / FIT_FILE
     if not path.is_file():
-        others = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
-        if others:
-            raise ParametersRejected(
-                "FOLDER_NOT_EMPTY",
-                found=f"{', '.join(others[:4])} in {out.name!r}, but no fit",
-                expected="a new or empty folder, or an unfinished fit",
-                remedy="choose another folder, so that these files are not overwritten",
-            )
+        require_empty(out)
         write_text_atomically(path, json.dumps(claim, indent=1, sort_keys=True))
         return
     found = json.loads(path.read_text())
     if found != claim:
         differing = sorted(k for k in claim["config"] if found.get("config", {}).get(k) != claim["config"][k])
-        other = differing or ["dataset_digest"]
         raise ParametersRejected(
             "FIT_MIXED",
-            found=f"a fit in {out.name!r} that differs in {other}",
+            found=f"a fit in {out.name!r} that differs in {', '.join(differing) or 'its data set'}",
             expected="an empty folder, or an unfinished fit of the same configuration and data",
             remedy="choose another folder, or remove this one",
+        )
+
+
+def require_empty(out: Path) -> None:
+    """Refuse a folder with files that are not those of an unfinished fit.
+
+    Raises:
+        ParametersRejected: the folder is not empty.
+    """
+    others = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
+    if others:
+        raise ParametersRejected(
+            "FOLDER_NOT_EMPTY",
+            found=f"{', '.join(others[:4])} in {out.name!r}, but no unfinished fit",
+            expected="a new or empty folder, or an unfinished fit",
+            remedy="choose another folder, so that these files are not overwritten",
         )
 
 

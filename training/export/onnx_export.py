@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from inference.contract import MODEL_FILE, ModelContract, model_digest, read_contract
@@ -88,7 +89,7 @@ def export_network(network: nn.Module, contract: ModelContract) -> bytes:
     """The serialised ONNX graph of ``network`` with a soft-max on its heat maps."""
     served = _served(network, contract).eval().float().cpu()
     # A batch of two, because the exporter would treat a size of one as a constant.
-    image, view = _example_inputs(contract)
+    image, view = example_inputs(contract)
     batch = torch.export.Dim("batch", min=1, max=1024)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside torch's exporter and onnxscript
@@ -138,29 +139,19 @@ def _served(network: nn.Module, contract: ModelContract) -> ServedNetwork:
     return ServedNetwork(network, output_map_of(contract.landmark_set, contract.names, contract.views))
 
 
-def example_inputs(contract: ModelContract) -> dict[str, Any]:
-    """Inputs of the exported graph for one image per view: ``image`` (2, 1, H, W), ``view`` (2,)."""
-    image, view = _example_inputs(contract)
-    return dict(zip(INPUTS, (image, view), strict=True))
-
-
-def _example_inputs(contract: ModelContract) -> tuple[Any, Any]:
-    random = np.random.default_rng(0)
-    image = random.uniform(-1, 1, (2, 1, *contract.input_shape)).astype(np.float32)
-    index = [VIEWS.index(v) for v in contract.views]
-    return image, np.array([index[0], index[-1]], dtype=np.int64)
+def example_inputs(contract: ModelContract) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Inputs of the exported graph for one image of the first and of the last view: (2, 1, H, W) and (2,)."""
+    image = np.random.default_rng(0).uniform(-1, 1, (2, 1, *contract.input_shape)).astype(np.float32)
+    return image, np.array([VIEWS.index(contract.views[k]) for k in (0, -1)], dtype=np.int64)
 
 
 def _remove_metadata(graph: Any) -> None:
     """Remove the exporter's notes, because their stack traces name folders of this machine."""
-    del graph.metadata_props[:]
-    for node in graph.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in (*graph.graph.value_info, *graph.graph.input, *graph.graph.output, *graph.graph.initializer):
-        del value.metadata_props[:]
-        value.doc_string = ""
-    del graph.graph.metadata_props[:]
+    inner = graph.graph
+    for part in (*inner.node, *inner.value_info, *inner.input, *inner.output, *inner.initializer):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    del graph.metadata_props[:], inner.metadata_props[:]
 
 
 def _compare(
@@ -174,14 +165,15 @@ def _compare(
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])
-    image, view = _example_inputs(contract)
+    image, view = example_inputs(contract)
     found = session.run(list(OUTPUTS), dict(zip(INPUTS, (image, view), strict=True)))
     with torch.no_grad():
         wanted = _served(network, contract).eval()(torch.from_numpy(image), torch.from_numpy(view))
     pairs = [(f, w.numpy()) for f, w in zip(found, wanted, strict=True)]
     if probabilities:
         pairs[1] = (1 / (1 + np.exp(-pairs[1][0])), 1 / (1 + np.exp(-pairs[1][1])))
-    worst = max(_difference(f, w) for f, w in pairs)
+    # Relative for values beyond 10: logits of that size mean the same certainty.
+    worst = max(float((np.abs(f - w) / np.maximum(1.0, np.abs(w) / 10)).max()) for f, w in pairs)
     if not worst <= tolerance:
         raise ContractViolation(
             "EXPORT_DIFFERS",
@@ -189,8 +181,3 @@ def _compare(
             expected=f"at most {tolerance}",
             remedy="do not use this export; check the versions of torch and onnxscript",
         )
-
-
-def _difference(found: Any, wanted: Any) -> float:
-    """Largest difference, relative for values beyond 10: logits of that size mean the same certainty."""
-    return float((np.abs(found - wanted) / np.maximum(1.0, np.abs(wanted) / 10)).max())

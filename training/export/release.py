@@ -10,13 +10,12 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from inference.bundled import BUNDLED, RELEASE_FILE
 from inference.contract import CONTRACT_FILE, MODEL_FILE, model_digest, read_contract
 from spine.errors import EvidenceRejected, PlumblineError
 from spine.storage import write_text_atomically
-from training.export.candidate import FitSummary, StageCost, read_summary
+from training.export.candidate import FitSummary, read_summary
 from training.export.candidate_card import model_facts, training_facts
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.review.card_text import card_markdown, with_group_errors
@@ -48,23 +47,21 @@ def release(candidate: Path, record: Path, out: Path = BUNDLED, wider: Path | No
     evidence = _evidence(record, digest)
     more = _evidence(wider, digest) if wider else evidence
     summary = read_summary(candidate)
-    fits = [_stage(stage) for stage in summary.stages]
+    fits = [
+        {"seconds": round(s.seconds), "gpus": s.devices, "seed": s.seed, "steps": s.steps, "device": s.device}
+        for s in summary.stages
+    ]
     out.mkdir(parents=True, exist_ok=True)
     for name in (MODEL_FILE, CONTRACT_FILE, WEIGHTS_FILE):
         shutil.copyfile(candidate / name, out / name)
-    write_text_atomically(out / CARD_FILE, card_markdown(bundled_card(candidate, summary, fits, evidence, more)))
-    facts = {"model_digest": digest, "record_digest": evidence.digest, "fits": fits}
-    facts["wider_record_digest"] = more.digest
-    write_text_atomically(out / RELEASE_FILE, json.dumps(facts, indent=1, sort_keys=True))
+    write_text_atomically(out / CARD_FILE, card_markdown(bundled_card(candidate, summary, evidence, more)))
+    digests = {"model_digest": digest, "record_digest": evidence.digest, "wider_record_digest": more.digest}
+    write_text_atomically(out / RELEASE_FILE, json.dumps({**digests, "fits": fits}, indent=1, sort_keys=True))
     return digest
 
 
 def renew_subgroups(wider: Path, out: Path = BUNDLED) -> str:
     """Replace the errors by subgroup on the card of the bundled model; returns the model's digest.
-
-    Args:
-        wider: an evaluation record of the bundled model.
-        out: folder of the bundled model.
 
     Raises:
         EvidenceRejected: the record belongs to another model, or to real patients.
@@ -91,30 +88,16 @@ def _evidence(path: Path, digest: str) -> EvaluationRecord:
     return record
 
 
-def _stage(stage: StageCost) -> dict[str, Any]:
-    return {
-        "seconds": round(stage.seconds),
-        "gpus": stage.devices,
-        "seed": stage.seed,
-        "steps": stage.steps,
-        "device": stage.device,
-    }
-
-
-def bundled_card(
-    folder: Path, summary: FitSummary, fits: Sequence[dict[str, Any]], record: EvaluationRecord, wider: EvaluationRecord
-) -> ModelCard:
+def bundled_card(folder: Path, summary: FitSummary, record: EvaluationRecord, wider: EvaluationRecord) -> ModelCard:
     """The card of the bundled model; its errors by subgroup come from the record ``wider``."""
     contract = read_contract(folder)
-    gpu_minutes = sum(fit["seconds"] * fit["gpus"] for fit in fits) / 60
-    runs = ", ".join(f"{fit['seconds']} s on {fit['gpus']} GPUs" for fit in fits)
+    gpu_minutes = sum(round(stage.seconds) * stage.devices for stage in summary.stages) / 60
+    runs = ", ".join(f"{stage.seconds:.0f} s on {stage.devices} GPUs" for stage in summary.stages)
+    cost = f"{gpu_minutes:.0f} GPU minutes ({runs}) on {summary.device}"
     return ModelCard(
         model=record.model_digest,
         facts={**model_facts(contract), "size": size_text(record)},
-        training={
-            **training_facts(summary, contract),
-            "cost": f"{gpu_minutes:.0f} GPU minutes ({runs}) on {summary.device}",
-        },
+        training={**training_facts(summary, contract), "cost": cost},
         evaluation=evaluation_of(record),
         group_errors=group_errors_of(wider),
         limits=(*limits_of(record, virtual_training=contract.simulated_training_data is True), *_LIMITS),
@@ -123,9 +106,8 @@ def bundled_card(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Release; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.export.release", description="Make a candidate the bundled model."
-    )
+    program = "python -m training.export.release"
+    parser = argparse.ArgumentParser(prog=program, description="Make a candidate the bundled model.")
     parser.add_argument("candidate", type=Path, nargs="?", help="folder of a finished fit")
     parser.add_argument("record", type=Path, nargs="?", help="evaluation record of the candidate")
     parser.add_argument("--wider", type=Path, help="a record on more patients, for the errors by subgroup")

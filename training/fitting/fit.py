@@ -75,9 +75,8 @@ def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | N
     if not (out / FITTED_FILE).is_file():
         if process_group.is_leader:
             remove_partials(out)
-        _fit_stages(
-            FitContext(dataset, out, config, config, manifest, views, hardware, Journal(out), process_group), progress
-        )
+        run = FitContext(dataset, out, config, config, manifest, views, hardware, Journal(out), process_group)
+        _fit_stages(run, progress)
     return finish_export(out, dataset) if process_group.is_leader and can_export() else read_summary(out, FITTED_FILE)
 
 
@@ -141,8 +140,7 @@ def _fit_stage(run: FitContext, progress: Progress | None) -> None:
         load_warm_start(network, output_map, config.names, find_model_folder(config.init_from))
     stage = _stage(run)
     budget = Budget(config.epochs, None if config.minutes is None else config.minutes * 60.0)
-    on_gpu = run.hardware.accelerator == "cuda"
-    compiled = on_gpu and config.preset == "shared"
+    compiled = run.hardware.accelerator == "cuda" and config.preset == "shared"
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stub
     module = LandmarkModule(network, output_map, config, compiled)
     saved = newest_checkpoint(stage.folder)
@@ -166,14 +164,9 @@ def _loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
 def _stage(run: FitContext) -> Stage:
     config = run.config
     held_out = image_items(run.manifest.in_split("validation"), run.views)
-    learnt = epoch_images(run)
-    whole_batches = learnt >= config.batch_size
-    return Stage(
-        folder=run.out / "checkpoints",
-        epoch_images=learnt // config.batch_size * config.batch_size if whole_batches else learnt,
-        validation=validation_loader(run, held_out),
-        unit=unit_of(held_out),
-    )
+    images = epoch_images(run)
+    in_batches = images // config.batch_size * config.batch_size or images  # fewer images than a batch are one batch
+    return Stage(run.out / "checkpoints", in_batches, validation_loader(run, held_out), unit_of(held_out))
 
 
 def _train(run: FitContext, module: LandmarkModule, callback: FitCallback, loader: "DataLoader[Sample]") -> None:
@@ -182,9 +175,8 @@ def _train(run: FitContext, module: LandmarkModule, callback: FitCallback, loade
         trainer = Trainer(
             accelerator="cpu" if on_cpu else "gpu",
             devices=run.process_group.size,
-            strategy="ddp"
-            if run.process_group.size > 1
-            else "auto",  # torchrun started the processes; Lightning must not
+            # torchrun started the processes; Lightning must not.
+            strategy="ddp" if run.process_group.size > 1 else "auto",
             precision=run.hardware.precision,
             max_epochs=-1,
             logger=False,

@@ -23,7 +23,7 @@ from training.fit_context import FitContext
 from training.fitting.budget import Budget
 from training.fitting.energy import EnergyMeter, meter_of
 from training.fitting.lightning_module import CHECKED_EVERY, LandmarkModule
-from training.fitting.validation_score import Score, score
+from training.fitting.validation_score import Scoring
 from training.model.checkpoints import save_checkpoint, save_state
 
 VALIDATIONS = 16
@@ -79,38 +79,28 @@ class Stage:
     position: Position = field(default_factory=Position)
 
 
+@dataclass(eq=False)
 class FitCallback(Callback):
     """Keeps time, validates, writes checkpoints and journal, and stops at the end of the budget or on SIGTERM.
 
-    Args:
+    Attributes:
         stage: state of the stage.
         budget: budget of the stage.
         run: context of the fit; figures go to its journal.
         progress: called with (thousandths done, 1000) of this stage.
         saved: checkpoint to continue from. Its optimiser is loaded here; its network and position are already loaded.
-        meter: energy meter; by default the leader measures this machine.
     """
 
-    def __init__(
-        self,
-        stage: Stage,
-        budget: Budget,
-        run: FitContext,
-        progress: Progress | None,
-        saved: dict[str, Any] | None = None,
-        meter: EnergyMeter | None = None,
-    ) -> None:
-        self.stage = stage
-        self.budget = budget
-        self.run = run
-        self.progress = progress
-        self.saved = saved
-        is_leader = run.process_group.is_leader
-        self.meter = meter or (
-            meter_of(run.hardware.accelerator, run.process_group.size) if is_leader else EnergyMeter({})
-        )
-        self._began = 0.0
-        self._seconds_before = 0.0
+    stage: Stage
+    budget: Budget
+    run: FitContext
+    progress: Progress | None
+    saved: dict[str, Any] | None
+
+    def __post_init__(self) -> None:
+        group = self.run.process_group
+        self.meter = meter_of(self.run.hardware.accelerator, group.size) if group.is_leader else EnergyMeter({})
+        self._began = self._seconds_before = 0.0
         self._joules_before: dict[str, float | None] = {}
         self._stop_requested = False
         self._previous_handler: Any = None
@@ -139,8 +129,7 @@ class FitCallback(Callback):
         position.seen += len(batch.view)
         position.images += len(batch.view) * self.run.process_group.size
         module = _landmark_module(pl_module)
-        on_gpu = module.device.type == "cuda"
-        if not on_gpu or position.step % CHECKED_EVERY == 0:
+        if module.device.type != "cuda" or position.step % CHECKED_EVERY == 0:
             self._synchronise(trainer, module)
 
     def _synchronise(self, trainer: Trainer, module: LandmarkModule) -> None:
@@ -171,8 +160,6 @@ class FitCallback(Callback):
             if self.run.process_group.is_leader:
                 self._validate(module)
             self._save(trainer, module)
-        if module.progress >= 1.0:
-            trainer.should_stop = True
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Restore the signal handler, and stop reading the energy counters."""
@@ -192,29 +179,21 @@ class FitCallback(Callback):
             self.progress(int(1000 * module.progress), 1000)
 
     def _validate(self, module: LandmarkModule) -> None:
-        position = self.stage.position
+        stage, position = self.stage, self.stage.position
         module.check()
-        dtype = self.run.hardware.dtype
-        found: Score = score(
-            module.network,
-            module.output_map,
-            self.stage.validation,
-            self.stage.unit,
-            module.device,
-            dtype,
-            module.sources,
-        )
+        scoring = Scoring(module.output_map, stage.unit, module.device, self.run.hardware.dtype, module.sources)
+        found = scoring.score(module.network, stage.validation)
         values = {
             **module.take_losses(),
             **found.metrics(),
             "train/epoch": float(position.epoch),
             "train/images_per_second": position.images / max(position.seconds, 1e-9),
-            **self.stage.figures(),
+            **stage.figures(),
         }
         self.run.journal.write_measurements(position.step, time.time(), values)
         if position.best is None or found.mean < position.best:
             position.best, position.best_step = found.mean, position.step
-            save_state({"network": _plain(module.network.state_dict())}, self.stage.folder / BEST_FILE)
+            save_state({"network": _plain(module.network.state_dict())}, stage.folder / BEST_FILE)
 
     def _save(self, trainer: Trainer, module: LandmarkModule) -> None:
         module.check()

@@ -135,8 +135,8 @@ def loss_parts(
     visibility: Float[Tensor, "B S"],
     batch: Sample,
     config: TrainingConfig,
-    pairs: Int[Tensor, "2 P"] | None = None,
-    sources: Int[Tensor, "shifts V S"] | None = None,
+    pairs: Int[Tensor, "2 P"],
+    sources: Int[Tensor, "shifts V S"],
 ) -> dict[str, Float[Tensor, ""]]:
     """Name -> loss: ``euclidean``, ``js`` (Jensen-Shannon), ``visibility`` and ``direction``.
 
@@ -151,11 +151,9 @@ def loss_parts(
         pairs: the result of ``margin_pairs``.
         sources: the result of ``label_sources``.
     """
-    heatmaps = spatial_softmax(logits)
-    shape = (logits.shape[-2], logits.shape[-1])
+    heatmaps, shape, labelled = spatial_softmax(logits), (logits.shape[-2], logits.shape[-1]), batch.present
     found = expected_coordinates(heatmaps)
-    labelled = batch.present
-    if sources is not None and len(sources) > 1:
+    if len(sources) > 1:
         batch = shift_labels(batch, found, sources, shape)
     parts = {
         "euclidean": masked_mean(euclidean_loss(found, batch.target, shape), batch.present),
@@ -163,11 +161,10 @@ def loss_parts(
         "visibility": functional.binary_cross_entropy_with_logits(visibility, labelled.float()),
         "direction": logits.new_zeros(()),
     }
-    if pairs is not None and pairs.shape[1]:
+    if pairs.shape[1]:
         starts, ends = pairs
-        difference = euclidean_loss(
-            found[:, ends] - found[:, starts], batch.target[:, ends] - batch.target[:, starts], shape
-        )
+        vectors, wanted = (points[:, ends] - points[:, starts] for points in (found, batch.target))
+        difference = euclidean_loss(vectors, wanted, shape)
         both = batch.present[:, starts] & batch.present[:, ends]
         total = torch.where(both, difference, torch.zeros_like(difference)).sum()
         parts["direction"] = DIRECTION_WEIGHT * total / batch.present.sum().clamp(min=1)

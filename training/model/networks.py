@@ -35,6 +35,9 @@ SINGLE_WIDTHS = {4: (8, 16, 24, 32, 48), 8: (16, 24, 32, 48)}
 _NOT_SHOWN = -30.0
 """Visibility logit of a landmark that a view does not show."""
 
+Outputs = tuple[Float[Tensor, "N S h w"], Float[Tensor, "N S"]]
+"""Heat-map logits and visibility logits."""
+
 
 class ConvolutionBlock(nn.Sequential):
     """3 x 3 convolution, batch normalisation, ReLU; ``groups`` independent ones side by side."""
@@ -80,9 +83,7 @@ class EncoderDecoder(nn.Module):
         # A convolution as high as the map; a linear layer would mix the groups.
         self.seen = nn.Conv1d(wide[-1], maps * views, rows, groups=groups)
 
-    def forward(
-        self, image: Float[Tensor, "N 1 H W"], head: Bool[Tensor, " N"] | None
-    ) -> tuple[Float[Tensor, "N S h w"], Float[Tensor, "N S"]]:
+    def forward(self, image: Float[Tensor, "N 1 H W"], head: Bool[Tensor, " N"] | None) -> Outputs:
         """Logits and visibility logits; ``head`` is true for images of the second head, None if there is one head."""
         features = [self.encoder[0](self.stem(image))]
         for level in self.encoder[1:]:
@@ -93,9 +94,9 @@ class EncoderDecoder(nn.Module):
             current = functional.interpolate(self.lateral[i](current), scale_factor=2.0) + features[i]
             current = self.decoder[i](current)
             here = self._of_head(self.heads[i](current), head)
-            logits = (
-                here if logits is None else here + functional.interpolate(logits, scale_factor=2.0, mode="bilinear")
-            )
+            if logits is not None:
+                here = here + functional.interpolate(logits, scale_factor=2.0, mode="bilinear")
+            logits = here
         assert logits is not None
         return logits, visibility
 
@@ -107,32 +108,21 @@ class EncoderDecoder(nn.Module):
 
 
 class SharedTrunk(nn.Module):
-    """The default: one network for all landmarks and views.
-
-    Args:
-        widths, stride, rows: as in ``EncoderDecoder``.
-        output_map: the outputs of each view.
-    """
+    """The default: one network for all landmarks and views. Arguments as in ``EncoderDecoder``."""
 
     def __init__(self, widths: Sequence[int], output_map: OutputMap, stride: int, rows: int) -> None:
         super().__init__()
         self.views = tuple(VIEWS.index(v) for v in output_map.views)
         self.trunk = EncoderDecoder(widths, output_map.count, len(output_map.views), stride, rows)
 
-    def forward(
-        self, image: Float[Tensor, "N 1 H W"], view: Int[Tensor, " N"]
-    ) -> tuple[Float[Tensor, "N S h w"], Float[Tensor, "N S"]]:
+    def forward(self, image: Float[Tensor, "N 1 H W"], view: Int[Tensor, " N"]) -> Outputs:
         """Logits and visibility logits."""
-        logits, visibility = self.trunk(image, None if len(self.views) == 1 else view == self.views[1])
-        return logits, visibility
+        outputs: Outputs = self.trunk(image, None if len(self.views) == 1 else view == self.views[1])
+        return outputs
 
 
 class OnePerLandmark(nn.Module):
-    """Galbusera 2019: one network per landmark and view; the networks of a view run side by side in one pass.
-
-    Args:
-        output_map, stride, rows: as in ``SharedTrunk``.
-    """
+    """Galbusera 2019: one network per landmark and view; the networks of a view run side by side in one pass."""
 
     def __init__(self, output_map: OutputMap, stride: int, rows: int) -> None:
         super().__init__()
@@ -142,22 +132,19 @@ class OnePerLandmark(nn.Module):
             for _ in output_map.views
         )
 
-    def forward(
-        self, image: Float[Tensor, "N 1 H W"], view: Int[Tensor, " N"]
-    ) -> tuple[Float[Tensor, "N S h w"], Float[Tensor, "N S"]]:
+    def forward(self, image: Float[Tensor, "N 1 H W"], view: Int[Tensor, " N"]) -> Outputs:
         """Logits and visibility logits."""
-        if len(self.views) == 1:
-            logits, visibility = self.networks[0](image, None)
-            return logits, visibility
-        if self.training:
+        if self.training and len(self.views) > 1:
             return self._own_view_only(image, view)
-        first, second = (network(image, None) for network in self.networks)
-        is_second = view == self.views[1]
-        return torch.where(is_second[:, None, None, None], second[0], first[0]), torch.where(
-            is_second[:, None], second[1], first[1]
-        )
+        first, *others = (network(image, None) for network in self.networks)
+        logits, visibility = first
+        for second in others:
+            is_second = view == self.views[1]
+            logits = torch.where(is_second[:, None, None, None], second[0], logits)
+            visibility = torch.where(is_second[:, None], second[1], visibility)
+        return logits, visibility
 
-    def _own_view_only(self, image: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
+    def _own_view_only(self, image: Tensor, view: Tensor) -> Outputs:
         """Run each image only through the networks of its view: half the work, and batch statistics of one view."""
         rows = [torch.nonzero(view == v)[:, 0] for v in self.views]
         parts = [network(image[r], None) for network, r in zip(self.networks, rows, strict=True) if len(r)]

@@ -21,9 +21,8 @@ STILL = Augmentation(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 @pytest.fixture(scope="module")
-def pool(drawn: tuple[Path, Manifest]) -> PreloadedPool:
-    items = image_items(drawn[1].in_split("train"), VIEWS)
-    return PreloadedPool(drawn[0], items, GALBUSERA39.names, "galbusera39", SHAPE, CPU)
+def pool(drawn: tuple[Path, Manifest], tiny_config: TrainingConfig) -> PreloadedPool:
+    return PreloadedPool(drawn[0], image_items(drawn[1].in_split("train"), VIEWS), tiny_config, CPU)
 
 
 def test_preloaded_images_equal_loaded_ones(drawn: tuple[Path, Manifest], pool: PreloadedPool) -> None:
@@ -38,7 +37,7 @@ def test_preloaded_images_equal_loaded_ones(drawn: tuple[Path, Manifest], pool: 
 
 def test_batches_hold_every_image_once_an_epoch(pool: PreloadedPool, tiny_config: TrainingConfig) -> None:
     config = replace(tiny_config, preload=True, augmentation=STILL)
-    batches = list(PoolBatches(pool, config, GALBUSERA39.names))
+    batches = list(PoolBatches(pool, config))
     assert len(batches) == len(pool.items) // config.batch_size
     sums = sorted(float(p.sum()) for b in batches for p in b.pixels)
     assert sums == pytest.approx(sorted(float(p.float().sum()) for p in pool.pixels), abs=2.0)

@@ -54,7 +54,7 @@ def drawn():
 
 @pytest.fixture(scope="module")
 def pool():
-    pool = VirtualPool(config_of(), NAMES, VIEWS, CPU)
+    pool = VirtualPool(config_of(), VIEWS, CPU)
     pool.load_epoch(0)
     return pool
 
@@ -84,9 +84,9 @@ def test_a_rendered_image_gives_the_same_input_as_one_from_disk(drawn):
 def test_the_pool_of_an_epoch_is_the_same_after_an_interruption(pool, drawn):
     first = prepare_rendered(drawn[0], "frontal")
     assert torch.equal(pool.pixels[:DRAWN_TOGETHER], first.pixels.half())
-    later = VirtualPool(config_of(), NAMES, VIEWS, CPU)
+    later = VirtualPool(config_of(), VIEWS, CPU)
     later.load_epoch(1)
-    turned = VirtualPool(config_of(), NAMES, VIEWS, CPU)
+    turned = VirtualPool(config_of(), VIEWS, CPU)
     turned.load_epoch(0)
     turned.load_epoch(1)
     assert torch.equal(later.pixels, turned.pixels)
@@ -101,7 +101,7 @@ def test_the_pool_of_an_epoch_is_the_same_after_an_interruption(pool, drawn):
 @pytest.mark.slow
 def test_radiographs_come_beside_the_pairs_as_frontal_images_centred_in_black():
     config = config_of(virtual_frontals=16)
-    pool = VirtualPool(config, NAMES, VIEWS, CPU)
+    pool = VirtualPool(config, VIEWS, CPU)
     pool.load_epoch(0)
     assert len(pool.pixels) == len(pool.view) == 2 * 16 + 16
     assert (pool.view[32:] == VIEWS.index("frontal")).all()
@@ -118,7 +118,7 @@ def test_radiographs_come_beside_the_pairs_as_frontal_images_centred_in_black():
 
 @pytest.mark.slow
 def test_without_replacement_the_patients_stay(pool):
-    kept = VirtualPool(config_of(reuse=0), NAMES, VIEWS, CPU)
+    kept = VirtualPool(config_of(reuse=0), VIEWS, CPU)
     for epoch in (0, 1, 50):
         kept.load_epoch(epoch)
     assert torch.equal(kept.pixels, pool.pixels)
@@ -127,7 +127,7 @@ def test_without_replacement_the_patients_stay(pool):
 @pytest.mark.slow
 def test_every_process_of_a_group_renders_patients_of_its_own():
     config = config_of(devices=2, batch_size=4, virtual_pairs=32)
-    first, second = (VirtualPool(config, NAMES, VIEWS, CPU, process_group=ProcessGroup(rank, 2)) for rank in (0, 1))
+    first, second = (VirtualPool(config, VIEWS, CPU, group=ProcessGroup(rank, 2)) for rank in (0, 1))
     for pool in (first, second):
         pool.load_epoch(0)
     assert len(first.pixels) == len(second.pixels) == 2 * 32 // 2
@@ -136,7 +136,7 @@ def test_every_process_of_a_group_renders_patients_of_its_own():
 
 @pytest.mark.slow
 def test_a_patient_of_the_held_out_splits_is_refused(drawn):
-    leaking = VirtualPool(config_of(), NAMES, VIEWS, CPU, frozenset(drawn[0].seeds[3:5]))
+    leaking = VirtualPool(config_of(), VIEWS, CPU, frozenset(drawn[0].seeds[3:5]))
     with pytest.raises(ContractViolation, match=r"HELD_OUT_LEARNT.*2 virtual patients"):
         leaking.load_epoch(0)
 
@@ -144,7 +144,7 @@ def test_a_patient_of_the_held_out_splits_is_refused(drawn):
 @pytest.mark.slow
 def test_a_margin_is_labelled_in_its_own_view_alone():
     config = config_of(landmark_set="margins175", virtual_pairs=8, reuse=1)
-    pool = VirtualPool(config, MARGINS175.names, VIEWS, CPU)
+    pool = VirtualPool(config, VIEWS, CPU)
     pool.load_epoch(0)
     for v, (own, other) in enumerate((("_left", "_ant"), ("_post", "_right"))):
         seen = pool.present[v * 8 : (v + 1) * 8].any(dim=0)
@@ -154,11 +154,11 @@ def test_a_margin_is_labelled_in_its_own_view_alone():
 
 @pytest.mark.slow
 def test_an_epoch_has_every_image_once_and_continues_after_an_interruption(pool):
-    batches = PoolBatches(pool, config_of(), NAMES)
+    batches = PoolBatches(pool, config_of())
     whole = list(batches)
     assert len(whole) == len(batches) == 32 // 6
     assert batches.epoch == 1
-    again = list(PoolBatches(pool, config_of(), NAMES, first_epoch=0, seen=2 * 6))
+    again = list(PoolBatches(pool, config_of(), first_epoch=0, seen=2 * 6))
     assert len(again) == len(whole) - 2
     for one, other in zip(again, whole[2:], strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
@@ -196,7 +196,7 @@ def test_labels_stay_on_their_pixels():
 def test_a_mirrored_frontal_image_exchanges_left_and_right(pool):
     names = ("HIP_L", "HIP_R", "T1_sup")
     indices = [NAMES.index(n) for n in names]
-    batches = PoolBatches(pool, config_of(), NAMES)
+    batches = PoolBatches(pool, config_of())
     where = torch.arange(8)
     plain, there = batches._labels(where, torch.zeros(8, dtype=torch.bool))
     swapped, there_too = batches._labels(where, torch.ones(8, dtype=torch.bool))

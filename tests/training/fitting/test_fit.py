@@ -179,9 +179,8 @@ def test_onnx_and_torch_give_the_same_outputs(candidate: tuple[Path, FitSummary]
     network = build_network(summary.config, model.contract.views)
     network.load_state_dict(load_weights(out))
     output_map = output_map_of(summary.config.landmark_set, summary.config.names, model.contract.views)
-    inputs = example_inputs(model.contract)
     for count in (1, 2):  # the batch is dynamic
-        image, view = inputs[INPUTS[0]][:count], inputs["view"][:count]
+        image, view = (values[:count] for values in example_inputs(model.contract))
         found = model.session.run(["heatmaps", "visibility"], dict(zip(INPUTS, (image, view), strict=True)))
         with torch.no_grad():
             wanted = ServedNetwork(network, output_map).eval()(torch.from_numpy(image), torch.from_numpy(view))

@@ -7,12 +7,7 @@ from scipy.ndimage import zoom
 from spine.dataset import Example, ExampleView
 from spine.storage import sha256_of_image
 from tests.validation.dataset.constructed_datasets import add_study, image
-from validation.dataset.leakage import (
-    exact_duplicates,
-    near_duplicates,
-    patients_in_several_splits,
-    survey_images,
-)
+from validation.dataset.leakage import exact_duplicates, near_duplicates, patients_in_several_splits, survey_images
 from validation.dataset.near_duplicates import MIN_SIMILARITY, signature_of, similarity
 
 

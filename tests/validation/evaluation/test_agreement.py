@@ -101,10 +101,7 @@ def test_no_truth_at_all() -> None:
 
 @pytest.mark.parametrize(
     ("truth", "predicted", "reason"),
-    [
-        (np.full(9, 30.1), PREDICTED[:9], "truths do not vary"),
-        (TRUTH[:9], np.full(9, 30.1), "predictions do not vary"),
-    ],
+    [(np.full(9, 30.1), PREDICTED[:9], "truths do not vary"), (TRUTH[:9], np.full(9, 30.1), "predictions do not vary")],
 )
 def test_values_that_do_not_vary_have_no_regression(truth, predicted, reason: str) -> None:  # type: ignore[no-untyped-def]
     """Constant predictions have a residual of zero: as a figure, it would pass every limit."""
