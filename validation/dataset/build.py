@@ -98,16 +98,25 @@ def build_dataset(
     kept = [study for study in selection.studies if study.study_id not in late]
     examples = []
     for done, study in enumerate(kept, start=1):
-        _add_images(study, store, out)
+        for view in study.views.values():
+            _link_or_copy(store / study.study_id / view.image, out / "images" / f"{view.sha256}.npy")
         examples.append(_example(study, splits[study.patient], selection.located[study.study_id]))
         if progress is not None:
             progress(done, len(kept))
     manifest = Manifest(landmark_set.name, config.seed, tuple(sorted(examples, key=lambda e: e.study_id)))
-    frozen = freeze(
-        manifest, previous, new_version=config.new_test_version, reason="requested" if previous else "first"
-    )
-    _write(manifest, frozen, left_out, out)
+    reason = "requested" if previous else "first"
+    frozen = freeze(manifest, previous, new_version=config.new_test_version, reason=reason)
+    write_frozen(frozen, out)
+    write_build_record(build_record(manifest, left_out, frozen.version), out)
+    write_manifest(manifest, out)
     return manifest
+
+
+def build_record(manifest: Manifest, left_out: Mapping[str, str], test_version: int) -> BuildRecord:
+    """The record of a build with this manifest and these studies left out (study id -> reason)."""
+    used = len(manifest.examples)
+    per_split = dict(Counter[str](example.split for example in manifest.examples))
+    return BuildRecord(used + len(left_out), used, left_out, per_split, test_version)
 
 
 def read_build_record(out: Path) -> BuildRecord:
@@ -130,7 +139,8 @@ def _splits(
     conditions = {study.patient: str(study.facts.get("condition", "")) for study in studies}
     frozen: dict[str, Split] = {}
     if previous is not None:
-        frozen = _former_splits(out) | dict.fromkeys(previous.members.values(), "test")
+        former = read_manifest(out).examples if (out / "manifest.json").exists() else ()
+        frozen = {e.patient: e.split for e in former} | dict.fromkeys(previous.members.values(), "test")
         if config.new_test_version:
             frozen |= dict.fromkeys(_new_test_patients(patients, frozen, config, conditions), "test")
     return assign_splits(
@@ -141,12 +151,6 @@ def _splits(
         frozen=frozen,
         conditions=conditions,
     )
-
-
-def _former_splits(out: Path) -> dict[str, Split]:
-    if not (out / "manifest.json").exists():
-        return {}
-    return {example.patient: example.split for example in read_manifest(out).examples}
 
 
 def _new_test_patients(
@@ -160,23 +164,15 @@ def _new_test_patients(
     return draw_test_patients(unused, min(max(wanted, 0), len(unused)), config.seed, conditions)
 
 
-def _add_images(study: Study, store: Path, out: Path) -> None:
-    for view in study.views.values():
-        target = out / "images" / f"{view.sha256}.npy"
-        if not target.exists():
-            _link_or_copy(store / study.study_id / view.image, target)
-
-
 def _link_or_copy(source: Path, target: Path) -> None:
-    """Make a hard link, which takes no space, or an atomic copy where the file system has no hard links."""
+    """Make a hard link, which takes no space, or an atomic copy where that fails. An existing target stays."""
     try:
         os.link(source, target)
-    except FileExistsError:
-        return
     except OSError:
-        partial = target.with_name(f".{target.name}{PARTIAL_SUFFIX}")
-        shutil.copyfile(source, partial)
-        partial.replace(target)
+        if not target.exists():
+            partial = target.with_name(f".{target.name}{PARTIAL_SUFFIX}")
+            shutil.copyfile(source, partial)
+            partial.replace(target)
 
 
 def _example(study: Study, split: Split, located: Mapping[ViewName, ViewLandmarks]) -> Example:
@@ -203,11 +199,3 @@ def _example(study: Study, split: Split, located: Mapping[ViewName, ViewLandmark
         truth=reference_parameters(study),
         facts=study.facts,
     )
-
-
-def _write(manifest: Manifest, frozen: FrozenTest, left_out: dict[str, str], out: Path) -> None:
-    per_split: Counter[str] = Counter(example.split for example in manifest.examples)
-    used = len(manifest.examples)
-    write_frozen(frozen, out)
-    write_build_record(BuildRecord(used + len(left_out), used, left_out, dict(per_split), frozen.version), out)
-    write_manifest(manifest, out)

@@ -4,6 +4,7 @@ Contract: the PNG contains no identifier except study ids. A vertebra with an er
 outlines of the other vertebrae alternate in colour.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -49,16 +50,17 @@ def draw_findings(
     Raises:
         ValueError: no study can be drawn.
     """
-    reasons: dict[str, list[Finding]] = {}
+    reasons: dict[str, list[Finding]] = defaultdict(list)
     for finding in findings:
-        reasons.setdefault(finding.study_id, []).append(finding)
+        reasons[finding.study_id].append(finding)
     worst = sorted(reasons, key=lambda s: (-len({f.rule for f in reasons[s]}), -len(reasons[s]), s))
     examples = {example.study_id: example for example in read_manifest(dataset).examples}
     chosen = [s for s in (studies or worst) if s in examples][:limit]
     if not chosen:
         raise ValueError("found no study to draw; expected findings, or study ids of this dataset")
-    tiles = [draw_study(dataset, examples[s], reasons.get(s, []), tile_px) for s in chosen]
-    _write(_sheet(tiles, columns), out)
+    buffer = BytesIO()
+    _sheet([draw_study(dataset, examples[s], reasons[s], tile_px) for s in chosen], columns).save(buffer, format="PNG")
+    write_bytes_atomically(out, buffer.getvalue())
     return out
 
 
@@ -141,9 +143,3 @@ def _sheet(tiles: Sequence[Any], columns: int) -> Any:
             left += tile.width + 6
         top += max(tile.height for tile in row) + 6
     return sheet
-
-
-def _write(drawn: Any, out: Path) -> None:
-    buffer = BytesIO()
-    drawn.save(buffer, format="PNG")
-    write_bytes_atomically(out, buffer.getvalue())

@@ -7,13 +7,13 @@ The first exclusion may remove studies from the test set, because no model was e
 settled: a later removal requires a new test version. Each change gives the test set a new version and a new digest.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from spine.dataset import Manifest, read_manifest, write_manifest
-from validation.dataset.build import read_build_record, write_build_record
+from validation.dataset.build import build_record, read_build_record, write_build_record
 from validation.dataset.frozen_test_set import (
     EXCLUDED_FILE,
     freeze,
@@ -43,22 +43,12 @@ def exclude_studies(dataset: Path, findings: Sequence[Finding], *, new_test_vers
     manifest = read_manifest(dataset)
     kept = replace(manifest, examples=tuple(e for e in manifest.examples if e.study_id not in rules))
     gone = [e.study_id for e in manifest.examples if e.study_id in rules]
-    frozen = freeze(
-        kept, read_frozen(dataset), new_version=new_test_version or not settled, reason="bad studies excluded"
-    )
+    new_version = new_test_version or not settled
+    frozen = freeze(kept, read_frozen(dataset), new_version=new_version, reason="bad studies excluded")
     write_frozen(frozen, dataset)  # before excluded.json, which settles it, so that a killed run can be repeated
     write_excluded(read_excluded(dataset) | {study: tuple(rules[study]) for study in gone}, dataset)
-    _count(kept, gone, frozen.version, dataset)
+    left_out = {**read_build_record(dataset).left_out, **dict.fromkeys(gone, EXCLUDED)}
+    write_build_record(build_record(kept, left_out, frozen.version), dataset)
     if gone:
         write_manifest(kept, dataset)
     return kept
-
-
-def _count(kept: Manifest, gone: Sequence[str], test_version: int, dataset: Path) -> None:
-    record = read_build_record(dataset)
-    per_split: Counter[str] = Counter(example.split for example in kept.examples)
-    left_out = {**record.left_out, **dict.fromkeys(gone, EXCLUDED)}
-    changed = replace(
-        record, used=len(kept.examples), left_out=left_out, per_split=dict(per_split), test_version=test_version
-    )
-    write_build_record(changed, dataset)

@@ -1,11 +1,10 @@
 """Parameters and result of a dataset's validation."""
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -101,19 +100,8 @@ class ValidationResult:
     outcomes: tuple[RuleOutcome, ...]
     seconds: float
 
-    @property
-    def findings_by_rule(self) -> dict[str, int]:
-        """Rule -> number of studies that break it."""
-        return dict(Counter(rule for rule, _ in {(f.rule, f.study_id) for f in self.findings}).most_common())
-
 
 def write_result(result: ValidationResult, config: ValidationConfig, out: Path) -> None:
     """Write ``result.json`` atomically."""
     record = {"schema": "plumbline.validation/1", "config": config.model_dump(), **asdict(result)}
     write_text_atomically(out / "result.json", json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
-
-
-def read_result(out: Path) -> dict[str, Any]:
-    """``result.json`` as plain JSON, for pages and metadata."""
-    record: dict[str, Any] = json.loads((out / "result.json").read_text())
-    return record

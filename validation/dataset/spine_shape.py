@@ -7,7 +7,6 @@ Directions follow the vertebral column and not the rows of the image, so that a 
 is the logarithm of the ratio to a robust trend over the levels (Theil 1950, Sen 1968).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -65,14 +64,7 @@ def vertebrae_of(points: Points2D) -> Vertebrae:
         absent = np.full(2, np.nan)
         return np.stack([known.get(f"{level}_{suffix}", absent) for level in VERTEBRAE])
 
-    return Vertebrae(
-        stacked("sup"),
-        stacked("inf"),
-        stacked("sup_left"),
-        stacked("sup_right"),
-        stacked("inf_left"),
-        stacked("inf_right"),
-    )
+    return Vertebrae(*map(stacked, ("sup", "inf", "sup_left", "sup_right", "inf_left", "inf_right")))
 
 
 def centre_measures(vertebrae: Vertebrae) -> dict[str, Floats]:
@@ -125,9 +117,8 @@ def corner_measures(vertebrae: Vertebrae) -> dict[str, Floats]:
     left = np.linalg.norm(vertebrae.lower_left - vertebrae.upper_left, axis=1)
     right = np.linalg.norm(vertebrae.lower_right - vertebrae.upper_right, axis=1)
     middle_deg = _direction(upper / widths[:, None] + lower / widths[:, None])
-    outlines = np.stack(
-        [vertebrae.upper_right, vertebrae.upper_left, vertebrae.lower_left, vertebrae.lower_right], axis=1
-    )
+    order = (vertebrae.upper_right, vertebrae.upper_left, vertebrae.lower_left, vertebrae.lower_right)
+    outlines = np.stack(order, axis=1)
     return {
         "left_on_left": np.minimum(upper[:, 0], lower[:, 0]) / widths,
         "corner_sine": smallest_sine(outlines),
@@ -234,11 +225,6 @@ def wrap_deg(angle: Floats) -> Floats:
     """Angles in degrees, wrapped to [-180, 180)."""
     wrapped: Floats = (angle + 180.0) % 360.0 - 180.0
     return wrapped
-
-
-def merged(*parts: Mapping[str, Floats]) -> dict[str, Floats]:
-    """All columns of several sets of measures."""
-    return {name: values for part in parts for name, values in part.items()}
 
 
 def _direction(vectors: Floats) -> Floats:

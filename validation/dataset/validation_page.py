@@ -3,6 +3,7 @@
 Contract: the page has no identifiers beyond study ids, which are content addresses. Every text is escaped.
 """
 
+from collections import defaultdict
 from itertools import groupby
 from pathlib import Path
 
@@ -35,12 +36,8 @@ def write_report(result: ValidationResult, config: ValidationConfig, out: Path) 
 
 def _by_study(result: ValidationResult) -> list[tuple[str, list[Finding]]]:
     """Studies with their findings: errors first, then by number of broken rules."""
-    by_study: dict[str, list[Finding]] = {}
+    by_study: dict[str, list[Finding]] = defaultdict(list)
     for finding in result.findings:
-        by_study.setdefault(finding.study_id, []).append(finding)
-
-    def order(item: tuple[str, list[Finding]]) -> tuple[bool, int, str]:
-        study, found = item
-        return found[0].severity != "error", -len({f.rule for f in found}), study
-
-    return sorted(by_study.items(), key=order)
+        by_study[finding.study_id].append(finding)
+    order = {s: (found[0].severity != "error", -len({f.rule for f in found}), s) for s, found in by_study.items()}
+    return sorted(by_study.items(), key=lambda item: order[item[0]])

@@ -76,15 +76,8 @@ class StudyOutcome:
     orientations: Mapping[ViewName, Orientation] = field(default_factory=dict)
 
     def parameter(self, name: str) -> ParameterOutcome:
-        """The outcome of one parameter.
-
-        Raises:
-            KeyError: the registry has no such parameter.
-        """
-        for outcome in self.parameters:
-            if outcome.parameter == name:
-                return outcome
-        raise KeyError(name)
+        """The outcome of one parameter; a KeyError for a name that is not in the registry."""
+        return {outcome.parameter: outcome for outcome in self.parameters}[name]
 
 
 def outcome_of(prediction: Prediction | None, example: Example) -> StudyOutcome:

@@ -25,7 +25,7 @@ from validation.evaluation.agreement import RESAMPLES, SEED, Agreement, Figure, 
 from validation.evaluation.code_environment import evaluating_environment
 from validation.evaluation.landmark_errors import LandmarkError, LandmarkSummary, summarise
 from validation.evaluation.outcomes import StudyOutcome, outcome_of
-from validation.evaluation.sealing import digest_of, open_sealed, write_sealed
+from validation.evaluation.sealing import digest_of, open_sealed, unreadable, write_sealed
 from validation.evaluation.test_set_check import predictions_by_study, require_frozen, require_one_kind
 
 SCHEMA = "plumbline.evaluation/3"
@@ -181,19 +181,10 @@ def read_record(path: Path) -> EvaluationRecord:
     try:
         record = record_adapter().validate_json(opened.canonical, strict=True)
     except ValidationError as error:
-        raise EvidenceRejected(
-            "EVIDENCE_UNREADABLE",
-            found=f"{path.name} with {error.error_count()} invalid field(s), the first at {error.errors()[0]['loc']}",
-            expected=SCHEMA,
-            remedy="evaluate again with this version",
-        ) from error
+        found = f"{path.name} with {error.error_count()} invalid field(s), the first at {error.errors()[0]['loc']}"
+        raise unreadable(found, SCHEMA) from error
     if _to_json(record) != opened.content:
-        raise EvidenceRejected(
-            "EVIDENCE_UNREADABLE",
-            found=f"{path.name} with fields that a record does not have",
-            expected=SCHEMA,
-            remedy="evaluate again with this version",
-        )
+        raise unreadable(f"{path.name} with fields that a record does not have", SCHEMA)
     verify_statistics(record)
     vars(record)[_VERIFIED] = opened.digest  # ``replace`` does not copy it: a changed record is not verified
     return record
@@ -211,11 +202,10 @@ def verify_statistics(record: EvaluationRecord) -> None:
         EvidenceRejected: ``STATISTICS_INCONSISTENT`` with the figures that differ.
     """
     again = statistics_of(record.studies, 0, record.seed)
-    wrong = [name for name in again if name not in record.statistics]
+    wrong = []
     for name, expected in again.items():
         found = record.statistics.get(name)
-        if found is not None:
-            wrong += [f"{name} {what}" for what in _differences(expected, found)]
+        wrong += [name] if found is None else [f"{name} {what}" for what in _differences(expected, found)]
     if summarise(_all_landmarks(record.studies)) != tuple(record.landmarks):
         wrong.append("landmark summaries")
     if not _equal(_level_shift_rate(record.studies).value, record.level_shift_rate.value):
@@ -294,12 +284,8 @@ def _equal(a: float | None, b: float | None) -> bool:
 
 def _relative_errors(study: StudyOutcome, scales: Mapping[str, float]) -> list[float]:
     """|error| / mean |error| of the parameter, for each of the paper's parameters with a truth."""
-    errors = []
-    for name, scale in scales.items():
-        outcome = study.parameter(name)
-        if outcome.truth is not None:
-            errors.append(UNANSWERED if outcome.error is None else abs(outcome.error) / scale)
-    return errors
+    known = [(study.parameter(name), scale) for name, scale in scales.items()]
+    return [UNANSWERED if o.error is None else abs(o.error) / scale for o, scale in known if o.truth is not None]
 
 
 @cache

@@ -65,8 +65,8 @@ def orientation_of(found: Points2D, truth: Points2D) -> Orientation:
     shared = sorted(found.keys() & truth.keys())
     if len(shared) < MIN_POINTS:
         return "unanswered"
-    ours, true = (np.array([float(points[name][0]) for name in shared]) for points in (found, truth))
-    covariance = float((ours - ours.mean()) @ (true - true.mean()))
+    predicted, true = (np.array([float(points[name][0]) for name in shared]) for points in (found, truth))
+    covariance = float((predicted - predicted.mean()) @ (true - true.mean()))
     return "as_truth" if covariance > 0 else "mirrored"
 
 
