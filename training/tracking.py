@@ -33,12 +33,11 @@ from validation.review.card_text import card_markdown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
 
 KEY_TAG = "plumbline.model_digest"
 _EVIDENCE_TAG = "plumbline.evidence_logged"
-_BATCH = 100
-"""MLflow accepts at most 100 parameters, and 1000 metrics, in one request."""
+_BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def log_evidence(
     client.log_artifacts(run_id, str(artifacts), "evaluation")
     # MLflow shows the latest value of a metric, so a new value needs a later time than an earlier or edited one.
     now = int(run.info.end_time or run.info.start_time) if before is None else int(time.time() * 1000)
-    _log_in_batches(client, run_id, "metrics", [Metric(n, value, now, 0) for n, value in changed.items()])
+    _log_metrics(client, run_id, [Metric(n, value, now, 0) for n, value in changed.items()])
     for name, value in {**tags, _EVIDENCE_TAG: digest}.items():
         client.set_tag(run_id, name, value)
 
@@ -200,7 +199,8 @@ def _log_figures(client: "MlflowClient", run_id: str, journal: JournalContent, s
     from mlflow.entities import Metric, Param
 
     params = [Param(name, value[:5000]) for name, value in journal.parameters.items()]
-    _log_in_batches(client, run_id, "params", params)
+    for start in range(0, len(params), 100):
+        client.log_batch(run_id, params=params[start : start + 100])
     metrics = [
         Metric(name, value, int(1000 * m.time_s), m.step)
         for m in journal.measurements
@@ -215,15 +215,15 @@ def _log_figures(client: "MlflowClient", run_id: str, journal: JournalContent, s
     }
     cost |= {f"cost/{name.lower()}_joules": joules for name, joules in summary.joules.items()}
     metrics += [Metric(name, value, end, summary.steps) for name, value in cost.items()]
-    _log_in_batches(client, run_id, "metrics", metrics)
+    _log_metrics(client, run_id, metrics)
     with tempfile.TemporaryDirectory() as scratch:
         for path in draw_curves(journal.measurements, Path(scratch)):
             client.log_artifact(run_id, str(path), "curves")
 
 
-def _log_in_batches(client: "MlflowClient", run_id: str, kind: str, entries: Sequence[Any]) -> None:
-    for start in range(0, len(entries), _BATCH):
-        client.log_batch(run_id, **{kind: entries[start : start + _BATCH]})
+def _log_metrics(client: "MlflowClient", run_id: str, metrics: Sequence["Metric"]) -> None:
+    for start in range(0, len(metrics), _BATCH):
+        client.log_batch(run_id, metrics=metrics[start : start + _BATCH])
 
 
 def _log_dataset(client: "MlflowClient", run_id: str, dataset: DatasetReference) -> None:

@@ -202,7 +202,7 @@ def _outward_partner(landmark: str, view: ViewName) -> str | None:
 
 def _longest_run(seen: NDArray[np.bool_]) -> int:
     """Number of levels in the longest run without a gap."""
-    return max(sum(run) for _, run in groupby(seen.tolist()))
+    return max(sum(map(bool, run)) for _, run in groupby(seen))
 
 
 def _millimetres(points: dict[str, Floats]) -> dict[str, Floats]:
