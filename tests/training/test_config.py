@@ -1,7 +1,6 @@
 """The training parameters: one schema, its options on the command line, its stages, and the shipped recipes."""
 
 from dataclasses import asdict, fields, replace
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ from training.recipe import read_recipes, shipped_recipes
 
 
 @pytest.fixture
-def asked(tmp_path: Path):  # type: ignore[no-untyped-def]
+def asked(tmp_path):
     """The config that options ask for, on an empty data set of the landmarks ``margins175``."""
     write_manifest(Manifest("margins175", 1, ()), tmp_path)
 
@@ -24,7 +23,7 @@ def asked(tmp_path: Path):  # type: ignore[no-untyped-def]
     return call
 
 
-def test_every_parameter_is_an_option_with_its_description_bounds_and_default() -> None:
+def test_every_parameter_is_an_option_with_its_description_bounds_and_default():
     options = {o.removeprefix("--").replace("-", "_"): a for a in parser()._actions for o in a.option_strings}
     for field in fields(TrainingParameters):
         assert options[field.name].help == help_of(field)
@@ -34,7 +33,7 @@ def test_every_parameter_is_an_option_with_its_description_bounds_and_default() 
     assert options["heatmap_stride"].choices == (4, 8)
 
 
-def test_options_of_every_type_reach_the_fit(asked) -> None:  # type: ignore[no-untyped-def]
+def test_options_of_every_type_reach_the_fit(asked):
     config = asked(
         "--preset=galbusera2019", "--landmark-subset=T4_sup,HIP_L", "--input-shape=128x64", "--heatmap-stride=4",
         "--minutes=3", "--no-deterministic", "--augmentation=rotation_deg=6,scale=0.15", "--augmentation=scale=0.2",
@@ -60,23 +59,18 @@ def test_options_of_every_type_reach_the_fit(asked) -> None:  # type: ignore[no-
         ("--augment=scale=1", "unrecognized arguments"),
     ],
 )
-def test_an_option_that_cannot_be_read_is_a_usage_error(
-    asked,  # type: ignore[no-untyped-def]
-    capsys: pytest.CaptureFixture[str],
-    option: str,
-    reason: str,
-) -> None:
+def test_an_option_that_cannot_be_read_is_a_usage_error(asked, capsys, option, reason):
     with pytest.raises(SystemExit) as stopped:
         asked(option)
     assert stopped.value.code == 2
     assert reason in capsys.readouterr().err
 
 
-def test_all_violations_are_named_at_once_with_what_is_possible() -> None:
+def test_all_violations_are_named_at_once_with_what_is_possible():
     with pytest.raises(ParametersRejected) as refused:
         TrainingConfig(
             epochs=0,
-            width="wide",  # type: ignore[arg-type]
+            width="wide",
             augmentation=Augmentation(mirror=2.0),
             next_stages=(NextStage(minutes=-1.0),),
         )
@@ -98,12 +92,12 @@ def test_all_violations_are_named_at_once_with_what_is_possible() -> None:
         ({"input_shape": (128, 64, 64)}, "not 2 values, each a whole number"),
     ],
 )
-def test_contradictions_are_refused(changes: dict[str, object], reason: str) -> None:
+def test_contradictions_are_refused(changes, reason):
     with pytest.raises(ParametersRejected, match=reason):
-        TrainingConfig(epochs=1, **changes)  # type: ignore[arg-type]
+        TrainingConfig(epochs=1, **changes)
 
 
-def test_a_stage_keeps_what_it_does_not_change_and_takes_the_next_seed() -> None:
+def test_a_stage_keeps_what_it_does_not_change_and_takes_the_next_seed():
     asked = TrainingConfig(
         minutes=17.4, learning_rate=2e-3, seed=7, next_stages=(NextStage(learning_rate=1e-3), NextStage(epochs=4))
     )
@@ -113,13 +107,13 @@ def test_a_stage_keeps_what_it_does_not_change_and_takes_the_next_seed() -> None
     assert third == replace(second, minutes=None, epochs=4, seed=9)  # a budget in epochs is not one in minutes too
 
 
-def test_merging_goes_into_mappings_and_replaces_lists() -> None:
+def test_merging_goes_into_mappings_and_replaces_lists():
     before = {"a": {"x": 1, "y": 2}, "b": [1, 2], "c": None}
     assert merged(before, {"a": {"y": 3}, "b": [4], "c": {"z": 5}}) == {"a": {"x": 1, "y": 3}, "b": [4], "c": {"z": 5}}
     assert before["a"] == {"x": 1, "y": 2}
 
 
-def test_the_bundled_recipe_asks_for_what_its_model_was_made_with(asked) -> None:  # type: ignore[no-untyped-def]
+def test_the_bundled_recipe_asks_for_what_its_model_was_made_with(asked):
     config = asked("--recipe", "bundled")
     assert (config.virtual_pairs, config.virtual_frontals, config.reuse, config.devices) == (8192, 2048, 8, 2)
     assert [(s.minutes, s.learning_rate, s.seed) for s in config.stages] == [(17.4, 2e-3, 1), (8.5, 1e-3, 2)]
@@ -131,10 +125,7 @@ def test_the_bundled_recipe_asks_for_what_its_model_was_made_with(asked) -> None
     assert len(small.stages) == len(config.stages)
 
 
-def test_a_recipe_that_is_none_is_refused_with_the_names_of_those_there_are(
-    tmp_path: Path,
-    asked,  # type: ignore[no-untyped-def]
-) -> None:
+def test_a_recipe_that_is_none_is_refused_with_the_names_of_those_there_are(tmp_path, asked):
     assert set(shipped_recipes()) == {"bundled", "miniature"}
     with pytest.raises(ParametersRejected, match=r"RECIPE_UNKNOWN.*bundled, miniature"):
         read_recipes(["bundeld"])

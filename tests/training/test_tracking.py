@@ -10,9 +10,7 @@ import pytest
 
 from inference.contract import model_digest
 from inference.model import INPUTS
-from spine.dataset import Manifest
 from spine.errors import ContractViolation
-from training.export.candidate import FitSummary
 from training.journal import Journal, read_journal
 from training.tracking import DatasetReference, TrackedModel, log_evidence, replay_journal
 
@@ -23,7 +21,7 @@ TAGS = {"git.commit": "0" * 40, "git.dirty": "false"}
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, empty_mlflow_database: Path) -> dict[str, Any]:
+def place(tmp_path_factory, empty_mlflow_database) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("mlflow")
     shutil.copy(empty_mlflow_database, folder / "mlflow.db")
     return {
@@ -36,7 +34,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, empty_mlflow_database: Path)
 
 
 @pytest.fixture(scope="module")
-def reference(drawn: tuple[Path, Manifest]) -> DatasetReference:
+def reference(drawn) -> DatasetReference:
     folder, manifest = drawn
     return DatasetReference("drawn", manifest.digest, manifest.test_digest, "d41d8cd9.dir", folder)
 
@@ -48,12 +46,7 @@ def _client(place: dict[str, Any]) -> Any:
 
 
 @pytest.fixture(scope="module")
-def tracked(
-    place: dict[str, Any],
-    candidate: tuple[Path, FitSummary],
-    reference: DatasetReference,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> TrackedModel:
+def tracked(place, candidate, reference, tmp_path_factory) -> TrackedModel:
     """Tracked at the third attempt, after one with an error and one that was killed."""
     import training.tracking as tracking
 
@@ -75,9 +68,7 @@ def _fail(*arguments: object) -> None:
     raise OSError("no space left on device")
 
 
-def test_a_second_replay_finds_the_first(
-    place: dict[str, Any], candidate: tuple[Path, FitSummary], reference: DatasetReference, tracked: TrackedModel
-) -> None:
+def test_a_second_replay_finds_the_first(place, candidate, reference, tracked):
     assert replay_journal(candidate[0], dataset=reference, **place) == tracked
     client = _client(place)
     runs = client.search_runs([tracked.experiment_id], filter_string="status = 'FINISHED'")
@@ -85,9 +76,7 @@ def test_a_second_replay_finds_the_first(
     assert len(client.search_model_versions(f"name = '{MODEL}'")) == 1
 
 
-def test_figures_are_logged_once_under_readable_names(
-    place: dict[str, Any], candidate: tuple[Path, FitSummary], tracked: TrackedModel
-) -> None:
+def test_figures_are_logged_once_under_readable_names(place, candidate, tracked):
     client = _client(place)
     run = client.get_run(tracked.run_id)
     history = client.get_metric_history(tracked.run_id, "validation/landmark_error_mm")
@@ -105,9 +94,7 @@ def test_figures_are_logged_once_under_readable_names(
     }
 
 
-def test_the_data_set_is_an_input_with_its_digest_and_version(
-    place: dict[str, Any], reference: DatasetReference, tracked: TrackedModel
-) -> None:
+def test_the_data_set_is_an_input_with_its_digest_and_version(place, reference, tracked):
     run = _client(place).get_run(tracked.run_id)
     inputs = {{t.key: t.value for t in i.tags}["mlflow.data.context"]: i for i in run.inputs.dataset_inputs}
     assert inputs.keys() == {"training", "testing"}
@@ -121,9 +108,7 @@ def test_the_data_set_is_an_input_with_its_digest_and_version(
     assert run.data.tags["plumbline.dataset"] == reference.digest
 
 
-def test_the_registered_model_is_the_candidates_own_bytes_without_pickle(
-    place: dict[str, Any], candidate: tuple[Path, FitSummary], tracked: TrackedModel, tmp_path: Path
-) -> None:
+def test_the_registered_model_is_the_candidates_own_bytes_without_pickle(place, candidate, tracked, tmp_path):
     import mlflow
     from mlflow.models import Model as MlflowModel
 
@@ -141,7 +126,7 @@ def test_the_registered_model_is_the_candidates_own_bytes_without_pickle(
     assert str(Path(__file__).parents[2]) not in (folder / "MLmodel").read_text()
 
 
-def test_evidence_is_added_once(place: dict[str, Any], tracked: TrackedModel, tmp_path: Path) -> None:
+def test_evidence_is_added_once(place, tracked, tmp_path):
     (tmp_path / "record.json").write_text("{}")
     given = {"metrics": {"test/cobb_see_deg": 3.5}, "artifacts": tmp_path, "tags": {"plumbline.evidence": "abc"}}
     for _ in range(2):
@@ -153,23 +138,19 @@ def test_evidence_is_added_once(place: dict[str, Any], tracked: TrackedModel, tm
     assert client.get_run(tracked.run_id).info.status == "FINISHED"
 
 
-def test_a_candidate_of_another_data_set_is_refused(
-    place: dict[str, Any], candidate: tuple[Path, FitSummary], reference: DatasetReference
-) -> None:
+def test_a_candidate_of_another_data_set_is_refused(place, candidate, reference):
     with pytest.raises(ContractViolation, match=r"CANDIDATE_ALTERED.*data set"):
         replay_journal(candidate[0], dataset=replace(reference, digest="0" * 64), **place)
 
 
-def test_an_altered_model_is_refused(
-    place: dict[str, Any], candidate: tuple[Path, FitSummary], reference: DatasetReference, tmp_path: Path
-) -> None:
+def test_an_altered_model_is_refused(place, candidate, reference, tmp_path):
     copy = shutil.copytree(candidate[0], tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints"))
     (copy / "model.onnx").write_bytes((copy / "model.onnx").read_bytes() + b"\0")
     with pytest.raises(ContractViolation, match=r"CANDIDATE_ALTERED.*model digest"):
         replay_journal(copy, dataset=reference, **place)
 
 
-def test_an_unfinished_fit_is_refused(place: dict[str, Any], reference: DatasetReference, tmp_path: Path) -> None:
+def test_an_unfinished_fit_is_refused(place, reference, tmp_path):
     Journal(tmp_path).write_facts(device="cpu")
     with pytest.raises(ContractViolation, match="FIT_UNFINISHED"):
         replay_journal(tmp_path, dataset=reference, **place)

@@ -11,11 +11,8 @@ import pytest
 from inference.bundled import BUNDLED
 from spine.errors import EvidenceRejected
 from tests.judged_workspace import write_dataset, write_scored_record
-from training.export.candidate import FitSummary
 from training.export.release import main, release
 from validation.evaluation.record import read_record
-
-Candidate = tuple[Path, FitSummary]
 
 
 def record_of(folder: Path, digest: str, *, simulated: bool = True, condition: str = "") -> Path:
@@ -27,26 +24,26 @@ def record_of(folder: Path, digest: str, *, simulated: bool = True, condition: s
     return folder / "record.json"
 
 
-def test_a_record_of_another_model_releases_nothing(candidate: Candidate, tmp_path: Path) -> None:
+def test_a_record_of_another_model_releases_nothing(candidate, tmp_path):
     with pytest.raises(EvidenceRejected, match=r"RECORD_OF_ANOTHER.*000000000000"):
         release(candidate[0], record_of(tmp_path, "0" * 64), out=tmp_path / "bundled")
     assert not (tmp_path / "bundled").exists()
 
 
-def test_real_patients_are_no_evidence_for_the_bundled_model(candidate: Candidate, tmp_path: Path) -> None:
+def test_real_patients_are_no_evidence_for_the_bundled_model(candidate, tmp_path):
     record = record_of(tmp_path, str(candidate[1].model_digest), simulated=False)
     with pytest.raises(EvidenceRejected, match="on real patients"):
         release(candidate[0], record, out=tmp_path / "bundled")
 
 
-def test_an_edited_record_releases_nothing(candidate: Candidate, tmp_path: Path) -> None:
+def test_an_edited_record_releases_nothing(candidate, tmp_path):
     record = record_of(tmp_path, "0" * 64)
     record.write_text(record.read_text().replace("0" * 64, str(candidate[1].model_digest)))
     with pytest.raises(EvidenceRejected, match="EVIDENCE_ALTERED"):
         release(candidate[0], record, out=tmp_path / "bundled")
 
 
-def test_the_card_repeats_the_records(candidate: Candidate, tmp_path: Path) -> None:
+def test_the_card_repeats_the_records(candidate, tmp_path):
     digest = str(candidate[1].model_digest)
     path = record_of(tmp_path / "test", digest)
     wider = record_of(tmp_path / "wider", digest, condition="osteoporotic")
@@ -63,7 +60,7 @@ def test_the_card_repeats_the_records(candidate: Candidate, tmp_path: Path) -> N
     assert (facts["record_digest"], facts["wider_record_digest"]) == (record.digest, read_record(wider).digest)
 
 
-def test_the_errors_by_subgroup_are_renewed_from_a_record_of_the_same_bytes(tmp_path: Path) -> None:
+def test_the_errors_by_subgroup_are_renewed_from_a_record_of_the_same_bytes(tmp_path):
     bundled = shutil.copytree(BUNDLED, tmp_path / "bundled")
     digest = json.loads((bundled / "release.json").read_text())["model_digest"]
     record = record_of(tmp_path / "more", digest, condition="unheard_of")
@@ -79,9 +76,7 @@ def test_the_errors_by_subgroup_are_renewed_from_a_record_of_the_same_bytes(tmp_
     assert (bundled / "card.md").read_text() == after
 
 
-def test_the_card_of_the_bundled_model_is_of_these_bytes_and_as_the_writer_writes_it(
-    candidate: Candidate, tmp_path: Path
-) -> None:
+def test_the_card_of_the_bundled_model_is_of_these_bytes_and_as_the_writer_writes_it(candidate, tmp_path):
     text = (BUNDLED / "card.md").read_text()
     assert json.loads((BUNDLED / "release.json").read_text())["model_digest"] in text
     release(candidate[0], record_of(tmp_path, str(candidate[1].model_digest)), out=tmp_path / "bundled")

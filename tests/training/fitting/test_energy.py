@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from spine.dataset import Manifest
 from training.config import TrainingConfig
 from training.export.candidate import FitSummary, read_summary, write_summary
 from training.fitting import energy, fit_callback
@@ -34,7 +33,7 @@ class Fake:
 
 
 @pytest.fixture(autouse=True)
-def _no_background(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_background(monkeypatch) -> None:
     monkeypatch.setattr(energy, "EVERY_SECONDS", 3600.0)
 
 
@@ -47,7 +46,7 @@ def zone(folder: Path, name: str, kind: str, microjoules: int) -> Path:
     return path
 
 
-def test_packages_add_up_across_overflows_and_their_parts_do_not_count(tmp_path: Path) -> None:
+def test_packages_add_up_across_overflows_and_their_parts_do_not_count(tmp_path):
     first = zone(tmp_path, "intel-rapl:0", "package-0", 900_000_000)
     second = zone(tmp_path, "intel-rapl:1", "package-1", 0)
     core = zone(tmp_path, "intel-rapl:0:0", "core", 5)
@@ -64,7 +63,7 @@ def test_packages_add_up_across_overflows_and_their_parts_do_not_count(tmp_path:
     assert counter.joules() == pytest.approx(250.0 + 990.0), "a second overflow"
 
 
-def test_without_a_readable_counter_nothing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_readable_counter_nothing_is_measured(tmp_path, monkeypatch):
     assert powercap_of(tmp_path / "nowhere") is None
     zone(tmp_path, "intel-rapl:0", "package-0", 1)
     monkeypatch.setattr(energy.Powercap, "_read", staticmethod(_denied))
@@ -97,14 +96,14 @@ class FakeLibrary:
         return self.code
 
 
-def test_nvml_counts_millijoules_of_all_gpus() -> None:
-    counter = Nvml(FakeLibrary(), ["GPU-a", "GPU-b"])  # type: ignore[arg-type]
+def test_nvml_counts_millijoules_of_all_gpus():
+    counter = Nvml(FakeLibrary(), ["GPU-a", "GPU-b"])
     assert counter.joules() == pytest.approx(3000.0 + 50 * (2 + 3))
     with pytest.raises(OSError, match="NVML returned error 3"):
-        Nvml(FakeLibrary(code=3), ["GPU-a"])  # type: ignore[arg-type]
+        Nvml(FakeLibrary(code=3), ["GPU-a"])
 
 
-def test_a_meter_counts_from_its_start_and_loses_what_fails() -> None:
+def test_a_meter_counts_from_its_start_and_loses_what_fails():
     meter = EnergyMeter({"gpu": Fake(500.0, 620.0, 700.0), "cpu": None})
     meter.start()
     meter.sample()
@@ -121,7 +120,7 @@ def test_a_meter_counts_from_its_start_and_loses_what_fails() -> None:
         assert lost.used("gpu") is None, "a lost counter gives no number"
 
 
-def test_the_record_states_the_energy_or_that_it_was_not_measured(tmp_path: Path) -> None:
+def test_the_record_states_the_energy_or_that_it_was_not_measured(tmp_path):
     config = TrainingConfig(minutes=1)
     plain = FitSummary(config, "galbusera39", "d", "t", 400, 1.0, "mm", 0, 2, 8.0, 12.0, "cpu", "32", {})
     assert (plain.energy, dict(plain.joules)) == ("not measured", {})
@@ -145,9 +144,7 @@ class Growing:
         return self.total
 
 
-def test_a_fit_writes_its_energy_into_record_journal_and_mlflow(
-    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fit_writes_its_energy_into_record_journal_and_mlflow(drawn, tiny_config, tmp_path, monkeypatch):
     monkeypatch.setattr("training.fitting.fit.can_export", lambda: False)
     monkeypatch.setattr(fit_callback, "meter_of", lambda kind, devices: EnergyMeter({"cpu": Growing(), "gpu": None}))
     done = fit(drawn[0], tmp_path / "fit", tiny_config)
@@ -163,14 +160,12 @@ def test_a_fit_writes_its_energy_into_record_journal_and_mlflow(
 
         def log_artifact(self, *where: str) -> None: ...
 
-    _log_figures(Client(), "run", read_journal(tmp_path / "fit"), done)  # type: ignore[arg-type]
+    _log_figures(Client(), "run", read_journal(tmp_path / "fit"), done)
     assert logged["cost/cpu_joules"] == done.cpu_joules
     assert "cost/gpu_joules" not in logged
 
 
-def test_a_resumed_fit_adds_the_energy_up_or_has_none(
-    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_resumed_fit_adds_the_energy_up_or_has_none(drawn, tiny_config, tmp_path, monkeypatch):
     monkeypatch.setattr("training.fitting.fit.can_export", lambda: False)
 
     def interrupted(out: Path, first: EnergyMeter, second: EnergyMeter) -> FitSummary:

@@ -19,10 +19,9 @@ import torch
 from inference.contract import read_contract
 from inference.measure import predict_examples
 from inference.model import INPUTS, load_model
-from spine.dataset import Manifest
 from spine.errors import ContractViolation, ParametersRejected
 from training.config import TrainingConfig, config_from_json, config_to_json
-from training.export.candidate import CANDIDATE_FILE, FITTED_FILE, FitSummary, read_summary
+from training.export.candidate import CANDIDATE_FILE, FITTED_FILE, read_summary
 from training.export.onnx_export import example_inputs, finish_export
 from training.fitting.fit import fit
 from training.fitting.fit_callback import TrainingInterrupted
@@ -32,7 +31,7 @@ from training.model.networks import ServedNetwork, build_network
 from training.model.output_map import output_map_of
 
 
-def test_a_fit_leaves_what_it_promises(candidate: tuple[Path, FitSummary], tiny_config: TrainingConfig) -> None:
+def test_a_fit_leaves_what_it_promises(candidate, tiny_config):
     out, summary = candidate
     for name in ("weights.safetensors", "model.onnx", "contract.json", "journal.jsonl", "history.csv", CANDIDATE_FILE):
         assert (out / name).is_file(), name
@@ -45,14 +44,14 @@ def test_a_fit_leaves_what_it_promises(candidate: tuple[Path, FitSummary], tiny_
     assert not [p for p in out.rglob("*") if p.suffix in (".pkl", ".pickle", ".ckpt")]
 
 
-def test_no_checkpoint_needs_to_execute_anything(candidate: tuple[Path, FitSummary]) -> None:
+def test_no_checkpoint_needs_to_execute_anything(candidate):
     states = list((candidate[0] / "checkpoints").rglob("*.pt"))
     assert states
     for path in states:
         torch.load(path, weights_only=True)
 
 
-def test_a_pickle_that_would_execute_is_refused(tmp_path: Path) -> None:
+def test_a_pickle_that_would_execute_is_refused(tmp_path):
     class Payload:
         def __reduce__(self) -> tuple[object, ...]:
             return (os.mkdir, (str(tmp_path / "executed"),))
@@ -63,7 +62,7 @@ def test_a_pickle_that_would_execute_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "executed").exists()
 
 
-def test_learning_reduces_the_error(taught: tuple[Path, FitSummary]) -> None:
+def test_learning_reduces_the_error(taught):
     measured = read_journal(taught[0]).measurements
     errors = [m.values["validation/landmark_error_mm"] for m in measured]
     assert len(errors) == 8
@@ -73,9 +72,7 @@ def test_learning_reduces_the_error(taught: tuple[Path, FitSummary]) -> None:
 
 
 @pytest.mark.usefixtures("without_export")
-def test_the_same_seed_gives_the_same_weights(
-    candidate: tuple[Path, FitSummary], drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
-) -> None:
+def test_the_same_seed_gives_the_same_weights(candidate, drawn, tiny_config, tmp_path) -> None:
     again = fit(drawn[0], tmp_path / "again", tiny_config)
     assert again.validation_error == candidate[1].validation_error
     ours, theirs = load_weights(candidate[0]), load_weights(tmp_path / "again")
@@ -83,9 +80,7 @@ def test_the_same_seed_gives_the_same_weights(
 
 
 @pytest.mark.usefixtures("without_export")
-def test_another_seed_gives_other_weights(
-    candidate: tuple[Path, FitSummary], drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
-) -> None:
+def test_another_seed_gives_other_weights(candidate, drawn, tiny_config, tmp_path) -> None:
     fit(drawn[0], tmp_path, replace(tiny_config, seed=6, epochs=1))
     ours, theirs = load_weights(candidate[0]), load_weights(tmp_path)
     assert not torch.equal(ours["trunk.heads.0.weight"], theirs["trunk.heads.0.weight"])
@@ -93,13 +88,7 @@ def test_another_seed_gives_other_weights(
 
 @pytest.mark.usefixtures("without_export")
 @pytest.mark.parametrize("steps", [1, 4])
-def test_interrupted_and_resumed_equals_uninterrupted(
-    candidate: tuple[Path, FitSummary],
-    drawn: tuple[Path, Manifest],
-    tiny_config: TrainingConfig,
-    tmp_path: Path,
-    steps: int,
-) -> None:
+def test_interrupted_and_resumed_equals_uninterrupted(candidate, drawn, tiny_config, tmp_path, steps) -> None:
     """SIGTERM in the middle of an epoch (three steps make one), then the same command again."""
     seen: list[int] = []
 
@@ -122,7 +111,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert summary.validation_error == pytest.approx(candidate[1].validation_error, rel=1e-5)
 
 
-def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path: Path) -> None:
+def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path):
     save_checkpoint({"step": 1}, tmp_path, 1)
     save_checkpoint({"step": 2}, tmp_path, 2)
     newest = tmp_path / "step-000000002.pt"
@@ -131,25 +120,19 @@ def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path: Path) -> None:
     assert newest_checkpoint(tmp_path / "nothing") is None
 
 
-def test_a_finished_fit_is_not_repeated(
-    candidate: tuple[Path, FitSummary], drawn: tuple[Path, Manifest], tiny_config: TrainingConfig
-) -> None:
+def test_a_finished_fit_is_not_repeated(candidate, drawn, tiny_config):
     stamp = (candidate[0] / "weights.safetensors").stat().st_mtime_ns
     assert fit(drawn[0], candidate[0], tiny_config) == candidate[1]
     assert (candidate[0] / "weights.safetensors").stat().st_mtime_ns == stamp
 
 
-def test_a_folder_of_another_fit_is_refused(
-    candidate: tuple[Path, FitSummary], drawn: tuple[Path, Manifest], tiny_config: TrainingConfig
-) -> None:
+def test_a_folder_of_another_fit_is_refused(candidate, drawn, tiny_config):
     with pytest.raises(ParametersRejected, match=r"FIT_MIXED.*learning_rate"):
         fit(drawn[0], candidate[0], replace(tiny_config, learning_rate=1e-4))
 
 
 @pytest.mark.usefixtures("without_export")
-def test_a_minute_budget_ends_in_time(
-    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
-) -> None:
+def test_a_minute_budget_ends_in_time(drawn, tiny_config, tmp_path) -> None:
     calls: list[tuple[int, int]] = []
     summary = fit(
         drawn[0], tmp_path, replace(tiny_config, epochs=None, minutes=0.02), lambda d, t: calls.append((d, t))
@@ -159,9 +142,7 @@ def test_a_minute_budget_ends_in_time(
     assert all(a[0] <= b[0] for a, b in pairwise(calls))
 
 
-def test_nan_stops_the_fit_and_leaves_no_candidate(
-    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nan_stops_the_fit_and_leaves_no_candidate(drawn, tiny_config, tmp_path, monkeypatch):
     import training.fitting.lightning_module
 
     monkeypatch.setattr(
@@ -173,7 +154,7 @@ def test_nan_stops_the_fit_and_leaves_no_candidate(
     assert not (tmp_path / CANDIDATE_FILE).exists()
 
 
-def test_onnx_and_torch_give_the_same_outputs(candidate: tuple[Path, FitSummary]) -> None:
+def test_onnx_and_torch_give_the_same_outputs(candidate):
     out, summary = candidate
     model = load_model(out)
     network = build_network(summary.config, model.contract.views)
@@ -188,15 +169,13 @@ def test_onnx_and_torch_give_the_same_outputs(candidate: tuple[Path, FitSummary]
         np.testing.assert_allclose(found[1], wanted[1].numpy(), atol=1e-3)
 
 
-def test_the_exported_graph_names_no_folder_of_this_machine(candidate: tuple[Path, FitSummary]) -> None:
+def test_the_exported_graph_names_no_folder_of_this_machine(candidate):
     content = (candidate[0] / "model.onnx").read_bytes()
     assert str(Path(__file__).parents[3]).encode() not in content
     assert b"site-packages" not in content
 
 
-def test_the_validation_error_is_that_of_the_served_model(
-    candidate: tuple[Path, FitSummary], drawn: tuple[Path, Manifest], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_validation_error_is_that_of_the_served_model(candidate, drawn, monkeypatch):
     """The validation error of the fit, computed again through the exported model and its preprocessing."""
     monkeypatch.setattr(
         "inference.decoding.VISIBILITY_THRESHOLD", -1.0
@@ -217,7 +196,7 @@ def test_the_validation_error_is_that_of_the_served_model(
 
 
 @pytest.mark.slow
-def test_galbusera_preset_runs_through_one_loop(drawn: tuple[Path, Manifest], tmp_path: Path) -> None:
+def test_galbusera_preset_runs_through_one_loop(drawn, tmp_path):
     config = TrainingConfig(
         preset="galbusera2019",
         landmark_subset=("HIP_L", "S1_ant"),
@@ -238,9 +217,7 @@ def test_galbusera_preset_runs_through_one_loop(drawn: tuple[Path, Manifest], tm
 
 
 @pytest.mark.usefixtures("without_export")
-def test_a_warm_start(
-    taught: tuple[Path, FitSummary], drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
-) -> None:
+def test_a_warm_start(taught, drawn, tiny_config, tmp_path) -> None:
     warm = fit(drawn[0], tmp_path / "warm", replace(tiny_config, epochs=1, init_from=str(taught[0])))
     first = read_journal(taught[0]).measurements[0].values["train/loss"]
     assert read_journal(tmp_path / "warm").measurements[0].values["train/loss"] < 0.8 * first
@@ -251,9 +228,7 @@ def test_a_warm_start(
 
 
 @pytest.mark.usefixtures("without_export")
-def test_a_folder_with_files_of_another_kind_is_not_written_into(
-    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
-) -> None:
+def test_a_folder_with_files_of_another_kind_is_not_written_into(drawn, tiny_config, tmp_path) -> None:
     (tmp_path / "model.onnx").write_text("somebody's")
     with pytest.raises(ParametersRejected, match=r"FOLDER_NOT_EMPTY.*model\.onnx"):
         fit(drawn[0], tmp_path, tiny_config)
@@ -274,21 +249,19 @@ def test_a_folder_with_files_of_another_kind_is_not_written_into(
         ({"precision": "8"}, "precision '8', not one of auto, 32, bf16-mixed"),
     ],
 )
-def test_impossible_configs_are_refused(tiny_config: TrainingConfig, changes: dict[str, object], reason: str) -> None:
+def test_impossible_configs_are_refused(tiny_config, changes, reason):
     with pytest.raises(ParametersRejected, match=reason):
-        replace(tiny_config, **changes)  # type: ignore[arg-type]
+        replace(tiny_config, **changes)
 
 
-def test_a_config_survives_json_and_refuses_unknown_names(tiny_config: TrainingConfig) -> None:
+def test_a_config_survives_json_and_refuses_unknown_names(tiny_config):
     record = json.loads(json.dumps(config_to_json(tiny_config)))
     assert config_from_json(record) == tiny_config
     with pytest.raises(ParametersRejected, match="learning_rte"):
         config_from_json({"epochs": 1, "learning_rte": 0.1})
 
 
-def test_a_data_set_of_another_landmark_set_is_refused(
-    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
-) -> None:
+def test_a_data_set_of_another_landmark_set_is_refused(drawn, tiny_config, tmp_path):
     with pytest.raises(ParametersRejected, match="FIT_LANDMARK_SET_DIFFERS"):
         fit(drawn[0], tmp_path, replace(tiny_config, landmark_set="corners68"))
 
@@ -317,7 +290,7 @@ sys.exit(code)
 
 
 @pytest.mark.slow
-def test_a_bare_machine_fits_and_another_exports(drawn: tuple[Path, Manifest], tmp_path: Path) -> None:
+def test_a_bare_machine_fits_and_another_exports(drawn, tmp_path):
     """The fit needs torch, lightning and numpy alone; the export runs later, where onnx is installed."""
     command = [sys.executable, "-c", _BARE, "--dataset", str(drawn[0]), "--out", str(tmp_path / "bare")]
     options = ["--epochs", "1", "--input-shape", "128x64", "--width", "0.25", "--precision", "32", "--quiet"]
@@ -336,9 +309,7 @@ def test_a_bare_machine_fits_and_another_exports(drawn: tuple[Path, Manifest], t
     assert (moved / "weights.safetensors").is_file()
 
 
-def test_command_line_errors_say_what_to_do(
-    drawn: tuple[Path, Manifest], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_line_errors_say_what_to_do(drawn, tmp_path, capsys):
     from training.__main__ import main
 
     assert main(["--dataset", str(drawn[0]), "--out", str(tmp_path)]) == ParametersRejected.exit_code
@@ -347,7 +318,7 @@ def test_command_line_errors_say_what_to_do(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_export")
-def test_a_killed_fit_continues(drawn: tuple[Path, Manifest], tmp_path: Path) -> None:
+def test_a_killed_fit_continues(drawn, tmp_path) -> None:
     """kill -9 after the first checkpoint; the same command finishes."""
     script = textwrap.dedent("""
         import os, signal, sys
@@ -371,9 +342,7 @@ def test_a_killed_fit_continues(drawn: tuple[Path, Manifest], tmp_path: Path) ->
     assert fit(drawn[0], tmp_path, config).epochs == 2
 
 
-def test_a_full_disk_stops_a_fit_that_later_continues(
-    drawn: tuple[Path, Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_export: None
-) -> None:
+def test_a_full_disk_stops_a_fit_that_later_continues(drawn, tmp_path, monkeypatch, without_export):
     """The disk is full in the middle of the second checkpoint: no partial file has a final name."""
     config = TrainingConfig(epochs=3, input_shape=(128, 64), batch_size=8, width=0.25, precision="32", device="cpu")
     calls = iter(range(100))
@@ -397,9 +366,7 @@ def test_a_full_disk_stops_a_fit_that_later_continues(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_export")
-def test_a_fit_on_virtual_patients_continues_after_an_interruption(
-    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fit_on_virtual_patients_continues_after_an_interruption(drawn, tiny_config, tmp_path, monkeypatch) -> None:
     """Two epochs of five batches; SIGTERM in the second, whose pool holds other patients than the first's."""
     for module in ("training.config", "training.data.virtual_patients"):
         monkeypatch.setattr(f"{module}.DRAWN_TOGETHER", 8)

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from inference.contract import model_digest, read_contract
-from spine.dataset import Manifest
 from tests.training.drawn_cohort import write_drawn_dataset
 from training.__main__ import main
 from training.config import NextStage, TrainingConfig, config_to_json
-from training.export.candidate import FITTED_FILE, FitSummary, joined, read_summary
+from training.export.candidate import FITTED_FILE, joined, read_summary
 from training.fitting.fit import fit
 from training.fitting.fit_callback import BEST_FILE, TrainingInterrupted
 from training.journal import flattened, read_journal
@@ -18,14 +17,12 @@ from training.model.checkpoints import load_state, load_weights, save_checkpoint
 
 
 @pytest.fixture
-def staged(tiny_config: TrainingConfig) -> TrainingConfig:
+def staged(tiny_config) -> TrainingConfig:
     return replace(tiny_config, epochs=1, next_stages=(NextStage(epochs=2, learning_rate=2e-4),))
 
 
 @pytest.mark.usefixtures("without_export")
-def test_an_interrupted_second_stage_goes_on_from_the_first_ones_weights(
-    drawn: tuple[Path, Manifest], staged: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_second_stage_goes_on_from_the_first_ones_weights(drawn, staged, tmp_path, monkeypatch) -> None:
     starts: list[Path] = []
     monkeypatch.setattr(
         "training.fitting.fit.load_warm_start", lambda network, slots, names, folder: starts.append(folder)
@@ -51,9 +48,7 @@ def test_an_interrupted_second_stage_goes_on_from_the_first_ones_weights(
 
 
 @pytest.mark.usefixtures("without_export")
-def test_a_stage_that_its_time_budget_ends_hands_on_its_best_weights(
-    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
-) -> None:
+def test_a_stage_that_its_time_budget_ends_hands_on_its_best_weights(drawn, tiny_config, tmp_path) -> None:
     """Ended within its first epoch; the second stage learns next to nothing, so its weights are still the first's."""
     config = replace(tiny_config, epochs=None, minutes=1e-4, next_stages=(NextStage(minutes=1e-4, learning_rate=1e-9),))
     summary = fit(drawn[0], tmp_path / "out", config)
@@ -68,9 +63,7 @@ def test_a_stage_that_its_time_budget_ends_hands_on_its_best_weights(
 
 
 @pytest.mark.usefixtures("without_export")
-def test_record_and_journal_tell_of_the_whole_fit(
-    drawn: tuple[Path, Manifest], staged: TrainingConfig, tmp_path: Path
-) -> None:
+def test_record_and_journal_tell_of_the_whole_fit(drawn, staged, tmp_path) -> None:
     summary = fit(drawn[0], tmp_path / "out", staged)
     assert summary.config == staged
     assert summary.seconds == pytest.approx(sum(stage.seconds for stage in summary.stages))
@@ -82,14 +75,14 @@ def test_record_and_journal_tell_of_the_whole_fit(
     assert journal.facts["steps"] == summary.steps == 9
 
 
-def test_energy_of_a_fit_is_unknown_where_a_stage_was_not_measured(candidate: tuple[Path, FitSummary]) -> None:
+def test_energy_of_a_fit_is_unknown_where_a_stage_was_not_measured(candidate):
     measured, unknown = replace(candidate[1], cpu_joules=3.0, gpu_joules=1.0), replace(candidate[1], gpu_joules=2.0)
     both = joined(measured.config, [measured, replace(unknown, cpu_joules=None)])
     assert (both.gpu_joules, both.cpu_joules) == (3.0, None)
 
 
 @pytest.mark.slow
-def test_the_bundled_recipe_in_miniature_is_one_command(tmp_path: Path) -> None:
+def test_the_bundled_recipe_in_miniature_is_one_command(tmp_path):
     """Virtual patients are rendered for both stages, then the model is exported and calibrated."""
     manifest = write_drawn_dataset(tmp_path / "data", (4, 2, 1), landmark_set="margins175")
     command = ["--dataset", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--quiet"]

@@ -13,14 +13,14 @@ from validation.dataset.build import DatasetConfig, build_dataset
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Path:
+def workspace(tmp_path) -> Path:
     for name in ("store", "landmarks", "dataset"):
         (tmp_path / name).mkdir()
     return tmp_path
 
 
 @pytest.fixture
-def biplanar(workspace: Path) -> Callable[..., Manifest]:
+def biplanar(workspace) -> Callable[..., Manifest]:
     """Build a dataset from the biplanar studies in ``workspace / "store"``, after adding ``count`` studies to it."""
 
     def make(count: int = 0, **config: object) -> Manifest:
@@ -32,7 +32,7 @@ def biplanar(workspace: Path) -> Callable[..., Manifest]:
 
 
 @pytest.fixture
-def radiographs(workspace: Path) -> Callable[..., Manifest]:
+def radiographs(workspace) -> Callable[..., Manifest]:
     """Like ``biplanar``, with frontal radiographs and corner labels."""
 
     def make(count: int = 0, **config: object) -> Manifest:

@@ -2,9 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +18,8 @@ from validation.evaluation.sealing import write_sealed
 from validation.evaluation.test_set_check import verify_images
 from validation.evaluation.test_set_ledger import count_reads, read_ledger, record_read
 
-Make = Callable[..., Any]
 
-
-def test_a_record_has_outcomes_and_statistics(make_trial: Make) -> None:
+def test_a_record_has_outcomes_and_statistics(make_trial):
     record = make_trial(5, off_deg=2.0).score()
     assert record.statistics.keys() == PARAMETERS.keys()
     assert (record.simulated, record.patients_are, record.n_patients) == (True, "virtual patients", 3)
@@ -39,7 +35,7 @@ def test_a_record_has_outcomes_and_statistics(make_trial: Make) -> None:
         study.parameter("unheard_of")
 
 
-def test_absences_carry_reasons_and_lower_coverage(make_trial: Make) -> None:
+def test_absences_carry_reasons_and_lower_coverage(make_trial):
     trial = make_trial(5)
     trial.predictions[0] = replace(trial.predictions[0], parameters={})
     unseen = Measured(None, "deg", "T1 not seen", absent_code="LANDMARKS_NOT_SEEN")
@@ -59,7 +55,7 @@ def test_absences_carry_reasons_and_lower_coverage(make_trial: Make) -> None:
     assert record.statistics["pelvic_tilt"].n == 2
 
 
-def test_digest_covers_everything(make_trial: Make) -> None:
+def test_digest_covers_everything(make_trial):
     trial = make_trial(3)
     record = trial.score()
     assert trial.score().digest == record.digest
@@ -74,7 +70,7 @@ def test_digest_covers_everything(make_trial: Make) -> None:
     assert len({record.digest, *(o.digest for o in others)}) == 7
 
 
-def test_file_round_trip(make_trial: Make, tmp_path: Path) -> None:
+def test_file_round_trip(make_trial, tmp_path):
     record = make_trial(4).score(dvc_version=None, code_commit=None)
     write_record(record, tmp_path / "deep" / "record.json")
     again = read_record(tmp_path / "deep" / "record.json")
@@ -98,7 +94,7 @@ def damaged(text: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("case", range(8))
-def test_damaged_files_are_refused(make_trial: Make, tmp_path: Path, case: int) -> None:
+def test_damaged_files_are_refused(make_trial, tmp_path, case):
     path = tmp_path / "record.json"
     write_record(make_trial(3).score(), path)
     code, text = damaged(path.read_text())[case]
@@ -109,13 +105,13 @@ def test_damaged_files_are_refused(make_trial: Make, tmp_path: Path, case: int) 
     assert refusal.value.code == code
 
 
-def test_missing_file(tmp_path: Path) -> None:
+def test_missing_file(tmp_path):
     with pytest.raises(EvidenceRejected, match="EVIDENCE_MISSING"):
         read_record(tmp_path / "none.json")
 
 
 @pytest.mark.parametrize("forgery", ["string", "extra", "statistic", "landmark", "shift", "dropped"])
-def test_sealed_forgeries_are_refused(make_trial: Make, tmp_path: Path, forgery: str) -> None:
+def test_sealed_forgeries_are_refused(make_trial, tmp_path, forgery):
     """Content that was changed and sealed again: wrong types, unknown fields and wrong figures are refused."""
     path = tmp_path / "record.json"
     write_record(make_trial(4).score(), path)
@@ -137,7 +133,7 @@ def test_sealed_forgeries_are_refused(make_trial: Make, tmp_path: Path, forgery:
         read_record(path)
 
 
-def test_a_record_that_is_not_finite_cannot_be_written(make_trial: Make, tmp_path: Path) -> None:
+def test_a_record_that_is_not_finite_cannot_be_written(make_trial, tmp_path):
     record = make_trial(3).score()
     study = record.studies[0]
     bad = replace(study.parameters[0], predicted=math.nan)
@@ -150,7 +146,7 @@ def test_a_record_that_is_not_finite_cannot_be_written(make_trial: Make, tmp_pat
     verify_statistics(record)
 
 
-def test_other_test_sets_are_refused(make_trial: Make) -> None:
+def test_other_test_sets_are_refused(make_trial):
     """S2: a label moved by a hundredth of a pixel is another test set, as is one study more or less."""
     trial = make_trial(4)
     frozen = trial.test_digest
@@ -166,7 +162,7 @@ def test_other_test_sets_are_refused(make_trial: Make) -> None:
         trial.score(test_digest=frozen)
 
 
-def test_contract_violations(make_trial: Make) -> None:
+def test_contract_violations(make_trial):
     trial = make_trial(3)
     for change, code in (
         (lambda t: t.predictions.append(t.predictions[0]), "PREDICTIONS_MISMATCH"),
@@ -188,11 +184,11 @@ def _put_nan(trial: Any) -> None:
     trial.predictions[0] = replace(trial.predictions[0], points=points)
 
 
-def test_real_patients_are_named_real(make_trial: Make) -> None:
+def test_real_patients_are_named_real(make_trial):
     assert make_trial(3, condition="normal").score().patients_are == "real patients"
 
 
-def test_ranking(make_trial: Make) -> None:
+def test_ranking(make_trial):
     trial = make_trial(5, off_deg=1.0)
     for i, off in enumerate((3.0, 0.5, 1.0, 9.0, 2.0)):
         truth = trial.examples[i].truth
@@ -206,7 +202,7 @@ def test_ranking(make_trial: Make) -> None:
     assert rank_patients(trial.score()) == {}
 
 
-def test_images_are_verified(make_trial: Make, tmp_path: Path) -> None:
+def test_images_are_verified(make_trial, tmp_path):
     """S2: one grey value of one test image changed, or the file cut short."""
     trial = make_trial(2)
     examples = []
@@ -228,7 +224,7 @@ def test_images_are_verified(make_trial: Make, tmp_path: Path) -> None:
     assert Manifest("galbusera39", 0, tuple(examples)).test_digest != trial.test_digest
 
 
-def test_reads_of_the_test_set_are_counted(make_trial: Make, tmp_path: Path) -> None:
+def test_reads_of_the_test_set_are_counted(make_trial, tmp_path):
     path = tmp_path / "state" / "reads.jsonl"
     record = make_trial(3).score()
     from datetime import UTC, datetime
