@@ -1,13 +1,21 @@
 """The training parameters: one schema, its options on the command line, its stages, and the shipped recipes."""
 
+import json
 from dataclasses import asdict, fields, replace
 
 import pytest
 
 from spine.dataset import Manifest, write_manifest
 from spine.errors import ParametersRejected
-from training.__main__ import config_of, parser
-from training.config import Augmentation, NextStage, TrainingConfig, TrainingParameters, config_from_json
+from training.__main__ import config_of, main, parser
+from training.config import (
+    Augmentation,
+    NextStage,
+    TrainingConfig,
+    TrainingParameters,
+    config_from_json,
+    config_to_json,
+)
 from training.fields import help_of, merged
 from training.recipe import read_recipes, shipped_recipes
 
@@ -86,15 +94,48 @@ def test_all_violations_are_named_at_once_with_what_is_possible():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
+        ({"epochs": None}, "no budget"),
+        ({"epochs": 0}, "epochs 0"),
+        ({"minutes": float("nan")}, "minutes nan"),
+        ({"input_shape": (100, 64)}, "multiples of 64"),
+        ({"landmark_set": "none"}, "landmark_set 'none'"),
+        ({"landmark_subset": ("T99_sup",)}, "T99_sup"),
+        ({"learning_rate": 0.0}, "learning_rate 0.0, not a number more than 0 and less than 1"),
+        ({"workers": -1}, "workers -1"),
+        ({"precision": "8"}, "precision '8', not one of auto, 32, bf16-mixed"),
+        ({"virtual_pairs": 100}, "virtual_pairs 100, not a multiple of 32 x reuse x devices = 256"),
+        ({"virtual_frontals": 100}, "virtual_frontals 100, not a multiple of 32 x reuse x devices = 256"),
+        ({"virtual_frontals": 256}, "virtual_frontals 256 without virtual_pairs"),
+        ({"virtual_pairs": 256, "batch_size": 257}, "virtual_pairs 256, fewer than batch_size 257"),
+        ({"virtual_pairs": 256, "preload": True}, "preload with virtual_pairs"),
+        ({"reuse": -1}, "reuse -1"),
+        ({"devices": 0}, "devices 0"),
         ({"calibration_splits": ("train", "validation")}, "the split that the model learns from"),
         ({"calibration_splits": ()}, "without a split"),
         ({"calibration_splits": ("test",)}, "each one of train, validation"),
         ({"input_shape": (128, 64, 64)}, "not 2 values, each a whole number"),
     ],
 )
-def test_contradictions_are_refused(changes, reason):
+def test_invalid_configs_are_refused(changes, reason):
     with pytest.raises(ParametersRejected, match=reason):
-        TrainingConfig(epochs=1, **changes)
+        TrainingConfig(**{"epochs": 1, **changes})
+
+
+def test_a_config_is_read_back_from_json():
+    config = TrainingConfig(minutes=2.0, input_shape=(128, 64), next_stages=(NextStage(epochs=4),))
+    assert config_from_json(json.loads(json.dumps(config_to_json(config)))) == config
+    assert replace(config, seed=3) != config
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [([], "no budget"), (["--epochs", "1", "--augmentation", "turn=6"], "unknown parameters augmentation.turn")],
+)
+def test_the_command_line_names_invalid_parameters_and_writes_nothing(tmp_path, capsys, options, reason):
+    write_manifest(Manifest("margins175", 1, ()), tmp_path)
+    assert main(["--dataset", str(tmp_path), "--out", str(tmp_path / "out"), *options]) == ParametersRejected.exit_code
+    assert reason in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_stage_keeps_what_it_does_not_change_and_takes_the_next_seed():

@@ -51,5 +51,3 @@ def test_a_fit_learns_from_preloaded_images(drawn, tiny_config, tmp_path):
 def test_fewer_images_than_a_batch_are_refused(drawn, tiny_config, tmp_path):
     with pytest.raises(ParametersRejected, match="24 preloaded images for batches of 32"):
         fit(drawn[0], tmp_path / "out", replace(tiny_config, preload=True, batch_size=32))
-    with pytest.raises(ParametersRejected, match="preload with virtual_pairs"):
-        replace(tiny_config, preload=True, virtual_pairs=64, reuse=2)

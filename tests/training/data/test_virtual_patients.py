@@ -8,7 +8,7 @@ from inference.decoding import normalised_from_pixels
 from inference.preprocessing import prepare
 from simulation.stream.patients import VirtualPatients
 from simulation.stream.stream_config import StreamConfig
-from spine.errors import ContractViolation, ParametersRejected
+from spine.errors import ContractViolation
 from spine.landmarks import GALBUSERA39, MARGINS175, VIEWS, mirrored_name
 from training.config import Augmentation, TrainingConfig
 from training.data.dataset import change_greys, draw_affine
@@ -254,19 +254,3 @@ def test_greys_change_within_their_limits():
     assert (changed - pixels).abs().mean() > 0.01
     still = Augmentation(contrast=0, brightness=0, gamma=0, noise=0)
     assert change_greys_of_batch(random, still, pixels) == pytest.approx(pixels, abs=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"virtual_pairs": 50}, "virtual_pairs 50, not a multiple of 8 x reuse x devices = 16"),
-        ({"reuse": -1}, "reuse -1"),
-        ({"batch_size": 17}, "virtual_pairs 16, fewer than batch_size 17"),
-        ({"virtual_frontals": 50}, "virtual_frontals 50"),
-        ({"virtual_pairs": 0, "virtual_frontals": 64}, "virtual_frontals 64 without virtual_pairs"),
-        ({"devices": 0}, "devices 0"),
-    ],
-)
-def test_impossible_pools_are_refused(change, words):
-    with pytest.raises(ParametersRejected, match=words):
-        config_of(**change)

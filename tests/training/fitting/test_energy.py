@@ -1,7 +1,9 @@
 """Energy counters that overflow, fail, run backwards or are missing, and the energy in the record of a fit."""
 
 import ctypes
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +20,23 @@ from training.tracking import _log_figures
 
 
 class Fake:
-    """A counter with these readings; an exception is raised."""
+    """A counter with these readings, one after another; an exception is raised."""
 
     source = "fake"
 
-    def __init__(self, *readings: float | Exception) -> None:
-        self.readings = list(readings)
+    def __init__(self, readings: Iterable[float | Exception]) -> None:
+        self.readings = iter(readings)
 
     def joules(self) -> float:
-        value = self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
+        value = next(self.readings)
         if isinstance(value, Exception):
             raise value
         return value
+
+
+def growing_meter() -> EnergyMeter:
+    """A meter of a processor that uses ten joules between two readings."""
+    return EnergyMeter({"cpu": Fake(count(1e6, 10.0)), "gpu": None})
 
 
 @pytest.fixture(autouse=True)
@@ -104,15 +111,15 @@ def test_nvml_counts_millijoules_of_all_gpus():
 
 
 def test_a_meter_counts_from_its_start_and_loses_what_fails():
-    meter = EnergyMeter({"gpu": Fake(500.0, 620.0, 700.0), "cpu": None})
+    meter = EnergyMeter({"gpu": Fake([500.0, 620.0, 700.0]), "cpu": None})
     meter.start()
     meter.sample()
     assert (meter.used("gpu"), meter.used("cpu"), meter.source) == (120.0, None, "gpu: fake")
     meter.sample()
     meter.stop()
     assert meter.used("gpu") == 200.0
-    for counter in (Fake(500.0, OSError("gone"), 700.0), Fake(500.0, 600.0, 20.0, 700.0), Fake(RuntimeError("never"))):
-        lost = EnergyMeter({"gpu": counter})
+    for readings in ([500.0, OSError("gone"), 700.0], [500.0, 600.0, 20.0, 700.0], [RuntimeError("never")]):
+        lost = EnergyMeter({"gpu": Fake(readings)})
         lost.start()
         for _ in range(3):
             lost.sample()
@@ -131,22 +138,9 @@ def test_the_record_states_the_energy_or_that_it_was_not_measured(tmp_path):
         assert read_summary(tmp_path) == summary
 
 
-class Growing:
-    """Ten joules more at each reading."""
-
-    source = "fake"
-
-    def __init__(self) -> None:
-        self.total = 1e6
-
-    def joules(self) -> float:
-        self.total += 10.0
-        return self.total
-
-
+@pytest.mark.usefixtures("without_export")
 def test_a_fit_writes_its_energy_into_record_journal_and_mlflow(drawn, tiny_config, tmp_path, monkeypatch):
-    monkeypatch.setattr("training.fitting.fit.can_export", lambda: False)
-    monkeypatch.setattr(fit_callback, "meter_of", lambda kind, devices: EnergyMeter({"cpu": Growing(), "gpu": None}))
+    monkeypatch.setattr(fit_callback, "meter_of", lambda kind, devices: growing_meter())
     done = fit(drawn[0], tmp_path / "fit", tiny_config)
     assert done.cpu_joules is not None and done.cpu_joules >= 10 and done.cpu_joules % 10 == 0
     assert (done.gpu_joules, done.energy_source) == (None, "cpu: fake")
@@ -165,9 +159,8 @@ def test_a_fit_writes_its_energy_into_record_journal_and_mlflow(drawn, tiny_conf
     assert "cost/gpu_joules" not in logged
 
 
+@pytest.mark.usefixtures("without_export")
 def test_a_resumed_fit_adds_the_energy_up_or_has_none(drawn, tiny_config, tmp_path, monkeypatch):
-    monkeypatch.setattr("training.fitting.fit.can_export", lambda: False)
-
     def interrupted(out: Path, first: EnergyMeter, second: EnergyMeter) -> FitSummary:
         meters = iter([first, second])
         monkeypatch.setattr(fit_callback, "meter_of", lambda kind, devices: next(meters))
@@ -183,7 +176,7 @@ def test_a_resumed_fit_adds_the_energy_up_or_has_none(drawn, tiny_config, tmp_pa
                 fit(drawn[0], out, tiny_config)
         return fit(drawn[0], out, tiny_config)
 
-    both = interrupted(tmp_path / "both", EnergyMeter({"cpu": Growing()}), EnergyMeter({"cpu": Growing()}))
-    alone = interrupted(tmp_path / "alone", EnergyMeter({}), EnergyMeter({"cpu": Growing()}))
+    both = interrupted(tmp_path / "both", growing_meter(), growing_meter())
+    alone = interrupted(tmp_path / "alone", EnergyMeter({}), growing_meter())
     assert both.cpu_joules is not None and both.cpu_joules >= 20
     assert alone.cpu_joules is None, "the first part was not measured"

@@ -22,7 +22,7 @@ def staged(tiny_config) -> TrainingConfig:
 
 
 @pytest.mark.usefixtures("without_export")
-def test_an_interrupted_second_stage_goes_on_from_the_first_ones_weights(drawn, staged, tmp_path, monkeypatch) -> None:
+def test_an_interrupted_second_stage_goes_on_from_the_first_ones_weights(drawn, staged, tmp_path, monkeypatch):
     starts: list[Path] = []
     monkeypatch.setattr(
         "training.fitting.fit.load_warm_start", lambda network, slots, names, folder: starts.append(folder)
@@ -48,7 +48,7 @@ def test_an_interrupted_second_stage_goes_on_from_the_first_ones_weights(drawn, 
 
 
 @pytest.mark.usefixtures("without_export")
-def test_a_stage_that_its_time_budget_ends_hands_on_its_best_weights(drawn, tiny_config, tmp_path) -> None:
+def test_a_stage_that_its_time_budget_ends_hands_on_its_best_weights(drawn, tiny_config, tmp_path):
     """Ended within its first epoch; the second stage learns next to nothing, so its weights are still the first's."""
     config = replace(tiny_config, epochs=None, minutes=1e-4, next_stages=(NextStage(minutes=1e-4, learning_rate=1e-9),))
     summary = fit(drawn[0], tmp_path / "out", config)
@@ -63,7 +63,7 @@ def test_a_stage_that_its_time_budget_ends_hands_on_its_best_weights(drawn, tiny
 
 
 @pytest.mark.usefixtures("without_export")
-def test_record_and_journal_tell_of_the_whole_fit(drawn, staged, tmp_path) -> None:
+def test_record_and_journal_tell_of_the_whole_fit(drawn, staged, tmp_path):
     summary = fit(drawn[0], tmp_path / "out", staged)
     assert summary.config == staged
     assert summary.seconds == pytest.approx(sum(stage.seconds for stage in summary.stages))

@@ -14,7 +14,6 @@ from inference.bundled import BUNDLED
 from inference.contract import ModelContract, write_contract
 from spine.errors import ParametersRejected
 from spine.landmarks import CORNERS68, GALBUSERA39, MARGINS175, VIEWS
-from training.__main__ import main
 from training.config import TrainingConfig
 from training.data.dataset import Sample
 from training.export.candidate import read_summary
@@ -134,13 +133,6 @@ def test_the_bundled_model_is_a_warm_start_for_frontal_corners():
     config = replace(CONFIG, landmark_set="corners68", input_shape=(512, 256), heatmap_stride=4, width=1.0)
     output_map, network = output_map_of("corners68", CORNERS68.names, ("frontal",)), build_network(config, ("frontal",))
     assert load_warm_start(network, output_map, CORNERS68.names, BUNDLED) == 68
-
-
-def test_an_unknown_augmentation_is_refused(capsys, drawn, tmp_path):
-    arguments = ["--dataset", str(drawn[0]), "--out", str(tmp_path / "out"), "--epochs", "1"]
-    assert main([*arguments, "--augmentation", "turn=6"]) == 2
-    assert "unknown parameters augmentation.turn" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
 
 
 def test_a_warm_start_of_another_width_is_refused(tmp_path):
