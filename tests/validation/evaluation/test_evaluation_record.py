@@ -3,7 +3,7 @@
 import json
 import math
 from dataclasses import replace
-from typing import Any
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -79,30 +79,27 @@ def test_file_round_trip(make_trial, tmp_path):
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def damaged(text: str) -> list[tuple[str, str]]:
-    content = json.loads(text)["content"]
-    return [
-        ("EVIDENCE_ALTERED", text.replace('"predicted": 22.0', '"predicted": 21.0', 1)),
-        ("EVIDENCE_ALTERED", text.replace('"challenger"', '"champion"')),
-        ("EVIDENCE_UNREADABLE", text[:-40]),
-        ("EVIDENCE_UNREADABLE", ""),
-        ("EVIDENCE_UNREADABLE", "[]"),
-        ("EVIDENCE_UNREADABLE", text.replace('"predicted": 22.0', '"predicted": NaN', 1)),
-        ("EVIDENCE_SCHEMA", text.replace("plumbline.evaluation/3", "plumbline.evaluation/9")),
-        ("EVIDENCE_SCHEMA", json.dumps({"schema": "plumbline.verdict/1", "digest": "0", "content": content})),
-    ]
-
-
-@pytest.mark.parametrize("case", range(8))
-def test_damaged_files_are_refused(make_trial, tmp_path, case):
+@pytest.mark.parametrize(
+    ("code", "damage"),
+    [
+        ("EVIDENCE_ALTERED", lambda text: text.replace('"predicted": 22.0', '"predicted": 21.0', 1)),
+        ("EVIDENCE_ALTERED", lambda text: text.replace('"challenger"', '"champion"')),
+        ("EVIDENCE_UNREADABLE", lambda text: text[:-40]),
+        ("EVIDENCE_UNREADABLE", lambda text: ""),
+        ("EVIDENCE_UNREADABLE", lambda text: "[]"),
+        ("EVIDENCE_UNREADABLE", lambda text: text.replace('"predicted": 22.0', '"predicted": NaN', 1)),
+        ("EVIDENCE_SCHEMA", lambda text: text.replace("plumbline.evaluation/3", "plumbline.evaluation/9")),
+        ("EVIDENCE_SCHEMA", lambda text: json.dumps({**json.loads(text), "schema": "plumbline.verdict/1"})),
+    ],
+)
+def test_damaged_files_are_refused(make_trial, tmp_path, code, damage):
     path = tmp_path / "record.json"
     write_record(make_trial(3).score(), path)
-    code, text = damaged(path.read_text())[case]
+    text = damage(path.read_text())
     assert text != path.read_text()
     path.write_text(text)
-    with pytest.raises(EvidenceRejected) as refusal:
+    with pytest.raises(EvidenceRejected, match=code):
         read_record(path)
-    assert refusal.value.code == code
 
 
 def test_missing_file(tmp_path):
@@ -110,24 +107,23 @@ def test_missing_file(tmp_path):
         read_record(tmp_path / "none.json")
 
 
-@pytest.mark.parametrize("forgery", ["string", "extra", "statistic", "landmark", "shift", "dropped"])
-def test_sealed_forgeries_are_refused(make_trial, tmp_path, forgery):
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda content: content["studies"][0]["parameters"][0].update(predicted="22.0"),
+        lambda content: content.update(approved=True),
+        lambda content: content["statistics"]["cobb"]["figures"]["mae"].update(value=0.1),
+        lambda content: content["landmarks"][0].update(n_found=content["landmarks"][0]["n_found"] + 1),
+        lambda content: content["level_shift_rate"].update(value=0.5),
+        lambda content: content["statistics"].pop("cobb"),
+    ],
+)
+def test_sealed_forgeries_are_refused(make_trial, tmp_path, forge):
     """Content that was changed and sealed again: wrong types, unknown fields and wrong figures are refused."""
     path = tmp_path / "record.json"
     write_record(make_trial(4).score(), path)
     content = json.loads(path.read_text())["content"]
-    if forgery == "string":
-        content["studies"][0]["parameters"][0]["predicted"] = "22.0"
-    elif forgery == "extra":
-        content["approved"] = True
-    elif forgery == "statistic":
-        content["statistics"]["cobb"]["figures"]["mae"]["value"] = 0.1
-    elif forgery == "landmark":
-        content["landmarks"][0]["n_found"] += 1
-    elif forgery == "shift":
-        content["level_shift_rate"]["value"] = 0.5
-    else:
-        del content["statistics"]["cobb"]
+    forge(content)
     write_sealed("plumbline.evaluation/3", content, path)
     with pytest.raises(EvidenceRejected, match=r"EVIDENCE_UNREADABLE|STATISTICS_INCONSISTENT"):
         read_record(path)
@@ -162,26 +158,25 @@ def test_other_test_sets_are_refused(make_trial):
         trial.score(test_digest=frozen)
 
 
-def test_contract_violations(make_trial):
+NAN_POINT = {"frontal": {"T4_sup": np.array([math.nan, 3.0])}}
+
+
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [
+        ("PREDICTIONS_MISMATCH", lambda t: t.predictions.append(t.predictions[0])),
+        ("PREDICTIONS_MISMATCH", lambda t: t.predictions.append(replace(t.predictions[0], study_id="unknown"))),
+        ("NOT_THE_TEST_SET", lambda t: t.examples.clear()),
+        ("NOT_THE_TEST_SET", lambda t: t.examples.append(replace(t.examples[0], study_id="x", split="train"))),
+        ("MIXED_PATIENTS", lambda t: t.examples.append(replace(t.examples[0], study_id="x", facts={}))),
+        ("PREDICTION_NOT_FINITE", lambda t: t.predictions.append(replace(t.predictions.pop(), points=NAN_POINT))),
+    ],
+)
+def test_contract_violations(make_trial, code, change):
     trial = make_trial(3)
-    for change, code in (
-        (lambda t: t.predictions.append(t.predictions[0]), "PREDICTIONS_MISMATCH"),
-        (lambda t: t.predictions.append(replace(t.predictions[0], study_id="unknown")), "PREDICTIONS_MISMATCH"),
-        (lambda t: t.examples.clear(), "NOT_THE_TEST_SET"),
-        (lambda t: t.examples.append(replace(t.examples[0], study_id="x", split="train")), "NOT_THE_TEST_SET"),
-        (lambda t: t.examples.append(replace(t.examples[0], study_id="x", facts={})), "MIXED_PATIENTS"),
-        (lambda t: _put_nan(t), "PREDICTION_NOT_FINITE"),
-    ):
-        trial = make_trial(3)
-        change(trial)
-        with pytest.raises(ContractViolation) as refusal:
-            trial.score()
-        assert refusal.value.code == code
-
-
-def _put_nan(trial: Any) -> None:
-    points = {"frontal": {"T4_sup": np.array([math.nan, 3.0])}}
-    trial.predictions[0] = replace(trial.predictions[0], points=points)
+    change(trial)
+    with pytest.raises(ContractViolation, match=code):
+        trial.score()
 
 
 def test_real_patients_are_named_real(make_trial):
@@ -224,13 +219,10 @@ def test_images_are_verified(make_trial, tmp_path):
     assert Manifest("galbusera39", 0, tuple(examples)).test_digest != trial.test_digest
 
 
-def test_reads_of_the_test_set_are_counted(make_trial, tmp_path):
+def test_reads_of_the_test_set_are_counted(tmp_path):
     path = tmp_path / "state" / "reads.jsonl"
-    record = make_trial(3).score()
-    from datetime import UTC, datetime
-
     at = datetime(2026, 1, 2, tzinfo=UTC)
-    assert count_reads(path, record.test_digest) == 0
+    assert count_reads(path, "t1") == 0
     for expected, (test, role) in enumerate((("t1", "challenger"), ("t1", "champion"), ("t2", "challenger"))):
         assert record_read(path, test, "m", role, at) == (1 if test == "t2" else expected + 1)
     assert [r.role for r in read_ledger(path)] == ["challenger", "champion", "challenger"]
