@@ -7,6 +7,7 @@ outlines of the other vertebrae alternate in colour.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -24,28 +25,14 @@ COLOURS = ("#7ee787", "#79c0ff", "#f2cc60", "#d2a8ff")
 ERROR_COLOUR = "#ff4d4d"
 MARGIN_SHARE = 0.05
 LINE_PX = 15
+COLUMNS = 8
+"""Studies in one row of the sheet."""
 
 
 def draw_findings(
-    dataset: Path,
-    findings: Sequence[Finding],
-    out: Path,
-    *,
-    limit: int = 24,
-    columns: int = 8,
-    tile_px: int = 620,
-    studies: Sequence[str] = (),
+    dataset: Path, findings: Sequence[Finding], out: Path, *, limit: int = 24, tile_px: int = 620
 ) -> Path:
-    """Draw the studies that break the most rules on one sheet; returns its path.
-
-    Args:
-        dataset: dataset folder.
-        findings: findings of its validation.
-        out: path of the PNG.
-        limit: largest number of studies on the sheet.
-        columns: studies in one row of the sheet.
-        tile_px: height of one study on the sheet, pixels.
-        studies: ids of the studies to draw instead, with or without findings.
+    """Draw the ``limit`` studies that break the most rules on the PNG ``out``, each ``tile_px`` high; returns its path.
 
     Raises:
         ValueError: no study can be drawn.
@@ -55,11 +42,11 @@ def draw_findings(
         reasons[finding.study_id].append(finding)
     worst = sorted(reasons, key=lambda s: (-len({f.rule for f in reasons[s]}), -len(reasons[s]), s))
     examples = {example.study_id: example for example in read_manifest(dataset).examples}
-    chosen = [s for s in (studies or worst) if s in examples][:limit]
+    chosen = [s for s in worst if s in examples][:limit]
     if not chosen:
-        raise ValueError("found no study to draw; expected findings, or study ids of this dataset")
+        raise ValueError("found no study to draw; expected findings on studies of this dataset")
     buffer = BytesIO()
-    _sheet([draw_study(dataset, examples[s], reasons[s], tile_px) for s in chosen], columns).save(buffer, format="PNG")
+    _sheet([draw_study(dataset, examples[s], reasons[s], tile_px) for s in chosen]).save(buffer, format="PNG")
     write_bytes_atomically(out, buffer.getvalue())
     return out
 
@@ -71,14 +58,12 @@ def draw_study(dataset: Path, example: Example, findings: Sequence[Finding], hei
     drawn = Image.fromarray(image).convert("RGB")
     canvas = ImageDraw.Draw(drawn)
     faulty = _faulty_levels(findings, name)
-    for number, level in enumerate(VERTEBRAE):
-        outline = _outline(view, level)
-        if outline is None:
-            continue
-        colour = ERROR_COLOUR if level in faulty else COLOURS[number % len(COLOURS)]
-        on_tile = (outline - origin) * scale
-        canvas.line([tuple(p) for p in [*on_tile, on_tile[0]]], fill=colour, width=4 if level in faulty else 2)
-        canvas.text(tuple(on_tile.mean(axis=0) - [6, 5]), level, fill=colour)
+    for level, colour in zip(VERTEBRAE, cycle(COLOURS), strict=False):
+        if (outline := _outline(view, level)) is not None:
+            colour, width = (ERROR_COLOUR, 4) if level in faulty else (colour, 2)
+            on_tile = (outline - origin) * scale
+            canvas.line([tuple(p) for p in [*on_tile, on_tile[0]]], fill=colour, width=width)
+            canvas.text(tuple(on_tile.mean(axis=0) - [6, 5]), level, fill=colour)
     return _with_caption(drawn, [example.study_id, *_reasons(findings)])
 
 
@@ -131,8 +116,8 @@ def _with_caption(drawn: Any, lines: Sequence[str]) -> Any:
     return tile
 
 
-def _sheet(tiles: Sequence[Any], columns: int) -> Any:
-    rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
+def _sheet(tiles: Sequence[Any]) -> Any:
+    rows = [tiles[i : i + COLUMNS] for i in range(0, len(tiles), COLUMNS)]
     width = max(sum(tile.width + 6 for tile in row) for row in rows)
     sheet = Image.new("RGB", (width, sum(max(t.height for t in row) + 6 for row in rows)), "#30363d")
     top = 0

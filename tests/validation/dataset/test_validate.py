@@ -267,7 +267,7 @@ def test_the_policy_follows_the_profile():
 
 def test_radiographs_with_plate_centres_only_are_validated_without_the_corner_rules(radiographs, workspace, validated):
     add_radiograph(workspace / "store", 9, labels=cyclic(radiograph_labels(8.0, 0.9)))
-    radiographs(8, landmark_set=GALBUSERA39)
+    radiographs(8, landmark_set=GALBUSERA39, seed=0, validation_fraction=0.3)
     config = RADIOGRAPHS.model_copy(update={"minimum_test": 1, "minimum_train": 1})
     result = validated(config)
     assert result.success, result.failures
