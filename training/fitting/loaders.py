@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from spine.dataset import Split
 from spine.errors import ParametersRejected
 from training.data.dataset import ImageDataset, ImageItem, PositionSampler, Sample, image_items
+from training.data.pool import PoolBatches
 from training.data.preload import PreloadedPool
 from training.fit_context import FitContext
 from training.fitting.fit_callback import Position, Stage
@@ -25,8 +26,6 @@ def epoch_images(run: FitContext) -> int:
 
 def preloaded_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
     """Augmented images of the train split, preloaded on the device."""
-    from training.data.virtual_patients import PoolBatches  # needs scipy, which a fit from disk does not
-
     config, group = run.config, run.process_group
     items = image_items(run.manifest.in_split("train"), run.views)
     mine = items[group.rank :: group.size][: len(items) // group.size]
@@ -51,7 +50,7 @@ def disk_loader(run: FitContext, position: Position) -> "DataLoader[Sample]":
 
 def virtual_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
     """Batches of virtual patients, on the device. The journal gets the share of the time that rendering takes."""
-    from training.data.virtual_patients import PoolBatches, VirtualPool  # needs scipy, which a fit from disk does not
+    from training.data.virtual_patients import VirtualPool  # needs scipy, which a fit from disk does not
 
     splits: set[Split] = {"validation", "test", *run.config.calibration_splits}
     held_out = (e for split in splits for e in run.manifest.in_split(split))

@@ -9,8 +9,8 @@ from spine.errors import ParametersRejected
 from spine.landmarks import GALBUSERA39, VIEWS
 from training.config import Augmentation
 from training.data.dataset import ImageDataset, image_items
+from training.data.pool import PoolBatches
 from training.data.preload import PreloadedPool
-from training.data.virtual_patients import PoolBatches
 from training.fitting.fit import fit
 
 SHAPE = (128, 64)

@@ -12,15 +12,8 @@ from spine.errors import ContractViolation
 from spine.landmarks import GALBUSERA39, MARGINS175, VIEWS, mirrored_name
 from training.config import Augmentation, TrainingConfig
 from training.data.dataset import change_greys, draw_affine
-from training.data.virtual_patients import (
-    PoolBatches,
-    VirtualPool,
-    change_greys_of_batch,
-    draw_affines,
-    prepare_rendered,
-    stream_seed,
-    warp_images,
-)
+from training.data.pool import PoolBatches, change_greys_of_batch, draw_affines, warp_images
+from training.data.virtual_patients import VirtualPool, prepare_rendered, stream_seed
 from training.process_group import ProcessGroup
 
 SHAPE = (128, 64)
