@@ -44,11 +44,7 @@ class FitContext:
         out: folder of the stage; for the last stage, the folder of the candidate.
         config: config of the stage.
         asked: config of the complete fit, with all its stages.
-        manifest: manifest of the data set.
         views: views that the model learns.
-        hardware: hardware of this process.
-        journal: journal of the stage.
-        process_group: the processes of the fit; a single one by default.
         earlier: folders of the earlier stages; set for the last stage only.
     """
 
@@ -100,11 +96,7 @@ def _cpu_multiplies_bf16(config: TrainingConfig) -> bool:
 
 
 def require_data_set(folder: Path) -> None:
-    """Refuse a folder without a data set.
-
-    Raises:
-        ParametersRejected: the folder has no manifest.
-    """
+    """Refuse a folder without a manifest as ``ParametersRejected``."""
     if not (folder / "manifest.json").is_file():
         raise ParametersRejected(
             "DATASET_MISSING",

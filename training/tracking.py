@@ -75,7 +75,6 @@ def replay_journal(
 
     Args:
         candidate: folder of a finished fit.
-        tracking_uri: MLflow's server or database.
         experiment, registered_model: created if missing.
         tags: tags of run and version: git commit, dirty flag, Dagster run ...
         dataset: data set of the fit; must match the record of the candidate.
@@ -112,15 +111,7 @@ def replay_journal(
 def log_evidence(
     run_id: str, tracking_uri: str, *, metrics: Mapping[str, float], artifacts: Path, tags: Mapping[str, str]
 ) -> None:
-    """Add an evaluation to a run: metrics, files (below ``evaluation/``) and tags. The same evidence is added once.
-
-    Args:
-        run_id: the run that ``replay_journal`` returned.
-        tracking_uri: MLflow's server or database.
-        metrics: name -> finite value.
-        artifacts: folder of the evaluation.
-        tags: further tags.
-    """
+    """Add an evaluation to a run: finite metrics, the folder ``artifacts``, tags. The same evidence is added once."""
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 

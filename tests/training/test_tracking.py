@@ -39,18 +39,18 @@ def reference(drawn) -> DatasetReference:
     return DatasetReference("drawn", manifest.digest, manifest.test_digest, "d41d8cd9.dir", folder)
 
 
-def _client(place: dict[str, Any]) -> Any:
+@pytest.fixture(scope="module")
+def client(place) -> Any:
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=place["tracking_uri"], registry_uri=place["tracking_uri"])
 
 
 @pytest.fixture(scope="module")
-def tracked(place, candidate, reference, tmp_path_factory) -> TrackedModel:
+def tracked(place, candidate, reference, tmp_path_factory, client) -> TrackedModel:
     """Tracked at the third attempt, after one with an error and one that was killed."""
     import training.tracking as tracking
 
-    client = _client(place)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tracking, "_log_dataset", _fail)
         with pytest.raises(OSError, match="no space"):
@@ -68,16 +68,14 @@ def _fail(*arguments: object) -> None:
     raise OSError("no space left on device")
 
 
-def test_a_second_replay_finds_the_first(place, candidate, reference, tracked):
+def test_a_second_replay_finds_the_first(place, candidate, reference, tracked, client):
     assert replay_journal(candidate[0], dataset=reference, **place) == tracked
-    client = _client(place)
     runs = client.search_runs([tracked.experiment_id], filter_string="status = 'FINISHED'")
     assert [r.info.run_id for r in runs] == [tracked.run_id]
     assert len(client.search_model_versions(f"name = '{MODEL}'")) == 1
 
 
-def test_figures_are_logged_once_under_readable_names(place, candidate, tracked):
-    client = _client(place)
+def test_figures_are_logged_once_under_readable_names(candidate, tracked, client):
     run = client.get_run(tracked.run_id)
     history = client.get_metric_history(tracked.run_id, "validation/landmark_error_mm")
     wanted = [(m.step, m.values["validation/landmark_error_mm"]) for m in read_journal(candidate[0]).measurements]
@@ -94,8 +92,8 @@ def test_figures_are_logged_once_under_readable_names(place, candidate, tracked)
     }
 
 
-def test_the_data_set_is_an_input_with_its_digest_and_version(place, reference, tracked):
-    run = _client(place).get_run(tracked.run_id)
+def test_the_data_set_is_an_input_with_its_digest_and_version(reference, tracked, client):
+    run = client.get_run(tracked.run_id)
     inputs = {{t.key: t.value for t in i.tags}["mlflow.data.context"]: i for i in run.inputs.dataset_inputs}
     assert inputs.keys() == {"training", "testing"}
     frozen = inputs["testing"].dataset
@@ -108,12 +106,12 @@ def test_the_data_set_is_an_input_with_its_digest_and_version(place, reference, 
     assert run.data.tags["plumbline.dataset"] == reference.digest
 
 
-def test_the_registered_model_is_the_candidates_own_bytes_without_pickle(place, candidate, tracked, tmp_path):
+def test_the_registered_model_is_the_candidates_own_bytes_without_pickle(candidate, tracked, tmp_path, client):
     import mlflow
     from mlflow.models import Model as MlflowModel
 
     assert tracked.model_uri == f"models:/{MODEL}/1"
-    version = _client(place).get_model_version(MODEL, tracked.model_version)
+    version = client.get_model_version(MODEL, tracked.model_version)
     assert version.run_id == tracked.run_id
     assert "Not for diagnosis" in version.description
     folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=version.source, dst_path=str(tmp_path)))
@@ -126,12 +124,11 @@ def test_the_registered_model_is_the_candidates_own_bytes_without_pickle(place, 
     assert str(Path(__file__).parents[2]) not in (folder / "MLmodel").read_text()
 
 
-def test_evidence_is_added_once(place, tracked, tmp_path):
+def test_evidence_is_added_once(place, tracked, tmp_path, client):
     (tmp_path / "record.json").write_text("{}")
     given = {"metrics": {"test/cobb_see_deg": 3.5}, "artifacts": tmp_path, "tags": {"plumbline.evidence": "abc"}}
     for _ in range(2):
         log_evidence(tracked.run_id, place["tracking_uri"], **given)
-    client = _client(place)
     assert len(client.get_metric_history(tracked.run_id, "test/cobb_see_deg")) == 1
     assert client.get_run(tracked.run_id).data.tags["plumbline.evidence"] == "abc"
     assert [f.path for f in client.list_artifacts(tracked.run_id, "evaluation")] == ["evaluation/record.json"]

@@ -44,11 +44,7 @@ class Pool:
 class PoolBatches(IterableDataset[Sample]):
     """Augmented batches from a pool, on its device; one iteration is one epoch.
 
-    Args:
-        pool: the images.
-        config: the parameters of the fit.
-        first_epoch: number of finished epochs of an interrupted fit.
-        seen: number of images used in the unfinished epoch.
+    An interrupted fit continues after ``first_epoch`` finished epochs and ``seen`` images of the next one.
     """
 
     def __init__(self, pool: Pool, config: TrainingConfig, first_epoch: int = 0, seen: int = 0) -> None:

@@ -113,9 +113,7 @@ class VirtualPool(Pool):
     """Images of virtual patients on a device: both views of ``virtual_pairs``, one view of ``virtual_frontals``.
 
     Args:
-        config: config of the fit.
         views: the views of a pair.
-        device: where the images are rendered and kept.
         held_out: seeds of patients that the fit must not learn from.
         group: each process has its part of the pool, with different patients.
     """

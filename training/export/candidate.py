@@ -38,17 +38,14 @@ class FitSummary:
 
     Attributes:
         config: config of the fit.
-        landmark_set: landmark set of the data set.
         dataset_digest, test_digest: digests of the data set and of its test set.
         images: number of training images.
         validation_error: smallest mean landmark error on the validation split in the last stage, in ``error_unit``.
         error_unit: ``mm`` or ``px``.
         epochs, steps, seconds, images_per_second: cost of all stages and devices together; ``seconds`` is wall time.
-        device, precision, versions: hardware, number format and versions of libraries.
         model_digest: digest of the exported model; None before the export.
         gpu_joules, cpu_joules: energy of the devices during ``seconds`` (``fitting.energy``); None if not measured.
         energy_source: the counters of the energy.
-        stages: cost of each stage.
     """
 
     config: TrainingConfig
@@ -134,11 +131,7 @@ def claim_folder(out: Path, config: TrainingConfig, dataset_digest: str) -> None
 
 
 def require_empty(out: Path) -> None:
-    """Refuse a folder with files that are not those of an unfinished fit.
-
-    Raises:
-        ParametersRejected: the folder is not empty.
-    """
+    """Refuse a folder with files as ``ParametersRejected``."""
     others = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
     if others:
         raise ParametersRejected(

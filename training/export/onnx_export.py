@@ -43,11 +43,6 @@ def can_export() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxscript"))
 
 
-def can_calibrate() -> bool:
-    """Whether this machine has the package that runs an exported model."""
-    return importlib.util.find_spec("onnxruntime") is not None
-
-
 def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
     """Export the fitted network in ``out``, calibrate it and write ``candidate.json``; returns its content.
 
@@ -61,7 +56,8 @@ def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
         ContractViolation: there is no finished fit in ``out``, or the outputs of the graph differ from the network's.
     """
     contract = read_contract(out)
-    to_calibrate = contract.calibration is None and dataset is not None and can_calibrate()
+    can_run = importlib.util.find_spec("onnxruntime") is not None
+    to_calibrate = contract.calibration is None and dataset is not None and can_run
     if (out / CANDIDATE_FILE).is_file() and not to_calibrate:
         return read_summary(out)
     (out / CANDIDATE_FILE).unlink(missing_ok=True)

@@ -12,7 +12,6 @@ import ctypes
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -22,15 +21,6 @@ EVERY_SECONDS = 1.0
 
 # The driver's own library through ctypes: a bare training machine lacks the package nvidia-ml-py.
 _NVML = "libnvidia-ml.so.1"
-
-
-class Counter(Protocol):
-    """A counter of energy. It never decreases, and its start is arbitrary."""
-
-    source: str
-
-    def joules(self) -> float:
-        """The energy up to now, J. After an exception the counter is not used for the rest of the fit."""
 
 
 class Powercap:
@@ -106,13 +96,12 @@ def gpus_of(uuids: Sequence[str]) -> Nvml | None:
 
 
 class EnergyMeter:
-    """Reads its counters in the background from ``start`` to ``stop``.
+    """Reads its counters (``gpu`` and ``cpu``, None where there is none) in the background from ``start`` to ``stop``.
 
-    Args:
-        counters: ``gpu`` and ``cpu``; None where there is no counter.
+    The energy of a counter that raised an exception, or decreased, is not measured for the rest of the fit.
     """
 
-    def __init__(self, counters: Mapping[str, Counter | None]) -> None:
+    def __init__(self, counters: Mapping[str, Powercap | Nvml | None]) -> None:
         self._counters = {name: counter for name, counter in counters.items() if counter is not None}
         self.source = ", ".join(f"{name}: {counter.source}" for name, counter in self._counters.items())
         self._begun: dict[str, float] = {}

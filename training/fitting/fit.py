@@ -56,7 +56,6 @@ def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | N
     Args:
         dataset: folder of ``spine.dataset``.
         out: folder of the candidate: empty, or with an unfinished fit of the same config and data.
-        config: config of the fit, with all its stages.
         progress: called with (done, total) in thousandths of the budget.
 
     Raises:

@@ -52,7 +52,7 @@ class Position:
     images: int = 0
     validations: int = 0
     best: float | None = None
-    best_step: int = 0
+
     gpu_joules: float | None = None
     cpu_joules: float | None = None
     energy_source: str = ""
@@ -68,7 +68,6 @@ class Stage:
         validation: batches of the validation split, without augmentation.
         unit: unit of the validation error.
         figures: returns further figures for the journal.
-        position: position of the fit.
     """
 
     folder: Path
@@ -84,9 +83,6 @@ class FitCallback(Callback):
     """Keeps time, validates, writes checkpoints and journal, and stops at the end of the budget or on SIGTERM.
 
     Attributes:
-        stage: state of the stage.
-        budget: budget of the stage.
-        run: context of the fit; figures go to its journal.
         progress: called with (thousandths done, 1000) of this stage.
         saved: checkpoint to continue from. Its optimiser is loaded here; its network and position are already loaded.
     """
@@ -192,7 +188,7 @@ class FitCallback(Callback):
         }
         self.run.journal.write_measurements(position.step, time.time(), values)
         if position.best is None or found.mean < position.best:
-            position.best, position.best_step = found.mean, position.step
+            position.best = found.mean
             save_state({"network": _plain(module.network.state_dict())}, stage.folder / BEST_FILE)
 
     def _save(self, trainer: Trainer, module: LandmarkModule) -> None:

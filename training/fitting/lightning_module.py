@@ -32,13 +32,9 @@ CHECKED_EVERY = 10
 
 
 class LandmarkModule(LightningModule):
-    """Trains one network.
+    """Trains one network, which maps (image, view) to logits and visibility logits of the outputs.
 
-    Args:
-        network: maps (image, view) to logits and visibility logits of the outputs.
-        output_map: the landmark of each output.
-        config: config of the fit.
-        compiled: compile network and losses. On a GPU, uncompiled losses take as long as the network.
+    ``compiled`` compiles network and losses: on a GPU, uncompiled losses take as long as the network.
     """
 
     def __init__(
@@ -147,7 +143,6 @@ def loss_parts(
     Args:
         logits, visibility: heat-map logits and visibility logits of the S outputs of B images.
         batch: labels of the outputs.
-        config: config of the fit.
         pairs: the result of ``margin_pairs``.
         sources: the result of ``label_sources``.
     """

@@ -67,8 +67,8 @@ def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def save_weights(weights: dict[str, Tensor], folder: Path) -> Path:
-    """Write ``weights.safetensors``, or ``weights.pt`` where safetensors is not installed; returns the path.
+def save_weights(weights: dict[str, Tensor], folder: Path) -> None:
+    """Write ``weights.safetensors``, or ``weights.pt`` where safetensors is not installed.
 
     Kernels are stored in half precision. Vectors (normalisation, biases) are stored unchanged.
     """
@@ -77,9 +77,8 @@ def save_weights(weights: dict[str, Tensor], folder: Path) -> Path:
         from safetensors.torch import save
     except ImportError:
         save_state(dict(plain), folder / "weights.pt")
-        return folder / "weights.pt"
-    write_bytes_atomically(folder / "weights.safetensors", save(plain))
-    return folder / "weights.safetensors"
+    else:
+        write_bytes_atomically(folder / "weights.safetensors", save(plain))
 
 
 def _stored(tensor: Tensor) -> Tensor:

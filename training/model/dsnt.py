@@ -26,14 +26,6 @@ def expected_coordinates(heatmaps: Float[Tensor, "B K H W"]) -> Float[Tensor, "B
     return torch.stack([(heatmaps.sum(dim=-2) * x).sum(-1), (heatmaps.sum(dim=-1) * y).sum(-1)], dim=-1)
 
 
-def gaussian_maps(
-    target: Float[Tensor, "B K 2"], shape: tuple[int, int], sigma_cells: float
-) -> Float[Tensor, "B K H W"]:
-    """(B, K, 2) normalised (x, y) -> (B, K, H, W) Gaussians that sum to one; cut off at the edges."""
-    x, y = _gaussian_sides(target, shape, sigma_cells)
-    return y[..., :, None] * x[..., None, :]
-
-
 def euclidean_loss(
     found: Float[Tensor, "B K 2"], target: Float[Tensor, "B K 2"], shape: tuple[int, int]
 ) -> Float[Tensor, "B K"]:
@@ -49,7 +41,10 @@ def euclidean_loss(
 def jensen_shannon_loss(
     heatmaps: Float[Tensor, "B K H W"], target: Float[Tensor, "B K 2"], sigma_cells: float
 ) -> Float[Tensor, "B K"]:
-    """(B, K) Jensen-Shannon divergences (nats, at most log 2) of (B, K, H, W) maps from Gaussians at (B, K, 2)."""
+    """(B, K) Jensen-Shannon divergences (nats, at most log 2) of (B, K, H, W) maps from Gaussians at (B, K, 2).
+
+    The Gaussians sum to one and are cut off at the edges.
+    """
     x, y = _gaussian_sides(target, (heatmaps.shape[-2], heatmaps.shape[-1]), sigma_cells)
     gaussians = y[..., :, None] * x[..., None, :]
     of_gaussians = _entropy(x) + _entropy(y)  # the entropy of a product is the sum of those of its factors

@@ -19,7 +19,7 @@ from spine.landmarks import VIEWS, shifted_name
 from spine.types import Float, Floats, Int
 from training.data.dataset import Sample
 from training.model.dsnt import euclidean_loss
-from training.model.output_map import OutputMap
+from training.model.output_map import OutputMap, to_outputs
 
 
 def label_sources(output_map: OutputMap, names: Sequence[str], most: int) -> Int[Tensor, "shifts V S"]:
@@ -56,13 +56,9 @@ def shift_labels(
 ) -> Sample:
     """``batch`` with the labels of each image renamed by the shift whose points lie nearest to the points found.
 
-    Args:
-        batch: labels of the outputs (``output_map.to_outputs``).
-        found: (B, S, 2) predicted points, normalised.
-        sources: the result of ``label_sources``.
-        shape: (H, W) of the heat maps.
+    The batch has the labels of the outputs, ``found`` is normalised, and ``shape`` is the (H, W) of the heat maps.
     """
-    options = [_shifted(batch, of_shift[batch.view]) for of_shift in sources]
+    options = [to_outputs(batch, of_shift) for of_shift in sources]
     distances = torch.stack([_mean_distance(found.detach(), option, shape) for option in options])
     best = distances.argmin(dim=0)
     rows = torch.arange(len(best), device=best.device)
@@ -70,12 +66,6 @@ def shift_labels(
         target=torch.stack([o.target for o in options])[best, rows],
         present=torch.stack([o.present for o in options])[best, rows],
     )
-
-
-def _shifted(batch: Sample, source: Tensor) -> Sample:
-    at = source.clamp(min=0)
-    present = batch.present.gather(1, at) & (source >= 0)
-    return batch._replace(target=batch.target.gather(1, at[..., None].expand(-1, -1, 2)), present=present)
 
 
 def _mean_distance(found: Tensor, batch: Sample, shape: tuple[int, int]) -> Tensor:

@@ -19,12 +19,9 @@ _HEADS = ("heads.", "seen.")
 
 
 def load_warm_start(network: nn.Module, output_map: OutputMap, names: Sequence[str], folder: Path) -> int:
-    """Load the weights of the model in ``folder`` into ``network``; returns the number of matched heads.
+    """Load the weights of the fitted model in ``folder`` into ``network``; returns the number of matched heads.
 
-    Args:
-        network: a network of ``training.model.networks``; changed in place.
-        output_map, names: output map and landmark names of ``network``.
-        folder: folder of a fitted model.
+    ``output_map`` and ``names`` are those of ``network``.
 
     Raises:
         ParametersRejected: another preset, width, stride or input height, or no landmark in common.

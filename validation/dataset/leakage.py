@@ -118,15 +118,12 @@ def near_duplicates(examples: Sequence[Example], signatures: Mapping[str, Signat
     found = []
     for i, j in sorted(set().union(*alike.values())):
         first, second = examples[i], examples[j]
-        shared = [name for name in signatures[first.study_id] if name in signatures[second.study_id]]
+        one, other = signatures[first.study_id], signatures[second.study_id]
+        shared = [name for name in one if name in other]
         candidates = first.patient != second.patient and all((i, j) in alike[name] for name in shared)
-        if candidates and _same_radiograph(signatures[first.study_id], signatures[second.study_id]):
+        if candidates and all(similarity(one[name], other[name]) >= MIN_SIMILARITY for name in shared):
             found.append(_duplicate(first, second, exact=False))
     return found
-
-
-def _same_radiograph(first: Signatures, second: Signatures) -> bool:
-    return all(similarity(first[name], second[name]) >= MIN_SIMILARITY for name in first if name in second)
 
 
 def _duplicate(first: Example, second: Example, *, exact: bool) -> Duplicate:

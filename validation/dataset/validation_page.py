@@ -23,15 +23,13 @@ TILES = (
 )
 
 
-def write_report(result: ValidationResult, config: ValidationConfig, out: Path) -> Path:
-    """Write ``report.html``; returns its path."""
+def write_report(result: ValidationResult, config: ValidationConfig, out: Path) -> None:
+    """Write ``report.html`` to the folder ``out``."""
     loader = FileSystemLoader(Path(__file__).parent)
     template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("report.html.jinja")
     tables = [(name, list(found)) for name, found in groupby(result.outcomes, key=lambda o: o.table)]
     page = template.render(result=result, config=config, tiles=TILES, tables=tables, studies=_by_study(result))
-    path = out / "report.html"
-    write_text_atomically(path, page)
-    return path
+    write_text_atomically(out / "report.html", page)
 
 
 def _by_study(result: ValidationResult) -> list[tuple[str, list[Finding]]]:

@@ -204,17 +204,13 @@ class Same:
     def __init__(self, normal: float, uniform: float) -> None:
         self.values = normal, uniform
 
-    def _of(self, value, size):
-        return value if size is None else np.full(size, value)
+    def normal(self, size=(), dtype=None):
+        return np.full(size, self.values[0])
 
-    def normal(self, size=None):
-        return self._of(self.values[0], size)
+    standard_normal = normal
 
-    def standard_normal(self, size=None, dtype=None):
-        return self._of(self.values[0], size)
-
-    def random(self, size=None):
-        return self._of(self.values[1], size)
+    def random(self, size=()):
+        return np.full(size, self.values[1])
 
     def integers(self, high):
         return 1

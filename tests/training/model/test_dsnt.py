@@ -10,7 +10,6 @@ from inference.decoding import cell_centres, expectation
 from training.model.dsnt import (
     euclidean_loss,
     expected_coordinates,
-    gaussian_maps,
     jensen_shannon_loss,
     masked_mean,
     spatial_softmax,
@@ -25,6 +24,12 @@ def _one_hot(rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
         for k in range(K):
             maps[b, k, rows[b, k], columns[b, k]] = 1.0
     return maps
+
+
+def _gaussians(target: torch.Tensor, sigma_cells: float) -> torch.Tensor:
+    x, y = torch.as_tensor(cell_centres(W)), torch.as_tensor(cell_centres(H))[:, None]
+    across, down = (x - target[..., 0, None, None]) * W / 2, (y - target[..., 1, None, None]) * H / 2
+    return spatial_softmax(-0.5 * (across**2 + down**2) / sigma_cells**2)
 
 
 def test_cell_centres_are_those_drawn_in_the_docstring():
@@ -82,7 +87,7 @@ def test_euclidean_loss_has_a_finite_gradient_at_zero_distance():
 
 def test_jensen_shannon_is_zero_for_the_gaussian_and_log_two_for_disjoint_maps():
     target = torch.tensor([[[0.0, 0.0], [0.5, -0.4], [-0.8, 0.1]]] * B, dtype=torch.float64)
-    same = jensen_shannon_loss(gaussian_maps(target, (H, W), 0.8), target, 0.8)
+    same = jensen_shannon_loss(_gaussians(target, 0.8), target, 0.8)
     torch.testing.assert_close(same, torch.zeros(B, K, dtype=torch.float64), atol=1e-9, rtol=0)
     corner = _one_hot(torch.zeros(B, K, dtype=torch.long), torch.zeros(B, K, dtype=torch.long))
     far = jensen_shannon_loss(corner, torch.full((B, K, 2), 0.85, dtype=torch.float64), 0.3)
@@ -92,7 +97,7 @@ def test_jensen_shannon_is_zero_for_the_gaussian_and_log_two_for_disjoint_maps()
 def test_jensen_shannon_equals_its_definition():
     heatmaps = spatial_softmax(torch.randn(B, K, H, W, dtype=torch.float64, generator=torch.Generator().manual_seed(3)))
     target = torch.rand(B, K, 2, dtype=torch.float64) - 0.5
-    g = gaussian_maps(target, (H, W), 1.0)
+    g = _gaussians(target, 1.0)
     m = 0.5 * (heatmaps + g)
     wanted = 0.5 * (heatmaps * (heatmaps / m).log()).sum((2, 3)) + 0.5 * (g * (g / m).log()).sum((2, 3))
     torch.testing.assert_close(jensen_shannon_loss(heatmaps, target, 1.0), wanted, atol=1e-8, rtol=0)
