@@ -22,7 +22,7 @@ def staged(tiny_config) -> TrainingConfig:
 
 
 @pytest.mark.usefixtures("without_export")
-def test_an_interrupted_second_stage_goes_on_from_the_first_ones_weights(drawn, staged, tmp_path, monkeypatch):
+def test_an_interrupted_second_stage_continues_and_the_record_counts_both(drawn, staged, tmp_path, monkeypatch):
     starts: list[Path] = []
     monkeypatch.setattr(
         "training.fitting.fit.load_warm_start", lambda network, slots, names, folder: starts.append(folder)
@@ -45,6 +45,14 @@ def test_an_interrupted_second_stage_goes_on_from_the_first_ones_weights(drawn, 
     assert [(s.seed, s.epochs, s.steps) for s in summary.stages] == [(5, 1, 3), (6, 2, 6)]
     assert (summary.epochs, summary.steps) == (3, 9)
     assert done[0][0] >= 1000 and done[-1] == (2000, 2000)  # the first stage was not fitted again
+    assert summary.config == staged
+    assert summary.seconds == pytest.approx(sum(stage.seconds for stage in summary.stages))
+    assert summary.validation_error == summary.stages[-1].validation_error
+    journal = read_journal(tmp_path / "out")
+    assert journal.parameters == flattened(config_to_json(staged))
+    figures = {name for m in journal.measurements for name in m.values}
+    assert {"train/loss", "stage-1/train/loss", "stage-1/validation/landmark_error_mm"} <= figures
+    assert journal.facts["steps"] == summary.steps == 9
 
 
 @pytest.mark.usefixtures("without_export")
@@ -60,19 +68,6 @@ def test_a_stage_that_its_time_budget_ends_hands_on_its_best_weights(drawn, tiny
     for name in kernels:
         assert (first[name].float() - best[name]).abs().max() < 1e-2
         assert (first[name].float() - last[name].float()).abs().max() < 1e-2
-
-
-@pytest.mark.usefixtures("without_export")
-def test_record_and_journal_tell_of_the_whole_fit(drawn, staged, tmp_path):
-    summary = fit(drawn[0], tmp_path / "out", staged)
-    assert summary.config == staged
-    assert summary.seconds == pytest.approx(sum(stage.seconds for stage in summary.stages))
-    assert summary.validation_error == summary.stages[-1].validation_error
-    journal = read_journal(tmp_path / "out")
-    assert journal.parameters == flattened(config_to_json(staged))
-    figures = {name for m in journal.measurements for name in m.values}
-    assert {"train/loss", "stage-1/train/loss", "stage-1/validation/landmark_error_mm"} <= figures
-    assert journal.facts["steps"] == summary.steps == 9
 
 
 def test_energy_of_a_fit_is_unknown_where_a_stage_was_not_measured(candidate):
