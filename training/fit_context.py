@@ -96,7 +96,7 @@ def _cpu_multiplies_bf16(config: TrainingConfig) -> bool:
 
 
 def require_data_set(folder: Path) -> None:
-    """Refuse a folder without a manifest as ``ParametersRejected``."""
+    """Raise ``ParametersRejected`` where ``folder`` has no manifest."""
     if not (folder / "manifest.json").is_file():
         raise ParametersRejected(
             "DATASET_MISSING",

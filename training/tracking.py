@@ -1,8 +1,8 @@
 """MLflow: a finished candidate becomes a tracked run and a registered model, exactly once.
 
-Contract: a second replay of the same candidate finds the first run and logs nothing. An incomplete run has the status
-FAILED; after a killed replay, the next replay sets it. The registered model has the bytes of the candidate, without a
-pickle and without code.
+Contract: a second replay of the same candidate finds the first run and logs nothing. An incomplete run gets the status
+FAILED. If a replay was killed, the next replay sets this status. The registered model has the bytes of the candidate,
+without a pickle and without code.
 
 Metrics have names such as ``train/loss``, ``validation/landmark_error_mm`` and ``cost/seconds``. Parameters have the
 names of ``TrainingConfig``, with dots between levels.

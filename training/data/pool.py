@@ -38,7 +38,7 @@ class Pool:
         self.present = torch.zeros(count, len(names), dtype=torch.bool, device=device)
 
     def load_epoch(self, epoch: int) -> None:
-        """Fill the pool for ``epoch``; this one has the same images in every epoch."""
+        """Fill the pool for ``epoch``. A pool of this base class has the same images in every epoch."""
 
 
 class PoolBatches(IterableDataset[Sample]):

@@ -1,6 +1,6 @@
 """Virtual patients as training data: rendered on the training device, kept there and replaced epoch by epoch.
 
-Contract: in epoch e the pool contains the P patients from number e F on, with F = P / reuse. So every image is used
+Contract: in epoch e the pool contains P patients, numbered from e F, where F = P / reuse. So every image is used
 ``reuse`` times, each time with another augmentation. With reuse 0, F is 0 and the patients are never replaced. All
 random numbers depend only on (seed, epoch, batch), so an interrupted fit continues unchanged. The seeds of these
 patients are far from the seeds of usual cohorts. A patient of the validation or test split is refused.
@@ -176,8 +176,8 @@ class VirtualPool(Pool):
         if known:
             raise ContractViolation(
                 "HELD_OUT_LEARNT",
-                found=f"{len(known)} virtual patients of this fit that are in the validation or test split",
-                expected="patients that are not in the data set",
+                found=f"{len(known)} virtual patients that are in the validation or test split",
+                expected="patients that are in no such split",
                 remedy="train with another seed",
             )
         for v, view in enumerate(source.views):

@@ -64,7 +64,7 @@ class _Errors:
     distances: list[tuple[float, float]] = field(default_factory=list)
 
     def law(self) -> SpreadLaw:
-        """The law of these errors; from at most about ``_MOST`` of the coordinates."""
+        """The law of these errors, fitted to about ``_MOST`` coordinates if there are more."""
         coordinates, distances = np.array(self.coordinates), np.array(self.distances)
         coordinates = coordinates[:: max(1, len(coordinates) // _MOST)]
         return fitted_law(coordinates[:, 0], coordinates[:, 1:], distances[:, 0], distances[:, 1])
@@ -149,7 +149,7 @@ def _errors_of(predictions: Sequence[Prediction], examples: Sequence[Example]) -
 
 
 def conformal_quantile(scores: Iterable[float], level: float = LEVEL) -> float:
-    """The conformal quantile: of n scores, the one of rank (n + 1) ``level``, rounded up and at most n."""
+    """The conformal quantile: of n scores, the score of rank (n + 1) ``level``, rounded up and at most n."""
     ordered = np.sort(np.fromiter(scores, dtype=np.float64))
     rank = int(np.ceil((len(ordered) + 1) * level))
     return float(ordered[min(rank, len(ordered)) - 1])
@@ -162,7 +162,7 @@ def fitted_law(spread: Floats, along: Floats, point_spread: Floats, distance: Fl
         spread: (N,) spreads of heat maps, in cells.
         along: (N, D) errors of the coordinates decoded from these maps, in cells.
         point_spread: (M,) spreads of heat maps, in cells.
-        distance: (M,) distances of the points decoded from those maps from the truth, in cells.
+        distance: (M,) distances between the truth and the points decoded from those maps, in cells.
     """
     floor = float(np.quantile(spread, FLOOR_QUANTILE))
     excess = np.maximum(spread**2 - floor**2, 0.0)
@@ -225,7 +225,7 @@ def _collect(groups: dict[str, _Errors], prediction: Prediction, truth: Points2D
         normal = np.array([-along[1], along[0]]) / max(float(np.hypot(*along)), 1e-6)
         turned = float((found[end] - truth[end] - found[start] + truth[start]) @ normal) / cell / 2**0.5
         both = float(np.hypot(spread[start], spread[end])) / 2**0.5
-        groups[group_of(start)].coordinates.append((both, turned, turned))  # as if of equal, independent errors
+        groups[group_of(start)].coordinates.append((both, turned, turned))  # two equal, independent errors
 
 
 def widths_of(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, float]:

@@ -21,7 +21,7 @@ FIT_FILE, FITTED_FILE, CANDIDATE_FILE = "fit.json", "fitted.json", "candidate.js
 
 @dataclass(frozen=True)
 class StageCost:
-    """Cost and validation error of one stage of a fit; ``seconds`` is the wall time on all ``devices`` together."""
+    """Cost and validation error of one stage of a fit; ``seconds`` is the wall time of all devices at once."""
 
     seed: int
     devices: int
@@ -131,7 +131,7 @@ def claim_folder(out: Path, config: TrainingConfig, dataset_digest: str) -> None
 
 
 def require_empty(out: Path) -> None:
-    """Refuse a folder with files as ``ParametersRejected``."""
+    """Raise ``ParametersRejected`` where the folder ``out`` has files."""
     others = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
     if others:
         raise ParametersRejected(

@@ -105,10 +105,12 @@ def _require_same_kind(fits: Sequence[Path], summaries: Sequence[FitSummary], ou
         if value != first[name]
     }
     starts = {s.config.init_from for s in summaries}
+    differences, origins = ", ".join(sorted(differing)[:4]), ", ".join(sorted(map(str, starts)))
+    what = f"differ in {differences}" if differing else f"start from {origins}"
     if differing or len(starts) != 1 or None in starts:
         raise ParametersRejected(
             "FITS_DIFFER",
-            found=f"fits that differ in {sorted(differing)[:4]}" if differing else f"fits that start from {starts}",
+            found=f"fits that {what}",
             expected="fits of one data set and architecture that start from the same model (--init-from)",
             remedy="average such fits only: weights of unrelated fits have no meaningful mean",
         )

@@ -98,7 +98,7 @@ def gpus_of(uuids: Sequence[str]) -> Nvml | None:
 class EnergyMeter:
     """Reads its counters (``gpu`` and ``cpu``, None where there is none) in the background from ``start`` to ``stop``.
 
-    The energy of a counter that raised an exception, or decreased, is not measured for the rest of the fit.
+    A counter that raises an exception or decreases has no energy for the rest of the fit.
     """
 
     def __init__(self, counters: Mapping[str, Powercap | Nvml | None]) -> None:
@@ -128,7 +128,7 @@ class EnergyMeter:
                     continue
                 try:
                     used = counter.joules() - self._begun[name]
-                except Exception:  # as above
+                except Exception:  # as in ``start``
                     self._used[name] = None
                     continue
                 # A counter that decreased was reset, and the energy before the reset is lost.

@@ -31,7 +31,7 @@ _MACHINE = ("device", "precision", "gpu_joules", "cpu_joules")
 
 
 def repeat_figures(run: FitContext) -> None:
-    """Copy the figures of earlier stages into the journal, with the name of the stage before the name of the figure."""
+    """Copy the figures of earlier stages into the journal, as ``<stage>/<figure>``."""
     for folder in run.earlier:
         for m in read_journal(folder).measurements:
             values = {f"{folder.name}/{name}": value for name, value in m.values.items()}

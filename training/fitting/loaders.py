@@ -64,7 +64,7 @@ def virtual_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
 
 
 def validation_loader(run: FitContext, items: Sequence[ImageItem]) -> "DataLoader[Sample]":
-    """Images prepared as by ``inference``, in the order of the items."""
+    """Images prepared as ``inference`` prepares them, in the order of the items."""
     return _loader(run, items, PositionSampler(len(items), None), augmented=False)
 
 

@@ -1,7 +1,7 @@
 """Landmark errors of a network on the validation split, by which the best checkpoint is chosen.
 
-Contract: points are decoded by the same expectation as by ``inference``. Errors are in mm where every image is
-calibrated, else in image pixels. The name of each figure contains the unit.
+Contract: points are decoded as in ``inference``, by the expectation of a heat map. Errors are in mm where every image
+is calibrated, else in image pixels. The name of each figure contains the unit.
 """
 
 from collections.abc import Iterable

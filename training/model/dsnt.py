@@ -47,7 +47,7 @@ def jensen_shannon_loss(
     """
     x, y = _gaussian_sides(target, (heatmaps.shape[-2], heatmaps.shape[-1]), sigma_cells)
     gaussians = y[..., :, None] * x[..., None, :]
-    of_gaussians = _entropy(x) + _entropy(y)  # the entropy of a product is the sum of those of its factors
+    of_gaussians = _entropy(x) + _entropy(y)  # the entropy of a product is the sum of its factors' entropies
     return _entropy(0.5 * (heatmaps + gaussians), 2) - 0.5 * _entropy(heatmaps, 2) - 0.5 * of_gaussians
 
 

@@ -23,7 +23,7 @@ from training.model.output_map import OutputMap, to_outputs
 
 
 def label_sources(output_map: OutputMap, names: Sequence[str], most: int) -> Int[Tensor, "shifts V S"]:
-    """(2 ``most`` + 1, V, S) int64: for each shift, the output whose label each output has after it, or -1 for none.
+    """(2 ``most`` + 1, V, S) int64: for each shift and output, the output whose label it gets, or -1 for none.
 
     The first shift is 0, so that 0 wins a tie.
     """

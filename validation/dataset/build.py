@@ -1,6 +1,6 @@
 """Building a dataset: studies and their landmarks to a manifest with splits and content-addressed images.
 
-Contract: the folder holds the files of ``spine.dataset`` and ``frozen_test_set``, and
+Contract: the folder has the files of ``spine.dataset`` and ``frozen_test_set``, and
 
     build.json   how many studies were found, used and left out, and why (found = used + left out)
 

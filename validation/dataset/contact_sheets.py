@@ -32,7 +32,9 @@ COLUMNS = 8
 def draw_findings(
     dataset: Path, findings: Sequence[Finding], out: Path, *, limit: int = 24, tile_px: int = 620
 ) -> Path:
-    """Draw the ``limit`` studies that break the most rules on the PNG ``out``, each ``tile_px`` high; returns its path.
+    """Write the PNG ``out`` with the studies that break the most rules, at most ``limit``; returns its path.
+
+    Each study is ``tile_px`` pixels high.
 
     Raises:
         ValueError: no study can be drawn.

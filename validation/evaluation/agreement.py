@@ -17,7 +17,7 @@ Definitions, for n pairs of truth x and prediction y and differences d = y - x:
 - pearson_r; icc_a1: ICC(A,1), two-way, absolute agreement, single rating (McGraw & Wong 1996, table 4; the same
   estimate as ICC(2,1) of Shrout & Fleiss 1979).
 
-Intervals: 95 %, percentile bootstrap over *patients* (a drawn patient brings all its studies) with a fixed seed.
+Intervals: 95 %, percentile bootstrap over *patients* (with all studies of a drawn patient) with a fixed seed.
 The percentile method has two advantages over BCa. With the same draws each resampled mean is monotone in every
 patient's value, so a gate on the end of an interval is monotone too. And it works for every figure that is defined for
 a resample. Coverage has Wilson's interval.
@@ -208,7 +208,7 @@ def figures_of_draws(counts: Floats, truth: Floats, predicted: Floats) -> dict[s
 
 
 def quantiles_of_draws(counts: Floats, values: Floats, level: float) -> Floats:
-    """(B,) quantiles of (n,) ``values``, interpolated linearly; row b has value i ``counts[b, i]`` times."""
+    """(B,) quantiles of (n,) ``values``, interpolated linearly; row b contains value i ``counts[b, i]`` times."""
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(counts[:, order], axis=1)
     position = level * (reached[:, -1] - 1)

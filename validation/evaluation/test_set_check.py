@@ -66,7 +66,7 @@ def predictions_by_study(predictions: Sequence[Prediction], examples: Sequence[E
 
 
 def require_one_kind(examples: Sequence[Example]) -> bool:
-    """Whether the patients are virtual, by the fact ``simulated``. The patient of a study without this fact is real.
+    """Whether the patients are virtual, by the fact ``simulated``. Patients without this fact are real.
 
     Raises:
         ContractViolation: ``MIXED_PATIENTS``: a figure over both kinds would be valid for neither.
