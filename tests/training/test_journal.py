@@ -60,7 +60,7 @@ def test_the_learning_rate_warms_up_and_cools_down():
 
 
 def test_a_journal_touches_nothing_before_its_first_line(tmp_path):
-    """Of two processes that fit together, the second must not make the folder that the first has yet to claim."""
+    """The second of two processes must not create the folder before the first one has claimed it."""
     journal = Journal(tmp_path / "out" / "stage-1")
     assert not (tmp_path / "out").exists()
     journal.write_facts(steps=1)

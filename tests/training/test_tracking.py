@@ -135,19 +135,14 @@ def test_evidence_is_added_once(place, tracked, tmp_path, client):
     assert client.get_run(tracked.run_id).info.status == "FINISHED"
 
 
-def test_a_candidate_of_another_data_set_is_refused(place, candidate, reference):
-    with pytest.raises(ContractViolation, match=r"CANDIDATE_ALTERED.*data set"):
-        replay_journal(candidate[0], dataset=replace(reference, digest="0" * 64), **place)
-
-
-def test_an_altered_model_is_refused(place, candidate, reference, tmp_path):
+def test_another_data_set_an_altered_model_and_an_unfinished_fit_are_refused(place, candidate, reference, tmp_path):
     copy = shutil.copytree(candidate[0], tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints"))
     (copy / "model.onnx").write_bytes((copy / "model.onnx").read_bytes() + b"\0")
-    with pytest.raises(ContractViolation, match=r"CANDIDATE_ALTERED.*model digest"):
-        replay_journal(copy, dataset=reference, **place)
-
-
-def test_an_unfinished_fit_is_refused(place, reference, tmp_path):
-    Journal(tmp_path).write_facts(device="cpu")
-    with pytest.raises(ContractViolation, match="FIT_UNFINISHED"):
-        replay_journal(tmp_path, dataset=reference, **place)
+    Journal(tmp_path / "unfinished").write_facts(device="cpu")
+    for folder, dataset, reason in (
+        (candidate[0], replace(reference, digest="0" * 64), r"CANDIDATE_ALTERED.*data set"),
+        (copy, reference, r"CANDIDATE_ALTERED.*model digest"),
+        (tmp_path / "unfinished", reference, "FIT_UNFINISHED"),
+    ):
+        with pytest.raises(ContractViolation, match=reason):
+            replay_journal(folder, dataset=dataset, **place)

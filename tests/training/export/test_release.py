@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,23 +25,19 @@ def record_of(folder: Path, digest: str, *, simulated: bool = True, condition: s
     return folder / "record.json"
 
 
-def test_a_record_of_another_model_releases_nothing(candidate, tmp_path):
-    with pytest.raises(EvidenceRejected, match=r"RECORD_OF_ANOTHER.*000000000000"):
-        release(candidate[0], record_of(tmp_path, "0" * 64), out=tmp_path / "bundled")
+def test_records_of_another_model_of_real_patients_or_edited_ones_release_nothing(candidate, tmp_path):
+    digest = str(candidate[1].model_digest)
+    other, real = record_of(tmp_path / "other", "0" * 64), record_of(tmp_path / "real", digest, simulated=False)
+    edited = tmp_path / "edited.json"
+    edited.write_text(other.read_text().replace("0" * 64, digest))
+    for record, reason in (
+        (other, r"RECORD_OF_ANOTHER.*000000000000"),
+        (real, "on real patients"),
+        (edited, "EVIDENCE_ALTERED"),
+    ):
+        with pytest.raises(EvidenceRejected, match=reason):
+            release(candidate[0], record, out=tmp_path / "bundled")
     assert not (tmp_path / "bundled").exists()
-
-
-def test_real_patients_are_no_evidence_for_the_bundled_model(candidate, tmp_path):
-    record = record_of(tmp_path, str(candidate[1].model_digest), simulated=False)
-    with pytest.raises(EvidenceRejected, match="on real patients"):
-        release(candidate[0], record, out=tmp_path / "bundled")
-
-
-def test_an_edited_record_releases_nothing(candidate, tmp_path):
-    record = record_of(tmp_path, "0" * 64)
-    record.write_text(record.read_text().replace("0" * 64, str(candidate[1].model_digest)))
-    with pytest.raises(EvidenceRejected, match="EVIDENCE_ALTERED"):
-        release(candidate[0], record, out=tmp_path / "bundled")
 
 
 def test_the_card_repeats_the_records(candidate, tmp_path):
@@ -86,8 +83,4 @@ def test_the_card_of_the_bundled_model_is_of_these_bytes_and_as_the_writer_write
 
 def layout(card: str) -> list[str]:
     """Section titles and heads of tables."""
-    lines = card.splitlines()
-    titles_and_heads = (
-        line for line, below in zip(lines, [*lines[1:], ""], strict=True) if line.startswith("## ") or "|---" in below
-    )
-    return list(titles_and_heads)
+    return [line for line, below in pairwise(card.splitlines()) if line.startswith("## ") or "|---" in below]

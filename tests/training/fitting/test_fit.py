@@ -124,13 +124,10 @@ def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path):
     assert newest_checkpoint(tmp_path / "nothing") is None
 
 
-def test_a_finished_fit_is_not_repeated(candidate, drawn, tiny_config):
+def test_a_finished_fit_is_not_repeated_and_its_folder_is_refused_to_another(candidate, drawn, tiny_config):
     stamp = (candidate[0] / "weights.safetensors").stat().st_mtime_ns
     assert fit(drawn[0], candidate[0], tiny_config) == candidate[1]
     assert (candidate[0] / "weights.safetensors").stat().st_mtime_ns == stamp
-
-
-def test_a_folder_of_another_fit_is_refused(candidate, drawn, tiny_config):
     with pytest.raises(ParametersRejected, match=r"FIT_MIXED.*learning_rate"):
         fit(drawn[0], candidate[0], replace(tiny_config, learning_rate=1e-4))
 

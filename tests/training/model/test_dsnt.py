@@ -7,13 +7,7 @@ import pytest
 import torch
 
 from inference.decoding import cell_centres, expectation
-from training.model.dsnt import (
-    euclidean_loss,
-    expected_coordinates,
-    jensen_shannon_loss,
-    masked_mean,
-    spatial_softmax,
-)
+from training.model.dsnt import euclidean_loss, expected_coordinates, jensen_shannon_loss, masked_mean, spatial_softmax
 
 B, K, H, W = 2, 3, 5, 7
 

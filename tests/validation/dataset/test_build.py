@@ -118,7 +118,7 @@ def test_left_out_studies_are_counted_with_a_reason(biplanar, workspace):
 
 
 def test_a_changed_test_set_is_refused_unless_a_new_version_is_requested(biplanar, workspace):
-    """S3: a frozen set neither loses nor gains a study by itself."""
+    """Fault S3 of docs/faults.md. A frozen set neither loses nor gains a study by itself."""
     before = biplanar(9)
     member = before.in_split("test")[0]
     shutil.rmtree(workspace / "store" / member.study_id)

@@ -23,7 +23,7 @@ def altered(radiograph):
 
 
 def test_patients_in_several_splits():
-    """S1: one patient in two splits."""
+    """Fault S1 of docs/faults.md."""
     examples = [example("a", "p1", "train"), example("b", "p1", "test"), example("c", "p2", "test")]
     assert patients_in_several_splits(examples) == {"p1": {"train", "test"}}
 

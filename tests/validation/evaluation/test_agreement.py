@@ -57,7 +57,7 @@ def test_figures_equal_scipy_and_numpy():
 
 
 def test_standard_error_of_estimate_closed_form():
-    """Truths 0..3 and answers 1 above and below the line in turn: by hand, slope 1 - 2/5, SSE 4 - 4/5."""
+    """Truths 0..3, predictions 1 above and below the line in turn: by hand, slope 1 - 2/5, SSE 4 - 4/5."""
     truth = np.array([0.0, 1.0, 2.0, 3.0])
     predicted = truth + np.array([1.0, -1.0, 1.0, -1.0])
     figures = agreement(truth, predicted).figures
@@ -66,7 +66,7 @@ def test_standard_error_of_estimate_closed_form():
     assert figures["bias"].value == pytest.approx(0)
 
 
-def test_exact_answers_have_no_error():
+def test_exact_predictions_have_no_error():
     figures = agreement(TRUTH, TRUTH.copy()).figures
     for name in ("standard_error_of_estimate", "mae", "bias", "sd"):
         assert figures[name].value == 0.0
@@ -131,11 +131,11 @@ def test_figures_are_finite_or_absent_never_nan(pairs):
 def test_intervals_are_reproducible_and_have_their_coverage():
     """Same seed, same interval; over many samples a 95 % interval of the bias holds the true bias about so often."""
     assert agreement().figures == agreement().figures
-    rng, held = np.random.default_rng(11), 0
+    rng, covered = np.random.default_rng(11), 0
     for _ in range(200):
         figure = agreement(TRUTH, TRUTH + rng.normal(2.0, 3.0, 37), resamples=300).figures["bias"]
-        held += figure.low <= 2.0 <= figure.high
-    assert 178 <= held <= 198  # 0.95 of 200, percentile intervals of 37 patients are a little short
+        covered += figure.low <= 2.0 <= figure.high
+    assert 178 <= covered <= 198  # 0.95 of 200, percentile intervals of 37 patients are a little short
 
 
 def test_bootstrap_draws_patients_not_studies():

@@ -143,7 +143,7 @@ def test_a_record_that_is_not_finite_cannot_be_written(make_trial, tmp_path):
 
 
 def test_other_test_sets_are_refused(make_trial):
-    """S2: a label moved by a hundredth of a pixel is another test set, as is one study more or less."""
+    """Fault S2 of docs/faults.md. A label moved by a hundredth of a pixel is another test set, as is one study more or less."""
     trial = make_trial(4)
     frozen = trial.test_digest
     example = trial.examples[0]
@@ -191,14 +191,14 @@ def test_ranking(make_trial):
         trial.predictions[i] = replace(trial.predictions[i], parameters=measured)
     assert rank_patients(trial.score()) == {"best": "s1", "median": "s4", "worst": "s3"}
     trial.predictions[1] = replace(trial.predictions[1], parameters={})
-    assert rank_patients(trial.score())["worst"] == "s1", "no answer is worse than a bad one"
+    assert rank_patients(trial.score())["worst"] == "s1", "no prediction is worse than a bad one"
     for i in range(5):
         trial.examples[i] = replace(trial.examples[i], truth={})
     assert rank_patients(trial.score()) == {}
 
 
 def test_images_are_verified(make_trial, tmp_path):
-    """S2: one grey value of one test image changed, or the file cut short."""
+    """Fault S2 of docs/faults.md. One grey value of one test image changed, or the file cut short."""
     trial = make_trial(2)
     examples = []
     for k, example in enumerate(trial.examples):

@@ -1,4 +1,4 @@
-"""Landmark errors in px and mm, coverage, claims and level shifts, on constructed points."""
+"""Landmark errors in px and mm, coverage, false positives and level shifts, on constructed points."""
 
 from dataclasses import replace
 
@@ -35,13 +35,13 @@ def test_no_millimetres_without_a_calibration(make_trial, spacing, calibration):
 
 
 def test_missed_and_false_positive_landmarks(make_trial):
-    """Hips outside the image but answered are claims; S1 in the image but not answered is missed."""
+    """Predicted hips outside the image are false positives; S1 in the image without a prediction is missed."""
     trial = make_trial(1)
     view = trial.examples[0].views["lateral"]
     visible = {n: xy for n, xy in view.points.items() if not n.startswith("HIP")}
-    answered = {n: xy for n, xy in trial.predictions[0].points["lateral"].items() if not n.startswith("S1")}
+    predicted = {n: xy for n, xy in trial.predictions[0].points["lateral"].items() if not n.startswith("S1")}
     example = replace(trial.examples[0], views={"lateral": replace(view, points=visible)})
-    errors = landmark_errors(replace(trial.predictions[0], points={"lateral": answered}), example)
+    errors = landmark_errors(replace(trial.predictions[0], points={"lateral": predicted}), example)
     assert {e.name for e in errors if e.state == "false_positive"} == {"HIP_L", "HIP_R"}
     assert {e.name for e in errors if e.state == "missed"} == {"S1_sup", "S1_ant", "S1_post"}
     whole = summary_of(summarise(errors), "lateral")
@@ -51,7 +51,7 @@ def test_missed_and_false_positive_landmarks(make_trial):
     assert not any(e.space == "3d" for e in errors), "one view shows nothing in space"
 
 
-def test_nothing_answered(make_trial):
+def test_without_a_prediction_every_landmark_is_missed(make_trial):
     summaries = summarise(landmark_errors(None, make_trial(1).examples[0]))
     for space in ("frontal", "lateral", "3d"):
         summary = summary_of(summaries, space)
