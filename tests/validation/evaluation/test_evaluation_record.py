@@ -143,7 +143,7 @@ def test_a_record_that_is_not_finite_cannot_be_written(make_trial, tmp_path):
 
 
 def test_other_test_sets_are_refused(make_trial):
-    """Fault S2 of docs/faults.md. A label moved by a hundredth of a pixel is another test set, as is one study more or less."""
+    """Fault S2 of docs/faults.md: a label moved by a hundredth of a pixel, and one study less."""
     trial = make_trial(4)
     frozen = trial.test_digest
     example = trial.examples[0]
