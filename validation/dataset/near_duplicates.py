@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import gaussian_filter, uniform_filter, zoom
 
 from spine.types import Floats
 
@@ -107,10 +107,9 @@ def _best_match(ground: Floats, image: Floats) -> float:
 
 def _window_means(image: Floats, window: tuple[int, ...]) -> Floats:
     """(H - a + 1, W - b + 1) means over all (a, b) windows inside an (H, W) image."""
-    rows, columns = window
-    sums = np.pad(image.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    total = sums[rows:, columns:] - sums[:-rows, columns:] - sums[rows:, :-columns] + sums[:-rows, :-columns]
-    return np.asarray(total / (rows * columns), dtype=np.float64)
+    (rows, columns), (height, width) = window, image.shape
+    means: Floats = uniform_filter(image, window, mode="constant")
+    return means[rows // 2 :, columns // 2 :][: height - rows + 1, : width - columns + 1]
 
 
 def _reduced(image: NDArray[np.uint16], rows: int, columns: int) -> Floats:
