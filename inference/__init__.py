@@ -1,7 +1,7 @@
 """Inference: a model and radiographs in; landmarks, parameters, intervals, overlay and JSON report out.
 
-Preprocessing and heat-map decoding belong here; training imports them, so that the trained network is the served one.
-Training does not belong here, nor does the workspace with its champion. The package runs on onnxruntime, without torch.
+Preprocessing and heat-map decoding are here. Training imports them, so training and inference treat an image alike.
+Training itself and the choice of the champion are elsewhere. The package runs on onnxruntime, without torch.
 
     blank_regions     landmarks in regions of the image without any contrast
     bundled           the model that ships with the software

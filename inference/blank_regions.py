@@ -1,10 +1,10 @@
 """Landmarks in regions of the image without any contrast, for example behind a black bar.
 
-A network continues a spine behind a rectangle of one grey value, with as much confidence as elsewhere. A radiograph
-shows contrast around every vertebra. So a landmark counts as not visible when a window of half a vertebra has a single
-grey value, with the landmark in its middle or at its edge.
+A network also finds landmarks behind a rectangle of one grey value, as confidently as elsewhere. A radiograph shows
+contrast around every vertebra. So a landmark is dropped if a window half as high as a vertebra has a single grey value
+and the landmark is at its centre. At the edge of a blank region, the window is larger.
 
-Contract: grey values are compared after preprocessing, as the network gets them.
+Contract: grey values are compared after preprocessing, as the network receives them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,8 @@ from spine.measurement.registry import Measured
 from spine.types import Float, Floats
 
 SAME_GREY = 0.002
-"""Of a range of 2: less than one grey value of an 8-bit radiograph, so a dark radiograph still has contrast."""
+"""Grey values (-1 to 1) that differ by at most this are equal. It is less than one grey value of an 8-bit radiograph,
+so dark radiographs keep their contrast."""
 
 _REACH = 0.25
 """Half the side of a window, as a fraction of the distance between the centres of neighbouring vertebrae."""
@@ -28,10 +29,11 @@ _HEAD = 4
 """A femoral head is about this many windows wide. Where it is overexposed, its rim alone shows where its centre is."""
 
 _WIDE = 2
-"""A landmark at the edge of a cover needs a larger window: overexposed bone has small patches of one grey value."""
+"""Factor on the window for a landmark at the edge of a blank region, because overexposed bone has small patches of one
+grey value."""
 
 _MIN_HIDDEN_RUN = 2
-"""Hidden vertebrae in a row from which the curve of the spine is unknown."""
+"""With this many hidden vertebrae in a row, the curve of the spine is unknown."""
 
 _CURVES = ("cobb", "cobb_midline", "cobb_secondary_cranial", "cobb_secondary_caudal")
 
@@ -39,12 +41,7 @@ _CURVES = ("cobb", "cobb_midline", "cobb_secondary_cranial", "cobb_secondary_cau
 def in_blank_regions(
     pixels: Float[NDArray[np.float32], "H W"], points: Mapping[str, Float[Floats, " 2"]]
 ) -> tuple[str, ...]:
-    """The landmarks that lie in a blank region.
-
-    Args:
-        pixels: (H, W) as the network gets them.
-        points: landmark -> (2,) (column, row) in them.
-    """
+    """The landmarks that lie in a blank region. ``points`` are (column, row) in ``pixels``."""
     if not points:
         return ()
     names, (height, width) = list(points), pixels.shape
@@ -62,7 +59,7 @@ def in_blank_regions(
 
 
 def _is_blank(pixels: NDArray[np.float32], column: int, row: int, radius: int, *, head: bool) -> bool:
-    """Whether a blank window lies around the place, or a wide one has it one pixel from its edge or corner."""
+    """Whether a blank window is centred at the position, or a wide blank window has its edge or corner there."""
     if head or _has_one_grey(pixels, column, row, radius):
         return _has_one_grey(pixels, column, row, _HEAD * radius if head else radius)
     wide = _WIDE * radius
@@ -76,7 +73,7 @@ def _has_one_grey(pixels: NDArray[np.float32], column: int, row: int, radius: in
 
 
 def hidden_vertebrae(lost: Sequence[str], kept: Sequence[str]) -> tuple[str, ...]:
-    """Vertebrae between visible ones that lost more landmarks than they kept, where enough of them lie in a row."""
+    """Vertebrae that lost more landmarks than they kept, if enough of them lie in a row between visible vertebrae."""
     if not lost:
         return ()
     hidden = [_count(lost, v) > _count(kept, v) for v in VERTEBRAE]
@@ -94,7 +91,7 @@ def _count(names: Sequence[str], vertebra: str) -> int:
 
 
 def without_curves(parameters: Mapping[str, Measured], hidden: Sequence[str]) -> dict[str, Measured]:
-    """The parameters without the curves, if vertebrae are hidden: the largest curve may lie there."""
+    """The parameters. If vertebrae are hidden, the curves are absent, because the largest one may lie there."""
     if not hidden:
         return dict(parameters)
     reason = f"the curve is not known: the image is blank at {', '.join(hidden)}"

@@ -1,12 +1,12 @@
 """The bundled model: weights that ship with the software, trained on virtual patients only.
 
-Contract: its digest is the one in ``release.json``, or the model is refused.
+Contract: the model is refused if its digest differs from the one in ``release.json``.
 """
 
-import json
 from pathlib import Path
 
-from inference.model import Model, load_model
+from inference.model import Model
+from inference.model_folder import open_model_folder
 
 BUNDLED = Path(__file__).parent / "weights"
 """Folder of the bundled model: graph, contract, weights for a warm start, model card and record."""
@@ -23,11 +23,5 @@ def find_model_folder(name: str) -> Path:
 
 
 def open_bundled() -> Model:
-    """Load the bundled model.
-
-    Raises:
-        EvidenceRejected: it is missing or altered.
-    """
-    record = BUNDLED / RELEASE_FILE
-    digest = json.loads(record.read_text())["model_digest"] if record.is_file() else None
-    return load_model(BUNDLED, expected_digest=digest)
+    """Load the bundled model, or raise ``EvidenceRejected`` if it is missing or altered."""
+    return open_model_folder(BUNDLED)

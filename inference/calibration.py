@@ -1,15 +1,16 @@
 """The calibration of a model: from the spread of a heat map to standard deviations and 90 % intervals.
 
-Training pulls every heat map towards a Gaussian of one width, so a clear landmark has about that width. A wider map
-means a larger error. For a landmark whose map has the standard deviation s (in cells), the variance of each coordinate
-is
+Training pulls every heat map towards a Gaussian of one width, so the map of a clear landmark has about that width. A
+wider map means a larger error. For a landmark whose map has the standard deviation s (in cells), the variance of each
+coordinate is
 
     sigma^2 = error^2 + gain^2 max(s^2 - floor^2, 0)
 
-For the margins of end plates it is fitted to the direction from one margin to the other: their errors are correlated,
-and this direction is what is measured of them. The variances of angles follow from these (``spine.measurement``). The
-width of an interval, in sigmas, is chosen so that 90 % of the calibration patients' intervals contain the true value
-(split conformal prediction, Vovk 2005; Lei et al. 2018). The 90 % hold for patients like these, not for others.
+For the margins of end plates, the law is fitted to the error of the direction from one margin to the other, because
+angles depend on this direction and the errors of both margins are correlated. ``spine.measurement`` computes the
+variances of angles from those of landmarks. The width of an interval, in sigmas, is chosen so that 90 % of the
+calibration patients' intervals contain the true value (split conformal prediction, Vovk 2005; Lei et al. 2018). The
+90 % apply to patients like those of the calibration.
 
 Contract: a model without a calibration gives no intervals.
 """
@@ -46,9 +47,9 @@ class SpreadLaw:
     """From spread to error, for one group in one view, in heat-map cells.
 
     Attributes:
-        floor: spread of the map of a clear landmark.
+        floor: spread of the heat map of a clear landmark.
         error: standard deviation of a coordinate at this spread.
-        gain: how fast the standard deviation grows with the spread beyond the floor.
+        gain: how fast the standard deviation grows when the spread exceeds ``floor``.
         radius: radius of the 90 % region around a landmark, in sigmas.
     """
 
@@ -68,12 +69,12 @@ class Calibration:
     """The calibration of one model.
 
     Attributes:
-        patients: how many it was calibrated on.
+        patients: number of calibration patients.
         source: which patients, as text.
         laws: view -> group -> law.
-        limits: beyond which an image is refused (``input_check``); None refuses nothing.
-        level_margin: with a margin up to this the vertebral levels are uncertain (``levels``); None: they never are.
-        neighbour_width: how far neighbouring end plates may differ (``spine.measurement.fusion``).
+        limits: limits of the input check (``input_check``); with None, no image is refused.
+        level_margin: vertebral levels with at most this margin are uncertain (``levels``); None: levels are certain.
+        neighbour_width: how far the tilts of neighbouring plates may differ (``spine.measurement.fusion``).
         widths: parameter -> half width of its interval in sigmas; a parameter without calibration has no key.
     """
 
@@ -87,12 +88,12 @@ class Calibration:
 
     @property
     def rough(self) -> bool:
-        """Whether it rests on too few patients for its intervals to be reliable."""
+        """Whether there were too few calibration patients for reliable intervals."""
         return self.patients < FEW_PATIENTS
 
     @property
     def remark(self) -> str | None:
-        """The note for rough intervals."""
+        """The note about rough intervals, or None."""
         return f"interval from {self.patients} patients: rough" if self.rough else None
 
     def sigma_cells(self, view: ViewName, spread_cells: Mapping[str, float]) -> dict[str, float]:
@@ -118,10 +119,10 @@ class Calibration:
 
 
 def calibration_from_json(record: Mapping[str, Any] | None) -> Calibration | None:
-    """The inverse of ``dataclasses.asdict``.
+    """The inverse of ``dataclasses.asdict``. The contract of the bundled model has no ``neighbour_width``.
 
     Raises:
-        KeyError, TypeError, ValueError: the record is not a calibration.
+        KeyError, TypeError: the record is not a calibration.
     """
     if record is None:
         return None
@@ -129,23 +130,12 @@ def calibration_from_json(record: Mapping[str, Any] | None) -> Calibration | Non
         view: {group: SpreadLaw(**law) for group, law in groups.items()}
         for view, groups in cast(Mapping[str, Mapping[str, Any]], record["laws"]).items()
     }
-    widths = {name: float(width) for name, width in record["widths"].items()}
     limits = InputLimits(**record["limits"]) if record.get("limits") else None
-    margin = record.get("level_margin")
-    return Calibration(
-        patients=int(record["patients"]),
-        source=str(record["source"]),
-        laws=laws,
-        widths=widths,
-        limits=limits,
-        level_margin=None if margin is None else float(margin),
-        # The contract of the bundled model has no such key.
-        neighbour_width=float(record.get("neighbour_width", NEIGHBOUR_WIDTH)),
-    )
+    return Calibration(**{**record, "laws": laws, "limits": limits})
 
 
 def calibration_violations(calibration: Calibration | None) -> list[str]:
-    """Every violation, as text."""
+    """Everything that is wrong with a calibration, as text."""
     if calibration is None:
         return []
     laws = [law for groups in calibration.laws.values() for law in groups.values()]

@@ -1,4 +1,4 @@
-"""The model contract: the record beside every exported network, with all that training and service must agree on.
+"""The model contract: the record beside every exported network. Training and inference must agree on its content.
 
 Contract: a model is a folder with ``model.onnx`` and ``contract.json``. A contract of another preprocessing version is
 refused.
@@ -17,30 +17,19 @@ from typing import Any, Literal, cast
 from inference.calibration import Calibration, calibration_from_json, calibration_violations
 from spine.errors import ContractViolation, EvidenceRejected
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
-from spine.model_digest import CONTRACT_FILE, model_digest
-from spine.model_digest import GRAPH_FILE as MODEL_FILE
+from spine.model_digest import CONTRACT_FILE, GRAPH_FILE
 from spine.storage import write_text_atomically
-
-__all__ = [
-    "CONTRACT_FILE",
-    "MODEL_FILE",
-    "ModelContract",
-    "Normalisation",
-    "model_digest",
-    "read_contract",
-    "write_contract",
-]
 
 SCHEMA = "plumbline.model/1"
 PREPROCESSING_VERSION = 1
-"""Goes up whenever ``inference.preprocessing`` makes another input from the same image."""
+"""Increases whenever ``inference.preprocessing`` computes another input from the same image."""
 
 SIGN_OF_COORDINATES = "columns grow to the right, rows to the feet; an integer is a pixel's centre"
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Grey values between two percentiles of the image map to -1..1; values beyond are clipped to -1.5..1.5."""
+    """Grey values at two percentiles of the image are mapped to -1 and 1. The result is clipped to -1.5..1.5."""
 
     low_percentile: float = 1.0
     high_percentile: float = 99.0
@@ -51,7 +40,7 @@ DEFAULT_NORMALISATION = Normalisation()
 
 @dataclass(frozen=True)
 class ModelContract:
-    """Everything that training and service must agree on.
+    """Everything that training and inference must agree on.
 
     Attributes:
         landmark_set: registry key of the landmark set.
@@ -59,13 +48,13 @@ class ModelContract:
         views: the views the network was trained for.
         input_shape: (H, W) of the network's input in pixels.
         heatmap_stride: input pixels per heat-map cell.
-        normalisation: of grey values.
+        normalisation: how grey values are normalised.
         letterbox: how an image is fitted into the input; ``centre``: isotropic, centred, filled with black.
         sign_of_coordinates: direction of columns and rows, as text, for people who read the file.
         simulated_training_data: whether the training images were simulated; None for a mixed set.
         training_note: what the model was trained on, as text.
-        preprocessing_version: of ``inference.preprocessing``.
-        calibration: of its heat maps; without one it gives no intervals.
+        preprocessing_version: version of ``inference.preprocessing``.
+        calibration: calibration of the heat maps; without one, there are no intervals.
     """
 
     landmark_set: str
@@ -98,36 +87,27 @@ def read_contract(folder: Path) -> ModelContract:
 
     Raises:
         EvidenceRejected: the file is missing.
-        ContractViolation: it is damaged, contradicts itself, or has another schema or preprocessing version; it lists
-            every violation.
+        ContractViolation: the contract is damaged, contradicts itself, or has another schema or preprocessing version.
+            The message lists every violation.
     """
     path = folder / CONTRACT_FILE
     if not path.is_file():
-        raise EvidenceRejected(
-            "MODEL_INCOMPLETE",
-            found=f"no {CONTRACT_FILE} in {folder.name!r}",
-            expected=f"a model folder with {MODEL_FILE} and {CONTRACT_FILE}",
-            remedy="name the folder of an exported model, or finish its export",
-        )
+        expected = f"a model folder with {GRAPH_FILE} and {CONTRACT_FILE}"
+        remedy = "name the folder of an exported model, or finish its export"
+        raise EvidenceRejected("MODEL_INCOMPLETE", f"no {CONTRACT_FILE} in {folder.name!r}", expected, remedy)
     try:
         record = json.loads(path.read_text())
         schema = record.pop("schema")
         contract = _from_json(record)
+        violations = _violations(schema, contract)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ContractViolation(
-            "CONTRACT_UNREADABLE",
-            found=f"{CONTRACT_FILE} in {folder.name!r}: {type(error).__name__}: {error}",
-            expected="a contract as the export writes it",
-            remedy="export the model again",
-        ) from error
-    violations = _violations(schema, contract)
+        found = f"{CONTRACT_FILE} in {folder.name!r}: {type(error).__name__}: {error}"
+        expected = "a contract with the fields that the export writes"
+        raise ContractViolation("CONTRACT_UNREADABLE", found, expected, "export the model again") from error
     if violations:
-        raise ContractViolation.gathered(
-            "CONTRACT_BROKEN",
-            violations,
-            expected=f"a contract of schema {SCHEMA} and preprocessing version {PREPROCESSING_VERSION}",
-            remedy="export the model again with this version of Plumbline",
-        )
+        expected = f"a contract of schema {SCHEMA} and preprocessing version {PREPROCESSING_VERSION}"
+        remedy = "export the model again with this version of Plumbline"
+        raise ContractViolation.gathered("CONTRACT_BROKEN", violations, expected, remedy)
     return contract
 
 

@@ -8,7 +8,7 @@ Along an axis of n cells, cell i has the normalised coordinate (2 i + 1) / n - 1
 A normalised coordinate c lies at input pixel (c + 1) / 2 * W - 1/2, for every stride. ``training.model.dsnt`` uses the
 same functions.
 
-Contract: heat maps must be finite and sum to one. A landmark that is not visible or not decided has no key.
+Contract: heat maps must be finite and sum to one. A landmark that is invisible or undecided has no key.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from spine.types import Float, Floats
 
 VISIBILITY_THRESHOLD = 0.5
 UNDECIDED_FRACTION = 0.5
-"""With a spread of at least this fraction of a flat map's spread, the landmark is undecided and absent."""
+"""A landmark is undecided, and absent, if the spread of its map is at least this fraction of a flat map's spread."""
 
 _SUM_TOLERANCE = 1e-3
 
@@ -48,6 +48,11 @@ class Decoded:
     cell_px: float
     cells: Points2D = field(default_factory=dict)
     in_blank_regions: tuple[str, ...] = ()
+
+    @property
+    def spread_cells(self) -> dict[str, float]:
+        """Landmark -> standard deviation of its heat map, heat-map cells."""
+        return {name: spread / self.cell_px for name, spread in self.spread_px.items()}
 
 
 def cell_centres(count: int) -> Float[Floats, " {count}"]:
@@ -77,10 +82,7 @@ def _moments(columns: Floats, rows: Floats) -> tuple[Floats, Floats]:
     marginals = columns, rows
     grids = cell_centres(columns.shape[-1]), cell_centres(rows.shape[-1])
     means = [marginal @ grid for marginal, grid in zip(marginals, grids, strict=True)]
-    variances = [
-        np.maximum(marginal @ grid**2 - mean**2, 0.0)
-        for marginal, grid, mean in zip(marginals, grids, means, strict=True)
-    ]
+    variances = [np.maximum(m @ grid**2 - mean**2, 0.0) for m, grid, mean in zip(marginals, grids, means, strict=True)]
     return np.stack(means, axis=-1), np.stack(variances, axis=-1)
 
 
@@ -138,17 +140,11 @@ def _checked_rows(heatmaps: NDArray[np.float32], visibility: NDArray[np.float32]
         with np.errstate(invalid="ignore", over="ignore"):  # values that are not finite are listed below
             rows = (heatmaps @ np.ones(heatmaps.shape[2], dtype=np.float32)).astype(np.float64)
         sums = rows.sum(axis=1)
-        bad = [
-            n
-            for n, s, v in zip(names, sums, visibility, strict=True)
-            if not (abs(s - 1) < _SUM_TOLERANCE and np.isfinite(v))
-        ]
+        valid = (np.abs(sums - 1) < _SUM_TOLERANCE) & np.isfinite(visibility)
+        bad = [name for name, is_valid in zip(names, valid, strict=True) if not is_valid]
         violations += [f"the map or visibility of {name} is not finite or does not sum to one" for name in bad]
     if violations:
-        raise ContractViolation.gathered(
-            "MODEL_OUTPUT_INVALID",
-            violations,
-            expected="finite heat maps that sum to one and finite visibilities",
-            remedy="the model is damaged or was exported incorrectly: train or export it again",
-        )
+        expected = "finite heat maps that sum to one and finite visibilities"
+        remedy = "the model is damaged or was exported incorrectly: train or export it again"
+        raise ContractViolation.gathered("MODEL_OUTPUT_INVALID", violations, expected, remedy)
     return rows

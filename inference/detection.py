@@ -1,9 +1,9 @@
-"""Landmarks of one study: where they are, and under which vertebral levels.
+"""Finds the landmarks of one study, and decides their vertebral levels.
 
-Contract: every dropped landmark is named. A view keeps the name under which its image was given.
+Contract: every dropped landmark is listed. An image keeps the view name that the caller gave it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from inference.decoding import Decoded
 from inference.inputs import ImageInput
 from inference.levels import LevelEvidence, decide_levels, level_votes
 from inference.model import Model
-from inference.preprocessing import Prepared, prepare
+from inference.preprocessing import prepare
 from inference.view_check import ViewDetection, check_views, detections_from
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS, ViewName, shifted_name
@@ -27,9 +27,9 @@ class Detection:
     """What the model found in one study.
 
     Attributes:
-        decoded: view -> its landmarks, under the level names that fit all views best.
+        decoded: view -> its landmarks, with the level names that fit all views best.
         levels: how certain the level names are; None where too little is visible.
-        wrong_views: view -> why its image is not the view it was given as.
+        wrong_views: view -> why its image seems to be another view, turned or mirrored.
     """
 
     decoded: Mapping[ViewName, Decoded]
@@ -38,20 +38,13 @@ class Detection:
 
 
 def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Detection:
-    """Run the model on one study.
-
-    Raises:
-        ContractViolation: no view, a view the model was not trained for, or an invalid image.
-    """
+    """Run the model on one study. No view, an unknown view or an invalid image raises ``ContractViolation``."""
     order: list[ViewName] = [view for view in VIEWS if view in views]
     unknown = [view for view in order if view not in model.contract.views]
     if not order or unknown:
-        raise ContractViolation(
-            "VIEW_UNKNOWN",
-            found=f"views {tuple(views)}",
-            expected=f"one or more of {model.contract.views}, which the model was trained for",
-            remedy="leave the other views out, or use a model trained for it",
-        )
+        expected = f"at least one of {model.contract.views}, and no view that the model was not trained for"
+        remedy = "leave the other views out, or use a model that was trained for them"
+        raise ContractViolation("VIEW_UNKNOWN", f"views {tuple(views)}", expected, remedy)
     detections = _detect_views(model, {view: views[view] for view in order})
     decoded = {view: _without_blank_regions(detection) for view, detection in detections.items()}
     votes = [level_votes(detections[v].heatmaps, model.contract.names, found.cells) for v, found in decoded.items()]
@@ -62,15 +55,10 @@ def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Dete
 
 
 def _detect_views(model: Model, views: Mapping[ViewName, ImageInput]) -> dict[ViewName, ViewDetection]:
-    order: Sequence[ViewName] = list(views)
-    prepared = [_prepare(model, views[view]) for view in order]
-    shapes = [(int(views[view].image.shape[0]), int(views[view].image.shape[1])) for view in order]
-    return dict(zip(order, detections_from(model, order, prepared, shapes), strict=True))
-
-
-def _prepare(model: Model, view: ImageInput) -> Prepared:
-    contract = model.contract
-    return prepare(view.image, contract.input_shape, spacing_mm=view.spacing_mm, normalisation=contract.normalisation)
+    size, normalisation = model.contract.input_shape, model.contract.normalisation
+    prepared = [prepare(v.image, size, spacing_mm=v.spacing_mm, normalisation=normalisation) for v in views.values()]
+    shapes = [(int(v.image.shape[0]), int(v.image.shape[1])) for v in views.values()]
+    return dict(zip(views, detections_from(model, list(views), prepared, shapes), strict=True))
 
 
 def _without_blank_regions(detection: ViewDetection) -> Decoded:
@@ -79,24 +67,17 @@ def _without_blank_regions(detection: ViewDetection) -> Decoded:
         return found
     at = detection.prepared.affine.apply(np.stack(list(found.points.values())))
     lost = in_blank_regions(detection.prepared.pixels[0], dict(zip(found.points, at, strict=True)))
-    if not lost:
-        return found
-
-    def kept(values: Mapping[str, T]) -> dict[str, T]:
-        return {name: value for name, value in values.items() if name not in lost}
-
-    return replace(
-        found,
-        points=kept(found.points),
-        spread_px=kept(found.spread_px),
-        cells=kept(found.cells),
-        in_blank_regions=lost,
-    )
+    kept = _renamed(found, {name: name for name in found.points if name not in lost})
+    return replace(kept, visibility=found.visibility, in_blank_regions=lost)
 
 
 def _shifted(found: Decoded, shift: int) -> Decoded:
     """The same points under names ``shift`` levels further down."""
-    new = {name: shifted for name in found.visibility if (shifted := shifted_name(name, shift)) is not None}
+    return _renamed(found, {n: new for n in found.visibility if (new := shifted_name(n, shift)) is not None})
+
+
+def _renamed(found: Decoded, new: Mapping[str, str]) -> Decoded:
+    """The landmarks in ``new``, under their new names."""
 
     def renamed(values: Mapping[str, T]) -> dict[str, T]:
         return {new[name]: value for name, value in values.items() if name in new}

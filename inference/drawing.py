@@ -1,9 +1,8 @@
 """The outline of a spine drawn on one radiograph with Pillow.
 
-Lines are drawn at twice the size and reduced, so that they are smooth; ``spine.outline`` says which lines and where.
+``spine.outline`` decides which lines are drawn. They are drawn at twice the size and reduced, so that they are smooth.
 """
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,13 +21,8 @@ if TYPE_CHECKING:
 
 Colour = tuple[int, int, int]
 FOUND, TRUTH = (255, 138, 76), (110, 235, 150)
-_CURVE, _PLATE, _PELVIS, _COBB, _NAME = (
-    (92, 200, 255),
-    (255, 214, 120),
-    (208, 148, 255),
-    (255, 92, 120),
-    (236, 240, 245),
-)
+_CURVE, _PLATE, _PELVIS = (92, 200, 255), (255, 214, 120), (208, 148, 255)
+_COBB, _NAME = (255, 92, 120), (236, 240, 245)
 _LINES: Mapping[LineKind, tuple[Colour, float]] = {
     "curve": (_CURVE, 1.6),
     "plate": (_PLATE, 1.6),
@@ -38,7 +32,7 @@ _LINES: Mapping[LineKind, tuple[Colour, float]] = {
     "pelvis": (_PELVIS, 1.6),
     "cobb": (_COBB, 2.4),
 }
-"""Kind of line -> colour and width; front-to-back margins are not drawn, their plates stand as tilts."""
+"""Kind of line -> colour and width. Front-to-back margins are not drawn; a line along the tilt shows their plate."""
 
 _LABELS: Mapping[LabelKind, tuple[Colour, int]] = {"level": (_NAME, 14), "hip": (_PELVIS, 13), "cobb": (_COBB, 26)}
 _ANCHORS: Mapping[Anchor, str] = {"right": "rm", "left": "lm", "top": "ma"}
@@ -48,7 +42,7 @@ _FINER = 2
 
 @dataclass(frozen=True)
 class Canvas:
-    """A canvas with ``scale`` pixels for each image pixel and lines that are ``unit`` pixels thin."""
+    """A canvas with ``scale`` pixels for each image pixel. Widths and sizes are multiples of ``unit`` pixels."""
 
     draw: Any
     scale: float
@@ -56,15 +50,15 @@ class Canvas:
     size: tuple[int, int]
 
     def at(self, point: Floats) -> tuple[float, float]:
-        """Canvas position of (column, row): a pixel's centre lies half a pixel from its edge."""
+        """Canvas position of (column, row) in the image. The centre of a pixel lies half a pixel from its edge."""
         return (float(point[0]) + 0.5) * self.scale, (float(point[1]) + 0.5) * self.scale
 
     def line(self, ends: Sequence[Floats], colour: Colour, width: float) -> None:
-        """A polyline through drawn points."""
+        """Draw a polyline through points of the image."""
         self.draw.line([self.at(p) for p in ends], fill=colour, width=max(1, round(width * self.unit)), joint="curve")
 
     def disc(self, point: Floats, radius: float, colour: Colour, *, ring: bool = False) -> None:
-        """A dot or ring of ``radius`` thin lines about an drawn point."""
+        """Draw a dot or a ring around a point of the image."""
         x, y = self.at(point)
         box = (x - radius * self.unit, y - radius * self.unit, x + radius * self.unit, y + radius * self.unit)
         if ring:
@@ -73,18 +67,9 @@ class Canvas:
             self.draw.ellipse(box, fill=colour)
 
     def text(self, point: Floats, words: str, colour: Colour, size: int, anchor: str) -> None:
-        """Text with a dark edge, so that it can be read on bone and on air."""
-        edge = max(1, round(1.2 * self.unit))
-        at = self.at(point)
-        self.draw.text(
-            at,
-            words,
-            fill=colour,
-            font=font(round(size * self.unit)),
-            anchor=anchor,
-            stroke_width=edge,
-            stroke_fill=(0, 0, 0),
-        )
+        """Draw text with a dark edge, so that it can be read on bone and on air."""
+        edge = {"stroke_width": max(1, round(1.2 * self.unit)), "stroke_fill": (0, 0, 0)}
+        self.draw.text(self.at(point), words, colour, font(round(size * self.unit)), anchor, **edge)
 
 
 def render_view(
@@ -116,7 +101,7 @@ def render_view(
 
 
 def windowed(image: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """(h, w) greys between the image's half and 99.7th percentile, gently brightened."""
+    """(h, w) grey values from the 0.5th to the 99.7th percentile of the image, slightly brightened."""
     low, high = np.percentile(image[::2, ::2], [0.5, 99.7])
     unit = np.clip((image.astype(np.float32) - low) / max(float(high - low), 1.0), 0.0, 1.0)
     return np.asarray(unit**0.85 * 235, dtype=np.uint8)
@@ -127,11 +112,6 @@ def font(size: int) -> Any:
     from PIL import ImageFont
 
     return ImageFont.load_default(size)
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most ``width`` characters."""
-    return textwrap.wrap(text, width)
 
 
 def _draw_lines(canvas: Canvas, outline: Outline) -> None:

@@ -4,8 +4,8 @@ A landmark network also finds vertebrae in a chest, a pelvis, a photograph or no
 vertebrae are visible (a pelvis), no lumbar vertebra is visible (a chest), the heat maps are wide, or the vertebrae are
 not in order from head to foot (anything else).
 
-Contract: the limits are part of the model's calibration. A model without limits, or of a landmark set that lacks a
-vertebra, refuses nothing.
+Contract: the limits are part of the model's calibration. No image is refused with a model that has no limits, or whose
+landmark set lacks a vertebra.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from spine.landmarks import PLATES, VERTEBRAE
 from spine.types import Float, Floats
 
 LONG_COLUMN = 12
-"""From this number of visible vertebrae, wider limits hold for order and map width."""
+"""With at least this number of visible vertebrae, the limits on order and map width are wider."""
 
 _SIDES = (("_left", "_right"), ("_post", "_ant"))
 
@@ -29,7 +29,7 @@ class InputFeatures:
     Attributes:
         vertebrae: number of vertebrae with both end plates.
         lowest: position of the lowest of them among T1..L5, -1 for none.
-        downwards: fraction of neighbouring end plates of which the lower one lies lower in the image.
+        downwards: fraction of pairs of neighbouring end plates that are in the right order in the image.
         width_cells: median standard deviation of the heat maps of end plates.
     """
 
@@ -49,18 +49,15 @@ class InputLimits:
     width_cells: float = 2.2
 
     def violations(self, features: InputFeatures) -> list[str]:
-        """Every limit that the features violate, as text."""
+        """A sentence for every limit that the features violate."""
         lowest = VERTEBRAE[features.lowest] if features.lowest >= 0 else "none"
         # Vertebrae of a severe curve lie across the image and some are hard to see, but only a spine shows so many.
         long = features.vertebrae >= LONG_COLUMN
-        downwards, width = (
-            (self.downwards - 0.1, self.width_cells * 1.2) if long else (self.downwards, self.width_cells)
-        )
+        downwards = self.downwards - (0.1 if long else 0.0)
+        width = self.width_cells * (1.2 if long else 1.0)
+        few = f"{features.vertebrae} vertebrae seen, at least {self.vertebrae} expected"
         checks = [
-            (
-                features.vertebrae >= self.vertebrae,
-                f"{features.vertebrae} vertebrae seen, at least {self.vertebrae} expected",
-            ),
+            (features.vertebrae >= self.vertebrae, few),
             (features.lowest >= self.lowest, f"no lumbar spine: the lowest vertebra seen is {lowest}"),
             (features.downwards >= downwards, "the vertebrae seen are not in order from head to foot"),
             (features.width_cells <= width, "no vertebra is clearly visible"),
@@ -75,12 +72,7 @@ def covers_every_vertebra(names: Sequence[str]) -> bool:
 
 
 def features_of(points: Mapping[str, Float[Floats, " 2"]], spread_cells: Mapping[str, float]) -> InputFeatures:
-    """The features of one image.
-
-    Args:
-        points: landmark -> (2,) (column, row), visible landmarks only.
-        spread_cells: landmark -> standard deviation of its map.
-    """
+    """The features of one image, from its visible landmarks and the standard deviations of their heat maps."""
     plates = {plate: found for plate in PLATES if (found := _plate(plate, points, spread_cells)) is not None}
     whole = [i for i, v in enumerate(VERTEBRAE) if f"{v}_sup" in plates and f"{v}_inf" in plates]
     rows = np.array([row for row, _ in plates.values()])
@@ -103,7 +95,7 @@ def _plate(plate: str, points: Mapping[str, Floats], spread: Mapping[str, float]
 
 
 def limits_from(features: Sequence[InputFeatures], refused_share: float = 0.02) -> InputLimits:
-    """The default limits, widened until they refuse at most ``refused_share`` of these images of spines."""
+    """The default limits, widened until they refuse at most ``refused_share`` of the images with these features."""
     usual = InputLimits()
     if not features:
         return usual

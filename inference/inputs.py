@@ -1,29 +1,12 @@
-"""One radiograph to be measured, and what is known about its place in the patient."""
+"""One radiograph to be measured, with its calibration."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spine.scanner import ViewGeometry
 from spine.study import CalibrationType
-
-
-class Placed(Protocol):
-    """The calibration of an image, without its pixels."""
-
-    @property
-    def spacing_mm(self) -> tuple[float, float] | None:
-        """(row, column) mm, or None."""
-
-    @property
-    def calibration(self) -> CalibrationType:
-        """Source of the spacing."""
-
-    @property
-    def geometry(self) -> ViewGeometry | None:
-        """Geometry in the scanner, or None."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +17,8 @@ class ImageInput:
         image: (h, w) uint16, bone bright, canonical orientation.
         spacing_mm: (row, column), or None where unknown.
         calibration: source of the spacing.
-        geometry: in the scanner, or None; 3D needs it for both views.
-        file, sop_instance_uid: where it was read from, for the report; None if not from a file.
+        geometry: position in the scanner, or None; 3D measurements need it for both views.
+        file, sop_instance_uid: where the image was read from, for the report; None if not from a file.
     """
 
     image: NDArray[np.uint16]

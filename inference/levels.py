@@ -1,13 +1,13 @@
-"""Which vertebra is which: a decision over the whole vertebral column.
+"""Decides which vertebra is which, for the whole vertebral column at once.
 
 A network has one heat map per landmark, for example one for the upper plate of T9 and one for that of T10. It may name
 the whole column one level too high or too low. All maps together show this: the map of T10 then has a part of its mass
 where T9 was found, the map of T11 where T10 was found, and so on. Three hypotheses are compared: one level up, as
-found, one level down. The score of a hypothesis is the mean, over all landmarks of vertebrae in all views, of the
-logarithm of the share of a map's mass at the place that the hypothesis gives it. If another hypothesis scores clearly
-better, the column is renamed. If the second best scores nearly as well, the levels are uncertain by one.
+found, one level down. A hypothesis assigns a map to each found landmark, and its score is the mean logarithm of the
+share of the map's mass at the landmark, over all landmarks of vertebrae in all views. If another hypothesis scores
+clearly better, the column is renamed. If the second best scores nearly as well, the levels are uncertain by one.
 
-Contract: all vertebrae shift together. Landmarks of no vertebra keep their names.
+Contract: all vertebrae shift together. Landmarks of the sacrum and the hips keep their names.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,10 +23,10 @@ SHIFTS = (0, -1, 1)
 """Levels by which the names may be off; the first wins a tie."""
 
 MIN_ADVANTAGE = 0.5
-"""A shift must score better than the names as found by at least this."""
+"""The names are shifted only if this raises the score by at least this much."""
 
 _AROUND = np.arange(-1, 2)
-"""A landmark's place is its cell and the neighbouring cells: this far each way."""
+"""The mass at a landmark is that of its cell and of the cells at these offsets, in rows and columns."""
 
 _MIN_SHARE = 1e-6
 _MIN_VOTES = 6
@@ -34,12 +34,10 @@ _MIN_VOTES = 6
 
 @dataclass(frozen=True)
 class LevelEvidence:
-    """The decision for one study.
+    """The decision for one study: by how many levels the names have to be shifted down, and how certain this is.
 
-    Attributes:
-        shift: levels by which the names have to be shifted down.
-        margin: score of the chosen hypothesis minus that of the best other one. A larger margin is more certain; below
-            zero the other one scores a little better.
+    ``margin`` is the score of the chosen hypothesis minus the best score of the others. It may be slightly negative,
+    because a small advantage does not shift the names.
     """
 
     shift: int
@@ -47,19 +45,11 @@ class LevelEvidence:
 
 
 def level_votes(
-    heatmaps: Float[NDArray[np.float32], "K h w"],
-    names: Sequence[str],
-    cells: Mapping[str, Float[Floats, " 2"]],
+    heatmaps: Float[NDArray[np.float32], "K h w"], names: Sequence[str], cells: Mapping[str, Float[Floats, " 2"]]
 ) -> Float[Floats, "3 N"]:
-    """(3, N) logarithms of the share of a map's mass at each found landmark, for each of ``SHIFTS``.
+    """(3, N) logarithms of the share of a map's mass at a landmark, for 3 ``SHIFTS`` and N landmarks of vertebrae.
 
-    Args:
-        heatmaps: (K, h, w) of one view, each summing to one.
-        names: the K landmarks.
-        cells: landmark -> (2,) (column, row) in cells, for the landmarks found.
-
-    Returns:
-        Logarithms for the N found landmarks of vertebrae; NaN where a hypothesis has no map for one.
+    A value is NaN where a hypothesis assigns no map to a landmark. ``cells`` are (column, row) of the found landmarks.
     """
     at = {name: k for k, name in enumerate(names)}
     voters = [name for name in cells if level_of(name) in VERTEBRAE]

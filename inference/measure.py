@@ -16,7 +16,7 @@ from inference.calibration import Calibration
 from inference.decoding import Decoded
 from inference.detection import Detection, detect_landmarks
 from inference.input_check import features_of
-from inference.inputs import ImageInput, Placed
+from inference.inputs import ImageInput
 from inference.levels import LevelEvidence
 from inference.model import Model
 from inference.vertebral_column import lean_notes, lean_of
@@ -29,25 +29,21 @@ from spine.measurement.planes import PLANE_OF_VIEW, PlanePoints, planes_from_poi
 from spine.measurement.registry import PARAMETERS, Measured, Plane
 from spine.prediction import Prediction
 from spine.scanner import ViewGeometry, triangulate
-from spine.study import Points2D
+from spine.study import Points2D, StoredImage
 from spine.types import Float, Floats, Progress
 
 MAX_Z_DISAGREEMENT_MM = 20.0
-"""Both views show a landmark at the same height. With a larger difference, one view has the landmark at a neighbouring
-level (about 25 mm away) and its 3D point would be wrong by half of that, so it is absent."""
+"""Both views show a landmark at the same height. If the heights differ more than this, the landmark was found at a
+neighbouring level, about 25 mm away, in one view. Its 3D point would be wrong by half of that, so it is absent."""
 
 REFUSED = "not accepted as a radiograph of a whole spine"
 
 PerView = Mapping[ViewName, Mapping[str, float]]
+Calibrated = Mapping[ViewName, ImageInput | StoredImage]
 
 
 def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: str = "") -> Prediction:
-    """Find the landmarks of one study and measure every parameter that they define.
-
-    Args:
-        model: from ``inference.model.load_model``.
-        views: one or both views.
-        study_id: copied into the prediction.
+    """Find the landmarks of one study, in one view or both, and measure every parameter that they define.
 
     Raises:
         ContractViolation: no view, a view the model was not trained for, or an invalid image.
@@ -58,8 +54,8 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
     points = {view: found.points for view, found in decoded.items()}
     points_3d = _points_3d(points, views)
     calibration = model.contract.calibration
-    spreads = {view: {n: s / d.cell_px for n, s in d.spread_px.items()} for view, d in decoded.items()}
-    sigma_px, radius_px = uncertainty_px(calibration, spreads, {view: d.cell_px for view, d in decoded.items()})
+    cell_px = {view: found.cell_px for view, found in decoded.items()}
+    sigma_px, radius_px = uncertainty_px(calibration, {v: d.spread_cells for v, d in decoded.items()}, cell_px)
     width = calibration.neighbour_width if calibration else NEIGHBOUR_WIDTH
     parameters = parameters_of(points, points_3d, views, sigma_px, width)
     parameters = _explain_blank_regions(parameters, decoded, in_3d=points_3d is not None)
@@ -68,7 +64,7 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
         study_id=study_id,
         points=points,
         spread_px={view: found.spread_px for view, found in decoded.items()},
-        cell_px={view: found.cell_px for view, found in decoded.items()},
+        cell_px=cell_px,
         radius_px=radius_px,
         level_margin=detection.levels.margin if detection.levels else None,
         levels_uncertain=_uncertain(detection.levels, calibration),
@@ -85,14 +81,7 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
 def predict_examples(
     model: Model, dataset_folder: Path, examples: Sequence[Example], progress: Progress | None = None
 ) -> list[Prediction]:
-    """Measure examples of a data set, in their order; views that the model was not trained for are left out.
-
-    Args:
-        model: from ``load_model``.
-        dataset_folder: the manifest's image paths are relative to it.
-        examples: for example ``manifest.in_split("test")``.
-        progress: called with (done, total).
-    """
+    """Measure examples of a dataset, in their order, without the views that the model was not trained for."""
     predictions: list[Prediction] = []
     for done, example in enumerate(examples, start=1):
         views = {
@@ -112,14 +101,13 @@ def _uncertain(levels: LevelEvidence | None, calibration: Calibration | None) ->
 
 
 def _without_refused(detection: Detection, model: Model) -> tuple[dict[ViewName, Decoded], dict[ViewName, str]]:
-    """The landmarks, none for a view that is refused, and view -> reason of the refusal."""
+    """(view -> landmarks, view -> reason of a refusal); a refused view has no landmarks."""
     limits = model.contract.calibration.limits if model.contract.calibration else None
     kept, refused = dict(detection.decoded), {}
     for view, found in detection.decoded.items():
-        spread = {name: value / found.cell_px for name, value in found.spread_px.items()}
         reasons = [detection.wrong_views[view]] if view in detection.wrong_views else []
         if limits and not reasons:
-            reasons = limits.violations(features_of(found.points, spread))
+            reasons = limits.violations(features_of(found.points, found.spread_cells))
         if reasons:
             refused[view] = "; ".join(reasons)
             kept[view] = replace(found, points={}, spread_px={}, in_blank_regions=())
@@ -129,7 +117,7 @@ def _without_refused(detection: Detection, model: Model) -> tuple[dict[ViewName,
 def _explain_blank_regions(
     parameters: Mapping[str, Measured], decoded: Mapping[ViewName, Decoded], *, in_3d: bool
 ) -> dict[str, Measured]:
-    """Add blank regions to the reasons of absence, and drop curves with hidden vertebrae."""
+    """Add blank regions to the reasons of absence, and make curves with hidden vertebrae absent."""
     explained = dict(parameters)
     for view, found in decoded.items():
         lost = found.in_blank_regions
@@ -144,13 +132,13 @@ def _explain_blank_regions(
 
 
 def _notes(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, ImageInput]) -> tuple[str, ...]:
-    """Warnings about images that are measured all the same."""
+    """Warnings about images that are measured nevertheless."""
     leans = {view: lean_of(found, views[view].spacing_mm) for view, found in points.items()}
     return tuple(note for view, lean in leans.items() for note in lean_notes(lean, view))
 
 
 def _explain_refusals(parameters: Mapping[str, Measured], refused: Mapping[ViewName, str]) -> dict[str, Measured]:
-    """State a refused image as the reason where its plane's parameters are absent."""
+    """Give a refused image as the reason of the absent parameters of its plane."""
     reasons = {PLANE_OF_VIEW[view]: f"{REFUSED} ({view}): {why}" for view, why in refused.items()}
     return {
         name: replace(m, absent_reason=reasons[PARAMETERS[name].plane], absent_code="VIEW_REFUSED")
@@ -163,7 +151,7 @@ def _explain_refusals(parameters: Mapping[str, Measured], refused: Mapping[ViewN
 def uncertainty_px(
     calibration: Calibration | None, spread_cells: PerView, cell_px: Mapping[ViewName, float]
 ) -> tuple[PerView, PerView]:
-    """View -> landmark -> standard deviation of a coordinate, and -> radius of the 90 % region; pixels."""
+    """(standard deviation of a coordinate, radius of the 90 % region), pixels; each is view -> landmark -> value."""
     if calibration is None:
         return {}, {}
     sigma, radius = {}, {}
@@ -175,8 +163,8 @@ def uncertainty_px(
     return sigma, radius
 
 
-def _points_3d(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, Placed]) -> dict[str, Floats] | None:
-    """LPS mm of the landmarks found at the same height in both views; None where the study is not 3D."""
+def _points_3d(points: Mapping[ViewName, Points2D], views: Calibrated) -> dict[str, Floats] | None:
+    """Landmark -> (3,) LPS mm, for landmarks at the same height in both views; None without two calibrated views."""
     geometries = [views[view].geometry for view in VIEWS if points.get(view)]
     if len(geometries) != len(VIEWS):
         return None
@@ -186,12 +174,8 @@ def _points_3d(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, Pla
     names = [name for name in points["frontal"] if name in points["lateral"]]
     if not names:
         return {}
-    found = triangulate(
-        np.stack([points["frontal"][n] for n in names]),
-        np.stack([points["lateral"][n] for n in names]),
-        frontal,
-        lateral,
-    )
+    frontal_px, lateral_px = (np.stack([points[view][name] for name in names]) for view in VIEWS)
+    found = triangulate(frontal_px, lateral_px, frontal, lateral)
     agrees = np.abs(found.dz_mm) <= MAX_Z_DISAGREEMENT_MM
     in_both = {name: found.xyz_mm[i] for i, name in enumerate(names) if agrees[i]}
     geometry: dict[ViewName, ViewGeometry] = {"frontal": frontal, "lateral": lateral}
@@ -201,18 +185,14 @@ def _points_3d(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, Pla
 def parameters_of(
     points: Mapping[ViewName, Mapping[str, Float[Floats, " 2"]]],
     points_3d: Mapping[str, Float[Floats, " 3"]] | None,
-    views: Mapping[ViewName, Placed],
+    views: Calibrated,
     sigma_px: PerView,
     neighbour_width: float = NEIGHBOUR_WIDTH,
 ) -> dict[str, Measured]:
-    """Measure landmarks, in 3D if ``points_3d`` is given.
+    """Parameter -> its value or the reason why it is absent, measured in 3D if there are 3D points.
 
-    Args:
-        points: view -> landmark -> (2,) pixels.
-        points_3d: landmark -> (3,) LPS mm, or None.
-        views: calibration of each image.
-        sigma_px: view -> landmark -> standard deviation of a coordinate; empty without a calibration.
-        neighbour_width: see ``spine.measurement.fusion``.
+    ``points`` are pixels, ``points_3d`` LPS mm. ``sigma_px`` contains standard deviations of a coordinate by view and
+    landmark; it is empty without a calibration.
     """
     planes: dict[Plane, PlanePoints] = {}
     if points_3d is None:
@@ -239,7 +219,7 @@ def _with_width(planes: Mapping[Plane, PlanePoints], width: float) -> dict[Plane
 
 
 def _explained(measured: Measured, dropped: Sequence[str], why: str, code: str) -> Measured:
-    """Add to the reason of absence why the landmarks named in it were dropped."""
+    """Add to the reason of absence why the landmarks that it names were dropped."""
     involved = [name for name in dropped if name in (measured.absent_reason or "")]
     if not involved:
         return measured

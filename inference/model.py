@@ -1,6 +1,6 @@
 """A loaded model: the network in onnxruntime, with its contract and digest.
 
-Contract: only an ONNX graph is executed, never a pickle. An incomplete model folder, or one of another version, is
+Contract: only an ONNX graph is executed, never a pickle. A model folder that is incomplete or of another version is
 refused with a reason. The ``digest`` identifies the model in every result.
 """
 
@@ -12,20 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.contract import MODEL_FILE, ModelContract, model_digest, read_contract
+from inference.contract import ModelContract, read_contract
 from spine.errors import ContractViolation, EvidenceRejected
 from spine.landmarks import VIEWS, ViewName
+from spine.model_digest import GRAPH_FILE, model_digest
 from spine.types import Float
 
 INPUTS = ("picture", "view")
 OUTPUTS = ("heatmaps", "visibility")
-"""Names in the ONNX graph. The bundled model has ``picture``; another name would change its bytes, and its evaluation
-record states their digest."""
+"""Names in the ONNX graph. Renaming ``picture`` would change the digest of the bundled model, which its evaluation
+record contains."""
 
 
 @dataclass(frozen=True)
 class NetworkOutput:
-    """Output of the network for N images; ``visibility`` holds logits."""
+    """Output of the network for N images; ``visibility`` consists of logits."""
 
     heatmaps: Float[NDArray[np.float32], "N K h w"]
     visibility: Float[NDArray[np.float32], "N K"]
@@ -33,48 +34,31 @@ class NetworkOutput:
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model.
-
-    Attributes:
-        contract: its model contract.
-        digest: SHA-256 over its two files.
-        session: the onnxruntime session.
-    """
+    """A loaded model: its contract, its digest (``spine.model_digest``) and the session of onnxruntime."""
 
     contract: ModelContract
     digest: str
     session: Any
 
     def run(self, pixels: NDArray[np.float32], views: Sequence[ViewName]) -> NetworkOutput:
-        """Run the network once on N images.
-
-        Args:
-            pixels: (N, 1, H, W) float32 as ``preprocessing.prepare`` makes them.
-            views: the view of each image.
+        """Run the network once on the (N, 1, H, W) pixels of N images, which ``preprocessing.prepare`` makes.
 
         Raises:
             ContractViolation: a shape or view that the contract does not allow.
         """
-        expected = (len(views), 1, *self.contract.input_shape)
-        unknown = [v for v in views if v not in self.contract.views]
-        if pixels.shape != expected or unknown:
-            raise ContractViolation(
-                "MODEL_INPUT_INVALID",
-                found=f"pixels {pixels.shape}, views {tuple(views)}",
-                expected=f"pixels {expected}, views from {self.contract.views}",
-                remedy="prepare images with inference.preprocessing and this model's contract",
-            )
+        shape = (len(views), 1, *self.contract.input_shape)
+        if pixels.shape != shape or not set(views) <= set(self.contract.views):
+            found = f"pixels {pixels.shape}, views {tuple(views)}"
+            expected = f"pixels {shape}, views from {self.contract.views}"
+            remedy = "prepare images with inference.preprocessing and this model's contract"
+            raise ContractViolation("MODEL_INPUT_INVALID", found, expected, remedy)
         index = np.array([VIEWS.index(v) for v in views], dtype=np.int64)
         heatmaps, visibility = self.session.run(list(OUTPUTS), dict(zip(INPUTS, (pixels, index), strict=True)))
         return NetworkOutput(heatmaps, visibility)
 
 
 def load_model(folder: Path, *, expected_digest: str | None = None) -> Model:
-    """Load the model in ``folder``.
-
-    Args:
-        folder: holds ``model.onnx`` and ``contract.json``.
-        expected_digest: the approved digest; a model with another one is refused.
+    """Load the model in ``folder``. A model with another digest than ``expected_digest`` is refused.
 
     Raises:
         EvidenceRejected: the folder is incomplete or altered.
@@ -84,19 +68,16 @@ def load_model(folder: Path, *, expected_digest: str | None = None) -> Model:
     digest = model_digest(folder)
     if expected_digest is not None and digest != expected_digest:
         raise altered_model(digest, expected_digest, "as approved")
-    session = _open_session(folder / MODEL_FILE)
+    session = _open_session(folder / GRAPH_FILE)
     _check_signature(session, contract)
     return Model(contract, digest, session)
 
 
 def altered_model(found: str, expected: str, why: str) -> EvidenceRejected:
     """The error for a model with the wrong digest; ``why`` names the source of the expected one."""
-    return EvidenceRejected(
-        "MODEL_ALTERED",
-        found=f"a model of digest {found[:12]}",
-        expected=f"digest {expected[:12]}, {why}",
-        remedy="fetch the model again; do not use this one",
-    )
+    found = f"a model with digest {found[:12]}"
+    expected = f"digest {expected[:12]}, {why}"
+    return EvidenceRejected("MODEL_ALTERED", found, expected, "fetch the model again; do not use this one")
 
 
 def _open_session(path: Path) -> Any:
@@ -108,12 +89,9 @@ def _open_session(path: Path) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     # onnxruntime raises one class per status code, without a common public base.
     except Exception as error:
-        raise ContractViolation(
-            "MODEL_UNREADABLE",
-            found=f"{path.name}: {str(error).splitlines()[0][:160]}",
-            expected="an ONNX graph that onnxruntime can run",
-            remedy="export the model again",
-        ) from error
+        found = f"{path.name}: {str(error).splitlines()[0][:160]}"
+        expected = "an ONNX graph that onnxruntime can run"
+        raise ContractViolation("MODEL_UNREADABLE", found, expected, "export the model again") from error
 
 
 def _check_signature(session: Any, contract: ModelContract) -> None:
@@ -131,9 +109,5 @@ def _check_signature(session: Any, contract: ModelContract) -> None:
             if found[name][1:] != shape:
                 violations.append(f"{name} has shape {found[name]}, the contract expects (N, {shape})")
     if violations:
-        raise ContractViolation.gathered(
-            "MODEL_SIGNATURE",
-            violations,
-            expected="the signature of inference.contract",
-            remedy="model.onnx and contract.json do not belong together: export the model again",
-        )
+        remedy = "model.onnx and contract.json do not belong together: export the model again"
+        raise ContractViolation.gathered("MODEL_SIGNATURE", violations, "the signature of inference.contract", remedy)

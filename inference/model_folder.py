@@ -1,24 +1,24 @@
-"""A model folder that a user names: its bytes must match the records beside it.
+"""Opens a model folder that a user names, if the model matches the records in the folder.
 
-Contract: every digest that a record states must be that of the bytes. A folder without a record is opened, and
-``recorded_digests`` shows that there is none. A record detects files that were edited, half copied or cut short. It
-does not protect against somebody who edits the record too; the digest of a promoted model lies elsewhere.
+Contract: the digest in every record must equal the digest of the model. A folder without a record is opened, and
+``recorded_digests`` is then empty. A record reveals files that were edited or copied incompletely. It does not protect
+against somebody who also edits the record; the digest of a promoted model is stored elsewhere.
 """
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from inference.contract import model_digest
 from inference.model import Model, altered_model, load_model
 from spine.errors import EvidenceRejected
+from spine.model_digest import model_digest
 
 RECORDS = ("candidate.json", "release.json")
-"""Records that state the ``model_digest`` of the model beside them: of a finished fit, and of the bundled model."""
+"""Files with the ``model_digest`` of the model in the same folder: of a finished fit, and of the bundled model."""
 
 
 def recorded_digests(folder: Path) -> Mapping[str, str]:
-    """Record -> the digest that it states for the model in ``folder``; empty without a record.
+    """Record -> the digest that it contains for the model in ``folder``; empty without a record.
 
     Raises:
         EvidenceRejected: ``MODEL_RECORD_UNREADABLE``, a record is unreadable or has no digest.
@@ -38,19 +38,17 @@ def open_model_folder(folder: Path) -> Model:
     found = model_digest(folder)
     for name, digest in recorded.items():
         if digest != found:
-            raise altered_model(found, digest, f"as {name} beside it states")
+            raise altered_model(found, digest, f"as in {name} in the same folder")
     return load_model(folder, expected_digest=found)
 
 
 def _digest_in(record: Path) -> str | None:
-    """None where the record was written before the export (``model_digest`` null)."""
+    """The digest in a record, or None where the record was written before the export (``model_digest`` null)."""
     try:
         digest = json.loads(record.read_text())["model_digest"]
     except (ValueError, KeyError, TypeError) as error:
-        raise EvidenceRejected(
-            "MODEL_RECORD_UNREADABLE",
-            found=f"{record.name} without a readable model_digest ({type(error).__name__})",
-            expected="the record as it was written beside the model",
-            remedy="fetch the whole folder again; do not use this one",
-        ) from error
+        found = f"{record.name} without a readable model_digest ({type(error).__name__})"
+        expected = "the record that was written with the model"
+        remedy = "fetch the folder again; do not use this one"
+        raise EvidenceRejected("MODEL_RECORD_UNREADABLE", found, expected, remedy) from error
     return None if digest is None else str(digest)

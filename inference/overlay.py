@@ -1,10 +1,11 @@
-"""The image and the record that a measurement leaves behind.
+"""The overlay image and the JSON report of a measurement.
 
-Contract: the overlay always says that it is not for diagnosis and marks simulated images; an absent parameter appears
-with its reason.
+Contract: the overlay always states that it is not for diagnosis, and it marks simulated images. An absent parameter
+appears with its reason.
 """
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 
 from inference.calibration import LEVEL, Calibration
 from inference.contract import PREPROCESSING_VERSION
+from inference.drawing import FOUND, TRUTH, font, render_view
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
-from spine.study import LENGTHS_ALLOWED, CalibrationType, Points2D
+from spine.study import LENGTHS_ALLOWED, Points2D
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,7 +35,6 @@ _HEIGHT = 1150
 _GAP, _HEADER, _FOOTER, _TABLE = 14, 74, 46, 520
 _INK, _PALE, _GROUND, _LINE = (235, 235, 235), (150, 156, 164), (17, 19, 23), (48, 52, 60)
 _WARNING = (255, 196, 64)
-_VIEW_TITLES: Mapping[ViewName, str] = {"frontal": "Frontal", "lateral": "Lateral"}
 
 
 def draw_overlay(
@@ -44,26 +45,21 @@ def draw_overlay(
     truth_points: Mapping[ViewName, Points2D] | None = None,
     title: str | None = None,
     provenance: str | None = None,
-    calibration: Mapping[ViewName, CalibrationType] | None = None,
     rough_intervals: str | None = None,
     warnings: Sequence[str] = (),
 ) -> "Image":
-    """One RGB image: the views side by side with what was found, and the table of values.
+    """One RGB image: the views side by side with the landmarks, and the table of values.
 
     Args:
         views: view -> (h, w) uint16, bone bright.
         points: view -> landmarks in pixels of that image.
         parameters: as measured; the Cobb angle's end vertebrae are drawn in the frontal view.
         truth_points: reference landmarks, drawn as small green rings.
-        title: headline.
-        provenance: for example ``simulated data``; goes into the banner beside ``not for diagnosis``.
-        calibration: source of each image's spacing, printed below it.
-        rough_intervals: what to say of intervals that rest on too few patients; every one of them is marked.
-        warnings: what to look at before the values are believed, above the table.
+        provenance: for example ``simulated data``; appears in the banner beside ``not for diagnosis``.
+        rough_intervals: note for intervals from too few patients; with it, every interval is marked.
+        warnings: printed above the table.
     """
     from PIL import Image, ImageDraw
-
-    from inference.drawing import font, render_view
 
     order: list[ViewName] = [view for view in VIEWS if view in views]
     panels = [
@@ -77,8 +73,7 @@ def draw_overlay(
     left = _GAP
     for view, panel in zip(order, panels, strict=True):
         sheet.paste(panel, (left, _HEADER))
-        caption = _VIEW_TITLES[view] + (f"  ·  calibration: {calibration[view]}" if calibration else "")
-        draw.text((left + 2, _HEADER + _HEIGHT + 5), caption, fill=_PALE, font=font(17))
+        draw.text((left + 2, _HEADER + _HEIGHT + 5), view.capitalize(), fill=_PALE, font=font(17))
         left += panel.width + _GAP
     top = _draw_warnings(draw, warnings, (left + 4, _HEADER))
     _draw_table(draw, parameters, (left + 4, top), has_truth=bool(truth_points), rough=rough_intervals)
@@ -87,31 +82,24 @@ def draw_overlay(
 
 
 def warnings_of(prediction: Prediction) -> list[str]:
-    """What a reader of the values has to know first: radiographs that may be turned, that disagree, that were
-    refused.
-    """
-    told = list(prediction.notes)
+    """Warnings about radiographs that may be turned, that disagree or that were refused, and about uncertain levels."""
+    warnings = list(prediction.notes)
     if prediction.views_disagree:
-        told.append(
-            f"the two radiographs disagree: {len(prediction.height_mismatches)} landmarks that both show lie at "
-            "different heights. Are they exchanged, mirrored, or of two examinations? Do not use these values"
+        warnings.append(
+            f"the two radiographs disagree: {len(prediction.height_mismatches)} landmarks lie at different heights in "
+            "them. They may be exchanged, mirrored, or of two examinations. Do not use these values"
         )
     if prediction.levels_uncertain:
-        told.append("levels uncertain by one: too little is seen to tell which vertebra is which")
-    told += [
-        f"the {view} radiograph was not taken for a radiograph of a whole spine: {reason}"
+        warnings.append("levels uncertain by one: the images do not show clearly which vertebra is which")
+    warnings += [
+        f"the {view} radiograph was not accepted as a radiograph of a whole spine: {reason}"
         for view, reason in prediction.refused.items()
     ]
-    return told
+    return warnings
 
 
 def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewName, ImageInput]") -> dict[str, Any]:
-    """The measurement as plain JSON values; docs/measurement-json.md says what each is.
-
-    Landmarks in pixels (column, row) of each image with their spread and the radius that holds them nine times in
-    ten and, where both views are calibrated,
-    in mm (LPS); every parameter, absent ones with the reason; the model's digest; the calibration.
-    """
+    """The measurement as plain JSON values; docs/measurement-json.md describes each field."""
     return {
         "schema": REPORT_SCHEMA,
         "not_for_diagnosis": True,
@@ -178,15 +166,11 @@ def _intervals_json(calibration: Calibration | None) -> dict[str, Any] | None:
 def _parameter_json(name: str, measured: Measured) -> dict[str, Any]:
     record: dict[str, Any] = {"label": PARAMETERS[name].label, "unit": measured.unit}
     if measured.value is None:
-        return {
-            **record, "value": None, "absent_code": measured.absent_code, "absent_reason": measured.absent_reason
-        }  # fmt: skip
-    return {
-        **record,
-        "value": round(measured.value, 3),
-        "interval_90": [round(end, 3) for end in measured.interval] if measured.interval else None,
-        **({"detail": dict(measured.detail)} if measured.detail else {}),
-    }
+        absence = {"absent_code": measured.absent_code, "absent_reason": measured.absent_reason}
+        return record | {"value": None} | absence
+    interval = [round(end, 3) for end in measured.interval] if measured.interval else None
+    record |= {"value": round(measured.value, 3), "interval_90": interval}
+    return record | ({"detail": dict(measured.detail)} if measured.detail else {})
 
 
 def _rounded(point: NDArray[np.float64], digits: int) -> list[float]:
@@ -194,8 +178,6 @@ def _rounded(point: NDArray[np.float64], digits: int) -> list[float]:
 
 
 def _draw_banner(draw: "ImageDraw", size: tuple[int, int], provenance: str | None) -> None:
-    from inference.drawing import font
-
     text = f"{provenance.upper()}  ·  {NOT_FOR_DIAGNOSIS}" if provenance else NOT_FOR_DIAGNOSIS
     top = size[1] - _FOOTER
     draw.rectangle((0, top, *size), fill=_WARNING)
@@ -203,13 +185,11 @@ def _draw_banner(draw: "ImageDraw", size: tuple[int, int], provenance: str | Non
 
 
 def _draw_warnings(draw: "ImageDraw", warnings: Sequence[str], corner: tuple[int, int]) -> int:
-    """The warnings, on yellow; where the table begins."""
-    from inference.drawing import font, wrapped
-
+    """Draw the warnings on yellow; return the row where the table begins."""
     left, top = corner
     if not warnings:
         return top
-    lines = [line for warning in warnings for line in wrapped(warning, 58)]
+    lines = [line for warning in warnings for line in wrap(warning, 58)]
     draw.rectangle((left - 4, top, left + _TABLE - 2 * _GAP, top + 16 + 20 * len(lines)), fill=_WARNING)
     for i, line in enumerate(lines):
         draw.text((left + 4, top + 8 + 20 * i), line, fill=_GROUND, font=font(16))
@@ -224,8 +204,6 @@ def _draw_table(
     has_truth: bool,
     rough: str | None,
 ) -> None:
-    from inference.drawing import font, wrapped
-
     left, top = corner
     right = left + _TABLE - 2 * _GAP
     for name, parameter in PARAMETERS.items():
@@ -234,26 +212,21 @@ def _draw_table(
             continue
         draw.line((left, top, right, top), fill=_LINE)
         draw.text((left, top + 7), parameter.label, fill=_INK, font=font(20))
-        value = _value_text(measured, rough=bool(rough))
-        draw.text(
-            (right, top + 7), value, fill=_INK if measured.value is not None else _PALE, font=font(20), anchor="ra"
-        )
+        value, ink = _value_text(measured, rough=bool(rough)), _PALE if measured.is_absent else _INK
+        draw.text((right, top + 7), value, fill=ink, font=font(20), anchor="ra")
         top += 36
-        for line in wrapped(_remark(measured), 62)[:2]:
+        for line in wrap(_remark(measured), 62)[:2]:
             draw.text((left + 8, top - 3), line, fill=_PALE, font=font(14))
             top += 18
         top += 5
     draw.line((left, top, right, top), fill=_LINE)
-    _draw_legend(
-        draw, (left, top), has_truth=has_truth, rough=rough, intervals=any(m.interval for m in parameters.values())
-    )
+    intervals = any(m.interval for m in parameters.values())
+    _draw_legend(draw, (left, top), has_truth=has_truth, rough=rough, intervals=intervals)
 
 
 def _draw_legend(
     draw: "ImageDraw", corner: tuple[int, int], *, has_truth: bool, rough: str | None, intervals: bool
 ) -> None:
-    from inference.drawing import FOUND, TRUTH, font, wrapped
-
     left, top = corner
     draw.ellipse((left + 2, top + 18, left + 12, top + 28), fill=FOUND)
     draw.text((left + 20, top + 13), "found", fill=_PALE, font=font(16))
@@ -261,8 +234,8 @@ def _draw_legend(
         draw.ellipse((left + 90, top + 18, left + 100, top + 28), outline=TRUTH, width=2)
         draw.text((left + 108, top + 13), "reference", fill=_PALE, font=font(16))
     if intervals:
-        note = "[ , ] holds the true value nine times in ten on patients like those of the calibration"
-        for i, line in enumerate(wrapped(f"~ {rough}" if rough else note, 62)):
+        note = "[ , ] is the 90 % interval for patients like those of the calibration"
+        for i, line in enumerate(wrap(f"~ {rough}" if rough else note, 62)):
             draw.text((left + 2, top + 42 + 18 * i), line, fill=_WARNING if rough else _PALE, font=font(14))
 
 
@@ -277,7 +250,7 @@ def _value_text(measured: Measured, *, rough: bool) -> str:
 
 
 def _remark(measured: Measured) -> str:
-    """The reason of absence, or the findings beside a value."""
+    """The reason of absence, or the findings that belong to a value."""
     if measured.value is None:
         return measured.absent_reason or ""
     words = {"upper_end_vertebra": "from", "lower_end_vertebra": "to", "apex": "apex", "side": "convex to the"}

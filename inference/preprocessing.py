@@ -1,8 +1,8 @@
 """From an image to the input of a network: one affine, one warp, one normalisation of grey values.
 
-Contract: pixels are (column, row) with integers at pixel centres, in the image and in the input. The returned affine
-is exactly the one applied to the pixels, so points map both ways without loss. Only numpy is required; scipy is used
-where it is installed.
+Contract: pixels are (column, row) with integers at pixel centres, in the image and in the input. The returned affine is
+exactly the one that was applied to the pixels, so points can be mapped both ways without loss. Only numpy is required;
+scipy is used where it is installed.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from spine.errors import ContractViolation
 from spine.types import Float, Floats
 
 GREY_LIMIT = 1.5
-"""Normalised grey values are clipped to this range, plus and minus."""
+"""Normalised grey values are clipped to the range from minus this value to plus this value."""
 
 PERCENTILE_SAMPLES = 16384
 """About this many pixels, on a regular grid, are enough for the percentiles."""
@@ -27,11 +27,6 @@ class Affine:
     """A map between two pixel frames: a matrix for ``(column, row, 1)``, with last row 0 0 1."""
 
     matrix: Float[Floats, "3 3"]
-
-    @classmethod
-    def identity(cls) -> "Affine":
-        """The identity map."""
-        return cls(np.eye(3))
 
     def apply(self, xy_px: Float[Floats, "*any 2"]) -> Float[Floats, "*any 2"]:
         """(..., 2) pixels of the first frame -> (..., 2) pixels of the second."""
@@ -54,12 +49,7 @@ class Affine:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The network's input from one image.
-
-    Attributes:
-        pixels: (1, H, W) float32 within +-GREY_LIMIT.
-        affine: image pixels -> input pixels, as applied to the pixels.
-    """
+    """The (1, H, W) input within +-GREY_LIMIT, and the affine from image to input pixels that was applied to it."""
 
     pixels: Float[NDArray[np.float32], "1 H W"]
     affine: Affine
@@ -70,18 +60,14 @@ def letterbox(
 ) -> Affine:
     """The affine that fits an (h, w) image into an (H, W) input: centred, nothing cut off, angles kept.
 
-    Args:
-        shape: (h, w) of the image.
-        input_shape: (H, W) of the network's input.
-        spacing_mm: (row, column) pixel spacing; where the two differ, pixels are made square to keep angles. None takes
-            them as square.
+    Where row and column spacing differ, pixels are made square. Without a spacing, they are assumed to be square.
     """
     row_mm, column_mm = spacing_mm or (1.0, 1.0)
     tallness = row_mm / column_mm
     height, width = shape
     across = min(input_shape[0] / (height * tallness), input_shape[1] / width)
     down = across * tallness
-    # Edges to edges: the centre of the image (w / 2 - 1/2 in pixel-centre coordinates) meets that of the input.
+    # The centre of the image (w / 2 - 1/2 in pixel-centre coordinates) is mapped to the centre of the input.
     shift_x = (input_shape[1] - 1) / 2 - across * (width - 1) / 2
     shift_y = (input_shape[0] - 1) / 2 - down * (height - 1) / 2
     return Affine(np.array([[across, 0.0, shift_x], [0.0, down, shift_y], [0.0, 0.0, 1.0]]))
@@ -101,19 +87,16 @@ def prepare(
         image: bone bright, canonical orientation.
         input_shape: (H, W).
         spacing_mm: (row, column) spacing of the image, see ``letterbox``.
-        normalisation: percentiles that become -1 and 1.
-        extra: applied after the letterbox, in input pixels, for augmentation; None in service.
+        normalisation: see ``Normalisation``.
+        extra: applied after the letterbox, in input pixels, for augmentation; None for inference.
 
     Raises:
         ContractViolation: the image is not an (h, w) uint16 array.
     """
     if image.ndim != 2 or image.dtype != np.uint16 or min(image.shape) < 2:
-        raise ContractViolation(
-            "IMAGE_INVALID",
-            found=f"shape {image.shape}, {image.dtype}",
-            expected="an (h, w) uint16 image of at least 2 x 2 pixels",
-            remedy="read the image through spine.radiograph",
-        )
+        found = f"shape {image.shape}, {image.dtype}"
+        expected = "an (h, w) uint16 image of at least 2 x 2 pixels"
+        raise ContractViolation("IMAGE_INVALID", found, expected, "read the image through spine.radiograph")
     shape = (int(image.shape[0]), int(image.shape[1]))
     fitted = letterbox(shape, input_shape, spacing_mm)
     affine = extra.after(fitted) if extra is not None else fitted
@@ -123,9 +106,9 @@ def prepare(
 
 
 def _reduce(image: NDArray[np.uint16], factor: int) -> tuple[NDArray[np.float32], Affine]:
-    """Average ``factor`` x ``factor`` blocks, to avoid aliasing, and the affine of this reduction."""
+    """The means of ``factor`` x ``factor`` blocks, which avoid aliasing, and the affine of this reduction."""
     if factor == 1:
-        return image.astype(np.float32), Affine.identity()
+        return image.astype(np.float32), Affine(np.eye(3))
     height, width = (n // factor * factor for n in image.shape)
     blocks = image[:height, :width].reshape(height // factor, factor, width // factor, factor)
     offset = (1.0 / factor - 1.0) / 2.0  # block i covers pixels factor i .. factor i + factor - 1
@@ -163,7 +146,7 @@ def _warp(image: NDArray[np.float32], affine: Affine, shape: tuple[int, int]) ->
 
 
 def _warp_upright(image: NDArray[np.float32], back: Floats, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """The same without a rotation, which is every case in service: rows, then columns, in a third of the time."""
+    """``_warp`` without a rotation, as in all inference: rows, then columns, in a third of the time."""
     along = [(back[1, 1], back[1, 2], shape[0], image.shape[0]), (back[0, 0], back[0, 2], shape[1], image.shape[1])]
     (row, down, in_rows), (column, across, in_columns) = (_steps(*axis) for axis in along)
     first, last = np.flatnonzero(in_rows)[[0, -1]] if in_rows.any() else (0, -1)
@@ -179,7 +162,7 @@ def _warp_upright(image: NDArray[np.float32], back: Floats, shape: tuple[int, in
 def _steps(
     scale: float, offset: float, count: int, size: int
 ) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.bool_]]:
-    """For each of ``count`` output pixels along an axis: the image pixel before it, the distance past it, inside?"""
+    """(image pixel before it, distance from that, whether it is inside) of ``count`` output pixels along an axis."""
     place = scale * np.arange(count) + offset
     before = np.clip(np.floor(place), 0, size - 2).astype(np.intp)
     return before, (place - before).astype(np.float32), (place >= 0) & (place <= size - 1)

@@ -13,8 +13,8 @@ from spine.types import Float, Floats
 
 MAX_LEAN_DEG: Mapping[ViewName, float] = {"frontal": 11.0, "lateral": 18.0}
 """Warn when the spine leans more than this. Frontal: 0 of 481 real radiographs and 3 of 528 virtual patients lean more.
-Lateral, where people do stoop: 0 of 200 virtual patients (1 % lean 16 degrees or more); no real radiograph was
-available."""
+Lateral: people stoop, so the limit is larger. 0 of 200 virtual patients lean more, and 1 % lean 16 degrees or more. No
+real lateral radiograph was available."""
 
 _MIN_VERTEBRAE = 6
 
@@ -39,9 +39,7 @@ def pitch_of(centres: Mapping[str, Float[Floats, " 2"]]) -> float | None:
 def lean_of(points: Mapping[str, Float[Floats, " 2"]], spacing_mm: tuple[float, float] | None = None) -> float | None:
     """Angle in degrees between the line from the highest to the lowest found vertebra and the image's columns.
 
-    Args:
-        points: landmark -> (2,) (column, row).
-        spacing_mm: (row, column) spacing; None takes pixels as square.
+    Without a (row, column) spacing, pixels are assumed to be square.
     """
     levels = {level_of(name) for name in points}
     found = [vertebra for vertebra in VERTEBRAE if vertebra in levels]
@@ -59,6 +57,6 @@ def lean_notes(lean_deg: float | None, view: ViewName) -> Sequence[str]:
     if lean_deg is None or abs(lean_deg) <= MAX_LEAN_DEG[view]:
         return ()
     return (
-        f"the spine in the {view} radiograph leans by {abs(lean_deg):.0f} degrees: the radiograph may be turned, and "
-        "then every angle against the horizontal or vertical is wrong by as much",
+        f"the spine in the {view} radiograph leans by {abs(lean_deg):.0f} degrees: the radiograph may be turned. Every "
+        "angle against the horizontal or vertical would then be wrong by the same amount",
     )

@@ -3,15 +3,15 @@
 The network gets the view of each image as an input. It expects the head at the top and, in a lateral image, the front
 on one side. It also finds a spine in an image of the other view or in a turned one, but then its heat maps are wider.
 
-These images are run again: a single radiograph, and a pair in which the maps of one view are wider than usual (rare for
-patients like those of training), as the other view; an image with wide maps also turned by 180 degrees, upside down
-and, a lateral one, mirrored. If the confidence rises enough, the image is reported as wrong. The confidence is the mean
-over the landmarks found of the logarithm of a map's maximum over its width. A mirrored frontal image looks like one of
-another patient and is not detected.
+The network is run again in two cases. A single radiograph is run as the other view, and so are both images of a pair if
+one of them has wide heat maps, which is rare for patients like those of training. An image with wide heat maps is also
+run turned by 180 degrees, upside down and, if it is lateral, mirrored. If the confidence rises enough, the image is
+reported as wrong. The confidence is the mean, over the landmarks found, of the logarithm of (maximum of the heat map /
+its width). A mirrored frontal image looks like an image of another patient and is not detected.
 
-Contract: nothing is run again for a model of one view or without limits. An image that the input check refuses as the
-alternative too is not reported here. The constants were chosen with the bundled model on virtual patients outside the
-test splits and on 481 real frontal radiographs; no real lateral radiograph was available.
+Contract: nothing is run again for a model of one view or without limits. A rise in confidence is ignored if the input
+check refuses the result of the second run. The constants were chosen with the bundled model on virtual patients outside
+the test splits and on 481 real frontal radiographs; no real lateral radiograph was available.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,18 +27,18 @@ from inference.preprocessing import Prepared
 from spine.landmarks import VIEWS, ViewName
 
 WIDE = 0.025
-"""A pair is run again when the mean logarithm of a view's map widths (cells) is above this. In 90 % of virtual images
-it is at most 0.015; in frontal images given as lateral it is 0.15 or more. Nearly all real radiographs are above."""
+"""Heat maps are wide if the mean logarithm of their widths (in cells) is above this. In 90 % of virtual images it is at
+most 0.015. In frontal images given as lateral it is 0.15 or more. Nearly all real radiographs are above the limit."""
 
 MIN_GAIN_OTHER_VIEW: Mapping[ViewName, float] = {"frontal": 0.0, "lateral": 0.2}
-"""View given -> gain in confidence as the other view from which the image counts as the other view. Images given as
-the wrong view: at least 0.06 for virtual laterals (0.03 for the demo's), 0.42 for frontals. Images given as the right
-view: at most -0.42 for frontals and -0.06 for laterals; at most -0.24 for real frontals, except two at -0.003 and
-0.14."""
+"""View of the image as given -> with a larger gain in confidence as the other view, the image is of the other view.
+Gains of images given as the wrong view: at least 0.06 for virtual laterals (0.03 in the demo), 0.42 for frontals. Gains
+of images given as the right view: at most -0.42 for frontals and -0.06 for laterals; at most -0.24 for real frontals,
+except two with -0.003 and 0.14."""
 
 MIN_GAIN_TURNED = 0.25
-"""Gain in confidence after turning from which an image counts as turned. 360 virtual images that were turned gain at
-least 0.5, the same images as they are at most -0.5."""
+"""With a larger gain in confidence after turning, the image is reported as turned. 360 virtual images that were turned
+gain at least 0.5. The same images without turning gain at most -0.5."""
 
 _OTHER: Mapping[ViewName, ViewName] = {"frontal": "lateral", "lateral": "frontal"}
 
@@ -48,13 +48,13 @@ Pixels = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Alternative:
-    """Another way to read an image.
+    """Another view or orientation in which an image is run.
 
     Attributes:
-        view: the view it is run as.
-        turn: what is done to its (1, H, W) pixels first.
-        min_gain: gain in confidence from which this is the right way.
-        reason: the message in that case.
+        view: the view that the image is run as.
+        turn: turns its (1, H, W) pixels before the run.
+        min_gain: with a larger gain in confidence, the image is reported as wrong.
+        reason: the message of this report.
     """
 
     view: ViewName
@@ -65,7 +65,7 @@ class Alternative:
 
 @dataclass(frozen=True)
 class ViewDetection:
-    """One image run as one view: the network's input, the image's (h, w), the (K, h, w) maps and their landmarks."""
+    """Result of one run: the network's input, the (h, w) of the image, the (K, h, w) heat maps and the landmarks."""
 
     prepared: Prepared
     shape: tuple[int, int]
@@ -80,23 +80,12 @@ def detections_from(
     shapes: Sequence[tuple[int, int]],
     turns: Sequence[Callable[[Pixels], Pixels]] | None = None,
 ) -> list[ViewDetection]:
-    """Run the model once on N images, as these views.
-
-    Args:
-        model: the model.
-        views, prepared, shapes: view, input and (h, w) of each image.
-        turns: what is done to the pixels of each; None leaves them.
-    """
+    """Run the model once on N images with their views, inputs and (h, w) shapes; ``turns`` turn their pixels first."""
     pixels = [p.pixels if turns is None else turns[i](p.pixels) for i, p in enumerate(prepared)]
     output, contract = model.run(np.stack(pixels), views), model.contract
     # Landmarks of a turned image stay in the turned frame; the letterbox is the same in both.
     return [
-        ViewDetection(
-            p,
-            shape,
-            maps,
-            decode(maps, visibility, contract.names, contract.input_shape, p.affine, shape),
-        )
+        ViewDetection(p, shape, maps, decode(maps, visibility, contract.names, contract.input_shape, p.affine, shape))
         for p, shape, maps, visibility in zip(prepared, shapes, output.heatmaps, output.visibility, strict=True)
     ]
 
@@ -104,9 +93,7 @@ def detections_from(
 def check_views(model: Model, first: Mapping[ViewName, ViewDetection]) -> dict[ViewName, str]:
     """View -> reason, for images that are of the other view, upside down or mirrored.
 
-    Args:
-        model: the model that gave ``first``.
-        first: view -> the image run as the view it was given as.
+    ``first`` are the results of the run in which each image was run as the given view.
     """
     limits = model.contract.calibration.limits if model.contract.calibration else None
     if limits is None or set(model.contract.views) != set(VIEWS):
@@ -132,10 +119,10 @@ def check_views(model: Model, first: Mapping[ViewName, ViewDetection]) -> dict[V
 
 
 def _alternatives(view: ViewName, first: Mapping[ViewName, ViewDetection]) -> list[Alternative]:
-    """The ways in which the image given as ``view`` is run again."""
+    """The alternatives in which the image given as ``view`` is run again."""
     wide = {name: _mean_log_width(detection.decoded) > WIDE for name, detection in first.items()}
     ways = []
-    # In an exchanged pair one image at least has wide maps. A single radiograph has no second one to compare with.
+    # In an exchanged pair at least one image has wide maps. A single radiograph has no second one to compare with.
     if len(first) < len(VIEWS) or any(wide.values()):
         reason = f"looks like a {_OTHER[view]}, given as {view}"
         ways.append(Alternative(_OTHER[view], lambda pixels: pixels, MIN_GAIN_OTHER_VIEW[view], reason))
@@ -151,21 +138,19 @@ def _alternatives(view: ViewName, first: Mapping[ViewName, ViewDetection]) -> li
 
 def _gain(first: ViewDetection, second: ViewDetection, model: Model, limits: InputLimits) -> float:
     """Gain in confidence of the second run; minus infinity if the second run shows no spine."""
-    spread = {name: value / second.decoded.cell_px for name, value in second.decoded.spread_px.items()}
-    if limits.violations(features_of(second.decoded.points, spread)):
+    if limits.violations(features_of(second.decoded.points, second.decoded.spread_cells)):
         return -np.inf
     names = model.contract.names
     return confidence(second, names) - confidence(first, names)
 
 
 def _mean_log_width(decoded: Decoded) -> float:
-    if not decoded.spread_px:
-        return 0.0
-    return float(np.log(np.maximum(np.array(list(decoded.spread_px.values())) / decoded.cell_px, 1e-3)).mean())
+    widths = list(decoded.spread_cells.values())
+    return float(np.log(np.maximum(widths, 1e-3)).mean()) if widths else 0.0
 
 
 def confidence(detection: ViewDetection, names: tuple[str, ...]) -> float:
-    """Mean logarithm of a map's maximum over its width, of the landmarks found; minus infinity for none."""
+    """Mean logarithm of (maximum of the heat map / its width) of the landmarks found; minus infinity for none."""
     found = detection.decoded.points
     if not found:
         return -np.inf

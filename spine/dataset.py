@@ -6,7 +6,7 @@ Contract: one folder,
     images/<sha256>.npy   (H, W) uint16, content-addressed: a new batch adds files and rewrites none
 
 The test split is frozen. Its digest covers every image, label and reference value in it and is part of every later
-record, so two figures are comparable exactly when their test digests are equal.
+record. Two results are comparable exactly when their test digests are equal.
 """
 
 import hashlib
@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 
 from spine.errors import ContractViolation
 from spine.landmarks import ViewName
-from spine.scanner import ViewGeometry
 from spine.storage import write_text_atomically
-from spine.study import CalibrationType, Points2D, geometry_from_json, points_from_json, points_to_json
+from spine.study import Points2D, StoredImage, image_fields, points_from_json, points_to_json
 from spine.types import Floats
 
 Split = Literal["train", "validation", "test"]
@@ -42,22 +41,10 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class ExampleView:
-    """One image with its landmarks; the other fields are those of ``spine.study.StudyView``.
+class ExampleView(StoredImage):
+    """One image of a dataset, with the landmarks that it shows in its pixels."""
 
-    Attributes:
-        image: path in the dataset folder.
-        points: landmarks that the image shows, in its pixels.
-    """
-
-    view: ViewName
-    image: str
-    sha256: str
-    shape: tuple[int, int]
-    spacing_mm: tuple[float, float] | None
-    calibration: CalibrationType
-    geometry: ViewGeometry | None
-    points: Points2D
+    points: Points2D = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,7 +88,7 @@ class Manifest:
 
     @cached_property
     def test_digest(self) -> str:
-        """SHA-256 of the examples of the frozen test split; images count by their own digest."""
+        """SHA-256 of the examples of the frozen test split, which contain the SHA-256 of each image."""
         return _digest(self.landmark_set, self.in_split("test"))
 
 
@@ -125,22 +112,15 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read ``manifest.json`` and check its digests.
-
-    Raises:
-        ContractViolation: ``MANIFEST_ALTERED``: a recorded digest is not that of the content.
-    """
+    """Read ``manifest.json``, or raise ``MANIFEST_ALTERED`` if the content does not have the recorded digests."""
     record = json.loads((folder / "manifest.json").read_text())
     examples = tuple(_example_from_json(e) for e in record["examples"])
     manifest = Manifest(record["landmark_set"], record["split_seed"], examples)
     for name, found in (("digest", manifest.digest), ("test_digest", manifest.test_digest)):
         if found != record[name]:
-            raise ContractViolation(
-                "MANIFEST_ALTERED",
-                found=f"content with {name} {found[:12]}",
-                expected=f"the recorded {name} {record[name][:12]}",
-                remedy="the manifest was edited or damaged after it was written: build the dataset again",
-            )
+            found = f"content with {name} {found[:12]}"
+            remedy = "the manifest was edited or damaged after it was written: build the dataset again"
+            raise ContractViolation("MANIFEST_ALTERED", found, f"the recorded {name} {record[name][:12]}", remedy)
     return manifest
 
 
@@ -153,42 +133,20 @@ def _digest(landmark_set: str, examples: tuple[Example, ...]) -> str:
 def _example_to_json(example: Example) -> dict[str, Any]:
     views = {}
     for name, view in example.views.items():
-        views[name] = {
-            **{k: getattr(view, k) for k in ("view", "image", "sha256", "calibration")},
-            "shape": list(view.shape),
-            "spacing_mm": list(view.spacing_mm) if view.spacing_mm else None,
-            "geometry": asdict(view.geometry) if view.geometry else None,
-            "points": points_to_json(view.points),
-        }
-    return {
-        **{k: getattr(example, k) for k in ("study_id", "patient", "split", "source")},
+        geometry = asdict(view.geometry) if view.geometry else None
+        views[name] = vars(view) | {"geometry": geometry, "points": points_to_json(view.points)}
+    return vars(example) | {
         "views": views,
         "points_3d": points_to_json(example.points_3d),
-        "truth": {name: dict(vars(truth)) for name, truth in example.truth.items()},
+        "truth": {name: vars(truth) for name, truth in example.truth.items()},
         "facts": dict(example.facts),
     }
 
 
 def _example_from_json(record: Mapping[str, Any]) -> Example:
-    views: dict[ViewName, ExampleView] = {}
-    for name, view in record["views"].items():
-        views[name] = ExampleView(
-            view=view["view"],
-            image=view["image"],
-            sha256=view["sha256"],
-            shape=(view["shape"][0], view["shape"][1]),
-            spacing_mm=tuple(view["spacing_mm"]) if view["spacing_mm"] else None,
-            calibration=view["calibration"],
-            geometry=geometry_from_json(view["geometry"]) if view["geometry"] else None,
-            points=points_from_json(view["points"]),
-        )
-    return Example(
-        study_id=record["study_id"],
-        patient=record["patient"],
-        split=record["split"],
-        source=record["source"],
-        views=views,
-        points_3d=points_from_json(record["points_3d"]),
-        truth={n: Truth(**t) for n, t in record["truth"].items()},
-        facts=record["facts"],
-    )
+    views = {
+        name: ExampleView(**image_fields(view) | {"points": points_from_json(view["points"])})
+        for name, view in record["views"].items()
+    }
+    truth = {name: Truth(**value) for name, value in record["truth"].items()}
+    return Example(**{**record, "views": views, "points_3d": points_from_json(record["points_3d"]), "truth": truth})

@@ -5,23 +5,15 @@ to do; its ``code`` is stable, in upper case, and a program can rely on it. No m
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Self
 
 
 class PlumblineError(Exception):
-    """A deliberate refusal.
-
-    Args:
-        code: stable reason code, e.g. ``SPACING_INVALID``.
-        found: what was found.
-        expected: what was expected.
-        remedy: what the user can do.
-    """
+    """A deliberate refusal with a stable ``code``, e.g. ``SPACING_INVALID``, and the three parts of its message."""
 
     exit_code = 1
 
-    def __init__(self, code: str, *, found: str, expected: str, remedy: str) -> None:
+    def __init__(self, code: str, found: str, expected: str, remedy: str) -> None:
         super().__init__(code, found, expected, remedy)
         self.code = code
         self.found = found
@@ -30,10 +22,6 @@ class PlumblineError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: found {self.found}; expected {self.expected}; {self.remedy}"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # Worker processes send errors back by pickle, which by default passes positional arguments only.
-        return partial(type(self), self.code, found=self.found, expected=self.expected, remedy=self.remedy), ()
 
 
 class InputRejected(PlumblineError):
@@ -57,23 +45,23 @@ class PairingRejected(InputRejected):
 
 
 class ContractViolation(PlumblineError):
-    """Data that one step hands to the next breaks its contract; the run stops."""
+    """The data that one step passes to the next violate their contract. The run stops."""
 
     @classmethod
-    def gathered(cls, code: str, violations: Sequence[str], *, expected: str, remedy: str) -> Self:
-        """One error for all violations, of which at most ten are listed."""
+    def gathered(cls, code: str, violations: Sequence[str], expected: str, remedy: str) -> Self:
+        """One error for all violations. Its message lists at most ten of them."""
         shown = "; ".join(violations[:10]) + (f"; and {len(violations) - 10} more" if len(violations) > 10 else "")
-        return cls(code, found=f"{len(violations)} violation(s): {shown}", expected=expected, remedy=remedy)
+        return cls(code, f"{len(violations)} violation(s): {shown}", expected, remedy)
 
 
 class ParametersRejected(PlumblineError):
-    """A parameter of the run (``params.yaml``, a policy, the command line) is not possible."""
+    """A parameter of the run (``params.yaml``, a policy, the command line) has an impossible value."""
 
     exit_code = 2
 
 
 class ValuesRejected(ParametersRejected, ValueError):
-    """A value that a program passed to the library is not possible."""
+    """A program passed an impossible value to the library."""
 
 
 class EvidenceRejected(PlumblineError):
@@ -83,6 +71,6 @@ class EvidenceRejected(PlumblineError):
 
 
 class GateRefused(PlumblineError):
-    """A promotion was requested and is not granted."""
+    """A requested promotion is refused."""
 
     exit_code = 3

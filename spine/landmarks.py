@@ -48,7 +48,7 @@ def level_of(name: str) -> str:
 def shifted_name(name: str, levels: int) -> str | None:
     """The landmark ``levels`` further down: ``T12_sup`` -> ``L1_sup``; None beyond T1..L5.
 
-    Points of no vertebra (sacrum, hips) keep their names.
+    Points of the sacrum and the hips keep their names.
     """
     level = level_of(name)
     if level not in VERTEBRAE:
@@ -99,11 +99,6 @@ class LandmarkSet:
     def index(self) -> Mapping[str, int]:
         """Name -> position in ``names``."""
         return {name: i for i, name in enumerate(self.names)}
-
-    @cached_property
-    def partners(self) -> tuple[int, ...]:
-        """(K,) index of the point that each point becomes in a mirrored patient; mid-line points stay the same."""
-        return tuple(self.index[mirrored_name(n)] for n in self.names)
 
 
 GALBUSERA39 = LandmarkSet(

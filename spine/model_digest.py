@@ -1,8 +1,8 @@
 """The digest that identifies a model: SHA-256 of its graph, weights and contract.
 
 Contract: a model is one folder with ``model.onnx``, ``contract.json`` and, where weights lie outside the graph,
-``model.onnx.data``. Equal digests mean equal bytes in all of them. Cards, reports and registry files in the folder do
-not count.
+``model.onnx.data``. Equal digests mean equal bytes in all of these files. The digest does not cover the model cards,
+reports and registry files in the folder.
 """
 
 import hashlib
@@ -25,12 +25,9 @@ def model_digest(folder: Path) -> str:
     """
     missing = [name for name in REQUIRED_FILES if not (folder / name).is_file() or not (folder / name).stat().st_size]
     if missing:
-        raise EvidenceRejected(
-            "MODEL_INCOMPLETE",
-            found=f"no {' and no '.join(missing)} in the model folder",
-            expected=f"{GRAPH_FILE} and {CONTRACT_FILE}",
-            remedy="export the model again, or name the folder that holds both files",
-        )
+        found = f"no {' and no '.join(missing)} in the model folder"
+        remedy = "export the model again, or name the folder that contains both files"
+        raise EvidenceRejected("MODEL_INCOMPLETE", found, f"{GRAPH_FILE} and {CONTRACT_FILE}", remedy)
     digest = hashlib.sha256()
     for path in _files(folder):
         digest.update(path.name.encode() + b"\0" + bytes.fromhex(sha256_of_file(path)))
@@ -47,17 +44,15 @@ def _files(folder: Path) -> list[Path]:
 
 
 def find_model_folder(root: Path) -> Path:
-    """The one folder at or below ``root`` that holds a graph and its contract.
+    """The one folder at or below ``root`` that contains a graph and its contract.
 
     Raises:
-        EvidenceRejected: ``MODEL_NOT_FOUND``: there is none; ``MODEL_AMBIGUOUS``: there are several.
+        EvidenceRejected: ``MODEL_NOT_FOUND``: no such folder; ``MODEL_AMBIGUOUS``: several such folders.
     """
     folders = sorted({p.parent for p in root.rglob(CONTRACT_FILE) if (p.parent / GRAPH_FILE).is_file()})
     if len(folders) == 1:
         return folders[0]
-    raise EvidenceRejected(
-        "MODEL_AMBIGUOUS" if folders else "MODEL_NOT_FOUND",
-        found=f"{len(folders)} folders with {GRAPH_FILE} and {CONTRACT_FILE}",
-        expected="exactly one",
-        remedy="register one exported model per version",
-    )
+    found = f"{len(folders)} folders with {GRAPH_FILE} and {CONTRACT_FILE}"
+    expected = "exactly one such folder"
+    remedy = "register one exported model per version"
+    raise EvidenceRejected("MODEL_AMBIGUOUS" if folders else "MODEL_NOT_FOUND", found, expected, remedy)

@@ -1,6 +1,6 @@
 """The outline of a spine in one view: its landmarks as named lines, rings, dots and labels, in pixels of the image.
 
-A pure function for every renderer: Pillow draws the overlay (``inference.drawing``), SVG the page's layers
+Two renderers draw it: Pillow on the overlay (``inference.drawing``), and SVG on the report page
 (``validation.review.svg_outline``). Points are (column, row), integers at pixel centres. Nothing is drawn for an absent
 landmark. A renderer draws the kinds of line and label that it has a style for.
 """
@@ -25,10 +25,11 @@ Anchor = Literal["right", "left", "top"]
 
 CURVE_POINTS = 300
 _DESIGN_ROWS = 1150
-"""Sizes of labels are those of an image this tall; the distances between labels follow from it."""
+"""Distances between labels are set for an image of this height, in pixels, and scale with the height."""
 
 _LEVEL_ASIDE, _COBB_REACH, _COBB_EDGE = 0.085, 0.36, 0.03
-"""Shares of the image's width: level names from the spine, half a Cobb line, the Cobb label from the edge."""
+"""Fractions of the image width: distance of a level name from the spine, half the length of a Cobb line, and distance
+of the Cobb label from the edge."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,9 @@ class Outline:
 
 
 def outline_of(view: ViewName, points: Points2D, size: tuple[int, int], cobb: Measured | None = None) -> Outline:
-    """The outline of the landmarks of one view.
+    """The outline of the landmarks of one view, with the end plates of ``cobb`` in the frontal view.
 
-    Args:
-        points: landmark -> (column, row).
-        size: (columns, rows) of the image.
-        cobb: the measured Cobb angle; its end plates are drawn in the frontal view.
+    ``points`` are (column, row) in an image of ``size`` (columns, rows).
     """
     centres, tilts = _centres(points), _tilts(view, points)
     hips = {name: points[name] for name in HIPS if name in points}
@@ -89,7 +87,7 @@ def _tilts(view: ViewName, points: Points2D) -> Mapping[str, float]:
 
 
 def _centres(points: Points2D) -> dict[str, Floats]:
-    """Plate centres in cranio-caudal order; of a set with margins alone, the middle of left and right."""
+    """Plate centres in cranio-caudal order. A plate without a centre has the middle of its left and right margins."""
     centres: dict[str, Floats] = {}
     for plate in (*PLATES, S1_PLATE):
         if plate in points:
@@ -128,7 +126,7 @@ def _pair(kind: LineKind, points: Points2D, start: str, end: str) -> list[Line]:
 
 
 def _through(kind: LineKind, centre: Floats, tilt_deg: float, reach: float) -> Line:
-    """A line of half length ``reach`` along a plate; the signs of both views' tilts agree in pixels."""
+    """A line of half length ``reach`` along a plate. In either view, a positive tilt raises its right end."""
     angle = np.radians(tilt_deg)
     along = reach * np.array([np.cos(angle), -np.sin(angle)])
     return Line(kind, np.array([centre - along, centre + along]))
@@ -151,7 +149,7 @@ def _cobb(
     if not all(plate in centres and plate in tilts for plate in ends):
         return (), ()
     lines = [_through("cobb", centres[plate], tilts[plate], _COBB_REACH * size[0]) for plate in ends]
-    # The label stands on the side that the lines open to: the concave one.
+    # The label is on the concave side of the curve.
     left = cobb.detail.get("side") == "right"
     column = size[0] * (1 - _COBB_EDGE if left else _COBB_EDGE)
     middle = (centres[ends[0]] + centres[ends[1]]) / 2
@@ -160,7 +158,7 @@ def _cobb(
 
 
 def _level_labels(centres: Mapping[str, Floats], size: tuple[int, int]) -> Sequence[Label]:
-    """The levels' names left of them; a name that would cover the one above it is left out."""
+    """The name of each level, left of the spine. A name that would overlap the name above it is left out."""
     labels, free_below = [], -np.inf
     for level in (*VERTEBRAE, "S1"):
         own = [centres[plate] for plate in (f"{level}_sup", f"{level}_inf") if plate in centres]
@@ -171,7 +169,7 @@ def _level_labels(centres: Mapping[str, Floats], size: tuple[int, int]) -> Seque
 
 
 def _hip_labels(hips: Points2D, rows: int) -> Sequence[Label]:
-    """One label where both heads lie so close that two would cover each other."""
+    """The labels of the femoral heads: a single one where two would overlap."""
     unit = rows / _DESIGN_ROWS
     below = np.array([0.0, 14 * unit])
     if len(hips) == len(HIPS) and abs(hips["HIP_L"][0] - hips["HIP_R"][0]) < 60 * unit:

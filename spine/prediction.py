@@ -12,7 +12,8 @@ from spine.study import Points2D
 from spine.types import Floats
 
 HEIGHT_MISMATCH_LIMIT = 3
-"""From this number of height mismatches the two images count as two examinations. 292 virtual pairs had none."""
+"""With this many height mismatches, the two images are taken to be of two examinations. None of 292 virtual pairs had a
+mismatch."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,6 @@ class Prediction:
     """Landmarks and parameters that a model found in one study.
 
     Attributes:
-        study_id: which study.
         points: view -> landmark -> (2,) (column, row) in pixels; landmarks that the model reports as visible. A refused
             view has none.
         spread_px: view -> landmark -> standard deviation of the heat map, pixels.
@@ -33,9 +33,9 @@ class Prediction:
             few landmarks are visible.
         levels_uncertain: whether ``level_margin`` is so small that all levels may be shifted by one.
         height_mismatches: landmarks that both calibrated views show, but at different heights.
-        refused: view -> why its image does not count as a radiograph of a whole spine.
+        refused: view -> why its image was refused as a radiograph of a whole spine.
         in_blank_regions: view -> landmarks that were dropped because the image is blank at their place.
-        notes: warnings about images that are measured all the same.
+        notes: warnings about images that were measured nevertheless.
     """
 
     study_id: str

@@ -19,25 +19,20 @@ import numpy as np
 from spine.errors import ContractViolation
 from spine.landmarks import PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE, LandmarkSet, ViewName
 from spine.scanner import is_on_image
-from spine.storage import remove_partials, sha256_of_bytes, write_text_atomically
+from spine.storage import remove_partials, sha256_of_bytes, sha256_of_file, write_text_atomically
 from spine.study import Points2D, Study, StudyView, iterate_study_folders, points_from_json, points_to_json, read_study
 from spine.types import Floats, Progress
 
 SCHEMA = "plumbline.landmarks/1"
 
 AbsenceReason = Literal["OUTSIDE_IMAGE", "NOT_KNOWN", "VIEW_WITHOUT_GEOMETRY"]
-"""Why a point is absent: it lies outside the image; it is neither reconstructed nor labelled; its place in 3D is known,
-but the view has no geometry to project it with."""
+"""Why a point is absent. ``OUTSIDE_IMAGE``: it lies outside the image. ``NOT_KNOWN``: there is no 3D point and no 2D
+label. ``VIEW_WITHOUT_GEOMETRY``: there is a 3D point, but the view has no geometry to project it with."""
 
 
 @dataclass(frozen=True)
 class ViewLandmarks:
-    """The points of one view.
-
-    Attributes:
-        points: landmark -> (2,) (column, row) in pixels of the study's image.
-        absent: landmark of the set -> why it has no point.
-    """
+    """The visible points of one view, (2,) (column, row) in pixels of the image, and why the others are absent."""
 
     points: Points2D
     absent: Mapping[str, AbsenceReason]
@@ -49,7 +44,7 @@ class LandmarkIndex:
 
     Attributes:
         landmark_set: name of the set.
-        set_digest: SHA-256 of its names and views; it reveals a changed set of the same name.
+        set_digest: SHA-256 of the names and views of the set; it reveals a changed set of the same name.
         files: study id -> SHA-256 of its file.
         added: number of files that the run added; 0 in an index that was read from disk.
     """
@@ -60,23 +55,14 @@ class LandmarkIndex:
     added: int = 0
 
 
-def project_study(study: Study, landmark_set: LandmarkSet) -> Mapping[ViewName, Points2D]:
-    """The visible points of a study: view -> landmark -> (2,) (column, row) in pixels.
+def locate_landmarks(study: Study, landmark_set: LandmarkSet) -> dict[ViewName, ViewLandmarks]:
+    """The visible points of a study, and why the others are absent.
 
     3D points are projected through the geometry of each view. Where a view has no geometry, or the reconstruction
     lacks a point, the 2D label of the view is used. ``derive_points`` completes both first.
 
     Raises:
-        ContractViolation: ``POINT_BEHIND_SOURCE``: the scanner cannot have seen a 3D point.
-    """
-    return {view: found.points for view, found in locate_landmarks(study, landmark_set).items()}
-
-
-def locate_landmarks(study: Study, landmark_set: LandmarkSet) -> dict[ViewName, ViewLandmarks]:
-    """As ``project_study``, with the reason for every absent point.
-
-    Raises:
-        ContractViolation: ``POINT_BEHIND_SOURCE``.
+        ContractViolation: ``POINT_BEHIND_SOURCE``: a 3D point lies behind the X-ray source.
     """
     points_3d = derive_points(study.reconstruction.points) if study.reconstruction else {}
     return {
@@ -87,7 +73,7 @@ def locate_landmarks(study: Study, landmark_set: LandmarkSet) -> dict[ViewName, 
 
 
 def derive_points(points: Mapping[str, Floats]) -> dict[str, Floats]:
-    """``points`` and the points that follow from them, (D,) each with D = 2 or 3.
+    """``points`` and the points that can be computed from them. Each point is (D,) with D = 2 or 3.
 
     The centre of a plate is the mean of its left and right margins, or else of its front and back margins. The centre
     of S1 is the mean of its two margins. The centre of a vertebral body is the mean of its two plate centres. A given
@@ -119,12 +105,9 @@ def project_points(study_id: str, view: StudyView, points_3d: Mapping[str, Float
     try:
         pixels = view.geometry.project(np.stack(list(points_3d.values())))
     except ValueError as error:
-        raise ContractViolation(
-            "POINT_BEHIND_SOURCE",
-            found=f"study {study_id}: {error}",
-            expected="3D points in mm between source and detector, origin at the isocentre",
-            remedy="correct the units and the frame of the reconstruction, or leave the study out",
-        ) from error
+        expected = "3D points in mm between source and detector, origin at the isocentre"
+        remedy = "correct the units and the frame of the reconstruction, or leave the study out"
+        raise ContractViolation("POINT_BEHIND_SOURCE", f"study {study_id}: {error}", expected, remedy) from error
     return dict(zip(points_3d, pixels, strict=True))
 
 
@@ -149,17 +132,11 @@ def _locate_in_view(
 def write_landmarks(
     store: Path, out: Path, landmark_set: LandmarkSet, progress: Progress | None = None
 ) -> LandmarkIndex:
-    """Write the landmarks of every study in ``store`` that has a view of the set.
-
-    Args:
-        store: folder of study folders (``spine.study``).
-        out: folder as in the module docstring.
-        landmark_set: the landmarks to write.
-        progress: called with (done, total) studies.
+    """Write the landmarks of every study in ``store`` that has one of the set's views into ``out``.
 
     Raises:
-        ContractViolation: ``POINT_BEHIND_SOURCE``, with every study concerned. The other studies are written, the
-            index is not.
+        ContractViolation: ``POINT_BEHIND_SOURCE``. The message lists every study with such a point. The other studies
+            are written; the index is not.
     """
     out.mkdir(parents=True, exist_ok=True)
     remove_partials(out)
@@ -175,15 +152,15 @@ def write_landmarks(
         else:
             added += wrote
             if (path := _file_of(out, folder.name)).exists():
-                files[folder.name] = sha256_of_bytes(path.read_bytes())
+                files[folder.name] = sha256_of_file(path)
         if progress is not None:
             progress(done, len(folders))
     if refused:
-        raise ContractViolation.gathered(
-            refused[0].code, [r.found for r in refused], expected=refused[0].expected, remedy=refused[0].remedy
-        )
+        expected = refused[0].expected
+        raise ContractViolation.gathered(refused[0].code, [r.found for r in refused], expected, refused[0].remedy)
     index = LandmarkIndex(landmark_set.name, digest_of_set(landmark_set), files, added)
-    _write_index(index, out)
+    record = {"schema": SCHEMA} | {key: value for key, value in vars(index).items() if key != "added"}
+    write_text_atomically(out / "landmarks.json", json.dumps(record, indent=1, sort_keys=True))
     return index
 
 
@@ -196,19 +173,12 @@ def digest_of_set(landmark_set: LandmarkSet) -> str:
 
 
 def read_index(out: Path) -> LandmarkIndex:
-    """Read ``landmarks.json``.
-
-    Raises:
-        ContractViolation: ``LANDMARKS_MISSING``: the folder is not finished.
-    """
+    """Read ``landmarks.json``, or raise ``LANDMARKS_MISSING`` if the folder is not finished."""
     path = out / "landmarks.json"
     if not path.exists():
-        raise ContractViolation(
-            "LANDMARKS_MISSING",
-            found="a folder without landmarks.json",
-            expected="a finished folder of landmarks",
-            remedy="run the landmarks step; it continues where it stopped",
-        )
+        found = "a folder without landmarks.json"
+        remedy = "run the landmarks step; it continues where it stopped"
+        raise ContractViolation("LANDMARKS_MISSING", found, "a finished folder of landmarks", remedy)
     record = json.loads(path.read_text())
     return LandmarkIndex(record["landmark_set"], record["set_digest"], record["files"])
 
@@ -243,13 +213,3 @@ def _write_study(folder: Path, out: Path, landmark_set: LandmarkSet) -> bool:
     }
     write_text_atomically(path, json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
     return True
-
-
-def _write_index(index: LandmarkIndex, out: Path) -> None:
-    record = {
-        "schema": SCHEMA,
-        "landmark_set": index.landmark_set,
-        "set_digest": index.set_digest,
-        "files": dict(index.files),
-    }
-    write_text_atomically(out / "landmarks.json", json.dumps(record, indent=1, sort_keys=True))

@@ -36,7 +36,6 @@ class ViewGeometry:
     """Where the image of one view lies in the scanner.
 
     Attributes:
-        view: ``frontal`` or ``lateral``.
         shape: (H, W) of the image in pixels.
         spacing_mm: (row, column) pixel spacing at the isocentre plane; the order of DICOM PixelSpacing.
         source_to_isocentre_mm: f (frontal) or g (lateral).
@@ -66,16 +65,8 @@ class ViewGeometry:
         v = self.z0_mm - (xy_px[..., 1] - height / 2 + 0.5) * row_mm
         return np.stack([u, v], axis=-1)
 
-    def contains(self, xy_px: Floats) -> NDArray[np.bool_]:
-        """(...,) whether each (..., 2) pixel position lies on the image; see ``is_on_image``."""
-        return is_on_image(xy_px, self.shape)
-
     def project(self, xyz_mm: Floats) -> Floats:
-        """Project (..., 3) patient points (LPS, mm) -> (..., 2) pixels (column, row).
-
-        Raises:
-            ValueError: a point lies at or behind the source.
-        """
+        """Project (..., 3) LPS mm -> (..., 2) pixels (column, row). A point behind the source raises ``ValueError``."""
         return self.pixels_from_plane(project_to_plane(xyz_mm, self.view, self.source_to_isocentre_mm))
 
 
@@ -102,32 +93,19 @@ def project_to_plane(xyz_mm: Floats, view: ViewName, source_to_isocentre_mm: flo
 
 @dataclass(frozen=True)
 class Triangulation:
-    """Triangulated points.
-
-    Attributes:
-        xyz_mm: (..., 3) LPS, mm.
-        dz_mm: (...,) v_F - v_L, which is 0 for exact points of a patient who did not move between the views.
-    """
+    """(..., 3) points in LPS mm, and (...,) v_F - v_L: 0 for exact points of a patient who did not move."""
 
     xyz_mm: Floats
     dz_mm: Floats
 
 
-def triangulate_plane(frontal_uv_mm: Floats, lateral_uv_mm: Floats, f_mm: float, g_mm: float) -> Triangulation:
-    """Triangulate (..., 2) + (..., 2) isocentre-plane points in mm; the module docstring gives the equations."""
-    u_f, u_l = frontal_uv_mm[..., 0], lateral_uv_mm[..., 0]
-    denominator = 1.0 - u_f * u_l / (f_mm * g_mm)
-    x = (u_f + u_f * u_l / f_mm) / denominator
-    y = (u_l + u_f * u_l / g_mm) / denominator
-    z = (frontal_uv_mm[..., 1] + lateral_uv_mm[..., 1]) / 2.0
-    return Triangulation(np.stack([x, y, z], axis=-1), frontal_uv_mm[..., 1] - lateral_uv_mm[..., 1])
-
-
 def triangulate(frontal_px: Floats, lateral_px: Floats, frontal: ViewGeometry, lateral: ViewGeometry) -> Triangulation:
-    """Triangulate (..., 2) frontal and (..., 2) lateral pixels (column, row) into LPS mm."""
-    return triangulate_plane(
-        frontal.plane_from_pixels(frontal_px),
-        lateral.plane_from_pixels(lateral_px),
-        frontal.source_to_isocentre_mm,
-        lateral.source_to_isocentre_mm,
+    """Triangulate (..., 2) + (..., 2) pixels (column, row) into LPS mm; the module docstring gives the equations."""
+    (u_f, v_f), (u_l, v_l) = (
+        np.moveaxis(geometry.plane_from_pixels(pixels), -1, 0)
+        for geometry, pixels in ((frontal, frontal_px), (lateral, lateral_px))
     )
+    f, g = frontal.source_to_isocentre_mm, lateral.source_to_isocentre_mm
+    denominator = 1.0 - u_f * u_l / (f * g)
+    x, y = (u_f + u_f * u_l / f) / denominator, (u_l + u_f * u_l / g) / denominator
+    return Triangulation(np.stack([x, y, (v_f + v_l) / 2.0], axis=-1), v_f - v_l)

@@ -64,12 +64,8 @@ def partials_of(path: Path) -> list[Path]:
 def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold an exclusive lock on the file ``path`` until the block ends; the kernel releases it if the process dies.
 
-    Args:
-        path: the lock file, which is created where it is missing and never deleted.
-        wait: whether to wait while another process holds the lock.
-
-    Yields:
-        Whether the lock is held; always True with ``wait``.
+    Yields whether the lock is held. With ``wait``, this waits for other processes and always yields True. The file is
+    created where it is missing and never deleted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spine.landmarks import ViewName
 from spine.reconstruction.plumbline_json import read_reconstruction, write_reconstruction
@@ -30,26 +29,23 @@ CalibrationType = Literal["GEOMETRY", "FIDUCIAL", "ERMF", "PROJECTION", "UNKNOWN
 """Where the spacing of an image comes from; ``radiograph.spacing`` has the decision table."""
 
 LENGTHS_ALLOWED: frozenset[str] = frozenset({"GEOMETRY", "FIDUCIAL", "ERMF"})
-"""Calibrations under which lengths in the patient are reported. Under the others only angles are."""
+"""Calibrations with which lengths in the patient are reported. With the others, only angles are reported."""
 
 Points2D = Mapping[str, Floats]
 """Landmark name -> (2,) (column, row) in pixels; an absent landmark has no key."""
 
 
 @dataclass(frozen=True)
-class StudyView:
-    """One view of a study.
+class StoredImage:
+    """One image on disk, with its calibration.
 
     Attributes:
-        view: ``frontal`` or ``lateral``.
-        image: file name in the study folder.
+        image: path in the folder of the study or dataset.
         sha256: digest of the shape and pixels of the image; it does not depend on any UID.
         shape: (H, W).
         spacing_mm: (row, column) in mm, or None where it is unknown (angles then assume square pixels).
         calibration: where the spacing comes from.
         geometry: position in the scanner; None where the image allows 2D measurements only.
-        labels: 2D landmark labels in pixels, for sources without a 3D reconstruction.
-        facts: technical facts without identifiers (kVp, manufacturer, photometric interpretation ...).
     """
 
     view: ViewName
@@ -59,6 +55,12 @@ class StudyView:
     spacing_mm: tuple[float, float] | None
     calibration: CalibrationType
     geometry: ViewGeometry | None = None
+
+
+@dataclass(frozen=True)
+class StudyView(StoredImage):
+    """One view of a study, with 2D labels (for sources without 3D points) and technical facts without identifiers."""
+
     labels: Points2D = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -101,23 +103,15 @@ def write_study_record(study: Study, folder: Path) -> None:
 
 
 def read_study(folder: Path) -> Study:
-    """Read one finished study folder. The images stay on disk; see ``load_image``."""
+    """Read one finished study folder. The images stay on disk."""
     record = json.loads((folder / "study.json").read_text())
     reconstruction = read_reconstruction(folder / "reconstruction.json") if record["has_reconstruction"] else None
-    return Study(
-        study_id=record["study_id"],
-        patient=record["patient"],
-        source=record["source"],
-        views={name: _view_from_json(view) for name, view in record["views"].items()},
-        reconstruction=reconstruction,
-        facts=record["facts"],
-    )
-
-
-def load_image(folder: Path, view: StudyView) -> NDArray[np.uint16]:
-    """(H, W) uint16 image of a view, memory-mapped read-only."""
-    image: NDArray[np.uint16] = np.load(folder / view.image, mmap_mode="r", allow_pickle=False)
-    return image
+    views: dict[ViewName, StudyView] = {
+        name: StudyView(**image_fields(view) | {"labels": points_from_json(view["labels"])})
+        for name, view in record["views"].items()
+    }
+    study_id, patient, source, facts = (record[key] for key in ("study_id", "patient", "source", "facts"))
+    return Study(study_id, patient, source, views, reconstruction, facts)
 
 
 def iterate_study_folders(store: Path) -> list[Path]:
@@ -125,18 +119,16 @@ def iterate_study_folders(store: Path) -> list[Path]:
     return sorted(path.parent for path in store.glob("*/study.json"))
 
 
-def _view_from_json(record: dict[str, Any]) -> StudyView:
-    return StudyView(
-        view=record["view"],
-        image=record["image"],
-        sha256=record["sha256"],
-        shape=tuple(record["shape"]),
-        spacing_mm=tuple(record["spacing_mm"]) if record["spacing_mm"] else None,
-        calibration=record["calibration"],
-        geometry=geometry_from_json(record["geometry"]) if record["geometry"] else None,
-        labels=points_from_json(record["labels"]),
-        facts=record["facts"],
-    )
+def image_fields(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON of an image, with shape, spacing and geometry in the types of ``StoredImage``."""
+    spacing_mm = tuple(record["spacing_mm"]) if record["spacing_mm"] else None
+    geometry = geometry_from_json(record["geometry"]) if record["geometry"] else None
+    return {**record, "shape": tuple(record["shape"]), "spacing_mm": spacing_mm, "geometry": geometry}
+
+
+def geometry_from_json(record: Mapping[str, Any]) -> ViewGeometry:
+    """A ViewGeometry from the JSON of its ``dataclasses.asdict`` form."""
+    return ViewGeometry(**{**record, "shape": tuple(record["shape"]), "spacing_mm": tuple(record["spacing_mm"])})
 
 
 def points_to_json(points: Mapping[str, Floats]) -> dict[str, list[float]]:
@@ -147,15 +139,3 @@ def points_to_json(points: Mapping[str, Floats]) -> dict[str, list[float]]:
 def points_from_json(record: Mapping[str, list[float]]) -> dict[str, Floats]:
     """The inverse of ``points_to_json``."""
     return {name: np.asarray(point, dtype=np.float64) for name, point in record.items()}
-
-
-def geometry_from_json(record: Mapping[str, Any]) -> ViewGeometry:
-    """A ViewGeometry from the JSON of its ``dataclasses.asdict`` form."""
-    return ViewGeometry(
-        view=record["view"],
-        shape=(int(record["shape"][0]), int(record["shape"][1])),
-        spacing_mm=(float(record["spacing_mm"][0]), float(record["spacing_mm"][1])),
-        source_to_isocentre_mm=float(record["source_to_isocentre_mm"]),
-        u0_mm=float(record["u0_mm"]),
-        z0_mm=float(record["z0_mm"]),
-    )

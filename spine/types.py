@@ -1,9 +1,9 @@
 """Types that all packages share, array shapes among them.
 
-``Float[Floats, "N 2"]`` is an array of N rows and two columns. A name stands for one size within a call, ``*any`` for
-any number of leading axes. A single name has a space before it, as in ``" N"``, because ruff reads ``"N"`` as a forward
-reference. The annotations are plain at run time. Tests replace the three names by jaxtyping's, which check the shapes
-(``tests/conftest.py``), so that no machine needs jaxtyping, and none uses a version of it that was not tested.
+``Float[Floats, "N 2"]`` is an array of N rows and two columns. A name has the same size everywhere in one call;
+``*any`` stands for any number of leading axes. A single name has a space before it, as in ``" N"``, because ruff reads
+``"N"`` as a forward reference. At run time nothing checks the shapes. The tests replace ``Bool``, ``Float`` and ``Int``
+by the types of jaxtyping, which check them (``tests/conftest.py``). Only the tests need jaxtyping.
 """
 
 from collections.abc import Callable

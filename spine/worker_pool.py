@@ -1,7 +1,7 @@
 """Worker processes that end when their parent ends.
 
-Contract: processes are spawned, not forked, because the caller may hold threads (torch, Dagster). A worker whose parent
-is gone, even by a kill, ends at once instead of waiting for work.
+Contract: processes are spawned, not forked, because the caller may have running threads (torch, Dagster). A worker
+whose parent has ended or was killed ends at once and does not wait for work.
 """
 
 import os

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.contract import CONTRACT_FILE, MODEL_FILE, ModelContract, model_digest, read_contract
+from inference.contract import ModelContract, read_contract
 from inference.model import INPUTS, OUTPUTS
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS
+from spine.model_digest import CONTRACT_FILE, GRAPH_FILE, model_digest
 from spine.storage import sha256_of_bytes, sha256_of_tree
 from training.curves import draw_curves
 from training.export.candidate import FitSummary, read_summary
@@ -280,14 +281,14 @@ def _write_model_folder(candidate: Path, folder: Path, contract: ModelContract, 
         import mlflow.onnx
 
         mlflow.onnx.save_model(
-            onnx.load(candidate / MODEL_FILE),
+            onnx.load(candidate / GRAPH_FILE),
             str(folder),
             signature=_signature(contract),
             input_example=_input_example(contract),
             pip_requirements=["onnxruntime", "numpy"],
             save_as_external_data=False,
         )
-    for name in (MODEL_FILE, CONTRACT_FILE, JOURNAL_FILE):
+    for name in (GRAPH_FILE, CONTRACT_FILE, JOURNAL_FILE):
         shutil.copyfile(candidate / name, folder / name)
     (folder / "README.md").write_text(card)
 

@@ -89,7 +89,9 @@ def _findings(module: Module) -> Iterator[tuple[str, Texts]]:
 def _message(module: Module, call: ast.Call, texts: Texts) -> dict[str, str]:
     """The parts of the message of a call that makes an error; ``texts`` says what names stand for."""
     if (maker := _maker_of(module, call)) is None:
-        given = {word.arg: word.value for word in call.keywords if word.arg in PARTS}
+        given = dict(zip(PARTS, call.args[1:], strict=False)) | {
+            w.arg: w.value for w in call.keywords if w.arg in PARTS
+        }
         return {str(part): _text(module, call, value, texts) for part, value in given.items()}
     arguments = _bound(maker.function, call)
     inner = {name: _text(module, call, value, texts) for name, value in arguments.items()}

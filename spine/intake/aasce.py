@@ -7,10 +7,10 @@
 
 The 68 points are T1..L5 from the top, each with its upper left, upper right, lower left and lower right corner as seen
 in the image. The patient's left is on the right of the image, so image left becomes ``_right`` of the landmark set
-``corners68``. There is no spacing: calibration NONE, angles only. The number in a file name is taken as the patient,
-because radiographs with one number may be of one patient (README of the data).
+``corners68``. There is no spacing: calibration NONE, angles only. The number in a file name identifies the patient,
+because radiographs with the same number may be of the same patient (README of the data).
 
-Contract: each row is one frontal-only study. A row that cannot be read refuses only its own study.
+Contract: each row is one frontal-only study. If a row cannot be read, only its study is refused.
 """
 
 import csv
@@ -36,8 +36,8 @@ LABEL_NAMES: tuple[str, ...] = tuple(f"{level}_{corner}" for level in VERTEBRAE 
 """The 68 labels in the order of the file."""
 
 MARGIN = 0.1
-"""A label outside the image by at most this share of its width or height is a corner that the edge cuts off. It counts
-as absent."""
+"""A label may lie outside the image by at most this fraction of the width or height, because the edge of the image may
+cut a corner off. Such a label is absent."""
 
 MAX_OUTSIDE = 8
 
@@ -49,12 +49,7 @@ _EXIF_ORIENTATION = 0x0112
 
 @dataclass(frozen=True)
 class AasceCandidate:
-    """One radiograph with its labels: one row of the tables.
-
-    Attributes:
-        image: path of the radiograph.
-        landmarks, angles: the cells of the row as text.
-    """
+    """One radiograph with its row of the tables; ``landmarks`` and ``angles`` are cells as text."""
 
     image: Path
     landmarks: tuple[str, ...]
@@ -71,23 +66,15 @@ class AasceCandidate:
         return (self.image,) if self.image.is_file() else ()
 
     def fingerprint(self) -> str:
-        """Of the radiograph and its row."""
+        """Fingerprint of the radiograph and its row."""
         return fingerprint_of(self.files, ",".join(self.landmarks), ",".join(self.angles))
 
     def load(self) -> LoadedStudy:
-        """Read radiograph and labels.
-
-        Raises:
-            InputRejected: ``NAME_INVALID``.
-            DicomRejected: see ``read_grey_image``.
-            LabelsRejected: see ``corner_labels``.
-        """
+        """Read the radiograph and its labels, or raise ``InputRejected``, for example ``NAME_INVALID``."""
         number = _NUMBER.search(self.image.stem)
         if number is None:
             found = "an image file name without a patient number"
-            raise InputRejected(
-                "NAME_INVALID", found=found, expected="a name such as NAME-162 A AP.jpg", remedy="rename the image file"
-            )
+            raise InputRejected("NAME_INVALID", found, "a name such as NAME-162 A AP.jpg", "rename the image file")
         image = read_grey_image(self.image)
         labels = corner_labels(self.landmarks, (image.shape[0], image.shape[1]))
         facts = {"intensity": "8 bit", "labels_off_image": len(LABEL_NAMES) - len(labels)}
@@ -99,44 +86,30 @@ class AasceCandidate:
         return {f"published_angle_{i}_deg": n for i, n in enumerate(numbers, 1) if n is not None}
 
 
+@dataclass(frozen=True)
 class AasceSource:
     """All rows of a folder with this layout."""
 
-    def __init__(self, location: Path) -> None:
-        self._location = location
-
-    @property
-    def name(self) -> str:
-        """``aasce``."""
-        return "aasce"
+    location: Path
+    name: str = "aasce"
 
     def candidates(self) -> Sequence[AasceCandidate]:
-        """One for each row.
-
-        Raises:
-            ParametersRejected: ``SOURCE_LAYOUT_INVALID``: a table is missing, or the tables differ in length.
-        """
+        """One candidate for each row. A missing table or unequal lengths raise ``SOURCE_LAYOUT_INVALID``."""
         names = ["".join(row) for row in self._rows("filenames.csv")]
         landmarks, angles = self._rows("landmarks.csv"), self._rows("angles.csv")
         if not len(names) == len(landmarks) == len(angles):
             found = f"{len(names)} names, {len(landmarks)} rows of landmarks, {len(angles)} of angles"
-            raise ParametersRejected(
-                "SOURCE_LAYOUT_INVALID", found=found, expected="as many rows in each", remedy="get the dataset again"
-            )
-        images = self._location / "images"
-        rows = zip(names, landmarks, angles, strict=True)
+            raise ParametersRejected("SOURCE_LAYOUT_INVALID", found, "equal numbers", "download the dataset again")
+        images, rows = self.location / "images", zip(names, landmarks, angles, strict=True)
         # Only the last part of a name is used, so that no row points outside the folder.
         return [AasceCandidate(images / Path(n).name, tuple(xy), tuple(a)) for n, xy, a in rows]
 
     def _rows(self, table: str) -> list[list[str]]:
-        path = self._location / table
+        path = self.location / table
         if not path.is_file():
-            raise ParametersRejected(
-                "SOURCE_LAYOUT_INVALID",
-                found=f"no {table}",
-                expected="filenames.csv, landmarks.csv, angles.csv, images/",
-                remedy="give the folder that holds them",
-            )
+            expected = "filenames.csv, landmarks.csv, angles.csv, images/"
+            remedy = "set the location to the folder that contains them"
+            raise ParametersRejected("SOURCE_LAYOUT_INVALID", f"no {table}", expected, remedy)
         with path.open(newline="", encoding="utf-8") as stream:
             return [row for row in csv.reader(stream) if row]
 
@@ -148,19 +121,17 @@ def corner_labels(cells: Sequence[str], shape: tuple[int, int]) -> dict[str, Flo
         LabelsRejected: ``LABEL_COUNT_WRONG``, ``LABELS_NOT_FINITE``, ``LABELS_OUTSIDE_IMAGE``.
     """
     if len(cells) != 2 * len(LABEL_NAMES):
-        raise _labels("LABEL_COUNT_WRONG", found=f"{len(cells)} numbers", expected=f"{2 * len(LABEL_NAMES)}")
+        raise _labels("LABEL_COUNT_WRONG", f"{len(cells)} numbers", f"{2 * len(LABEL_NAMES)}")
     numbers = [_finite(cell) for cell in cells]
     if any(n is None for n in numbers):
         found = f"{numbers.count(None)} values that are not finite numbers"
-        raise _labels("LABELS_NOT_FINITE", found=found, expected="finite numbers")
+        raise _labels("LABELS_NOT_FINITE", found, "finite numbers")
     relative = np.array(numbers, dtype=np.float64).reshape(2, -1).T
     outside = np.any((relative < 0) | (relative > 1), axis=1)
     far = bool(np.any((relative < -MARGIN) | (relative > 1 + MARGIN)))
     if far or outside.sum() > MAX_OUTSIDE:
         found = f"{int(outside.sum())} points outside the image, {'some' if far else 'none'} of them far outside"
-        raise _labels(
-            "LABELS_OUTSIDE_IMAGE", found=found, expected="positions as fractions of width and height, 0 to 1"
-        )
+        raise _labels("LABELS_OUTSIDE_IMAGE", found, "positions as fractions of width and height, 0 to 1")
     xy_px = relative * (shape[1], shape[0])
     return {name: xy for name, xy, absent in zip(LABEL_NAMES, xy_px, outside, strict=True) if not absent}
 
@@ -173,26 +144,25 @@ def read_grey_image(path: Path) -> NDArray[np.uint16]:
             ``IMAGE_SIZE_UNSUPPORTED``, ``IMAGE_ROTATED``, ``IMAGE_BLANK``.
     """
     if not path.is_file():
-        raise _image("IMAGE_MISSING", found="no image file", expected="the image that filenames.csv names")
+        raise _image("IMAGE_MISSING", "no image file", "the image that filenames.csv names")
     size = path.stat().st_size
     if not 0 < size <= _MAX_IMAGE_BYTES:
         code = "FILE_TOO_LARGE" if size else "EMPTY_FILE"
-        raise _image(code, found=f"{size} bytes", expected=f"1 to {_MAX_IMAGE_BYTES} bytes")
+        raise _image(code, f"{size} bytes", f"1 to {_MAX_IMAGE_BYTES} bytes")
     try:
         with Image.open(path, formats=("JPEG", "PNG")) as image:
             width, height = image.size
             if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
                 found = f"{height} x {width} pixels"
-                raise _image("IMAGE_SIZE_UNSUPPORTED", found=found, expected=f"at most {MAX_SIDE} pixels a side")
+                raise _image("IMAGE_SIZE_UNSUPPORTED", found, f"at most {MAX_SIDE} pixels a side")
             if image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
                 expected = "pixels that are stored upright, because the labels refer to the stored pixels"
-                raise _image("IMAGE_ROTATED", found="an image with an EXIF rotation", expected=expected)
+                raise _image("IMAGE_ROTATED", "an image with an EXIF rotation", expected)
             grey = np.asarray(image.convert("L"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        found = f"an image that does not open ({type(error).__name__})"
-        raise _image("IMAGE_INVALID", found=found, expected="JPEG or PNG") from error
+        raise _image("IMAGE_INVALID", f"an image that does not open ({type(error).__name__})", "JPEG or PNG") from error
     if grey.min() == grey.max():
-        raise _image("IMAGE_BLANK", found="an image in which all pixels are equal", expected="a radiograph")
+        raise _image("IMAGE_BLANK", "an image in which all pixels are equal", "a radiograph")
     return np.rint(grey * np.float32(MAXIMUM / 255)).astype(np.uint16)
 
 
@@ -204,9 +174,9 @@ def _finite(cell: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _labels(code: str, *, found: str, expected: str) -> LabelsRejected:
-    return LabelsRejected(code, found=found, expected=expected, remedy="correct the row of landmarks.csv")
+def _labels(code: str, found: str, expected: str) -> LabelsRejected:
+    return LabelsRejected(code, found, expected, "correct the row of landmarks.csv")
 
 
-def _image(code: str, *, found: str, expected: str) -> DicomRejected:
-    return DicomRejected(code, found=found, expected=expected, remedy="get the radiograph again")
+def _image(code: str, found: str, expected: str) -> DicomRejected:
+    return DicomRejected(code, found, expected, "download the radiograph again")

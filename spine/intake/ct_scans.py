@@ -15,7 +15,7 @@ from spine.reconstruction.open import read_any_reconstruction
 
 @dataclass(frozen=True)
 class CtKeypointCandidate:
-    """One file."""
+    """One file of keypoints."""
 
     file: Path
 
@@ -30,30 +30,22 @@ class CtKeypointCandidate:
         return (self.file,)
 
     def fingerprint(self) -> str:
-        """Of the file's name, size and time."""
+        """Fingerprint of the file's name, size and modification time."""
         return fingerprint_of(self.files)
 
     def load(self) -> LoadedStudy:
-        """Read the points.
-
-        Raises:
-            ReconstructionRejected: see ``read_any_reconstruction``.
-        """
+        """Read the points, or raise ``ReconstructionRejected`` (see ``read_any_reconstruction``)."""
         reconstruction = safe_reconstruction(read_any_reconstruction(self.file))
         return LoadedStudy(f"ct:{self.file.stem}", {}, reconstruction, {**reconstruction.facts, "modality": "ct"})
 
 
+@dataclass(frozen=True)
 class CtKeypointSource:
     """All files of a folder."""
 
-    def __init__(self, location: Path) -> None:
-        self._location = location
-
-    @property
-    def name(self) -> str:
-        """``ct-keypoints``."""
-        return "ct-keypoints"
+    location: Path
+    name: str = "ct-keypoints"
 
     def candidates(self) -> Sequence[CtKeypointCandidate]:
-        """One for each ``.json`` file."""
-        return [CtKeypointCandidate(file) for file in sorted(self._location.glob("*.json"))]
+        """One candidate for each ``.json`` file."""
+        return [CtKeypointCandidate(file) for file in sorted(self.location.glob("*.json"))]

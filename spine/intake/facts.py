@@ -1,4 +1,4 @@
-"""Allow-list of the facts of a reconstruction file that enter the store.
+"""Allow-list of the facts of a reconstruction file that are stored.
 
 Contract: a fact is kept if its key is a short lower-case word and its value is a finite number, a boolean or, under a
 key of ``TEXT_KEYS``, a short lower-case word. Free text is dropped, because it may contain names. Ages above 90

@@ -1,13 +1,13 @@
-"""Source of study folders: DICOM views and a reconstruction, found by content under any file name.
+"""Source of study folders with DICOM views and a reconstruction, which are recognised by content, not by file name.
 
-    <location>/<any>/...  one study each, with files at any depth; DICOM files directly in <location> are one more
+Each folder in the location is one study, with files at any depth. DICOM files directly in the location form one more.
 
-A radiograph is a file that starts like DICOM. A file with the suffix ``.dcm``, ``.dicom`` or ``.ima`` must be one: a
-text file called ``lateral.dcm`` refuses the study instead of leaving it frontal-only. Reports, presentation states and
-DICOMDIRs next to the radiographs are ignored. Links are not followed.
+A radiograph is a file that starts like DICOM. A file with the suffix ``.dcm``, ``.dicom`` or ``.ima`` must be DICOM: a
+study with a text file called ``lateral.dcm`` is refused, because it would otherwise lose its lateral view silently.
+Reports, presentation states and DICOMDIRs next to the radiographs are ignored. Links are not followed.
 
-A reconstruction in a folder ``extras`` is a copy for another program. It is read only where there is no other.
-Radiographs are read in any folder.
+A reconstruction in a folder ``extras`` is a copy for another program. It is read only if the study has no other
+reconstruction. Radiographs are read from any folder.
 
 A simulated study is written in several steps. Its writer adds the file ``COMPLETE`` at the end, in the folder of the
 study or in the location. Without it the study is unfinished and is refused.
@@ -39,14 +39,7 @@ _IGNORED_SOP_CLASSES = tuple(
 
 @dataclass(frozen=True)
 class FolderCandidate:
-    """One study folder.
-
-    Attributes:
-        key: path relative to the location.
-        files: every file of the study, sorted by name.
-        is_complete: whether there is a ``COMPLETE`` file.
-        simulated: whether to mark the study as simulated.
-    """
+    """One study folder: its path relative to the location, its sorted files, and whether it has a ``COMPLETE`` file."""
 
     key: str
     files: tuple[Path, ...]
@@ -54,25 +47,20 @@ class FolderCandidate:
     simulated: bool
 
     def fingerprint(self) -> str:
-        """Of the files' names, sizes and times."""
+        """Fingerprint of the files' names, sizes and modification times."""
         return fingerprint_of(self.files, str(self.is_complete), str(self.simulated))
 
     def load(self) -> LoadedStudy:
         """Read the radiographs and the reconstruction and join them.
 
         Raises:
-            PairingRejected: ``TOO_MANY_FILES``, ``STUDY_UNFINISHED``, ``RECONSTRUCTION_AMBIGUOUS``, ``UID_CONFLICT``,
-                and the codes of ``pairing``.
-            DicomRejected: see ``read_radiograph``.
-            ReconstructionRejected: see ``read_any_reconstruction``.
+            InputRejected: ``TOO_MANY_FILES``, ``STUDY_UNFINISHED``, ``RECONSTRUCTION_AMBIGUOUS``, ``UID_CONFLICT``, and
+                the codes of ``pairing``, ``read_radiograph`` and ``read_any_reconstruction``.
         """
         if len(self.files) > MAX_FILES:
-            raise PairingRejected(
-                "TOO_MANY_FILES",
-                found=f"{len(self.files)} files",
-                expected=f"at most {MAX_FILES} in a study",
-                remedy="make one folder for each study",
-            )
+            found = f"{len(self.files)} files"
+            expected = f"at most {MAX_FILES} in a study"
+            raise PairingRejected("TOO_MANY_FILES", found, expected, "make one folder for each study")
         if not self.is_complete and self.simulated:
             raise _unfinished()
         radiographs = [read_radiograph(file) for file in self.files if _is_radiograph(file)]
@@ -81,35 +69,27 @@ class FolderCandidate:
         return join_study(_without_copies(radiographs), self._reconstruction(), simulated=self.simulated)
 
     def _reconstruction(self) -> Reconstruction | None:
-        all_of_them = [f for f in self.files if f.suffix.lower() in SUFFIXES and is_reconstruction(f)]
-        found = [f for f in all_of_them if f.parent.name != EXTRAS] or all_of_them
-        if len(found) > 1:
-            raise PairingRejected(
-                "RECONSTRUCTION_AMBIGUOUS",
-                found=f"{len(found)} reconstructions",
-                expected="one",
-                remedy="keep the right one in the folder of the study",
-            )
-        return read_any_reconstruction(found[0]) if found else None
+        every = [f for f in self.files if f.suffix.lower() in SUFFIXES and is_reconstruction(f)]
+        files = [f for f in every if f.parent.name != EXTRAS] or every
+        if len(files) > 1:
+            found = f"{len(files)} reconstructions"
+            remedy = "keep only the right one in the folder of the study"
+            raise PairingRejected("RECONSTRUCTION_AMBIGUOUS", found, "one reconstruction", remedy)
+        return read_any_reconstruction(files[0]) if files else None
 
 
+@dataclass(frozen=True)
 class FolderSource:
     """All study folders of a location."""
 
-    def __init__(self, location: Path, name: str = "folder", *, simulated: bool = False) -> None:
-        self._location = location
-        self._name = name
-        self._simulated = simulated
-
-    @property
-    def name(self) -> str:
-        """``folder`` or ``virtual``."""
-        return self._name
+    location: Path
+    name: str = "folder"
+    simulated: bool = False
 
     def candidates(self) -> Sequence[FolderCandidate]:
-        """One for each folder, and one for radiographs directly in the location."""
-        complete = (self._location / COMPLETE).exists()
-        entries = sorted(e for e in self._location.iterdir() if not e.name.startswith("."))
+        """One candidate for each folder, and one for radiographs directly in the location."""
+        complete = (self.location / COMPLETE).exists()
+        entries = sorted(e for e in self.location.iterdir() if not e.name.startswith("."))
         folders = [e for e in entries if e.is_dir() and not e.is_symlink()]
         found = [self._candidate(folder.name, _files_below(folder), complete) for folder in folders]
         loose = tuple(e for e in entries if e.is_file() and not e.is_symlink())
@@ -119,7 +99,7 @@ class FolderSource:
 
     def _candidate(self, key: str, files: tuple[Path, ...], complete: bool) -> FolderCandidate:
         marked = complete or any(file.name == COMPLETE for file in files)
-        return FolderCandidate(key, tuple(f for f in files if f.name != COMPLETE), marked, self._simulated)
+        return FolderCandidate(key, tuple(f for f in files if f.name != COMPLETE), marked, self.simulated)
 
 
 def _files_below(folder: Path) -> tuple[Path, ...]:
@@ -137,26 +117,20 @@ def _is_radiograph(file: Path) -> bool:
 
 
 def _without_copies(radiographs: list[Radiograph]) -> list[Radiograph]:
-    """The radiographs, of which copies (equal instance UID, equal pixels) count once."""
+    """The radiographs without further copies of the same image (equal instance UID and pixels)."""
     kept: list[Radiograph] = []
     for radiograph in radiographs:
         same = [k for k in kept if k.identity.sop_uid == radiograph.identity.sop_uid]
         if any(k.image.shape != radiograph.image.shape or (k.image != radiograph.image).any() for k in same):
-            raise PairingRejected(
-                "UID_CONFLICT",
-                found="two images with one SOP Instance UID",
-                expected="one image for each SOP Instance UID",
-                remedy="export the images again",
-            )
+            found = "two images with one SOP Instance UID"
+            expected = "one image for each SOP Instance UID"
+            raise PairingRejected("UID_CONFLICT", found, expected, "export the images again")
         if not same:
             kept.append(radiograph)
     return kept
 
 
 def _unfinished() -> PairingRejected:
-    return PairingRejected(
-        "STUDY_UNFINISHED",
-        found="a simulated study without its COMPLETE file",
-        expected="the file that its writer adds last",
-        remedy="wait until the writer has finished, or write the study again",
-    )
+    found = "a simulated study without its COMPLETE file"
+    remedy = "wait until the writer has finished, or write the study again"
+    return PairingRejected("STUDY_UNFINISHED", found, "the file that its writer adds last", remedy)

@@ -1,29 +1,26 @@
-"""Ingest: every candidate of a source into the store, or into quarantine with a reason.
+"""Puts every candidate of a source into the store, or into quarantine with a reason.
 
 Contract: received = used + already present + quarantined, which is enforced. One bad candidate never stops the batch. A
-run may be killed at any moment and repeated; repeating it changes nothing. No identifier leaves: patients, images and
-candidates are keyed hashes from here on.
+run may be killed at any moment and repeated. Repeating a finished run changes nothing. Outside quarantine no identifier
+is stored: keyed hashes replace the identifiers of patients, images and candidates.
 
-A refusal is remembered while its quarantine folder exists and the candidate's files stay as they are. Refusals that
-depend on the store or the moment (``intake_ledger.TRANSIENT_CODES``) are tried again on every run.
+A refused candidate is not read again while its quarantine folder exists and its files do not change. Candidates with a
+refusal that may be temporary (``intake_ledger.TRANSIENT_CODES``) are read again on every run.
 
     UID_CONFLICT       the store has other pixels under one of these instance UIDs
-    DUPLICATE_IMAGE    the store has one of these images in another study, or this study under another patient or
-                       instance: an image sent twice, de-identified twice, or sent with a new reconstruction
+    DUPLICATE_IMAGE    the store has one of these images in another study, or the same study under another patient or
+                       instance: the image was sent twice, de-identified twice, or sent with a new reconstruction
     FILE_UNREADABLE    the operating system refuses to read a file
     READER_FAULT       a reader failed unexpectedly: a defect of Plumbline, to be reported
 """
 
 import hashlib
 import json
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spine.errors import InputRejected, PairingRejected, PlumblineError
+from spine.errors import InputRejected, PairingRejected
 from spine.intake.intake_ledger import Entry, Ledger
 from spine.intake.intake_report import IntakeReport, Quarantined
 from spine.intake.pseudonym import pseudonym
@@ -32,10 +29,6 @@ from spine.intake.study_store import DISK_FULL, clear_quarantine, quarantine_can
 from spine.storage import sha256_of_image
 from spine.study import Study, StudyView, points_to_json
 from spine.types import Progress
-from spine.worker_pool import worker_pool
-
-Loaded = LoadedStudy | InputRejected
-_IN_FLIGHT_PER_WORKER = 2
 
 
 def ingest(
@@ -44,35 +37,28 @@ def ingest(
     quarantine: Path,
     *,
     pseudonym_key: bytes,
-    workers: int = 1,
     progress: Progress | None = None,
 ) -> IntakeReport:
-    """Take in every candidate of a source.
+    """Put every candidate of a source into the store or into quarantine, and report the outcome.
 
     Args:
-        source: where the studies come from.
+        source: from ``sources.open_source``.
         store: folder of study folders (``spine.study``).
         quarantine: folder of refused candidates, one folder each with ``reason.json`` and the files.
         pseudonym_key: from ``pseudonym.load_pseudonym_key``.
-        workers: processes that read; with 1, this process reads. The outcome does not depend on it.
-        progress: called with (done, total) candidates.
 
     Raises:
-        PlumblineError: ``DISK_FULL``, ``STORE_BUSY``, ``INTAKE_WORKER_DIED``.
+        PlumblineError: ``DISK_FULL``, ``STORE_BUSY``.
     """
     with reserved(store):
         candidates = source.candidates()
         ingestion = _Ingestion(source.name, store, quarantine, pseudonym_key)
-        fingerprints = [ingestion.fingerprint(candidate) for candidate in candidates]
-        fresh = {fingerprint for fingerprint in fingerprints if ingestion.ledger.known(fingerprint) is None}
-        pairs = list(zip(candidates, fingerprints, strict=True))
-        loaded = _load_all([candidate for candidate, fingerprint in pairs if fingerprint in fresh], workers)
+        before = dict(ingestion.ledger.by_candidate)
         outcomes: list[tuple[str, Entry]] = []
-        for position, (candidate, fingerprint) in enumerate(pairs, 1):
-            known = None if fingerprint in fresh else ingestion.ledger.known(fingerprint)
-            outcomes.append(
-                ("present", known) if known else ingestion.process(candidate, fingerprint, position, next(loaded))
-            )
+        for position, candidate in enumerate(candidates, 1):
+            fingerprint = ingestion.fingerprint(candidate)
+            known = before.get(fingerprint)
+            outcomes.append(("present", known) if known else ingestion.process(candidate, fingerprint, position))
             if progress is not None:
                 progress(position, len(candidates))
     return _report(source.name, outcomes)
@@ -90,53 +76,25 @@ def _report(source: str, outcomes: Sequence[tuple[str, Entry]]) -> IntakeReport:
     )
 
 
-def _load_all(candidates: Sequence[StudyCandidate], workers: int) -> Iterator[Loaded]:
-    """Read candidates in order; the workers run a bounded number of candidates ahead."""
-    if workers <= 1 or len(candidates) < 2:
-        yield from map(load_candidate, candidates)
-        return
-    waiting: deque[Future[Loaded]] = deque()
-    with worker_pool(workers) as pool:
-        try:
-            for candidate in candidates:
-                waiting.append(pool.submit(load_candidate, candidate))
-                if len(waiting) >= _IN_FLIGHT_PER_WORKER * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        except BrokenProcessPool as error:
-            raise PlumblineError(
-                "INTAKE_WORKER_DIED",
-                found="a worker process that ended unexpectedly",
-                expected="enough memory for every worker",
-                remedy="run again with fewer workers; finished studies are not read again",
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def load_candidate(candidate: StudyCandidate) -> Loaded:
-    """Read one candidate. A refusal is returned, not raised; only a full disk is raised, as ``OSError``."""
+def load_candidate(candidate: StudyCandidate) -> LoadedStudy:
+    """Read one candidate, or raise ``InputRejected``; only a full disk raises ``OSError``."""
     try:
         return candidate.load()
-    except InputRejected as refusal:
-        return refusal
+    except InputRejected:
+        raise
     except OSError as error:
         if error.errno in DISK_FULL:
             raise
-        return _failed("FILE_UNREADABLE", "a file that cannot be read", error, "check permissions and the disk")
+        found = f"a file that cannot be read ({type(error).__name__})"
+        raise InputRejected("FILE_UNREADABLE", found, "a readable study", "check permissions and the disk") from None
     except Exception as error:
         # A defect of a reader must cost one study, not the batch. Its text may quote the file and is not kept.
-        return _failed("READER_FAULT", "an unexpected fault of the reader", error, "report this as a defect")
-
-
-def _failed(code: str, what: str, error: Exception, remedy: str) -> InputRejected:
-    found = f"{what} ({type(error).__name__})"
-    return InputRejected(code, found=found, expected="a readable study", remedy=remedy)
+        found = f"an unexpected fault of the reader ({type(error).__name__})"
+        raise InputRejected("READER_FAULT", found, "a readable study", "report this as a defect") from None
 
 
 class _Ingestion:
-    """Decides about loaded studies, carries the decisions out and records them."""
+    """Stores or quarantines loaded studies, and records the outcome."""
 
     def __init__(self, source: str, store: Path, quarantine: Path, key: bytes) -> None:
         self.ledger = Ledger(store, quarantine)
@@ -150,15 +108,12 @@ class _Ingestion:
             fingerprint = "unreadable"
         return self._hash("fingerprint", f"{self._source}\0{candidate.key}\0{fingerprint}")
 
-    def process(self, candidate: StudyCandidate, fingerprint: str, position: int, loaded: Loaded) -> tuple[str, Entry]:
-        """(``used`` | ``present`` | ``quarantined``, entry) of one candidate, carried out and recorded."""
+    def process(self, candidate: StudyCandidate, fingerprint: str, position: int) -> tuple[str, Entry]:
+        """Store or quarantine one candidate; return (``used`` | ``present`` | ``quarantined``, entry)."""
         key = quarantine_name(self._key, self._source, candidate)
         folder = self._quarantine / key
-        outcome: tuple[str, Entry]
         try:
-            if isinstance(loaded, InputRejected):
-                raise loaded
-            outcome = self._accept(loaded, fingerprint, key)
+            outcome = self._accept(load_candidate(candidate), fingerprint, key)
             clear_quarantine(folder)
         except InputRejected as refusal:
             quarantine_candidate(folder, candidate, refusal, source=self._source, position=position)
@@ -176,7 +131,7 @@ class _Ingestion:
             instances={n: self._hash("instance", view.instance) for n, view in loaded.views.items()},
             images=images,
         )
-        known = self.ledger.study(str(entry.study_id))
+        known = self.ledger.by_study.get(str(entry.study_id))
         if known is not None and (known.patient, known.instances) == (entry.patient, entry.instances):
             return "present", entry
         self._require_new(entry, is_known=known is not None)
@@ -186,21 +141,15 @@ class _Ingestion:
     def _require_new(self, entry: Entry, *, is_known: bool) -> None:
         """Refuse images and instances that the store has already."""
         for view, instance in entry.instances.items():
-            if self.ledger.image_of_instance(instance) not in (None, entry.images[view]):
-                raise PairingRejected(
-                    "UID_CONFLICT",
-                    found=f"a {view} image whose SOP Instance UID belongs to an image with other pixels in the store",
-                    expected="one image for each SOP Instance UID",
-                    remedy="find out which image is right; the first one stays in the store",
-                )
-        owners = {self.ledger.study_of_image(sha) for sha in entry.images.values()} - {None}
+            if self.ledger.image_of_instance.get(instance) not in (None, entry.images[view]):
+                found = f"a {view} image whose SOP Instance UID belongs to an image with other pixels in the store"
+                remedy = "find out which image is right; the first one stays in the store"
+                raise PairingRejected("UID_CONFLICT", found, "one image for each SOP Instance UID", remedy)
+        owners = {self.ledger.study_of_image.get(sha) for sha in entry.images.values()} - {None}
         if is_known or owners:
-            raise PairingRejected(
-                "DUPLICATE_IMAGE",
-                found=f"pixels that are already in study {min(str(owner) for owner in owners or {entry.study_id})}",
-                expected="each image once, under one patient",
-                remedy="keep one; to replace a study, remove it from the store first",
-            )
+            found = f"pixels that are already in study {min(str(owner) for owner in owners or {entry.study_id})}"
+            remedy = "send each image once; to replace a study, remove it from the store first"
+            raise PairingRejected("DUPLICATE_IMAGE", found, "each image once, under one patient", remedy)
 
     def _study(self, loaded: LoadedStudy, entry: Entry) -> Study:
         views = {
@@ -231,7 +180,7 @@ def quarantine_name(pseudonym_key: bytes, source: str, candidate: StudyCandidate
 
 
 def content_address(loaded: LoadedStudy, images: Mapping[str, str]) -> str:
-    """16 hex digits of the images, labels and reconstruction: equal content has the same id anywhere."""
+    """Study id: 16 hex digits of the SHA-256 of the images, labels and 3D points."""
     points = loaded.reconstruction.points if loaded.reconstruction is not None else {}
     content = {
         "images": dict(images),

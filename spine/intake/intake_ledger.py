@@ -1,9 +1,8 @@
 """Index of the candidates that were taken in or refused, so that a re-run skips them and notices duplicates.
 
-Contract: the store is authoritative, the index only saves time. An entry counts only while its study folder (or
-quarantine folder) exists; a finished study folder without an entry is read again; a torn last line is dropped. The
-index lies beside the store (``.<store>-intake/ledger.jsonl``), so the store holds nothing but studies. All keys are
-keyed hashes.
+Contract: the store is authoritative; the index only saves time. An entry without its study folder or quarantine folder
+is ignored. A finished study folder without an entry gets one. An incomplete last line is dropped. The index lies beside
+the store (``.<store>-intake/ledger.jsonl``), so the store contains only studies. All keys are keyed hashes.
 """
 
 import json
@@ -18,7 +17,7 @@ TRANSIENT_CODES = frozenset(
     {"UID_CONFLICT", "DUPLICATE_IMAGE", "STUDY_UNFINISHED", "FILE_UNREADABLE", "READER_FAULT", "IMAGE_MISSING"}
     | {"DECODER_MISSING", "DECODER_KILLED"}
 )
-"""Refusals that may pass although the candidate's files stay the same. The candidate is read again on every run."""
+"""Codes of refusals that may be temporary: the candidate's files may be accepted later without a change."""
 
 
 @dataclass(frozen=True)
@@ -46,41 +45,32 @@ class Entry:
 
 
 class Ledger:
-    """The index of one store and its quarantine."""
+    """The index of one store and its quarantine.
+
+    Attributes:
+        by_candidate: fingerprint -> entry of the candidate.
+        by_study: id of a study in the store -> its entry.
+        image_of_instance: instance -> SHA-256 of its image in the store.
+        study_of_image: SHA-256 of an image -> id of its study.
+    """
 
     def __init__(self, store: Path, quarantine: Path) -> None:
         self._path = intake_folder(store) / "ledger.jsonl"
-        self._by_candidate: dict[str, Entry] = {}
-        self._by_study: dict[str, Entry] = {}
-        self._by_instance: dict[str, str] = {}
-        self._by_image: dict[str, str] = {}
+        self.by_candidate: dict[str, Entry] = {}
+        self.by_study: dict[str, Entry] = {}
+        self.image_of_instance: dict[str, str] = {}
+        self.study_of_image: dict[str, str] = {}
         finished = {folder.name for folder in iterate_study_folders(store)}
         refused = {reason.parent.name for reason in quarantine.glob("*/reason.json")}
         for entry in self._read():
             exists = (entry.study_id in finished) if entry.study_id else (entry.key in refused)
             if exists and entry.code not in TRANSIENT_CODES:
                 self._index(entry)
-        for name in sorted(finished - self._by_study.keys()):
+        for name in sorted(finished - self.by_study.keys()):
             self._index(_entry_of_folder(store / name))
 
-    def known(self, candidate: str) -> Entry | None:
-        """The outcome of a candidate with this fingerprint, if it still counts."""
-        return self._by_candidate.get(candidate)
-
-    def study(self, study_id: str) -> Entry | None:
-        """The entry of a study in the store."""
-        return self._by_study.get(study_id)
-
-    def image_of_instance(self, instance: str) -> str | None:
-        """SHA-256 of the image that the store has for an instance."""
-        return self._by_instance.get(instance)
-
-    def study_of_image(self, sha256: str) -> str | None:
-        """The study that has an image."""
-        return self._by_image.get(sha256)
-
     def add(self, entry: Entry) -> None:
-        """Record an outcome whose folder is in place."""
+        """Record the outcome of a candidate, after its study or quarantine folder is written."""
         self._index(entry)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as stream:
@@ -88,11 +78,11 @@ class Ledger:
 
     def _index(self, entry: Entry) -> None:
         if entry.candidate:
-            self._by_candidate[entry.candidate] = entry
+            self.by_candidate[entry.candidate] = entry
         if entry.study_id is not None:
-            self._by_study[entry.study_id] = entry
-            self._by_image |= dict.fromkeys(entry.images.values(), entry.study_id)
-            self._by_instance |= {i: entry.images[view] for view, i in entry.instances.items()}
+            self.by_study[entry.study_id] = entry
+            self.study_of_image |= dict.fromkeys(entry.images.values(), entry.study_id)
+            self.image_of_instance |= {i: entry.images[view] for view, i in entry.instances.items()}
 
     def _read(self) -> list[Entry]:
         if not self._path.is_file():
@@ -103,7 +93,7 @@ class Ledger:
             try:
                 entries.append(Entry(**json.loads(line)))
             except (json.JSONDecodeError, TypeError):
-                # A killed run may leave a torn last line; its candidate is read again.
+                # A killed run may leave an incomplete last line; its candidate is read again.
                 continue
         if not text.endswith("\n"):
             write_text_atomically(self._path, "".join(json.dumps(asdict(e), sort_keys=True) + "\n" for e in entries))

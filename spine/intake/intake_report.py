@@ -1,6 +1,6 @@
 """The report of one intake run: what became of each candidate.
 
-Contract: received = used + already present + quarantined. A report that does not add up cannot be made.
+Contract: received = used + already present + quarantined. A report whose counts do not add up is refused.
 """
 
 from dataclasses import dataclass
@@ -10,13 +10,7 @@ from spine.errors import ContractViolation
 
 @dataclass(frozen=True)
 class Quarantined:
-    """One refused candidate.
-
-    Attributes:
-        key: keyed hash of its name, which is the name of its folder in quarantine.
-        position: its place in the source's order, from 1.
-        code, message: the reason.
-    """
+    """One refused candidate: the name of its quarantine folder, its position in the source (from 1), and the reason."""
 
     key: str
     position: int
@@ -26,18 +20,12 @@ class Quarantined:
 
 @dataclass(frozen=True)
 class IntakeReport:
-    """The outcome of one intake run.
+    """The outcome of one intake run. A report whose counts do not add up raises ``COUNTS_DISAGREE``.
 
     Attributes:
-        source: kind of the source.
-        received: number of candidates.
         used: number of new studies in the store.
-        already_present: number of candidates whose study was in the store before, or came twice.
-        quarantined: the other candidates, each with its reason.
+        already_present: number of candidates whose study was in the store before, or earlier in the same source.
         study_ids: ids of the used and present studies, in the source's order.
-
-    Raises:
-        ContractViolation: ``COUNTS_DISAGREE``.
     """
 
     source: str
@@ -50,9 +38,6 @@ class IntakeReport:
     def __post_init__(self) -> None:
         accounted = self.used + self.already_present + len(self.quarantined)
         if self.received != accounted or len(self.study_ids) != self.used + self.already_present:
-            raise ContractViolation(
-                "COUNTS_DISAGREE",
-                found=f"{self.received} received, {accounted} accounted for",
-                expected="received = used + already present + quarantined",
-                remedy="report this as a defect of ingest",
-            )
+            found = f"{self.received} received, {accounted} accounted for"
+            expected = "received = used + already present + quarantined"
+            raise ContractViolation("COUNTS_DISAGREE", found, expected, "report this as a defect of ingest")

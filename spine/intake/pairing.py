@@ -6,12 +6,12 @@ guesses anything to make them agree.
     STUDY_EMPTY            neither radiograph nor reconstruction
     VIEW_UNKNOWN           a radiograph whose tags do not name its view
     VIEW_DUPLICATE         two frontals or two laterals
-    PATIENT_ID_MISSING     a radiograph without PatientID: splits by patient need one; a pseudonym will do
+    PATIENT_ID_MISSING     a radiograph without PatientID, which the split by patient needs; a pseudonym is enough
     PATIENT_MISMATCH       radiographs of different patients
     STUDY_MISMATCH         radiographs of different studies
-    HEIGHT_MISMATCH        two radiographs of one scan that differ in height or in place along z
-    GEOMETRY_MISSING       a reconstruction with a radiograph whose place in the scanner is unknown
-    GEOMETRY_CONFLICT      radiograph and reconstruction disagree on that place
+    HEIGHT_MISMATCH        two radiographs that differ in height or in position along z
+    GEOMETRY_MISSING       a reconstruction with a radiograph whose position in the scanner is unknown
+    GEOMETRY_CONFLICT      radiograph and reconstruction disagree on this position
     VIEW_MISMATCH          radiograph and reconstruction agree only with the views exchanged
     SPINE_OUTSIDE_IMAGE    the spine does not project into the image
 """
@@ -41,23 +41,10 @@ _STUDY_FACTS = ("age_years", "sex", "simulated")
 def join_study(
     radiographs: Sequence[Radiograph], reconstruction: Reconstruction | None, *, simulated: bool = False
 ) -> LoadedStudy:
-    """Join the parts of one study.
-
-    Args:
-        radiographs: as read.
-        reconstruction: as read, or None.
-        simulated: whether to mark the study as simulated whatever its tags say.
-
-    Raises:
-        PairingRejected: codes as in the module's table.
-    """
+    """Join the parts of one study, or raise ``PairingRejected``; ``simulated`` marks it as simulated in any case."""
     if not radiographs and reconstruction is None:
-        raise PairingRejected(
-            "STUDY_EMPTY",
-            found="neither radiograph nor reconstruction",
-            expected="at least one",
-            remedy="send the study again",
-        )
+        found = "neither radiograph nor reconstruction"
+        raise PairingRejected("STUDY_EMPTY", found, "at least one", "send the study again")
     by_view = _by_view(radiographs)
     patient = _patient(radiographs) if radiographs else ""
     geometries = _geometries(by_view, reconstruction)
@@ -76,9 +63,9 @@ def join_study(
 
 
 def require_one_examination(radiographs: Mapping[ViewName, Radiograph]) -> None:
-    """Refuse two radiographs that must not be measured together: other patients, studies or heights of one scan.
+    """Refuse two radiographs of different patients, studies or heights, which must not be measured together.
 
-    Radiographs without identifiers are accepted: whoever passes them by hand is responsible for them.
+    Radiographs without identifiers are accepted: the caller is responsible for them.
 
     Raises:
         PairingRejected: ``PATIENT_MISMATCH``, ``STUDY_MISMATCH``, ``HEIGHT_MISMATCH``.
@@ -90,71 +77,48 @@ def require_one_examination(radiographs: Mapping[ViewName, Radiograph]) -> None:
 def _by_view(radiographs: Sequence[Radiograph]) -> dict[ViewName, Radiograph]:
     unknown = sum(radiograph.view is None for radiograph in radiographs)
     if unknown:
-        raise PairingRejected(
-            "VIEW_UNKNOWN",
-            found=f"{unknown} radiograph(s) whose tags do not name the view",
-            expected="PatientOrientation or ViewPosition",
-            remedy="set one of these tags",
-        )
+        found = f"{unknown} radiograph(s) whose tags do not name the view"
+        raise PairingRejected("VIEW_UNKNOWN", found, "PatientOrientation or ViewPosition", "set one of these tags")
     for view in VIEWS:
         count = sum(radiograph.view == view for radiograph in radiographs)
         if count > 1:
-            raise PairingRejected(
-                "VIEW_DUPLICATE",
-                found=f"{count} {view} radiographs",
-                expected="one of each view",
-                remedy="keep one, or correct the view tags",
-            )
+            found = f"{count} {view} radiographs"
+            raise PairingRejected("VIEW_DUPLICATE", found, "one of each view", "keep one, or correct the view tags")
     return {view: radiograph for view in VIEWS for radiograph in radiographs if radiograph.view == view}
 
 
 def _patient(radiographs: Sequence[Radiograph]) -> str:
     if any(radiograph.identity.patient_id == "" for radiograph in radiographs):
-        raise PairingRejected(
-            "PATIENT_ID_MISSING",
-            found="a radiograph without PatientID",
-            expected="an identifier",
-            remedy="set PatientID, for example to a pseudonym",
-        )
+        found = "a radiograph without PatientID"
+        raise PairingRejected("PATIENT_ID_MISSING", found, "an identifier", "set PatientID, for example to a pseudonym")
     _check_identity(radiographs, ignored=set())
     return f"dicom:{radiographs[0].identity.patient_id}"
 
 
 def _check_identity(radiographs: Iterable[Radiograph], *, ignored: set[str]) -> None:
-    """Require one patient and one study; identifiers in ``ignored`` do not count."""
+    """Require one patient and one study; identifiers in ``ignored`` are not compared."""
     identities = [radiograph.identity for radiograph in radiographs]
     patients = {identity.patient_id for identity in identities} - ignored
     if len(patients) > 1:
-        raise PairingRejected(
-            "PATIENT_MISMATCH",
-            found=f"radiographs of {len(patients)} patients",
-            expected="one patient",
-            remedy="sort the radiographs by patient",
-        )
+        found = f"radiographs of {len(patients)} patients"
+        raise PairingRejected("PATIENT_MISMATCH", found, "one patient", "sort the radiographs by patient")
     if len({identity.study_uid for identity in identities} - ignored) > 1:
-        raise PairingRejected(
-            "STUDY_MISMATCH",
-            found="radiographs of different studies",
-            expected="one Study Instance UID",
-            remedy="make one folder for each study",
-        )
+        found = "radiographs of different studies"
+        raise PairingRejected("STUDY_MISMATCH", found, "one Study Instance UID", "make one folder for each study")
 
 
 def _geometries(
     by_view: Mapping[ViewName, Radiograph], reconstruction: Reconstruction | None
 ) -> dict[ViewName, ViewGeometry]:
-    """Place of each radiograph in the scanner; u0 and z0 come from the reconstruction where the file lacks them."""
+    """Position of each radiograph in the scanner; u0 and z0 come from the reconstruction where the file lacks them."""
     stated = reconstruction.geometry if reconstruction is not None else {}
     geometries: dict[ViewName, ViewGeometry] = {}
     for view, radiograph in by_view.items():
         if radiograph.geometry is None:
             if reconstruction is not None:
-                raise PairingRejected(
-                    "GEOMETRY_MISSING",
-                    found=f"a reconstruction and a {view} radiograph whose position in the scanner is unknown",
-                    expected="source distances and a calibrated spacing",
-                    remedy="send the original image from the scanner, or leave the reconstruction out",
-                )
+                found = f"a reconstruction and a {view} radiograph whose position in the scanner is unknown"
+                remedy = "send the original image from the scanner, or leave the reconstruction out"
+                raise PairingRejected("GEOMETRY_MISSING", found, "source distances and a calibrated spacing", remedy)
             continue
         geometries[view] = radiograph.geometry
         if view in stated:
@@ -170,22 +134,15 @@ def _check_agreement(view: ViewName, radiograph: Radiograph, stated: Mapping[str
         return
     other = stated.get(VIEWS[1 - VIEWS.index(view)])
     if other is not None and _agree(radiograph.geometry, other, radiograph.offset_recorded):
-        raise PairingRejected(
-            "VIEW_MISMATCH",
-            found=f"a {view} radiograph with the geometry of the other view",
-            expected="views that agree",
-            remedy="correct the tags that name the view",
-        )
-    raise PairingRejected(
-        "GEOMETRY_CONFLICT",
-        found=f"a reconstruction in which the {view} image has another size, spacing or position",
-        expected="the radiograph that the reconstruction was made from",
-        remedy="send the radiograph and the reconstruction of one scan",
-    )
+        found = f"a {view} radiograph with the geometry of the other view"
+        raise PairingRejected("VIEW_MISMATCH", found, "views that agree", "correct the tags that name the view")
+    found = f"a reconstruction in which the {view} image has another size, spacing or position"
+    remedy = "send the radiograph and the reconstruction of one scan"
+    raise PairingRejected("GEOMETRY_CONFLICT", found, "the radiograph that the reconstruction was made from", remedy)
 
 
 def _agree(ours: ViewGeometry, theirs: ViewGeometry, with_offset: bool) -> bool:
-    """Whether two places are equal within the tolerance over the whole image; the views are not compared."""
+    """Whether two positions agree within the tolerance over the whole image; the views are not compared."""
     spacing = np.subtract(ours.spacing_mm, theirs.spacing_mm) * ours.shape
     numbers = [*spacing, ours.source_to_isocentre_mm - theirs.source_to_isocentre_mm]
     if with_offset:
@@ -200,12 +157,9 @@ def _check_heights(geometries: Mapping[ViewName, ViewGeometry]) -> None:
     heights = [g.shape[0] * g.spacing_mm[0] for g in (frontal, lateral)]
     if abs(heights[0] / heights[1] - 1) > HEIGHT_TOLERANCE or abs(frontal.z0_mm - lateral.z0_mm) > PLACE_TOLERANCE_MM:
         centres = f"{frontal.z0_mm:.0f} and {lateral.z0_mm:.0f}"
-        raise PairingRejected(
-            "HEIGHT_MISMATCH",
-            found=f"radiographs {heights[0]:.0f} and {heights[1]:.0f} mm high, with centres at z {centres} mm",
-            expected="one scan of both views",
-            remedy="send the two radiographs of one scan",
-        )
+        found = f"radiographs {heights[0]:.0f} and {heights[1]:.0f} mm high, with centres at z {centres} mm"
+        expected = "one scan of both views"
+        raise PairingRejected("HEIGHT_MISMATCH", found, expected, "send the two radiographs of one scan")
 
 
 def _check_projection(geometries: Mapping[ViewName, ViewGeometry], reconstruction: Reconstruction) -> None:
@@ -217,12 +171,9 @@ def _check_projection(geometries: Mapping[ViewName, ViewGeometry], reconstructio
         inside = level & (column >= 0) & (column <= geometry.shape[1] - 1)
         if level.sum() < min(MIN_POINTS, len(points)) or inside.sum() < MIN_SHARE_INSIDE * level.sum():
             counts = f"{int(inside.sum())} of {len(points)} points inside the {view} image"
-            raise PairingRejected(
-                "SPINE_OUTSIDE_IMAGE",
-                found=f"{counts} ({int(level.sum())} between its upper and lower edge)",
-                expected="the spine in the image",
-                remedy="check the isocentre and the axes, and that both belong to one scan",
-            )
+            found = f"{counts} ({int(level.sum())} between its upper and lower edge)"
+            remedy = "check the isocentre and the axes; send the radiographs and the reconstruction of one scan"
+            raise PairingRejected("SPINE_OUTSIDE_IMAGE", found, "the spine in the image", remedy)
 
 
 def _check_views(
@@ -230,27 +181,15 @@ def _check_views(
 ) -> None:
     images = {view: radiograph.image for view, radiograph in by_view.items()}
     if views_seem_exchanged(images, geometries, reconstruction):
-        raise PairingRejected(
-            "VIEW_MISMATCH",
-            found="images that fit the reconstruction only with their views exchanged",
-            expected="view tags that name the view of the image",
-            remedy="correct the tags that name the view",
-        )
+        found = "images that fit the reconstruction only with their views exchanged"
+        expected = "view tags that name the view of the image"
+        raise PairingRejected("VIEW_MISMATCH", found, expected, "correct the tags that name the view")
 
 
-def _loaded(radiograph: Radiograph, geometry: ViewGeometry | None) -> LoadedView:
-    return LoadedView(
-        radiograph.image,
-        radiograph.identity.sop_uid,
-        radiograph.spacing_mm,
-        radiograph.calibration,
-        geometry,
-        facts={name: value for name, value in radiograph.facts.items() if name not in _STUDY_FACTS},
-    )
+def _loaded(r: Radiograph, geometry: ViewGeometry | None) -> LoadedView:
+    facts = {name: fact for name, fact in r.facts.items() if name not in _STUDY_FACTS}
+    return LoadedView(r.image, r.identity.sop_uid, r.spacing_mm, r.calibration, geometry, facts=facts)
 
 
 def _dicom_facts(radiographs: Iterable[Radiograph]) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
-    for radiograph in radiographs:
-        facts |= {name: radiograph.facts[name] for name in _STUDY_FACTS if name in radiograph.facts}
-    return facts
+    return {name: r.facts[name] for r in radiographs for name in _STUDY_FACTS if name in r.facts}

@@ -16,11 +16,7 @@ KEY_BYTES = 32
 
 
 def load_pseudonym_key(path: Path) -> bytes:
-    """Read the key; where the file is missing, make one with mode 600.
-
-    Raises:
-        PlumblineError: ``PSEUDONYM_KEY_INVALID``: the file does not hold 32 bytes in hex.
-    """
+    """Read the key, or make one with mode 600. A file without 32 bytes in hex raises ``PSEUDONYM_KEY_INVALID``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -37,12 +33,9 @@ def _read(path: Path) -> bytes:
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
-        raise PlumblineError(
-            "PSEUDONYM_KEY_INVALID",
-            found="a key file without a valid key",
-            expected=f"{KEY_BYTES} bytes in hex",
-            remedy="restore the key; with a new one, patients in the store get second pseudonyms",
-        )
+        found = "a key file without a valid key"
+        remedy = "restore the key; a new key would give the patients in the store second pseudonyms"
+        raise PlumblineError("PSEUDONYM_KEY_INVALID", found, f"{KEY_BYTES} bytes in hex", remedy)
     return key
 
 

@@ -19,17 +19,12 @@ from spine.scanner import ViewGeometry
 from spine.study import CalibrationType, Points2D
 
 READER_VERSION = 1
-"""Increase it when a reader or a check accepts something else than before, so that known candidates are read again."""
+"""Increase this when a reader or a check changes what it accepts. Known candidates are then read again."""
 
 
 @dataclass(frozen=True)
 class LoadedView:
-    """One view as read; the other fields are those of ``spine.study.StudyView``.
-
-    Attributes:
-        image: (H, W) uint16.
-        instance: identifier of the image (SOP Instance UID, file name); ``ingest`` hashes it.
-    """
+    """One view as read, with the identifier of the image; the other fields are those of ``spine.study.StudyView``."""
 
     image: NDArray[np.uint16] = field(repr=False)
     instance: str = field(repr=False)
@@ -58,7 +53,7 @@ class LoadedStudy:
 
 
 class StudyCandidate(Protocol):
-    """Files that may be a study. Picklable, so that another process can read it."""
+    """Files that may be a study."""
 
     @property
     def key(self) -> str:
@@ -72,11 +67,7 @@ class StudyCandidate(Protocol):
         """A text that changes whenever the result of ``load`` would change; cheap to compute."""
 
     def load(self) -> LoadedStudy:
-        """Read it.
-
-        Raises:
-            InputRejected: it cannot be used.
-        """
+        """Read the study, or raise ``InputRejected`` if it cannot be used."""
 
 
 class StudySource(Protocol):
@@ -84,7 +75,7 @@ class StudySource(Protocol):
 
     @property
     def name(self) -> str:
-        """The kind, which is recorded with every study."""
+        """Kind of the source, which is recorded with every study."""
 
     def candidates(self) -> Sequence[StudyCandidate]:
         """All candidates, in a fixed order."""

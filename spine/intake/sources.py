@@ -22,21 +22,12 @@ READERS: Mapping[str, Callable[[Path], StudySource]] = {
 
 
 def open_source(kind: str, location: Path) -> StudySource:
-    """The source of a kind at a location.
-
-    Raises:
-        ParametersRejected: ``SOURCE_UNKNOWN``: no such kind; ``SOURCE_MISSING``: no such folder.
-    """
+    """The source of a kind at a location. An unknown kind or a missing folder raises ``ParametersRejected``."""
     if kind not in READERS:
-        expected = f"one of {sorted(READERS)}"
-        raise ParametersRejected(
-            "SOURCE_UNKNOWN", found=f"source kind {kind!r}", expected=expected, remedy="correct the kind of the source"
-        )
+        found = f"source kind {kind!r}"
+        raise ParametersRejected("SOURCE_UNKNOWN", found, f"one of {sorted(READERS)}", "correct the kind of the source")
     if not location.is_dir():
-        raise ParametersRejected(
-            "SOURCE_MISSING",
-            found=f"no folder at {location}",
-            expected=f"a folder for source kind {kind!r}",
-            remedy="give the folder that holds the studies",
-        )
+        found = f"no folder at {location}"
+        remedy = "set the location to the folder that contains the studies"
+        raise ParametersRejected("SOURCE_MISSING", found, f"a folder for source kind {kind!r}", remedy)
     return READERS[kind](location)

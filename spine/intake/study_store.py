@@ -1,4 +1,4 @@
-"""Writing a study into the store or a candidate into quarantine, whole or not at all.
+"""Writes a study into the store, or a candidate into quarantine, completely or not at all.
 
 Contract: a folder of the store gets its final name by one rename; a folder of quarantine gets its ``reason.json`` last.
 A killed run leaves only the staging folder, which the next run deletes. A full disk ends the run with ``DISK_FULL`` and
@@ -33,18 +33,14 @@ def reserved(store: Path) -> Iterator[None]:
     """Reserve the store for one run; delete the staging folder of a killed run at the start, and its own at the end.
 
     Raises:
-        PlumblineError: ``STORE_BUSY``: another run has the store; ``DISK_FULL``: no space is left.
+        PlumblineError: ``STORE_BUSY``: another run is using the store; ``DISK_FULL``: no space is left.
     """
     try:
         store.mkdir(parents=True, exist_ok=True)
         with locked(intake_folder(store) / "lock", wait=False) as held:
             if not held:
-                raise PlumblineError(
-                    "STORE_BUSY",
-                    found="another intake into this store",
-                    expected="one intake at a time",
-                    remedy="wait until it ends",
-                )
+                found = "another intake into this store"
+                raise PlumblineError("STORE_BUSY", found, "one intake at a time", "wait until it ends")
             _clear(store)
             try:
                 yield
@@ -57,13 +53,7 @@ def reserved(store: Path) -> Iterator[None]:
 
 
 def store_study(store: Path, study: Study, images: Mapping[str, NDArray[np.uint16]]) -> None:
-    """Write a study: everything into a staging folder, the record last, then one rename.
-
-    Args:
-        store: folder of study folders.
-        study: the record.
-        images: view -> (H, W) uint16.
-    """
+    """Write a study and its (H, W) images: everything into a staging folder, the record last, then one rename."""
     staged, final = store / _STAGING / study.study_id, store / study.study_id
     staged.mkdir(parents=True)
     for name, view in study.views.items():
@@ -77,10 +67,10 @@ def store_study(store: Path, study: Study, images: Mapping[str, NDArray[np.uint1
 def quarantine_candidate(
     folder: Path, candidate: StudyCandidate, refusal: InputRejected, *, source: str, position: int
 ) -> None:
-    """Keep a refused candidate's files (hard links where possible) under neutral names, and the reason last."""
+    """Keep a refused candidate's files under neutral names, as hard links where possible, and write the reason last."""
     clear_quarantine(folder)
     folder.mkdir(parents=True)
-    # The files still carry identifiers, so only their owner may read them.
+    # The files still contain identifiers, so only their owner may read them.
     folder.chmod(0o700)
     names = [f"{number:03d}{_suffix(file)}" for number, file in enumerate(candidate.files)]
     for name, file in zip(names, candidate.files, strict=True):
@@ -124,9 +114,6 @@ def _link_or_copy(file: Path, target: Path) -> None:
 
 def _disk_full(store: Path) -> PlumblineError:
     free = shutil.disk_usage(store if store.exists() else store.parent).free
-    return PlumblineError(
-        "DISK_FULL",
-        found=f"no space left during the intake of studies ({free // 2**20} MiB free)",
-        expected="space for every image at 2 bytes a pixel",
-        remedy="free space and run again; finished studies are kept, the others are then taken in",
-    )
+    found = f"no space left during the intake of studies ({free // 2**20} MiB free)"
+    expected = "space for every image at 2 bytes a pixel"
+    return PlumblineError("DISK_FULL", found, expected, "free space and run again; finished studies are kept")

@@ -1,6 +1,6 @@
-"""Check of the images against the reconstruction for exchanged views, where the view tags may be wrong.
+"""Detects exchanged views by comparing the images with the reconstruction, because view tags may be wrong.
 
-Two measures are compared between the views as tagged and the views exchanged. Both work on a negative too.
+Two measures are compared between the views as tagged and the views exchanged. Both also work on a negative.
 
 - Vertebrae are brighter than most tissue next to them. The smoothed brightness at each level is ranked within its pixel
   row, up to 7 cm to each side; the measure is the mean rank. Hanging arms in a lateral image can be brighter than the
@@ -8,10 +8,10 @@ Two measures are compared between the views as tagged and the views exchanged. B
 - End plates are brighter than the middle of their vertebra. The measure is the mean difference over the levels, in
   standard errors. It fades where a reconstruction is off by millimetres, and is 0 without end plates.
 
-Measured on 600 virtual patients of all conditions, fields of view and appearances (`python -m benchmarks views`): two
-correct pairs were called exchanged (0.3 %), and 95 % of the same pairs with their views exchanged. The constants were
-chosen on 694 other patients of an earlier renderer, where the true views led in each pair. Contract: views count as
-exchanged only with a clear lead, and never with too few visible levels.
+On 600 virtual patients of all conditions, fields of view and appearances (`python -m benchmarks views`), two correct
+pairs were reported as exchanged (0.3 %). With the views exchanged, 95 % of the pairs were detected. The constants were
+chosen on 694 other patients of an earlier renderer, where the true views scored higher in every pair. Contract: views
+are reported as exchanged only if they score clearly higher that way and enough levels are visible.
 """
 
 from collections.abc import Mapping
@@ -32,23 +32,18 @@ MIN_LEVELS = 5
 SMOOTHING_MM = 8.0
 BESIDE_MM = 70.0
 RANK_WEIGHT = 20.0
-"""A lead of 0.05 in the mean rank counts as much as one standard error of the end plates."""
+"""A difference of 0.05 in the mean rank has the same weight as one standard error of the end plates."""
 
 Image = NDArray[np.uint16]
 Placed = Mapping[ViewName, tuple[Floats, ViewGeometry]]
 
 
 def views_seem_exchanged(
-    images: Mapping[ViewName, Image],
-    geometries: Mapping[ViewName, ViewGeometry],
-    reconstruction: Reconstruction,
+    images: Mapping[ViewName, Image], geometries: Mapping[ViewName, ViewGeometry], reconstruction: Reconstruction
 ) -> bool:
     """Whether the (H, W) images fit the reconstruction clearly better with their views exchanged.
 
-    Args:
-        images: view that the tags name -> (H, W) image.
-        geometries: same view -> place of the image in the scanner.
-        reconstruction: of the study, LPS mm.
+    ``images`` and ``geometries`` have the views that the tags name.
     """
     if len(images) < 2 or len(geometries) < 2:
         return False
@@ -69,7 +64,7 @@ def _as_claimed(images: Mapping[ViewName, Floats], geometries: Mapping[ViewName,
 
 
 def _as_exchanged(images: Mapping[ViewName, Floats], geometries: Mapping[ViewName, ViewGeometry]) -> Placed:
-    """Each image as if it were the other view: its own pixels, the other view's source."""
+    """View -> the image tagged as the other view, in the scanner position of this view."""
     found: dict[ViewName, tuple[Floats, ViewGeometry]] = {}
     for view, other in zip(VIEWS, VIEWS[::-1], strict=True):
         own = geometries[other]
@@ -84,7 +79,7 @@ def _smoothed(image: Floats, geometry: ViewGeometry) -> Floats:
 
 
 def _mean_rank(views: Placed, points: Floats) -> float | None:
-    """Mean rank over views and visible levels; a level beside the image ranks 0. None with too few levels."""
+    """Mean rank over views and visible levels; a level beside the image has rank 0. None with too few levels."""
     ranks: list[float] = []
     beside = 0
     for image, geometry in views.values():

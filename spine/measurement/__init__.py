@@ -1,7 +1,6 @@
 """Alignment parameters of the spine: one definition each, from points in the two anatomical planes.
 
-Finding the points does not belong here: see ``inference``. Agreement with a reference does not either: see
-``validation.evaluation``.
+``inference`` finds the points. ``validation.evaluation`` compares the parameters with a reference.
 
     coronal    Cobb angles, secondary curves, coronal balance
     fusion     tilts of end plates, weighted against those of their neighbours

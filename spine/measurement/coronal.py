@@ -21,17 +21,15 @@ MIN_VERTEBRAE = 6
 """A Cobb angle over fewer visible vertebrae does not describe the curve."""
 
 _TIE_DECIMALS = 6
-"""Angles that are equal to so many decimals of a degree are ties."""
+"""Angles that agree to this number of decimals of a degree are treated as equal."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One coronal curve.
+    """One coronal curve with its end vertebrae.
 
-    Attributes:
-        upper, lower: end vertebrae.
-        angle_deg: tilt of the upper plate of ``upper`` minus tilt of the lower plate of ``lower``. Its size is the Cobb
-            angle; it is positive when the curve is convex to the patient's left.
+    ``angle_deg`` is the tilt of the upper plate of ``upper`` minus that of the lower plate of ``lower``. Its size is
+    the Cobb angle; it is positive when the curve is convex to the patient's left.
     """
 
     upper: str
@@ -55,7 +53,7 @@ def end_plate_curves(tilts: PlateTilts) -> tuple[Curve, Curve | None, Curve | No
     upper = np.array([tilts.degrees[f"{v}_sup"] for v in levels])
     lower = np.array([tilts.degrees[f"{v}_inf"] for v in levels])
     angles = np.where(np.triu(np.ones((len(levels),) * 2, dtype=bool), 1), upper[:, None] - lower[None, :], 0.0)
-    # Rounded, so that the most cranial of equal angles wins and not the last bit.
+    # Rounded, so that of equal angles the most cranial one is chosen, whatever their rounding errors.
     i, j = np.unravel_index(int(np.argmax(np.round(np.abs(angles), _TIE_DECIMALS))), angles.shape)
     if i == j:  # a perfectly straight spine: every angle is zero
         i, j = np.intp(0), np.intp(len(levels) - 1)
@@ -67,7 +65,7 @@ def end_plate_curves(tilts: PlateTilts) -> tuple[Curve, Curve | None, Curve | No
 
 
 def _largest(pairs: list[tuple[int, int]], opposite: Floats, angles: Floats, levels: list[str]) -> Curve | None:
-    """The curve of the pair with the largest ``opposite``, or None where none is positive."""
+    """The curve of the pair of end vertebrae with the largest ``opposite``, or None where no value is positive."""
     positive = [pair for pair in pairs if opposite[pair] > 10.0**-_TIE_DECIMALS]
     if not positive:
         return None

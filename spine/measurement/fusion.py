@@ -7,8 +7,8 @@ margins and its neighbours, weighted by their uncertainty. The error of a margin
 tail lets the neighbours overrule a single plate that contradicts all of them (iteratively reweighted least squares;
 Lange, Little and Taylor 1989, J Am Stat Assoc 84:881).
 
-Contract: plates without margins or without a known uncertainty are neither used nor changed. S1 is left out, because
-its own tilt defines the pelvic angles.
+Contract: the tilts of plates without margins, or without a known uncertainty, are not used and not changed. S1 is left
+out, because its own tilt defines the pelvic angles.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ NEIGHBOUR_WIDTH = 2.0
 factors from 1 to 3 differ by less than 0.1 degrees. The calibration of a model may set another factor."""
 
 DEGREES_OF_FREEDOM = 3.0
-"""Of the Student distribution."""
+"""Degrees of freedom of the Student distribution of a margin's error."""
 
 _ROUNDS = 6
 _MIN_SIGMA_DEG = 0.05
@@ -54,11 +54,8 @@ def fuse_tilts(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """(plate -> most probable tilt, plate -> its standard deviation), degrees, for the plates with a known uncertainty.
 
-    Args:
-        degrees: plate -> tilt by its own margins, degrees.
-        sigma: plate -> standard deviation of that tilt, degrees.
-        plane: of the tilts.
-        width: factor on the standard deviations of ``NEIGHBOUR_DEPARTURE``.
+    ``degrees`` and ``sigma`` are the tilts from each plate's own margins and their standard deviations. ``width`` is a
+    factor on the standard deviations of ``NEIGHBOUR_DEPARTURE``.
     """
     place = [i for i, plate in enumerate(PLATES) if plate in degrees and plate in sigma]
     if not place:
@@ -78,7 +75,7 @@ def fuse_tilts(
 
 
 def _neighbour_prior(place: list[int], plane: Plane, width: float) -> tuple[Floats, Floats]:
-    """Prior of the n plates at ``place`` from their neighbours: (n, n) precision, and (n,) precision times mean."""
+    """Prior of the n plates at ``place``, given their neighbours: (n, n) precision, and (n,) precision times mean."""
     mean, deviation = NEIGHBOUR_DEPARTURE[plane]
     at = {i: row for row, i in enumerate(place)}
     precision, information = np.zeros((len(place), len(place))), np.zeros(len(place))

@@ -1,9 +1,9 @@
 """Plate margins that one view shows, placed in space at the depth of the plate centre.
 
 Contract: LPS mm. Left and right margins come from the frontal view, front and back margins from the lateral view. Each
-gets the depth of its plate centre, which is wrong by a few mm in a rotated vertebra. That is exact enough for the tilt
-of the plate in the plane of the view: the height comes from the image, and 1 mm of depth scales the horizontal by 0.1
-%.
+margin gets the depth of its plate centre, which is wrong by a few mm in a rotated vertebra. The tilt of the plate in
+the plane of the view is still accurate: the height comes from the image, and an error of 1 mm in depth changes the
+horizontal coordinate by 0.1 %.
 """
 
 from collections.abc import Mapping
@@ -27,12 +27,9 @@ _PLATE_OF: Mapping[ViewName, Mapping[str, str]] = {
 def margins_in_space(
     centres: Mapping[str, Floats], points: Mapping[ViewName, Points2D], geometry: Mapping[ViewName, ViewGeometry]
 ) -> dict[str, Floats]:
-    """Margin -> (3,) LPS mm, for every margin that its view shows.
+    """Margin -> (3,) LPS mm, for every margin that is visible in its view and whose plate has a centre.
 
-    Args:
-        centres: plate -> (3,) LPS mm; margins of plates without a centre are left out.
-        points: view -> landmark -> (2,) (column, row) in pixels.
-        geometry: view -> place of the image in the scanner.
+    ``centres`` are (3,) LPS mm, ``points`` are (2,) (column, row) in pixels.
     """
     found: dict[str, Floats] = {}
     for view, (across, deep) in _AXES.items():

@@ -15,7 +15,7 @@ _VIEW_OF_PLANE: Mapping[Plane, str] = {"sagittal": "lateral", "coronal": "fronta
 
 
 def measure(planes: Mapping[Plane, PlanePoints]) -> dict[str, Measured]:
-    """Parameter -> measured value or absence, from the planes that are given (see ``planes``)."""
+    """Parameter -> its value, or the reason why it is absent. ``planes`` may contain one plane or both."""
     measured: dict[str, Measured] = {}
     if "sagittal" in planes:
         measured |= _measure_sagittal(planes["sagittal"])

@@ -26,9 +26,9 @@ class PlanePoints:
         plane: ``sagittal`` or ``coronal``.
         points: landmark -> (2,) (horizontal, up); absent landmarks have no key.
         lengths_reason: None where the unit is mm in the patient, otherwise why lengths must not be reported.
-        sigma: landmark -> standard deviation of each of its coordinates, in the unit of ``points``; a landmark whose
-            uncertainty is unknown has no key, so a reference has none.
-        neighbour_width: how far neighbouring plates may differ, see ``fusion``; used only where ``sigma`` is known.
+        sigma: landmark -> standard deviation of each of its coordinates, in the unit of ``points``; a landmark of
+            unknown uncertainty has no key.
+        neighbour_width: how far the tilts of neighbouring plates may differ (``fusion``), where ``sigma`` is known.
     """
 
     plane: Plane
@@ -46,7 +46,7 @@ class PlanePoints:
         return [name for name in names if name not in self.points]
 
     def joint_sigma(self, *names: str) -> float | None:
-        """Standard deviation of a sum of independent coordinates of these points; None where one is unknown."""
+        """Standard deviation of the sum of one independent coordinate of each point; None where one is unknown."""
         if any(name not in self.sigma for name in names):
             return None
         return float(np.sqrt(sum(self.sigma[name] ** 2 for name in names)))
@@ -55,13 +55,10 @@ class PlanePoints:
 def planes_from_points_3d(
     points: Mapping[str, Floats], sigma_mm: Mapping[ViewName, Mapping[str, float]] | None = None
 ) -> dict[Plane, PlanePoints]:
-    """Both planes from 3D points, by orthographic projection along y and x.
+    """Both planes from 3D points (LPS mm), by orthographic projection along y and x.
 
-    This is the reference definition, because it is free of the magnification of the fan beam.
-
-    Args:
-        points: landmark -> (3,) LPS mm.
-        sigma_mm: view -> landmark -> standard deviation in mm in the patient, where known.
+    This is the reference definition, because it is free of the magnification of the fan beam. ``sigma_mm`` are standard
+    deviations in the patient by view and landmark, where known.
     """
     known = sigma_mm or {}
     sagittal = {name: np.array([-p[1], p[2]]) for name, p in points.items()}
@@ -79,17 +76,11 @@ def planes_from_view(
     calibration: CalibrationType,
     sigma_px: Mapping[str, float] | None = None,
 ) -> dict[Plane, PlanePoints]:
-    """The plane that one image shows.
+    """Plane -> its points, for the one plane that an image shows.
 
-    Pixels become mm before any angle is taken, because row and column spacing may differ. Without a spacing, pixels are
-    taken as square.
-
-    Args:
-        view: of the image.
-        points: landmark -> (2,) (column, row) in pixels of the canonical image.
-        spacing_mm: (row, column), or None.
-        calibration: where the spacing comes from.
-        sigma_px: landmark -> standard deviation in pixels, where known.
+    Pixels are converted to mm before any angle is measured, because row and column spacing may differ. Without a
+    (row, column) spacing, pixels are assumed to be square. ``points`` are (column, row) in pixels of the canonical
+    image, ``sigma_px`` their standard deviations in pixels, where known.
     """
     row_mm, column_mm = spacing_mm or (1.0, 1.0)
     forward = -1.0 if view == "lateral" else 1.0  # the columns of a canonical lateral run to the back

@@ -14,12 +14,12 @@ Unit = Literal["deg", "mm"]
 
 ABSENT_CODES: Mapping[str, str] = {
     "VIEW_MISSING": "the view that shows the plane of the parameter is missing",
-    "VIEW_REFUSED": "that view is present, but does not count as a radiograph of a whole spine",
+    "VIEW_REFUSED": "the view that shows the plane was refused, because it does not show a whole spine",
     "LANDMARKS_NOT_SEEN": "landmarks that the definition needs are not visible",
-    "LANDMARK_HEIGHTS_DIFFER": "both views show such landmarks, but their heights differ too much to be one point",
-    "LANDMARKS_IN_BLANK_REGION": "such landmarks would lie where the image is blank (covered, cut out)",
-    "MARGINS_REVERSED": "the margins of a plate are in reversed order",
-    "TOO_FEW_VERTEBRAE": "fewer vertebrae are visible than a curve is measured over",
+    "LANDMARK_HEIGHTS_DIFFER": "landmarks that the definition needs lie at different heights in the two views",
+    "LANDMARKS_IN_BLANK_REGION": "landmarks that the definition needs lie in a blank (covered or cut out) region",
+    "MARGINS_REVERSED": "the margins of an end plate are in reversed order",
+    "TOO_FEW_VERTEBRAE": "too few vertebrae are visible to measure a curve",
     "LENGTHS_UNCALIBRATED": "the parameter is a length, and the image has no spacing that is calibrated to the patient",
     "NOT_PREDICTED": "in an evaluation: the prediction does not contain the parameter",
 }
@@ -32,7 +32,6 @@ class Measured:
 
     Attributes:
         value: in ``unit``, or None.
-        unit: ``deg`` or ``mm``.
         absent_reason: why there is no value; None exactly when there is one.
         detail: findings that go with the number (end vertebrae, apex, side ...).
         sigma: standard deviation that follows from those of the landmarks, where they are known.
@@ -53,7 +52,7 @@ class Measured:
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.absent_reason is None):
-            raise ValueError("a parameter has either a value or a reason for its absence, not both or neither")
+            raise ValueError("a parameter has either a value or a reason for its absence")
         if (self.absent_reason is None) != (self.absent_code is None) or self.absent_code not in (None, *ABSENT_CODES):
             raise ValueError(f"a reason needs one of the known codes, not {self.absent_code!r}")
         if self.value is not None and not math.isfinite(self.value):
@@ -71,10 +70,7 @@ class Parameter:
 
     Attributes:
         name: key in records, metrics and policies.
-        label: display name.
         plane: the plane that it is measured in, which decides the view.
-        unit: ``deg`` or ``mm``.
-        definition: what is measured between what.
         sign: meaning of a positive value.
         source: where the definition comes from.
         in_paper: whether Galbusera et al. 2019 report it.
@@ -83,10 +79,10 @@ class Parameter:
     name: str
     label: str
     plane: Plane
-    unit: Unit
     definition: str
     sign: str
     source: str
+    unit: Unit = "deg"
     in_paper: bool = False
 
 
@@ -95,7 +91,6 @@ _TABLE: tuple[Parameter, ...] = (
         name="thoracic_kyphosis_t4_t12",
         label="Thoracic kyphosis T4-T12",
         plane="sagittal",
-        unit="deg",
         definition="tilt of the upper end plate of T4 minus tilt of the lower end plate of T12",
         sign="kyphosis positive",
         source="Galbusera 2019; tilt convention of docs/sources.md, definitions and signs",
@@ -105,7 +100,6 @@ _TABLE: tuple[Parameter, ...] = (
         name="lumbar_lordosis_l1_l5",
         label="Lumbar lordosis L1-L5",
         plane="sagittal",
-        unit="deg",
         definition="tilt of the lower end plate of L5 minus tilt of the upper end plate of L1",
         sign="lordosis positive",
         source="Galbusera 2019",
@@ -115,7 +109,6 @@ _TABLE: tuple[Parameter, ...] = (
         name="lumbar_lordosis_l1_s1",
         label="Lumbar lordosis L1-S1",
         plane="sagittal",
-        unit="deg",
         definition="tilt of the S1 end plate minus tilt of the upper end plate of L1",
         sign="lordosis positive",
         source="Polly 1996; Protopsaltis 2014",
@@ -124,7 +117,6 @@ _TABLE: tuple[Parameter, ...] = (
         name="pelvic_incidence",
         label="Pelvic incidence",
         plane="sagittal",
-        unit="deg",
         definition="angle between the normal of the S1 end plate at its centre and the line from there to the middle "
         "of both hip centres; equals pelvic tilt plus sacral slope",
         sign="positive",
@@ -135,7 +127,6 @@ _TABLE: tuple[Parameter, ...] = (
         name="sacral_slope",
         label="Sacral slope",
         plane="sagittal",
-        unit="deg",
         definition="tilt of the S1 end plate against the horizontal",
         sign="positive when it slopes down to the front",
         source="Legaye 1998; Galbusera 2019",
@@ -145,7 +136,6 @@ _TABLE: tuple[Parameter, ...] = (
         name="pelvic_tilt",
         label="Pelvic tilt",
         plane="sagittal",
-        unit="deg",
         definition="angle between the vertical and the line from the middle of the S1 end plate to the middle of both "
         "hip centres",
         sign="positive when the hips lie in front of S1",
@@ -156,7 +146,6 @@ _TABLE: tuple[Parameter, ...] = (
         name="t1_pelvic_angle",
         label="T1 pelvic angle",
         plane="sagittal",
-        unit="deg",
         definition="angle at the middle of both hip centres between the lines to the middle of T1 and to the middle of "
         "the S1 end plate; equals pelvic tilt plus the inclination of the line from the hips to T1",
         sign="positive when T1 lies in front of the line from the hips to S1",
@@ -166,7 +155,6 @@ _TABLE: tuple[Parameter, ...] = (
         name="pi_minus_ll",
         label="PI - LL",
         plane="sagittal",
-        unit="deg",
         definition="pelvic incidence minus lumbar lordosis L1-S1",
         sign="positive when lordosis is too small",
         source="Schwab 2012",
@@ -175,7 +163,6 @@ _TABLE: tuple[Parameter, ...] = (
         name="cobb",
         label="Cobb angle (end plates)",
         plane="coronal",
-        unit="deg",
         definition="largest angle between the upper end plate of a cranial and the lower end plate of a more caudal "
         "vertebra, over the visible ones of T1-L5 (at least six)",
         sign="not signed; the side of the convexity is reported with it",
@@ -186,7 +173,6 @@ _TABLE: tuple[Parameter, ...] = (
         name="cobb_midline",
         label="Cobb angle (mid-lines)",
         plane="coronal",
-        unit="deg",
         definition="largest angle between the mid-lines (mean of upper and lower plate direction) of two vertebrae "
         "T1-L5",
         sign="not signed",
@@ -196,7 +182,6 @@ _TABLE: tuple[Parameter, ...] = (
         name="cobb_secondary_cranial",
         label="Cobb angle above the major curve",
         plane="coronal",
-        unit="deg",
         definition="largest end plate angle of a curve that ends at the major curve's upper end vertebra, of opposite "
         "side",
         sign="not signed",
@@ -206,7 +191,6 @@ _TABLE: tuple[Parameter, ...] = (
         name="cobb_secondary_caudal",
         label="Cobb angle below the major curve",
         plane="coronal",
-        unit="deg",
         definition="largest end plate angle of a curve that begins at the major curve's lower end vertebra, of "
         "opposite side",
         sign="not signed",

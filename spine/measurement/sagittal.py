@@ -8,7 +8,7 @@ import numpy as np
 
 from spine.landmarks import HIPS, S1_MARGINS, S1_PLATE
 from spine.measurement.planes import PlanePoints
-from spine.measurement.registry import Measured
+from spine.measurement.registry import Measured, Unit
 from spine.measurement.tilts import MAX_TILT_DEG, PlateTilts, tilt_of_margins
 from spine.types import Floats
 
@@ -17,10 +17,9 @@ REVERSED_S1 = Measured(
 )
 
 
-def absent(unit: str, missing: list[str]) -> Measured:
-    """The absent parameter, where these landmarks are missing."""
-    reason = f"not visible: {', '.join(missing)}"
-    return Measured(None, "mm" if unit == "mm" else "deg", reason, absent_code="LANDMARKS_NOT_SEEN")
+def absent(unit: Unit, missing: list[str]) -> Measured:
+    """A parameter without a value, because these landmarks are missing."""
+    return Measured(None, unit, f"not visible: {', '.join(missing)}", absent_code="LANDMARKS_NOT_SEEN")
 
 
 def tilt_difference(tilts: PlateTilts, cranial: str, caudal: str, sign: float) -> Measured:

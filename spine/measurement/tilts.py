@@ -4,10 +4,10 @@ Contract: a sagittal tilt is positive when the plate slopes down to the front, a
 side is higher. Tilts are computed from ordered pairs of margins, never from slopes, so they are unambiguous.
 
 A plate without margins is taken as perpendicular to the line of plate centres. That line is a penalised cubic B-spline
-over chord length (Eilers & Marx 1996). At S1 the direction of the sacral plate, where known, steers it. A global
-polynomial is not used, because it bends the ends of the curve (up to 6 degrees of bias at L5). The stiffness is fixed:
-when chosen by cross-validation, it followed the noise of a detector. `python -m benchmarks tilts` prints the comparison
-on skeletons of the virtual cohort.
+over chord length (Eilers & Marx 1996). Where the tilt of the sacral plate is known, it determines the direction of the
+line at S1. A global polynomial is not used, because it bends the ends of the curve (up to 6 degrees of bias at L5). The
+stiffness is fixed: a stiffness chosen by cross-validation followed the noise of a detector. `python -m benchmarks
+tilts` prints the comparison on skeletons of the virtual cohort.
 """
 
 from collections.abc import Mapping
@@ -29,8 +29,8 @@ MIN_CENTRES = 5
 """Fewer plate centres do not determine the direction of a line."""
 
 MAX_TILT_DEG = 90.0
-"""A plate that is tilted further has its margins exchanged (front and back, or left and right) and gets no tilt. On one
-real radiograph, such a plate gave a Cobb angle of 213 degrees."""
+"""A larger tilt means that the margins of a plate are exchanged (front and back, or left and right). Such a plate gets
+no tilt. On one real radiograph, one gave a Cobb angle of 213 degrees."""
 
 _DEGREE = 3
 _KNOT_SPACING = 2.0  # mean distances between neighbouring centres per knot interval
@@ -98,7 +98,7 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
                 sigma[plate] = float(np.degrees(height / length))
     wanted = [plate for plate in PLATES if plate in points.points and plate not in degrees]
     reversed_plates = tuple(plate for plate, tilt in degrees.items() if abs(tilt) > MAX_TILT_DEG)
-    for plate in reversed_plates:  # the centre line does not replace them: one of the points is wrong, unknown which
+    for plate in reversed_plates:  # not replaced by the centre line: it is unknown which of the points is wrong
         del degrees[plate], method[plate]
         sigma.pop(plate, None)
     fused, fused_sigma = fuse_tilts(degrees, sigma, points.plane, points.neighbour_width)
@@ -115,7 +115,7 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
 
 
 def vertebra_sigma(tilts: PlateTilts, *vertebrae: str) -> float | None:
-    """Standard deviation of a difference of mid-line tilts; None where that of a plate is unknown."""
+    """Standard deviation of a difference of mid-line tilts; None where that of a plate's tilt is unknown."""
     whole = tilts.joint_sigma(*(f"{v}_{side}" for v in vertebrae for side in ("sup", "inf")))
     return None if whole is None else whole / 2
 
@@ -137,55 +137,38 @@ def vertebra_tilts(points: PlanePoints, tilts: PlateTilts) -> dict[str, float]:
 def _centre_line_tilts(
     points: PlanePoints, names: list[str], s1_tilt_deg: float | None
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """(name -> tilt, name -> its standard deviation, where known) from the line through the named points, which are in
-    cranial to caudal order."""
+    """(name -> tilt, name -> its standard deviation where known), for named points in the order from head to foot."""
     if len(names) < MIN_CENTRES:
         return {}, {}
     centres = np.stack([points.points[name] for name in names])
-    steer = s1_tilt_deg if names[-1] == S1_PLATE and points.plane == "sagittal" else None
-    tangents = _tangents(centres, steer)
-    # Tangents point to the feet. The tilt is that of their perpendicular, with the sign of the plane.
-    leaning = np.degrees(np.arctan2(-tangents[:, 0], -tangents[:, 1]))
-    tilts = dict(zip(names, (leaning if points.plane == "sagittal" else -leaning).tolist(), strict=True))
-    return tilts, _line_sigma(points, names, centres)
-
-
-def _line_sigma(points: PlanePoints, names: list[str], centres: Floats) -> dict[str, float]:
-    """Standard deviation of the direction of the line, degrees; the fit is linear in the centres."""
-    if any(name not in points.sigma for name in names):
-        return {}
-    scale, parameter = _arc(centres)
-    knots = _knots(parameter[-1])
-    design = BSpline.design_matrix(parameter, knots, _DEGREE).toarray()
-    effect = _derivative_matrix(parameter, knots) @ _fit(design, np.eye(len(names)), _penalty(design))
-    spread = np.sqrt(effect**2 @ np.array([points.sigma[name] for name in names]) ** 2) / scale
-    return dict(zip(names, np.degrees(spread).tolist(), strict=True))
-
-
-def _tangents(centres: Floats, s1_tilt_deg: float | None) -> Floats:
-    """(N, 2) derivatives of the smoothed line at N centres (N, 2), in cranial to caudal order."""
-    scale, parameter = _arc(centres)
-    knots = _knots(parameter[-1])
-    design = BSpline.design_matrix(parameter, knots, _DEGREE).toarray()
-    slopes, penalty = _derivative_matrix(parameter, knots), _penalty(design)
-    if s1_tilt_deg is None:
-        coefficients = _fit(design, centres / scale, penalty)
-    else:
+    scale, design, slopes, penalty = _line(centres)
+    if s1_tilt_deg is not None and names[-1] == S1_PLATE and points.plane == "sagittal":
         coefficients = _fit_steered(design, centres / scale, penalty, slopes[-1], s1_tilt_deg)
-    tangents: Floats = slopes @ coefficients
-    return tangents
+    else:
+        coefficients = _fit(design, centres / scale, penalty)
+    across, up = (slopes @ coefficients).T
+    # Tangents point to the feet. The tilt is that of their perpendicular, with the sign of the plane.
+    leaning = np.degrees(np.arctan2(-across, -up))
+    tilts = dict(zip(names, (leaning if points.plane == "sagittal" else -leaning).tolist(), strict=True))
+    if any(name not in points.sigma for name in names):
+        return tilts, {}
+    effect = slopes @ _fit(design, np.eye(len(names)), penalty)  # effect of each centre: the fit is linear in them
+    spread = np.sqrt(effect**2 @ np.array([points.sigma[name] for name in names]) ** 2) / scale
+    return tilts, dict(zip(names, np.degrees(spread).tolist(), strict=True))
 
 
-def _arc(centres: Floats) -> tuple[float, Floats]:
-    """Mean distance of neighbouring centres, and (N,) chord lengths in units of it."""
+def _line(centres: Floats) -> tuple[float, Floats, Floats, Floats]:
+    """(mean distance of N centres, value matrix, slope matrix, penalty matrix) of the spline through the centres.
+
+    The matrices multiply the B coefficients of the spline. They are (N, B), (N, B) and (B - 3, B).
+    """
     steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
     scale = float(np.mean(steps)) or 1.0
-    return scale, np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-6 * scale))]) / scale
-
-
-def _penalty(design: Floats) -> Floats:
-    third: Floats = np.diff(np.eye(design.shape[1]), n=3, axis=0)
-    return third
+    parameter = np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-6 * scale))]) / scale
+    knots = _knots(parameter[-1])
+    basis = np.eye(len(knots) - _DEGREE - 1)
+    slopes = BSpline(knots, basis, _DEGREE).derivative()(parameter)
+    return scale, BSpline.design_matrix(parameter, knots, _DEGREE).toarray(), slopes, np.diff(basis, n=3, axis=0)
 
 
 def _knots(length: float) -> Floats:
@@ -196,12 +179,6 @@ def _knots(length: float) -> Floats:
     return np.concatenate([before, inner, after])
 
 
-def _derivative_matrix(parameter: Floats, knots: Floats) -> Floats:
-    basis = np.eye(len(knots) - _DEGREE - 1)
-    slopes: Floats = BSpline(knots, basis, _DEGREE).derivative()(parameter)
-    return slopes
-
-
 def _fit(design: Floats, targets: Floats, penalty: Floats) -> Floats:
     """Coefficients (B, D) of the penalised least squares fit of D target columns."""
     normal = design.T @ design + _STIFFNESS * penalty.T @ penalty + 1e-10 * np.eye(design.shape[1])
@@ -209,16 +186,13 @@ def _fit(design: Floats, targets: Floats, penalty: Floats) -> Floats:
 
 
 def _fit_steered(design: Floats, targets: Floats, penalty: Floats, slope: Floats, s1_tilt_deg: float) -> Floats:
-    """As ``_fit``, with the end of the line perpendicular to the S1 plate, less the lag of the lumbosacral disc.
+    """Like ``_fit``, but the end of the line is perpendicular to the S1 plate, less the lag of the lumbosacral disc.
 
     The condition couples both coordinates, so they are solved for together: the target columns are stacked, and one
     weighted row requires that the tangent has no component along the plate.
     """
     tau = np.radians(s1_tilt_deg - _S1_LAG_DEG)
     along_plate = np.array([np.cos(tau), -np.sin(tau)])
-    both = np.kron(np.eye(2), design)
-    row = _S1_WEIGHT * np.concatenate([along_plate[0] * slope, along_plate[1] * slope]).astype(np.float64)
-    stacked_targets = np.concatenate([targets[:, 0], targets[:, 1], [0.0]])[:, None]
-    both_penalties = np.kron(np.eye(2), penalty).astype(np.float64)
-    coefficients = _fit(np.vstack([both, row]).astype(np.float64), stacked_targets, both_penalties)
+    both = np.vstack([np.kron(np.eye(2), design), _S1_WEIGHT * np.kron(along_plate, slope)])
+    coefficients = _fit(both, np.append(targets.T, 0.0)[:, None], np.kron(np.eye(2), penalty).astype(np.float64))
     return coefficients[:, 0].reshape(2, -1).T

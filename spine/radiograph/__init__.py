@@ -1,6 +1,6 @@
-"""Radiographs: DICOM bytes to a calibrated image in canonical orientation, or a refusal with a code.
+"""Reads DICOM files as calibrated images in canonical orientation, or refuses them with a code; writes radiographs.
 
-Writing radiographs belongs here too. Which radiographs make a study does not: see ``spine.intake``.
+``spine.intake`` combines radiographs into studies.
 
     decode_child   the child process that decodes compressed pixels
     decoders       transfer syntaxes, their decoders, and encoded pixels to stored values
@@ -12,6 +12,6 @@ Writing radiographs belongs here too. Which radiographs make a study does not: s
     spacing        the decision table of the pixel spacing
     structure      limits and consistency of the file before it is parsed
     tags           bytes of a tag to text and numbers
-    technique      facts that are safe to keep
+    technique      facts that may be stored
     write          an image to a DICOM file
 """

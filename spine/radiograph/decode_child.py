@@ -1,7 +1,7 @@
 """The child process that decodes compressed pixels; ``sandbox`` starts it and describes the protocol.
 
-Contract: it reads requests until its input ends and answers each with pixels or the name of an error. It never sends
-the text of an error, which may quote the file.
+Contract: the process reads requests until its input ends. It replies to each with pixels or the name of an error. It
+never sends the text of an error, which may quote the file.
 """
 
 import io
@@ -24,14 +24,13 @@ BYTES_PER_PIXEL = 24
 
 
 def main() -> None:
-    """Serve until the input ends."""
-    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    """Reply to requests on the standard input until it ends."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    while (request := read_message(requests)) is not None:
-        write_message(answers, _answer(request))
+    while (request := read_message(sys.stdin.buffer)) is not None:
+        write_message(sys.stdout.buffer, _reply(request))
 
 
-def _answer(request: bytes) -> bytes:
+def _reply(request: bytes) -> bytes:
     head, _, payload = request.partition(b"\0")
     order: dict[str, Any] = json.loads(head)
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -40,12 +39,12 @@ def _answer(request: bytes) -> bytes:
     try:
         return _decoded(payload, order["decoders"])
     except Exception as error:
-        # A decoder may raise anything. Without an answer the parent would wait until the timeout.
+        # A decoder may raise anything. Without a reply the parent would wait until the timeout.
         return json.dumps({"error": type(error).__name__}).encode() + b"\0"
 
 
 def _by_gdcm(payload: bytes, dataset: Any) -> Any:
-    """(H, W) grey pixels by gdcm's own file reader, which needs a path: one in memory, so that no file stays."""
+    """(H, W) grey pixels from gdcm's file reader. It needs a path, which leads to a file in memory."""
     import gdcm  # an optional decoder
 
     handle = os.memfd_create("radiograph")

@@ -1,9 +1,9 @@
-"""The transfer syntaxes that are read, their decoders, and the step from encoded to stored values.
+"""The supported transfer syntaxes, their decoders, and the step from encoded to stored values.
 
-Uncompressed pixels are read in this process. For compressed pixels the size in the codestream is checked against the
-header first; then a child process with bounded memory and time decodes them (``sandbox``), because malformed files do
-their harm in image decoders. Every decoder has a permissive licence: gdcm (BSD), openjpeg through pylibjpeg-openjpeg
-(BSD/MIT), Pillow (HPND), pydicom's RLE (MIT). pylibjpeg-libjpeg is GPL and is not used, even where it is installed.
+Uncompressed pixels are read in this process. Malformed compressed pixels can crash an image decoder. So the size in
+their codestream is compared with the header first, and then a child process with bounded memory and time decodes them
+(``sandbox``). Every decoder has a permissive licence: gdcm (BSD), openjpeg through pylibjpeg-openjpeg (BSD/MIT), Pillow
+(HPND), pydicom's RLE (MIT). pylibjpeg-libjpeg is GPL and is not used, even where it is installed.
 
 Contract: ``stored_values`` returns integers of the header's shape or raises ``DicomRejected``.
 """
@@ -28,12 +28,9 @@ Stored = NDArray[np.generic]
 
 @dataclass(frozen=True)
 class Syntax:
-    """A transfer syntax.
+    """A transfer syntax, and the pydicom plug-ins to try in order; none for uncompressed pixels.
 
-    Attributes:
-        name: display name.
-        decoders: names of pydicom plug-ins in the order to try; none for uncompressed pixels. ``gdcm-file`` is gdcm by
-            its own reader: pydicom does not use gdcm for 12-bit JPEG, which gdcm decodes correctly.
+    ``gdcm-file`` is gdcm's own file reader: pydicom does not use gdcm for 12-bit JPEG, which gdcm decodes correctly.
     """
 
     name: str
@@ -69,21 +66,15 @@ def installed_decoders(uid: str) -> tuple[str, ...]:
 
 
 def decoder_matrix() -> tuple[tuple[str, str, str], ...]:
-    """(name, UID, installed decoders) of every transfer syntax that is read."""
-    return tuple((s.name, uid, _decoder_names(uid)) for uid, s in SYNTAXES.items())
-
-
-def _decoder_names(uid: str) -> str:
-    return (", ".join(installed_decoders(uid)) or "none installed") if SYNTAXES[uid].decoders else "in process"
+    """(name, UID, installed decoders) of every supported transfer syntax."""
+    installed = {uid: ", ".join(installed_decoders(uid)) or "none installed" for uid in SYNTAXES}
+    return tuple((s.name, uid, installed[uid] if s.decoders else "in process") for uid, s in SYNTAXES.items())
 
 
 def stored_values(dataset: Any, layout: PixelLayout, payload: bytes) -> Stored:
     """(H, W) or (H, W, 3) integers as stored, with the bits above BitsStored cleared or the sign extended.
 
-    Args:
-        dataset: the parsed pydicom data set.
-        layout: its pixel layout.
-        payload: the bytes of the file, for the child process.
+    ``payload`` are the bytes of the file, which the child process decodes.
 
     Raises:
         DicomRejected: ``TRANSFER_SYNTAX_UNSUPPORTED``, ``DECODER_MISSING``, ``TRUNCATED``, ``FRAMES_UNSUPPORTED``,
@@ -91,20 +82,16 @@ def stored_values(dataset: Any, layout: PixelLayout, payload: bytes) -> Stored:
     """
     syntax = SYNTAXES.get(layout.transfer_syntax)
     if syntax is None:
-        raise DicomRejected(
-            "TRANSFER_SYNTAX_UNSUPPORTED",
-            found="an unsupported transfer syntax",
-            expected="one of " + ", ".join(s.name for s in SYNTAXES.values()),
-            remedy="export the image in one of these",
-        )
+        expected = "one of " + ", ".join(s.name for s in SYNTAXES.values())
+        remedy = "export the image in one of these transfer syntaxes"
+        raise DicomRejected("TRANSFER_SYNTAX_UNSUPPORTED", "an unsupported transfer syntax", expected, remedy)
     if not syntax.decoders:
         return _significant(_native(dataset, layout), layout)
     installed = installed_decoders(layout.transfer_syntax)
     if not installed:
+        found = f"no decoder for {syntax.name}"
         expected = f"one of {', '.join(syntax.decoders)}"
-        raise DicomRejected(
-            "DECODER_MISSING", found=f"{syntax.name} and no decoder for it", expected=expected, remedy="install one"
-        )
+        raise DicomRejected("DECODER_MISSING", found, expected, "install one of these decoders")
     _check_codestream(dataset, layout)
     return _significant(decode_in_child(payload, layout, installed), layout)
 
@@ -115,25 +102,17 @@ def _native(dataset: Any, layout: PixelLayout) -> Stored:
     needed = rows * columns * subsampled * layout.bits_allocated // 8
     size = len(dataset.PixelData)
     if size < needed:
-        expected = f"{needed} bytes for {rows} x {columns}"
-        raise DicomRejected(
-            "TRUNCATED", found=f"{size} bytes of pixels", expected=expected, remedy="send the file again"
-        )
+        found = f"{size} bytes of pixels"
+        raise DicomRejected("TRUNCATED", found, f"{needed} bytes for {rows} x {columns}", "send the file again")
     try:
         pixels: Stored = dataset.pixel_array
     except (ValueError, AttributeError, NotImplementedError, RuntimeError, KeyError) as error:
         found = f"pixel data that cannot be decoded ({type(error).__name__})"
-        raise DicomRejected(
-            "DECODE_FAILED", found=found, expected="pixel data as the header describes it", remedy=EXPORT_AGAIN
-        ) from error
+        raise DicomRejected("DECODE_FAILED", found, "pixel data as the header describes it", EXPORT_AGAIN) from error
     expected_shape = layout.shape + ((3,) if layout.samples == 3 else ())
     if pixels.shape != expected_shape:
-        raise DicomRejected(
-            "FRAMES_UNSUPPORTED",
-            found=f"pixels of shape {pixels.shape}",
-            expected=f"{expected_shape}",
-            remedy="export each view as its own image",
-        )
+        found = f"pixels of shape {pixels.shape}"
+        raise DicomRejected("FRAMES_UNSUPPORTED", found, f"{expected_shape}", "export each view as its own image")
     return pixels
 
 
@@ -152,16 +131,15 @@ def _check_codestream(dataset: Any, layout: PixelLayout) -> None:
     try:
         frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     except (ValueError, StopIteration, struct.error) as error:
-        found = "compressed pixels without a frame"
-        raise DicomRejected("DECODE_FAILED", found=found, expected="one frame", remedy=EXPORT_AGAIN) from error
+        raise DicomRejected("DECODE_FAILED", "compressed pixels without a frame", "one frame", EXPORT_AGAIN) from error
     size = codestream_size(frame)
     if size is not None and size != layout.shape:
         found = f"{size[0]} x {size[1]} in the codestream, {layout.shape[0]} x {layout.shape[1]} in the header"
-        raise DicomRejected("CODESTREAM_MISMATCH", found=found, expected="equal sizes", remedy=EXPORT_AGAIN)
+        raise DicomRejected("CODESTREAM_MISMATCH", found, "equal sizes", EXPORT_AGAIN)
 
 
 def codestream_size(frame: bytes) -> tuple[int, int] | None:
-    """(rows, columns) of a JPEG, JPEG-LS or JPEG 2000 codestream, or None where the bytes give none."""
+    """(rows, columns) of a JPEG, JPEG-LS or JPEG 2000 codestream; None where the bytes contain no size."""
     siz = frame.find(b"\xff\x4f\xff\x51", 0, 4096)
     if siz >= 0 and len(frame) >= siz + 24:
         width, height, left, top = struct.unpack_from(">IIII", frame, siz + 8)

@@ -1,7 +1,7 @@
 """The DICOM tags that Plumbline reads from a radiograph. Each is read once; a malformed value is refused.
 
-Contract: a number is finite, or the file is refused. No text tag that may carry an identifier leaves this module except
-inside ``Identity``, whose repr is blank.
+Contract: a file with a number that is not finite is refused. A text tag that may contain an identifier leaves this
+module only inside ``Identity``, whose repr is blank.
 """
 
 import re
@@ -31,16 +31,9 @@ class Identity:
 
 @dataclass(frozen=True)
 class PixelLayout:
-    """How the pixels are stored.
+    """How the pixels are stored: ``shape`` (rows, columns), 1 or 3 samples per pixel, and 8 or 16 bits per sample.
 
-    Attributes:
-        shape: (rows, columns) as stored.
-        samples: samples per pixel, 1 or 3.
-        bits_allocated: bits of a stored sample, 8 or 16.
-        bits_stored: how many of them carry the value.
-        signed: whether values are in two's complement.
-        photometric: photometric interpretation.
-        transfer_syntax: UID.
+    The lowest ``bits_stored`` bits contain the value. ``transfer_syntax`` is a UID.
     """
 
     shape: tuple[int, int]
@@ -98,17 +91,13 @@ class IntensityTags:
 
 
 def read_identity(tags: TagReader) -> Identity:
-    """Read the identifiers.
-
-    Raises:
-        DicomRejected: ``UID_INVALID``.
-    """
+    """Read the identifiers, or raise ``UID_INVALID``."""
     uids = {}
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
         value = tags.raw(keyword)[0].strip(BLANKS).decode("ascii", "replace")
         if len(value) > 64 or not _UID.fullmatch(value):
             found = f"{keyword} that is not a UID"
-            raise DicomRejected("UID_INVALID", found=found, expected="digits and dots, at most 64", remedy=EXPORT_AGAIN)
+            raise DicomRejected("UID_INVALID", found, "digits and dots, at most 64", EXPORT_AGAIN)
         uids[keyword] = value
     patient = tags.raw("PatientID")[0].strip(BLANKS).decode("utf-8", "replace")
     return Identity(patient, uids["StudyInstanceUID"], uids["SeriesInstanceUID"], uids["SOPInstanceUID"])
@@ -122,30 +111,20 @@ def read_layout(tags: TagReader, transfer_syntax: str) -> PixelLayout:
             ``PHOTOMETRIC_UNSUPPORTED``.
     """
     if not tags.has("PixelData"):
-        raise DicomRejected(
-            "PIXELS_ABSENT", found="no pixel data", expected="a radiograph", remedy="send the image itself"
-        )
+        raise DicomRejected("PIXELS_ABSENT", "no pixel data", "a radiograph", "send the image itself")
     shape = _shape(tags)
     if any(n not in (0.0, 1.0) for n in tags.decimals("NumberOfFrames", "FRAMES_UNSUPPORTED")):
-        raise DicomRejected(
-            "FRAMES_UNSUPPORTED", found="several frames", expected="one", remedy="export each view as its own image"
-        )
+        raise DicomRejected("FRAMES_UNSUPPORTED", "several frames", "one frame", "export each view on its own")
     photometric, samples = tags.text("PhotometricInterpretation"), _count(tags, "SamplesPerPixel")
     grey = photometric in ("MONOCHROME1", "MONOCHROME2") and samples == 1
     if not grey and not (samples == 3 and photometric.startswith(("RGB", "YBR"))):
         found = f"{photometric[:16]!r} with {samples} sample(s)"
-        raise DicomRejected(
-            "PHOTOMETRIC_UNSUPPORTED", found=found, expected="grey or RGB", remedy="export the image in greyscale"
-        )
+        raise DicomRejected("PHOTOMETRIC_UNSUPPORTED", found, "grey or RGB", "export the image in greyscale")
     allocated, stored = _count(tags, "BitsAllocated"), _count(tags, "BitsStored")
     if allocated not in (8, 16) or not 1 <= stored <= allocated or _count(tags, "HighBit") != stored - 1:
         found = f"{stored} stored of {allocated} allocated bits"
-        raise DicomRejected(
-            "BITS_UNSUPPORTED",
-            found=found,
-            expected="8 or 16 allocated bits with the value in the lowest ones",
-            remedy="export the image with 16 bits a pixel",
-        )
+        expected = "8 or 16 allocated bits, with the value in the lowest bits"
+        raise DicomRejected("BITS_UNSUPPORTED", found, expected, "export the image with 16 bits a pixel")
     signed = tags.binary("PixelRepresentation", "H", "BITS_UNSUPPORTED") == 1.0
     return PixelLayout(shape, samples, allocated, stored, signed, photometric, transfer_syntax)
 
@@ -154,23 +133,20 @@ def _shape(tags: TagReader) -> tuple[int, int]:
     rows, columns = (int(tags.binary(k, "H", "IMAGE_SIZE_UNSUPPORTED") or 0) for k in ("Rows", "Columns"))
     if 1 <= rows <= MAX_SIDE and 1 <= columns <= MAX_SIDE and rows * columns <= MAX_PIXELS:
         return rows, columns
-    raise DicomRejected(
-        "IMAGE_SIZE_UNSUPPORTED",
-        found=f"{rows} x {columns} pixels",
-        expected=f"1 to {MAX_SIDE} pixels a side, at most {MAX_PIXELS} in all",
-        remedy="send a radiograph; none has this size",
-    )
+    found = f"{rows} x {columns} pixels"
+    expected = f"1 to {MAX_SIDE} pixels a side, at most {MAX_PIXELS} in all"
+    raise DicomRejected("IMAGE_SIZE_UNSUPPORTED", found, expected, "send a radiograph; no radiograph has this size")
 
 
 def _count(tags: TagReader, keyword: str) -> int:
     number = tags.binary(keyword, "H", "BITS_UNSUPPORTED")
     if number is None:
-        raise DicomRejected("BITS_UNSUPPORTED", found=f"no {keyword}", expected="the tag", remedy=EXPORT_AGAIN)
+        raise DicomRejected("BITS_UNSUPPORTED", f"no {keyword}", "the tag", EXPORT_AGAIN)
     return int(number)
 
 
 def read_spacing_tags(tags: TagReader, *, projection: bool) -> SpacingTags:
-    """Read the tags that decide the spacing; ``projection``: the SOP class is a projection radiograph.
+    """Read the tags that decide the spacing; ``projection``: whether the SOP class is a projection radiograph.
 
     Raises:
         DicomRejected: ``SPACING_INVALID``, ``GEOMETRY_INVALID``.
@@ -194,16 +170,12 @@ def _pair(tags: TagReader, keyword: str) -> tuple[float, float] | None:
         return None
     if len(numbers) != 2:
         found = f"{keyword} of {len(numbers)} value(s)"
-        raise DicomRejected("SPACING_INVALID", found=found, expected="row and column spacing", remedy=CORRECT_TAG)
+        raise DicomRejected("SPACING_INVALID", found, "row and column spacing", CORRECT_TAG)
     return numbers[0], numbers[1]
 
 
 def read_orientation_tags(tags: TagReader) -> OrientationTags:
-    """Read the tags that decide the view and the orientation.
-
-    Raises:
-        DicomRejected: ``ORIENTATION_INVALID``, ``TAG_INVALID``.
-    """
+    """Read the tags that decide view and orientation, or raise ``ORIENTATION_INVALID`` or ``TAG_INVALID``."""
     codes = tags.items("ViewCodeSequence")
     return OrientationTags(
         patient_orientation=tuple(text.upper() for text in tags.texts("PatientOrientation")),
@@ -215,7 +187,9 @@ def read_orientation_tags(tags: TagReader) -> OrientationTags:
 
 
 def read_intensity_tags(tags: TagReader, *, for_processing: bool) -> IntensityTags:
-    """Read the tags that turn stored values into intensities; ``for_processing``: the SOP class is "For Processing".
+    """Read the tags that turn stored values into intensities.
+
+    ``for_processing`` says whether the SOP class is "For Processing".
 
     Raises:
         DicomRejected: ``RESCALE_INVALID``, ``WINDOW_INVALID``.
@@ -223,9 +197,7 @@ def read_intensity_tags(tags: TagReader, *, for_processing: bool) -> IntensityTa
     slope = tags.decimal("RescaleSlope", "RESCALE_INVALID")
     centre, width = (tags.decimal(keyword, "WINDOW_INVALID") for keyword in ("WindowCenter", "WindowWidth"))
     if slope == 0.0:
-        raise DicomRejected(
-            "RESCALE_INVALID", found="RescaleSlope 0", expected="a slope other than 0", remedy=CORRECT_TAG
-        )
+        raise DicomRejected("RESCALE_INVALID", "RescaleSlope 0", "a slope other than 0", CORRECT_TAG)
     return IntensityTags(
         slope=1.0 if slope is None else slope,
         intercept=tags.decimal("RescaleIntercept", "RESCALE_INVALID") or 0.0,

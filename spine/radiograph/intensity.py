@@ -8,9 +8,9 @@ The first rule of this table that applies is used, and its name is recorded with
     stored       unsigned, at most 12 bits, no rescale: the stored range to 0..4095, the same for every image
     percentiles  anything else: the 0.05th and 99.95th percentile of the modality values to 0 and 4095
 
-A window or table that gives an image of one value does not apply; the record then says so. Values are inverted once:
-for MONOCHROME1, or for MONOCHROME2 with presentation shape INVERSE. So an image and its MONOCHROME1 twin give the same
-result.
+A window or table that would make all pixels equal is not used; for a window, the recorded name says so. Values are
+inverted once: for MONOCHROME1, or for MONOCHROME2 with presentation shape INVERSE. So the same radiograph stored as
+MONOCHROME1 and as MONOCHROME2 gives the same image.
 """
 
 import numpy as np
@@ -29,21 +29,15 @@ Image = NDArray[np.uint16]
 def scale_intensity(
     stored: Stored, layout: PixelLayout, tags: IntensityTags, voi_table: Stored | None
 ) -> tuple[Image, str]:
-    """Turn (H, W) stored values into an image; also the name of the rule that applied.
+    """((H, W) image, name of the rule that was used) from (H, W) stored values.
 
-    Args:
-        stored: integers as stored, unused bits cleared.
-        layout: their layout.
-        tags: rescale, window and presentation shape.
-        voi_table: (H, W) values after the VOI LUT sequence, where there is one.
+    ``voi_table`` are the (H, W) values after the VOI LUT sequence, where there is one.
 
     Raises:
         DicomRejected: ``IMAGE_BLANK``: all pixels are equal; ``WINDOW_INVALID``: an unknown VOI LUT function.
     """
     if stored.min() == stored.max():
-        raise DicomRejected(
-            "IMAGE_BLANK", found="an image in which all pixels are equal", expected="a radiograph", remedy=EXPORT_AGAIN
-        )
+        raise DicomRejected("IMAGE_BLANK", "an image in which all pixels are equal", "a radiograph", EXPORT_AGAIN)
     inverted = layout.photometric == "MONOCHROME1" or (tags.inverse_shape and layout.photometric == "MONOCHROME2")
     image, rule = _scaled(stored, layout, tags, voi_table)
     return np.subtract(MAXIMUM, image, dtype=np.uint16) if inverted else image, rule
@@ -102,8 +96,8 @@ def _windowed(values: NDArray[np.float32], window: tuple[float, float], function
     if function == "LINEAR_EXACT":
         return _between(values, centre - width / 2, centre + width / 2)
     if function != "LINEAR":
-        expected = "LINEAR, LINEAR_EXACT or SIGMOID"
-        raise DicomRejected("WINDOW_INVALID", found="an unknown VOILUTFunction", expected=expected, remedy=CORRECT_TAG)
+        found = "an unknown VOILUTFunction"
+        raise DicomRejected("WINDOW_INVALID", found, "LINEAR, LINEAR_EXACT or SIGMOID", CORRECT_TAG)
     if width <= 1:
         return np.where(values > centre - 0.5, MAXIMUM, 0).astype(np.uint16)
     low = centre - 0.5 - (width - 1) / 2

@@ -2,8 +2,8 @@
 
 Canonical: frontal ``L\\F`` (columns run to the patient's left), lateral ``P\\F`` (columns run to the back); rows run to
 the feet. Contract: the view and the orientation come from tags alone. A lateral without PatientOrientation is refused,
-because the direction that the patient faces decides the sign of every sagittal angle. A frontal without it is taken to
-lie in the usual way and is marked ``unverified``; only the side of a curve depends on it.
+because the direction that the patient faces decides the sign of every sagittal angle. A frontal without it is assumed
+to be canonical and is marked ``unverified``. Only the side of a curve depends on this assumption.
 """
 
 from dataclasses import dataclass
@@ -49,12 +49,8 @@ class Orientation:
     @property
     def applied(self) -> str:
         """What ``apply`` does, for the record."""
-        steps = [
-            ("transposed", self.transpose),
-            ("rows flipped", self.flip_rows),
-            ("columns flipped", self.flip_columns),
-        ]
-        return ", ".join(name for name, applies in steps if applies) or "as stored"
+        steps = {"transposed": self.transpose, "rows flipped": self.flip_rows, "columns flipped": self.flip_columns}
+        return ", ".join(name for name, applies in steps.items() if applies) or "as stored"
 
     def apply(self, image: NDArray[np.generic]) -> NDArray[np.generic]:
         """(H, W) stored image -> canonical (H, W) or (W, H)."""
@@ -83,7 +79,7 @@ def decide_orientation(tags: OrientationTags) -> Orientation:
     view: ViewName = "frontal" if _AXES[across] == "x" else "lateral"
     if named is not None and named != view:
         found = f"the orientation of a {view} view and the position or code of a {named} view"
-        raise DicomRejected("VIEW_MISMATCH", found=found, expected="tags that agree", remedy=CORRECT_TAG)
+        raise DicomRejected("VIEW_MISMATCH", found, "tags that agree", CORRECT_TAG)
     found = "\\".join(tags.patient_orientation)
     return Orientation(view, found, True, transpose, flip_rows=down == "H", flip_columns=across != _CANONICAL[view])
 
@@ -92,29 +88,25 @@ def _named_view(tags: OrientationTags) -> ViewName | None:
     names = {_POSITIONS.get(tags.view_position), _CODES.get(tags.view_code)} - {None}
     if len(names) > 1:
         found = "ViewPosition and ViewCodeSequence of different views"
-        raise DicomRejected("VIEW_MISMATCH", found=found, expected="tags that agree", remedy=CORRECT_TAG)
+        raise DicomRejected("VIEW_MISMATCH", found, "tags that agree", CORRECT_TAG)
     return names.pop() if names else None
 
 
 def _without_orientation(tags: OrientationTags, named: ViewName | None) -> Orientation:
     if named == "lateral" or tags.flipped or tags.rotation_deg:
-        raise DicomRejected(
-            "ORIENTATION_UNKNOWN",
-            found="no PatientOrientation on a lateral, flipped or rotated image",
-            expected="PatientOrientation, e.g. P\\F",
-            remedy="set the tag to the orientation of the stored image",
-        )
+        found = "no PatientOrientation on a lateral, flipped or rotated image"
+        remedy = "set the tag to the orientation of the stored image"
+        raise DicomRejected("ORIENTATION_UNKNOWN", found, "PatientOrientation, e.g. P\\F", remedy)
     return Orientation(named, "", verified=False)
 
 
 def _letters(orientation: tuple[str, ...]) -> tuple[str, str]:
-    """Main directions along a row and down a column; an oblique direction such as ``LF`` counts as its first letter."""
+    """Main directions along a row and down a column: of an oblique direction such as ``LF``, the first letter."""
     if len(orientation) != 2 or not all(text and set(text) <= _AXES.keys() for text in orientation):
         found = "PatientOrientation without two directions"
-        raise DicomRejected("ORIENTATION_INVALID", found=found, expected="e.g. L\\F", remedy=CORRECT_TAG)
+        raise DicomRejected("ORIENTATION_INVALID", found, "e.g. L\\F", CORRECT_TAG)
     across, down = orientation[0][0], orientation[1][0]
     if {_AXES[across], _AXES[down]} not in ({"x", "z"}, {"y", "z"}):
         found = f"directions {across} and {down}"
-        expected = "one direction along the body and one across it"
-        raise DicomRejected("ORIENTATION_INVALID", found=found, expected=expected, remedy=CORRECT_TAG)
+        raise DicomRejected("ORIENTATION_INVALID", found, "one direction along the body and one across it", CORRECT_TAG)
     return across, down

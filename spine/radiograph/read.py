@@ -2,9 +2,8 @@
 
 Contract: for any bytes, the result is a ``Radiograph`` or a ``DicomRejected`` without identifiers. Accepted: CR, DX
 (both intents) and secondary captures; one frame; grey of 8 or 16 bits, or RGB, which is turned to grey and marked; the
-transfer syntaxes of ``decoders.SYNTAXES``. An image has a ``geometry``, which 3D measurements need, only where it is CR
-or DX with PatientOrientation, both source distances and a spacing that is of type GEOMETRY or calibrated against the
-detector's.
+transfer syntaxes of ``decoders.SYNTAXES``. 3D measurements need a ``geometry``. A CR or DX image has one if it has
+PatientOrientation, both source distances, and a spacing of type GEOMETRY or one that fits the detector's spacing.
 """
 
 import io
@@ -60,8 +59,8 @@ class Radiograph:
         view: ``frontal``, ``lateral``, or None where no tag names the view.
         spacing_mm: (row, column) of ``image`` in mm, or None.
         calibration: where the spacing comes from.
-        geometry: place in the scanner, or None where the tags do not give it.
-        offset_recorded: whether the file holds the geometry's u0 and z0; otherwise they are zero.
+        geometry: position in the scanner, or None where the tags do not determine it.
+        offset_recorded: whether the file contains u0 and z0 of the geometry; otherwise they are zero.
         identity: identifiers for pairing and hashing.
         facts: technical facts without identifiers (JSON values).
     """
@@ -77,11 +76,7 @@ class Radiograph:
 
 
 def read_radiograph(path: Path) -> Radiograph:
-    """Read one file.
-
-    Raises:
-        DicomRejected: with the codes of the modules of this package.
-    """
+    """Read one file, or raise ``DicomRejected`` with a code of the modules of this package."""
     payload = checked_bytes(path)
     try:
         with _pydicom_silent():
@@ -89,11 +84,9 @@ def read_radiograph(path: Path) -> Radiograph:
     except DicomRejected:
         raise
     except Exception as error:
-        # Malformed bytes may reach a path that nobody foresaw. The fuzzing tests count this code as a defect.
+        # Malformed bytes may cause an error that nobody foresaw. The fuzzing tests treat this code as a defect.
         found = f"bytes that the reader fails on ({type(error).__name__})"
-        raise DicomRejected(
-            "READER_FAULT", found=found, expected="DICOM", remedy="report this as a defect of the reader"
-        ) from error
+        raise DicomRejected("READER_FAULT", found, "DICOM", "report this as a defect of the reader") from error
 
 
 @contextmanager
@@ -116,7 +109,7 @@ def _parsed(payload: bytes) -> Any:
     except Exception as error:
         # The parser may raise anything on malformed bytes; the refusal is the same for all.
         found = f"bytes that the parser rejects ({type(error).__name__})"
-        raise DicomRejected("DICOM_UNREADABLE", found=found, expected="DICOM", remedy=EXPORT_AGAIN) from error
+        raise DicomRejected("DICOM_UNREADABLE", found, "DICOM", EXPORT_AGAIN) from error
 
 
 def _from_dataset(dataset: Any, payload: bytes) -> Radiograph:
@@ -154,19 +147,11 @@ def _from_dataset(dataset: Any, payload: bytes) -> Radiograph:
 def _sop_class(tags: TagReader) -> str:
     sop_class = tags.text("SOPClassUID").rstrip("\0")
     if not sop_class and not tags.has("PixelData"):
-        raise DicomRejected(
-            "PIXELS_ABSENT",
-            found="neither SOPClassUID nor PixelData",
-            expected="a radiograph",
-            remedy="send the file again: it may be cut off",
-        )
+        found = "neither SOPClassUID nor PixelData"
+        raise DicomRejected("PIXELS_ABSENT", found, "a radiograph", "send the file again: it may be cut off")
     if not sop_class.startswith(_CAPTURES) and sop_class not in (_CR, _DX, _DX_PROCESSING):
-        raise DicomRejected(
-            "SOP_CLASS_UNSUPPORTED",
-            found="an unsupported SOP class",
-            expected="CR, DX or secondary capture",
-            remedy="send the radiograph",
-        )
+        found = "an unsupported SOP class"
+        raise DicomRejected("SOP_CLASS_UNSUPPORTED", found, "CR, DX or secondary capture", "send the radiograph")
     return sop_class
 
 
@@ -190,8 +175,7 @@ def _after_voi_table(dataset: Any, stored: NDArray[np.generic]) -> NDArray[np.ge
         values: NDArray[np.generic] = apply_voi(apply_modality_lut(stored, dataset), dataset)
     except Exception as error:
         found = f"a VOI table that cannot be applied ({type(error).__name__})"
-        expected = "a table as in Part 3, C.11.2"
-        raise DicomRejected("WINDOW_INVALID", found=found, expected=expected, remedy=EXPORT_AGAIN) from error
+        raise DicomRejected("WINDOW_INVALID", found, "a table as in Part 3, C.11.2", EXPORT_AGAIN) from error
     return values
 
 
@@ -209,7 +193,7 @@ def _geometry(
     tags: SpacingTags,
     offset: tuple[float, float, float] | None,
 ) -> ViewGeometry | None:
-    """The place in the scanner; None where a tag that it needs is missing, a refusal where one is impossible."""
+    """The position in the scanner; None where a necessary tag is missing. Impossible values are refused."""
     distance, to_detector = tags.source_to_isocentre_mm, tags.source_to_detector_mm
     if not tags.projection or orientation.view is None or not orientation.verified:
         return None
@@ -217,19 +201,18 @@ def _geometry(
         return None
     if not 0 < distance < to_detector:
         found = f"source to isocentre {distance:.4g} mm, source to detector {to_detector:.4g} mm"
-        raise DicomRejected("GEOMETRY_INVALID", found=found, expected="0 < isocentre < detector", remedy=CORRECT_TAG)
+        raise DicomRejected("GEOMETRY_INVALID", found, "an isocentre between source and detector", CORRECT_TAG)
     spacing_mm = orientation.turn_pair(spacing.spacing_mm)
     if spacing_mm is None or not _scaled_to_isocentre(spacing, tags, distance / to_detector):
         return None
     u0_mm, z0_mm, exact = offset or (0.0, 0.0, distance)
     if abs(exact - distance) > 0.01:
-        found = "two source distances that differ"
-        raise DicomRejected("GEOMETRY_INVALID", found=found, expected="equal values", remedy=CORRECT_TAG)
+        raise DicomRejected("GEOMETRY_INVALID", "two source distances that differ", "equal values", CORRECT_TAG)
     return ViewGeometry(orientation.view, (shape[0], shape[1]), spacing_mm, exact, u0_mm, z0_mm)
 
 
 def _scaled_to_isocentre(spacing: Spacing, tags: SpacingTags, scale: float) -> bool:
-    """Whether the spacing is that of the isocentre plane: by its type, or as the detector's spacing times the scale."""
+    """Whether the spacing is that of the isocentre plane: of type GEOMETRY, or ``scale`` times the detector's."""
     if spacing.calibration == "GEOMETRY":
         return True
     if spacing.calibration != "ERMF" or tags.imager_mm is None or tags.pixel_mm is None:

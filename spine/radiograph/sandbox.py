@@ -1,11 +1,11 @@
-"""Decoding in a child process, so that a decoder that crashes, eats memory or never ends costs one image.
+"""Decoding in a child process: if a decoder crashes, uses too much memory or never ends, only one image is lost.
 
-Contract: each process has at most one child, which starts with the first compressed image and is used again. An address
-space limit that follows the size of the image bounds its memory, a timeout its time. If it dies, the image is refused
-and the next image gets a new child.
+Contract: each process has at most one child, which starts with the first compressed image and is used again. A limit on
+the address space, which depends on the size of the image, bounds its memory. A timeout bounds its time. If the child
+dies, the image is refused and the next image gets a new child.
 
 Protocol, both ways: 8 bytes little endian length, then that many bytes. A request is a JSON header, a zero byte and the
-file; an answer is a JSON header, a zero byte and the pixels.
+file; a reply is a JSON header, a zero byte and the pixels.
 """
 
 import atexit
@@ -28,70 +28,61 @@ TIMEOUT_S = 60.0
 _LENGTH_BYTES = 8
 
 
-class _DecoderProcess:
-    """One child process."""
-
-    def __init__(self) -> None:
-        environment = {k: v for k, v in os.environ.items() if k in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME")}
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", "from spine.radiograph.decode_child import main; main()"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        )
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    def answer(self, request: bytes, timeout_s: float) -> bytes | None:
-        """The answer, or None when the child died or exceeded the timeout and was killed."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        timer = threading.Timer(timeout_s, self._process.kill)
-        timer.start()
-        try:
-            write_message(self._process.stdin, request)
-            return read_message(self._process.stdout)
-        except BrokenPipeError:
-            return None
-        finally:
-            timer.cancel()
-
-    def end(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                # Closing flushes, and the rest of a request cannot be sent to a dead child.
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
-
-
-class _SharedDecoder:
-    """The one child of this process, shared by its threads."""
+class _Decoder:
+    """The one child of this process, which all threads share."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._child: _DecoderProcess | None = None
+        self._child: subprocess.Popen[bytes] | None = None
         self._owner = 0
 
-    def answer(self, request: bytes, timeout_s: float) -> bytes | None:
+    def reply(self, request: bytes, timeout_s: float) -> bytes | None:
+        """The reply to a request, or None if the child died or was killed at the timeout."""
         with self._lock:
-            if self._child is None or self._owner != os.getpid() or not self._child.is_alive:
+            if self._child is None or self._owner != os.getpid() or self._child.poll() is not None:
                 # A forked process must not share its parent's pipes.
-                self._child, self._owner = _DecoderProcess(), os.getpid()
-                atexit.register(self._child.end)
-            answer = self._child.answer(request, timeout_s)
-            if answer is None:
-                atexit.unregister(self._child.end)
-                self._child.end()
+                self._child, self._owner = _start(), os.getpid()
+                atexit.register(_end, self._child)
+            reply = _exchange(self._child, request, timeout_s)
+            if reply is None:
+                _end(self._child)
                 self._child = None
-            return answer
+            return reply
 
 
-_DECODER = _SharedDecoder()
+def _start() -> subprocess.Popen[bytes]:
+    environment = {k: v for k, v in os.environ.items() if k in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME")}
+    return subprocess.Popen(
+        [sys.executable, "-c", "from spine.radiograph.decode_child import main; main()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    )
+
+
+def _exchange(child: subprocess.Popen[bytes], request: bytes, timeout_s: float) -> bytes | None:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    timer = threading.Timer(timeout_s, child.kill)
+    timer.start()
+    try:
+        write_message(child.stdin, request)
+        return read_message(child.stdout)
+    except BrokenPipeError:
+        return None
+    finally:
+        timer.cancel()
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.kill()
+    # Leaving the block closes the pipes. The rest of a request cannot be sent to a dead child.
+    with contextlib.suppress(BrokenPipeError), child:
+        pass
+
+
+_DECODER = _Decoder()
 
 
 def write_message(stream: IO[bytes], message: bytes) -> None:
@@ -114,30 +105,23 @@ def read_message(stream: IO[bytes]) -> bytes | None:
 def decode_in_child(
     payload: bytes, layout: PixelLayout, decoders: tuple[str, ...], timeout_s: float = TIMEOUT_S
 ) -> NDArray[np.generic]:
-    """Decode one checked file: (H, W) or (H, W, 3) integers.
-
-    Args:
-        payload: the bytes of the file.
-        layout: the pixel layout that its header claims.
-        decoders: names as in ``decoders.Syntax``, in the order to try.
-        timeout_s: seconds after which the child is killed.
+    """(H, W) or (H, W, 3) integers of one checked file, by the first of the ``decoders`` that can decode it.
 
     Raises:
         DicomRejected: ``DECODE_FAILED``, ``DECODER_KILLED`` (memory, crash or timeout), ``CODESTREAM_MISMATCH``.
     """
     pixels = layout.shape[0] * layout.shape[1] * layout.samples
     header = json.dumps({"pixels": pixels, "decoders": decoders}).encode()
-    answer = _DECODER.answer(header + b"\0" + payload, timeout_s)
-    if answer is None:
+    reply = _DECODER.reply(header + b"\0" + payload, timeout_s)
+    if reply is None:
         found = "pixels whose decoder crashed, ran out of memory or took too long"
-        raise DicomRejected("DECODER_KILLED", found=found, expected="pixels that decode", remedy=EXPORT_AGAIN)
-    head, _, body = answer.partition(b"\0")
+        raise DicomRejected("DECODER_KILLED", found, "pixels that decode", EXPORT_AGAIN)
+    head, _, body = reply.partition(b"\0")
     result: dict[str, Any] = json.loads(head)
     if "error" in result:
         found = f"pixels that do not decode ({result['error']})"
-        raise DicomRejected("DECODE_FAILED", found=found, expected="pixels that decode", remedy=EXPORT_AGAIN)
+        raise DicomRejected("DECODE_FAILED", found, "pixels that decode", EXPORT_AGAIN)
     shape = tuple(result["shape"])
     if shape != layout.shape + ((3,) if layout.samples == 3 else ()):
-        found = f"decoded pixels of shape {shape}"
-        raise DicomRejected("CODESTREAM_MISMATCH", found=found, expected=f"{layout.shape}", remedy=EXPORT_AGAIN)
+        raise DicomRejected("CODESTREAM_MISMATCH", f"decoded pixels of shape {shape}", f"{layout.shape}", EXPORT_AGAIN)
     return np.frombuffer(body, dtype=np.dtype(result["dtype"])).reshape(shape)

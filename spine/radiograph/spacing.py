@@ -1,8 +1,8 @@
-"""The pixel spacing: which tag counts, and how far its calibration reaches (docs/sources.md, DICOM spacing decision).
+"""The pixel spacing: which tag it is read from, and its calibration type (docs/sources.md, DICOM spacing decision).
 
     1. not a projection radiograph (secondary capture)              PixelSpacing, if any       UNKNOWN
     2. PixelSpacingCalibrationType is FIDUCIAL                      PixelSpacing               FIDUCIAL
-    3. it is GEOMETRY                                               PixelSpacing               GEOMETRY
+    3. PixelSpacingCalibrationType is GEOMETRY                      PixelSpacing               GEOMETRY
        PixelSpacing differs from ImagerPixelSpacing                 PixelSpacing               ERMF
     4. ImagerPixelSpacing with a magnification (its own tag, or     ImagerPixelSpacing / m     ERMF
        source-detector over source-patient distance)
@@ -11,8 +11,8 @@
     7. neither                                                      none                       NONE
 
 The table follows cornerstone's ``calculateRadiographicPixelSpacing``. Rule 4 does not apply to a slot scanner, which
-magnifies across but not along its travel: rule 5 applies instead. Contract: pairs are (row, column). An impossible
-value is refused; another tag never replaces it.
+magnifies across but not along its travel: rule 5 applies instead. Contract: pairs are (row, column). An image with an
+impossible value is refused; the value of another tag is not used instead.
 """
 
 import math
@@ -24,8 +24,8 @@ from spine.radiograph.tags import CORRECT_TAG
 from spine.study import LENGTHS_ALLOWED, CalibrationType
 
 SPACING_MM = (0.02, 4.0)
-"""Bounds of a plausible spacing. They reach beyond the 1.0 mm of a scanner because images may be scaled down before
-export; the height in mm is the sharper check."""
+"""Bounds of a plausible spacing. The upper one exceeds the 1.0 mm of scanners, because images may be scaled down before
+export. The image height in mm is the stricter check."""
 ASPECT = (0.8, 1.25)
 HEIGHT_MM = (200.0, 2200.0)
 MAGNIFICATION = (1.0, 2.0)
@@ -34,13 +34,7 @@ AGREEMENT = 0.02
 
 @dataclass(frozen=True)
 class Spacing:
-    """The spacing of an image.
-
-    Attributes:
-        spacing_mm: (row, column) in mm, or None.
-        calibration: where it comes from, which decides what may be measured with it.
-        rule: the line of the table, e.g. ``3 GEOMETRY``.
-    """
+    """The (row, column) spacing in mm, its calibration type, and the rule of the table, e.g. ``3 GEOMETRY``."""
 
     spacing_mm: tuple[float, float] | None
     calibration: CalibrationType
@@ -99,12 +93,11 @@ def _magnification(tags: SpacingTags) -> float | None:
         by_distance = tags.source_to_detector_mm / tags.source_to_patient_mm
     for value in (stated, by_distance):
         if value is not None and not MAGNIFICATION[0] <= value <= MAGNIFICATION[1]:
-            found = f"magnification {value:.4g}"
             expected = f"{MAGNIFICATION[0]} to {MAGNIFICATION[1]}"
-            raise DicomRejected("MAGNIFICATION_INVALID", found=found, expected=expected, remedy=CORRECT_TAG)
+            raise DicomRejected("MAGNIFICATION_INVALID", f"magnification {value:.4g}", expected, CORRECT_TAG)
     if stated and by_distance and abs(stated / by_distance - 1) > AGREEMENT:
-        found = f"magnification {stated:.4g} in its tag and {by_distance:.4g} by the distances"
-        raise DicomRejected("MAGNIFICATION_CONFLICT", found=found, expected="equal values", remedy=CORRECT_TAG)
+        found = f"magnification {stated:.4g} in its tag and {by_distance:.4g} from the distances"
+        raise DicomRejected("MAGNIFICATION_CONFLICT", found, "equal values", CORRECT_TAG)
     return stated or by_distance
 
 
@@ -115,20 +108,15 @@ def _same(a: tuple[float, float], b: tuple[float, float]) -> bool:
 def _check_pair(name: str, pair: tuple[float, float]) -> None:
     low, high = SPACING_MM
     if not all(math.isfinite(s) and low <= s <= high for s in pair):
-        raise DicomRejected(
-            "SPACING_INVALID",
-            found=f"{name} {pair[0]:.4g} x {pair[1]:.4g} mm",
-            expected=f"{low} to {high} mm",
-            remedy="correct the spacing, or remove it and measure angles only",
-        )
+        found = f"{name} {pair[0]:.4g} x {pair[1]:.4g} mm"
+        remedy = "correct the spacing, or remove it and measure angles only"
+        raise DicomRejected("SPACING_INVALID", found, f"{low} to {high} mm", remedy)
     if not ASPECT[0] <= pair[0] / pair[1] <= ASPECT[1]:
-        found = f"{name} with a ratio of row to column of {pair[0] / pair[1]:.3g}"
-        expected = f"{ASPECT[0]} to {ASPECT[1]}"
-        raise DicomRejected("SPACING_INVALID", found=found, expected=expected, remedy=CORRECT_TAG)
+        found = f"{name} with a row to column ratio of {pair[0] / pair[1]:.3g}"
+        raise DicomRejected("SPACING_INVALID", found, f"a ratio of {ASPECT[0]} to {ASPECT[1]}", CORRECT_TAG)
 
 
 def _check_height(height_mm: float) -> None:
     if not HEIGHT_MM[0] <= height_mm <= HEIGHT_MM[1]:
         found = f"an image {height_mm:.0f} mm high"
-        expected = f"{HEIGHT_MM[0]:.0f} to {HEIGHT_MM[1]:.0f} mm"
-        raise DicomRejected("SPACING_INVALID", found=found, expected=expected, remedy=CORRECT_TAG)
+        raise DicomRejected("SPACING_INVALID", found, f"{HEIGHT_MM[0]:.0f} to {HEIGHT_MM[1]:.0f} mm", CORRECT_TAG)

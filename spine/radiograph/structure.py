@@ -39,12 +39,6 @@ _EXECUTABLES = (b"MZ", b"\x7fELF", b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\
 
 
 @dataclass(frozen=True)
-class _Meta:
-    transfer_syntax: str
-    end: int
-
-
-@dataclass(frozen=True)
 class _Container:
     """An open sequence or item: where it ends (None: at a delimiter) and whether its elements have explicit VR."""
 
@@ -68,39 +62,31 @@ def checked_bytes(path: Path) -> bytes:
     """
     size = path.stat().st_size
     if size == 0:
-        raise DicomRejected("EMPTY_FILE", found="an empty file", expected="a DICOM file", remedy=RESEND)
+        raise DicomRejected("EMPTY_FILE", "an empty file", "a DICOM file", RESEND)
     if size > MAX_FILE_BYTES:
-        found = f"{size} bytes"
-        remedy = "send a radiograph; none is this large"
-        raise DicomRejected("FILE_TOO_LARGE", found=found, expected=f"at most {MAX_FILE_BYTES}", remedy=remedy)
+        remedy = "send a radiograph; no radiograph is this large"
+        raise DicomRejected("FILE_TOO_LARGE", f"{size} bytes", f"at most {MAX_FILE_BYTES}", remedy)
     payload = path.read_bytes()
     if payload[128:132] != b"DICM":
-        raise DicomRejected(
-            "NOT_DICOM", found="no DICM at byte 128", expected="a DICOM file (Part 10)", remedy="export it as DICOM"
-        )
+        raise DicomRejected("NOT_DICOM", "no DICM at byte 128", "a DICOM file (Part 10)", "export it as DICOM")
     if payload.startswith(_EXECUTABLES):
         found = "an executable program in the preamble"
-        raise DicomRejected("PREAMBLE_EXECUTABLE", found=found, expected="zeros", remedy=ASK_SENDER)
+        raise DicomRejected("PREAMBLE_EXECUTABLE", found, "a preamble of zeros", ASK_SENDER)
     check_structure(payload)
     return payload
 
 
 def check_structure(payload: bytes) -> None:
-    """Walk through all elements of a Part 10 file.
-
-    Raises:
-        DicomRejected: see ``checked_bytes``.
-    """
-    meta = _read_meta(payload)
-    if meta.transfer_syntax == DEFLATED:
-        _walk(_inflated(payload[meta.end :]), 0, explicit=True, big=False)
-        return
-    explicit, big = meta.transfer_syntax != IMPLICIT, meta.transfer_syntax == BIG_ENDIAN
-    _walk(payload, meta.end, explicit=explicit, big=big)
+    """Walk through all elements of a Part 10 file, or raise ``DicomRejected`` (see ``checked_bytes``)."""
+    syntax, end = _read_meta(payload)
+    if syntax == DEFLATED:
+        _walk(_inflated(payload[end:]), 0, explicit=True, big=False)
+    else:
+        _walk(payload, end, explicit=syntax != IMPLICIT, big=syntax == BIG_ENDIAN)
 
 
-def _read_meta(payload: bytes) -> _Meta:
-    """Read group 0002, which is always explicit little endian and ends where another group begins."""
+def _read_meta(payload: bytes) -> tuple[str, int]:
+    """(transfer syntax, end) of group 0002, which is always explicit little endian and ends at the next group."""
     position, syntax = 132, ""
     while position + 8 <= len(payload) and payload[position : position + 2] == b"\x02\x00":
         tag, _, length, value = _element(payload, position, explicit=True, big=False)
@@ -110,12 +96,10 @@ def _read_meta(payload: bytes) -> _Meta:
             syntax = payload[value : value + length].rstrip(b"\0 ").decode("ascii", "replace")
         position = value + length
     if position >= len(payload):
-        found = "a file that ends after its meta header"
-        raise DicomRejected("TRUNCATED", found=found, expected="a data set", remedy=RESEND)
+        raise DicomRejected("TRUNCATED", "a file that ends after its meta header", "a data set", RESEND)
     if not syntax:
-        found = "no transfer syntax"
-        raise DicomRejected("TRANSFER_SYNTAX_MISSING", found=found, expected="its UID", remedy=EXPORT_AGAIN)
-    return _Meta(syntax, position)
+        raise DicomRejected("TRANSFER_SYNTAX_MISSING", "no transfer syntax", "a UID", EXPORT_AGAIN)
+    return syntax, position
 
 
 def _element(data: bytes, at: int, *, explicit: bool, big: bool) -> tuple[int, bytes, int, int]:
@@ -130,10 +114,10 @@ def _element(data: bytes, at: int, *, explicit: bool, big: bool) -> tuple[int, b
         return tag, vr, struct.unpack_from(order + "H", data, at + 6)[0], at + 8
     if vr not in _LONG_VRS:
         found = f"an unknown value representation at byte {at}"
-        raise DicomRejected("STRUCTURE_INVALID", found=found, expected="valid DICOM", remedy=EXPORT_AGAIN)
+        raise DicomRejected("STRUCTURE_INVALID", found, "valid DICOM", EXPORT_AGAIN)
     if at + 12 > len(data):
         found = f"a file that ends inside an element header at byte {at}"
-        raise DicomRejected("TRUNCATED", found=found, expected="a complete file", remedy=RESEND)
+        raise DicomRejected("TRUNCATED", found, "a complete file", RESEND)
     return tag, vr, struct.unpack_from(order + "I", data, at + 8)[0], at + 12
 
 
@@ -148,32 +132,28 @@ def _walk(data: bytes, start: int, *, explicit: bool, big: bool) -> None:
             break
         if at + 8 > len(data):
             found = f"{len(data) - at} bytes after the last element"
-            raise DicomRejected("TRUNCATED", found=found, expected="whole elements", remedy=RESEND)
+            raise DicomRejected("TRUNCATED", found, "complete elements", RESEND)
         count += 1
         if count > MAX_ELEMENTS:
             found = f"more than {MAX_ELEMENTS} elements"
-            raise DicomRejected("ELEMENT_LIMIT", found=found, expected=f"at most {MAX_ELEMENTS}", remedy=ASK_SENDER)
+            raise DicomRejected("ELEMENT_LIMIT", found, f"at most {MAX_ELEMENTS}", ASK_SENDER)
         inner = opened[-1].explicit if opened else explicit
         tag, vr, length, value = _element(data, at, explicit=inner, big=big)
         at = _next_position(data, opened, tag, vr, length, value, inner)
         if len(opened) > 2 * MAX_NESTING:
             found = f"sequences nested deeper than {MAX_NESTING}"
-            raise DicomRejected(
-                "NESTING_LIMIT", found=found, expected=f"at most {MAX_NESTING} levels", remedy=ASK_SENDER
-            )
+            raise DicomRejected("NESTING_LIMIT", found, f"at most {MAX_NESTING} levels", ASK_SENDER)
     if any(container.end is None for container in opened):
-        found = "a file that ends inside a sequence"
-        raise DicomRejected("TRUNCATED", found=found, expected="a complete file", remedy=RESEND)
+        raise DicomRejected("TRUNCATED", "a file that ends inside a sequence", "a complete file", RESEND)
 
 
 def _next_position(
     data: bytes, opened: list[_Container], tag: int, vr: bytes, length: int, value: int, explicit: bool
 ) -> int:
-    """Enter, leave or pass one element; return where the next begins: inside a container, otherwise after the value."""
+    """Enter, leave or skip one element; return where the next one begins: inside a container, or after the value."""
     if tag in (_ITEM_END, _SEQUENCE_END):
         if not opened or opened[-1].end is not None:
-            found = "a delimiter without its sequence"
-            raise DicomRejected("STRUCTURE_INVALID", found=found, expected="valid DICOM", remedy=EXPORT_AGAIN)
+            raise DicomRejected("STRUCTURE_INVALID", "a delimiter without its sequence", "valid DICOM", EXPORT_AGAIN)
         opened.pop()
         return value
     parent = next((c.end for c in reversed(opened) if c.end is not None), len(data))
@@ -202,8 +182,7 @@ def _skip_fragments(data: bytes, at: int) -> int:
     """Position after encapsulated pixel data, which is always little endian."""
     while True:
         if at + 8 > len(data):
-            found = "compressed pixels without their end"
-            raise DicomRejected("TRUNCATED", found=found, expected="whole fragments", remedy=RESEND)
+            raise DicomRejected("TRUNCATED", "compressed pixels without their end", "complete fragments", RESEND)
         group, element, length = struct.unpack_from("<HHI", data, at)
         tag, at = group << 16 | element, at + 8
         if tag == _SEQUENCE_END:
@@ -223,16 +202,15 @@ def _inflated(deflated: bytes) -> bytes:
             rest = machine.unconsumed_tail
             if total > limit:
                 found = f"{len(deflated)} compressed bytes that expand to more than {limit}"
-                raise DicomRejected("DEFLATE_LIMIT", found=found, expected=f"at most {limit} bytes", remedy=ASK_SENDER)
+                raise DicomRejected("DEFLATE_LIMIT", found, f"at most {limit} bytes", ASK_SENDER)
         if not machine.eof:
-            found = "a deflated data set without its end"
-            raise DicomRejected("TRUNCATED", found=found, expected="a complete file", remedy=RESEND)
+            raise DicomRejected("TRUNCATED", "a deflated data set without its end", "a complete file", RESEND)
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, limit)
     except zlib.error as error:
         found = "a deflated data set that cannot be decompressed"
-        raise DicomRejected("DEFLATE_INVALID", found=found, expected="a valid deflate stream", remedy=RESEND) from error
+        raise DicomRejected("DEFLATE_INVALID", found, "a valid deflate stream", RESEND) from error
 
 
 def _beyond_the_end(tag: int, length: int, left: int) -> DicomRejected:
     found = f"element ({tag >> 16:04X},{tag & 0xFFFF:04X}) of {length} bytes where {max(left, 0)} are left"
-    return DicomRejected("TRUNCATED", found=found, expected="elements that end inside the file", remedy=RESEND)
+    return DicomRejected("TRUNCATED", found, "elements that end inside the file", RESEND)

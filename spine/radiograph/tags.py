@@ -1,7 +1,7 @@
 """Strict reading of the tags of a DICOM data set: bytes to text and numbers, or a refusal.
 
-Contract: values come from the raw bytes, so repairs that pydicom makes do not count. A number is finite, or the file is
-refused with the caller's code. No message quotes a value.
+Contract: values are read from the raw bytes, without the repairs that pydicom makes. A file with a number that is not
+finite is refused with the caller's code. No message quotes a value.
 """
 
 import math
@@ -36,7 +36,7 @@ class TagReader:
         return element.value, bool(getattr(element, "is_little_endian", True))
 
     def private_double(self, group: int, creator: str, offset: int) -> float | None:
-        """A finite FD of a private block, or None. Read from the bytes, because implicit VR makes it UN."""
+        """The finite number (VR FD) of a private element, or None. With implicit VR, pydicom would read it as UN."""
         for block in range(0x10, 0x100):
             owner = self._bytes(group << 16 | block)[0]
             if owner.strip(BLANKS) == creator.encode():
@@ -50,22 +50,14 @@ class TagReader:
         return keyword in self._dataset
 
     def items(self, keyword: str) -> list[Any]:
-        """Items of a sequence; none where the tag is absent.
-
-        Raises:
-            DicomRejected: ``TAG_INVALID``: the tag is not a sequence.
-        """
+        """Items of a sequence; none where the tag is absent. A tag that is not a sequence raises ``TAG_INVALID``."""
         if keyword not in self._dataset:
             return []
         try:
             return list(self._dataset[keyword].value)
         except Exception as error:
-            raise DicomRejected(
-                "TAG_INVALID",
-                found=f"{keyword} that is not a sequence",
-                expected="a sequence of items",
-                remedy=EXPORT_AGAIN,
-            ) from error
+            found = f"{keyword} that is not a sequence"
+            raise DicomRejected("TAG_INVALID", found, "a sequence of items", EXPORT_AGAIN) from error
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """ASCII values, which backslashes separate."""
@@ -77,27 +69,17 @@ class TagReader:
         return (self.texts(keyword) or ("",))[0].upper()
 
     def decimals(self, keyword: str, code: str) -> tuple[float, ...]:
-        """Decimal strings.
-
-        Raises:
-            DicomRejected: ``code``: a value is not a finite number.
-        """
+        """Decimal strings. A value that is not a finite number raises ``code``."""
         try:
             numbers = tuple(float(text) for text in self.texts(keyword))
         except ValueError:
             numbers = (math.nan,)
         if not all(map(math.isfinite, numbers)):
-            raise DicomRejected(
-                code, found=f"{keyword} that is not a finite number", expected="finite numbers", remedy=CORRECT_TAG
-            )
+            raise DicomRejected(code, f"{keyword} that is not a finite number", "finite numbers", CORRECT_TAG)
         return numbers
 
     def decimal(self, keyword: str, code: str) -> float | None:
-        """First decimal string, or None.
-
-        Raises:
-            DicomRejected: ``code``: a value is not a finite number.
-        """
+        """First decimal string, or None. A value that is not a finite number raises ``code``."""
         return next(iter(self.decimals(keyword, code)), None)
 
     def binary(self, keyword: str, kind: str, code: str) -> float | None:
@@ -111,12 +93,8 @@ class TagReader:
         if not value:
             return None
         if len(value) < width:
-            raise DicomRejected(
-                code, found=f"{keyword} of {len(value)} bytes", expected=f"{width} bytes", remedy=EXPORT_AGAIN
-            )
+            raise DicomRejected(code, f"{keyword} of {len(value)} bytes", f"{width} bytes", EXPORT_AGAIN)
         number = float(struct.unpack_from(("<" if little else ">") + kind, value)[0])
         if not math.isfinite(number):
-            raise DicomRejected(
-                code, found=f"{keyword} that is not finite", expected="a finite number", remedy=CORRECT_TAG
-            )
+            raise DicomRejected(code, f"{keyword} that is not finite", "a finite number", CORRECT_TAG)
         return number

@@ -1,4 +1,4 @@
-"""Facts of a radiograph that are safe to keep: an allow-list, because free text may contain names.
+"""Facts of a radiograph that may be stored: an allow-list, because free text may contain names.
 
 Contract: no fact quotes a free-text tag. The manufacturer is one of ``MAKERS`` or ``other``. The age is capped at 90,
 because higher ages identify a person. The sex is one letter.

@@ -1,12 +1,12 @@
 """Write an image as a DICOM radiograph (DX, For Presentation, 12 bit) with the slot scanner's geometry.
 
-Contract: equal arguments give equal bytes. The file is written whole or not at all. A simulated image is marked in five
-tags (Manufacturer, ImageType, ConversionType, SeriesDescription, ImageComments) and names no real manufacturer.
+Contract: equal arguments give equal bytes. The file is written completely or not at all. A simulated image is marked in
+five tags (Manufacturer, ImageType, ConversionType, SeriesDescription, ImageComments) and names no real manufacturer.
 
 The geometry is written into the standard tags of a slot scanner (DistanceSourceToIsocenter, DistanceSourceToDetector,
 PixelSpacing at the isocentre plane with calibration type GEOMETRY, ImagerPixelSpacing at the detector). No standard tag
-gives the place of the image centre in the scanner. It and the exact source distance are in a private block of creator
-``PLUMBLINE_1`` (group 0011: 00 u0_mm, 01 z0_mm, 02 source_to_isocentre_mm; FD).
+contains the position of the image centre in the scanner. This position and the exact source distance are in a private
+block of creator ``PLUMBLINE_1`` (group 0011: 00 u0_mm, 01 z0_mm, 02 source_to_isocentre_mm; FD).
 """
 
 import io
@@ -54,9 +54,7 @@ def write_radiograph(
     """Write one image atomically.
 
     Args:
-        path: final file name.
         image: (H, W) uint16, 0..4095, bone bright, canonical orientation (frontal L\\F, lateral P\\F).
-        geometry: of this image, with shape (H, W).
         patient_id: a pseudonym, which is also written as the patient's name.
         study_uid, series_uid, sop_uid: UIDs; both views of a study share the first.
         simulated: whether to mark the image as simulated.
@@ -99,7 +97,7 @@ def _add_identity(
 
 def _add_provenance(ds: Any, simulated: bool, geometry: ViewGeometry) -> None:
     ds.ImageType = ["DERIVED", "PRIMARY"]
-    ds.BurnedInAnnotation = "NO"  # the tag asks for text that identifies a person (C.7.6.1); side markers do not
+    ds.BurnedInAnnotation = "NO"  # YES means burned-in text that identifies a person (C.7.6.1); side markers do not
     ds.LossyImageCompression = "00"
     if not simulated:
         ds.Manufacturer = ""

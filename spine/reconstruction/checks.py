@@ -1,7 +1,7 @@
 """Check that named 3D points can be a spine in LPS millimetres: units, axes, order, sides, duplicates.
 
-Contract: ``check_reconstruction`` raises one ``ReconstructionRejected``. Its code is that of the first finding in the
-order of this table. Its message lists the first six findings and the number of the others.
+Contract: ``check_reconstruction`` raises at most one ``ReconstructionRejected``. Its code is that of the first finding
+in the order of this table. Its message lists the first six findings and the number of the others.
 
     NOT_FINITE              a coordinate is NaN or infinite
     POINT_UNKNOWN           a name that is not in ``known_names``
@@ -16,8 +16,8 @@ order of this table. Its message lists the first six findings and the number of 
     SIDES_SWAPPED           a left point on the right of its partner (x runs to the patient's left)
     FRONT_BACK_SWAPPED      most front points behind their partners
     HIPS_MISPLACED          a hip above the S1 plate, or hips not 60-350 mm apart
-    POINTS_COINCIDE         two names at one place
-    HIP_RADIUS_IMPLAUSIBLE  not 10-40 mm
+    POINTS_COINCIDE         two points at the same position
+    HIP_RADIUS_IMPLAUSIBLE  the radius of a femoral head outside 10-40 mm
 """
 
 from collections.abc import Mapping
@@ -45,11 +45,7 @@ _REMEDY = "correct the reconstruction (axes LPS: x left, y back, z up; millimetr
 
 
 def check_reconstruction(reconstruction: Reconstruction) -> None:
-    """Refuse points that cannot be a spine.
-
-    Raises:
-        ReconstructionRejected: codes as in the module's table.
-    """
+    """Raise ``ReconstructionRejected`` for points that cannot be a spine; the module's table lists the codes."""
     points = reconstruction.points
     findings = _names_and_numbers(points)
     if not findings:
@@ -60,9 +56,7 @@ def check_reconstruction(reconstruction: Reconstruction) -> None:
     if findings:
         listed = "; ".join(f"{code}: {what}" for code, what in findings[:6])
         more = f"; and {len(findings) - 6} more" if len(findings) > 6 else ""
-        raise ReconstructionRejected(
-            findings[0][0], found=listed + more, expected="points of one spine in LPS mm", remedy=_REMEDY
-        )
+        raise ReconstructionRejected(findings[0][0], listed + more, "points of one spine in LPS mm", _REMEDY)
 
 
 def level_centres(points: Mapping[str, Floats]) -> dict[str, Floats]:
@@ -82,7 +76,7 @@ def _names_and_numbers(points: Mapping[str, Floats]) -> list[Finding]:
     unknown = sum(name not in known_names() for name in points)
     if unknown:
         # The names are not quoted, because they are free text of a file.
-        findings.append(("POINT_UNKNOWN", f"{unknown} of {len(points)} names are not names of points"))
+        findings.append(("POINT_UNKNOWN", f"{unknown} of {len(points)} points with an unknown name"))
     levels = {level_of(name) for name in points} & set(COLUMN)
     if len(levels) < 3:
         findings.append(("TOO_FEW_POINTS", f"points of {len(levels)} level(s)"))
@@ -90,7 +84,7 @@ def _names_and_numbers(points: Mapping[str, Floats]) -> list[Finding]:
 
 
 def _neighbours(centres: Mapping[str, Floats]) -> list[tuple[str, str]]:
-    """Pairs of adjacent levels that both have points; without a T13, T12 and L1 are adjacent, and so for L6."""
+    """Pairs of adjacent levels that both have points; a missing T13 or L6 does not separate its neighbours."""
     column = [level for level in COLUMN if level in LEVELS or level in centres]
     return [(a, b) for a, b in pairwise(column) if a in centres and b in centres]
 
@@ -164,7 +158,7 @@ def _duplicates(points: Mapping[str, Floats]) -> list[Finding]:
     for name, point in points.items():
         place = tuple(round(float(c), 3) for c in point)
         if place in seen:
-            findings.append(("POINTS_COINCIDE", f"{seen[place]} and {name} at one place"))
+            findings.append(("POINTS_COINCIDE", f"{seen[place]} and {name} at the same position"))
         seen[place] = name
     return findings
 

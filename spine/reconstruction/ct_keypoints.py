@@ -5,23 +5,21 @@ A file is a JSON list of ``{"coordinates": {"world_space": [x, y, z]}, "type": {
 right entries as bodies, in the order of the bodies. The reader checks that each pedicle lies within 50 mm of its body.
 Where one does not, all pedicles are left out and ``facts`` records it.
 
-Contract: points ``<level>_body``, ``<level>_ped_left``, ``<level>_ped_right`` for T1..L5. Cervical levels and L6 have
-no landmarks; they are counted in ``facts`` and not read. There are no end plates, so plates cannot be measured.
+Contract: points ``<level>_body``, ``<level>_ped_left``, ``<level>_ped_right`` for T1..L5. Cervical levels and L6 are
+counted in ``facts`` and not read, because no landmark set contains them. The lists contain no end plates.
 """
 
 from typing import Any
 
 import numpy as np
 
-from spine.errors import ReconstructionRejected
 from spine.landmarks import VERTEBRAE
-from spine.reconstruction.plumbline_json import is_position
-from spine.reconstruction.reconstruction import Reconstruction
+from spine.reconstruction.plumbline_json import position
+from spine.reconstruction.reconstruction import Reconstruction, rejected
 from spine.types import Floats
 
 SOURCE_FORMAT = "ct-keypoints"
 MAX_PEDICLE_MM = 50.0
-_REMEDY = "see spine/reconstruction/ct_keypoints.py for the format"
 
 
 def looks_like_ct_keypoints(record: Any) -> bool:
@@ -34,21 +32,17 @@ def looks_like_ct_keypoints(record: Any) -> bool:
 
 
 def reconstruction_from_ct_keypoints(record: Any, subject_id: str) -> Reconstruction:
-    """Bodies and pedicles of a parsed list.
-
-    Args:
-        record: JSON for which ``looks_like_ct_keypoints`` holds.
-        subject_id: for the reconstruction; the list has none.
+    """The reconstruction with the bodies and pedicles of a parsed list that ``looks_like_ct_keypoints`` accepts.
 
     Raises:
         ReconstructionRejected: ``SCHEMA_INVALID``, ``NOT_FINITE``, ``POINT_DUPLICATE``.
     """
-    bodies = [(_level(entry), _position(entry)) for entry in record if _kind(entry) == "body"]
+    bodies = [(str(e["type"].get("spine_level", "")), _position(e)) for e in record if _kind(e) == "body"]
     sides = {side: [_position(e) for e in record if _kind(e) == side] for side in ("left", "right")}
     points: dict[str, Floats] = {}
     for level, point in bodies:
         if level in VERTEBRAE and f"{level}_body" in points:
-            raise _rejected("POINT_DUPLICATE", found=f"{level} twice", expected="each level once")
+            raise rejected("POINT_DUPLICATE", f"{level} twice", "each level once")
         if level in VERTEBRAE:
             points[f"{level}_body"] = point
     in_order = _in_order([point for _, point in bodies], sides)
@@ -74,20 +68,10 @@ def _in_order(bodies: list[Floats], sides: dict[str, list[Floats]]) -> bool:
 def _kind(entry: dict[str, Any]) -> str:
     kind = entry["type"].get("keypoint_type") if isinstance(entry["type"], dict) else None
     if kind not in ("body", "left", "right"):
-        raise _rejected("SCHEMA_INVALID", found="an entry of another type", expected="body, left or right")
+        raise rejected("SCHEMA_INVALID", "an entry whose keypoint_type is missing or unknown", "body, left or right")
     return str(kind)
-
-
-def _level(entry: dict[str, Any]) -> str:
-    return str(entry["type"].get("spine_level", ""))
 
 
 def _position(entry: dict[str, Any]) -> Floats:
     value = entry["coordinates"].get("world_space") if isinstance(entry["coordinates"], dict) else None
-    if not is_position(value):
-        raise _rejected("NOT_FINITE", found="a position that is not three finite numbers", expected="[x, y, z] in mm")
-    return np.array(value, dtype=np.float64)
-
-
-def _rejected(code: str, *, found: str, expected: str) -> ReconstructionRejected:
-    return ReconstructionRejected(code, found=found, expected=expected, remedy=_REMEDY)
+    return position(f"of type {_kind(entry)}", value)

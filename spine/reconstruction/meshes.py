@@ -1,8 +1,8 @@
 """Bone surfaces as triangle meshes, and their files: Wavefront OBJ and binary STL.
 
 Contract: LPS axes, millimetres; both files have ``SPACE=LPS`` where 3D Slicer looks for it. Triangles run
-counter-clockwise seen from outside, so a closed mesh has a positive signed volume. A file is whole or absent. There is
-no mesh library, because two formats do not justify a dependency of ``spine``.
+counter-clockwise seen from outside, so a closed mesh has a positive signed volume. A file is written completely or not
+at all. No mesh library is used, because two formats do not justify another dependency.
 """
 
 from collections.abc import Sequence
@@ -20,18 +20,13 @@ Faces = NDArray[np.int64]
 
 SUFFIXES = (".obj", ".stl")
 _HEADER = "Plumbline. SPACE=LPS, millimetres"
-_POINT_MM = 1e-3  # a smaller ring is a pole: float32 resolves no less at a metre from the origin
+_POINT_MM = 1e-3  # a smaller ring is a pole: float32 resolves no smaller distance at a metre from the origin
 _STL_FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """A triangle mesh.
-
-    Attributes:
-        vertices: (V, 3) LPS mm.
-        faces: (F, 3) indices into ``vertices``, counter-clockwise seen from outside.
-    """
+    """Triangles: (V, 3) vertices in LPS mm, and (F, 3) indices into them, counter-clockwise seen from outside."""
 
     vertices: Floats
     faces: Faces
@@ -47,8 +42,8 @@ def grid_faces(rows: int, columns: int, first_is_pole: bool = False, last_is_pol
     """(F, 3) triangles of a closed tube of rings, as indices into its (rows * columns) vertices.
 
     Each row is a ring whose last column repeats the first; the triangles join there and do not use the last column. A
-    pole is a row whose points coincide: triangles without area are left out, and its first point stands for all.
-    Triangles face outwards when each row runs counter-clockwise as seen from the next row.
+    pole is a row whose points coincide. Its triangles use the first point only, and triangles without area are left
+    out. Triangles face outwards when each row runs counter-clockwise as seen from the next row.
 
     Raises:
         ValueError: fewer than two rows, or fewer than three different columns.
@@ -67,45 +62,34 @@ def grid_faces(rows: int, columns: int, first_is_pole: bool = False, last_is_pol
     return np.concatenate([part.reshape(-1, 3) for part in kept]).astype(np.int64)
 
 
-def mesh_from_grid(grid: Floats, close_ends: bool = True) -> Mesh:
-    """The mesh of one grid whose last column repeats the first.
+def mesh_from_grid(grid: Floats) -> Mesh:
+    """The closed mesh of one (M, N, 3) grid of vertices (LPS mm) whose last column repeats the first.
 
-    Args:
-        grid: (M, N, 3) vertices, LPS mm. close_ends: whether an open first or last row gets a flat lid around its
-        middle. The mesh is then closed, and its
-            triangles face outwards for a right-handed and a left-handed grid.
+    An open first or last row gets a flat lid. Triangles face outwards for a right-handed and for a left-handed grid.
     """
     rows, columns = grid.shape[:2]
     poles = [bool(np.ptp(grid[row], axis=0).max() < _POINT_MM) for row in (0, -1)]
     vertices = grid.reshape(-1, 3)
     faces = [grid_faces(rows, columns, *poles)]
-    if close_ends:
-        for row, pole in zip((0, rows - 1), poles, strict=True):
-            if not pole:
-                faces.append(_lid(row, columns, len(vertices), inwards=row > 0))
-                vertices = np.vstack([vertices, grid[row, :-1].mean(axis=0)])
-    mesh = _compact(vertices, np.concatenate(faces))
-    if close_ends and mesh.volume_mm3 < 0:
-        return Mesh(mesh.vertices, mesh.faces[:, ::-1])
-    return mesh
+    for row, pole in zip((0, rows - 1), poles, strict=True):
+        if not pole:
+            faces.append(_lid(row, columns, len(vertices), inwards=row > 0))
+            vertices = np.vstack([vertices, grid[row, :-1].mean(axis=0)])
+    used, renumbered = np.unique(np.concatenate(faces), return_inverse=True)  # a pole uses one of its vertices
+    mesh = Mesh(vertices[used], renumbered.reshape(-1, 3).astype(np.int64))
+    return Mesh(mesh.vertices, mesh.faces[:, ::-1]) if mesh.volume_mm3 < 0 else mesh
 
 
 def _lid(row: int, columns: int, centre: int, inwards: bool) -> Faces:
-    """Triangles between one row and its centre; ``inwards`` reverses them, as the last row needs."""
+    """(F, 3) triangles between one row and its centre; ``inwards`` reverses them, which the last row needs."""
     ring = row * columns + np.arange(columns - 1)
     following = np.roll(ring, -1)
     first, second = (ring, following) if inwards else (following, ring)
     return np.stack([np.full(columns - 1, centre), first, second], axis=-1)
 
 
-def _compact(vertices: Floats, faces: Faces) -> Mesh:
-    """The same triangles without unused vertices."""
-    used, renumbered = np.unique(faces, return_inverse=True)
-    return Mesh(vertices[used], renumbered.reshape(faces.shape).astype(np.int64))
-
-
 def join_meshes(meshes: Sequence[Mesh]) -> Mesh:
-    """One mesh of several, which may overlap (a vertebral body and its pedicles)."""
+    """One mesh with the triangles of all ``meshes``, which may overlap (a vertebral body and its pedicles)."""
     if not meshes:
         return Mesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64))
     starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])

@@ -5,7 +5,7 @@ point of a registered landmark set is known.
 
 Other spellings (docs/sources.md, reconstruction formats): ``L3_sup_center`` / ``L3_sup_centre`` for ``L3_sup``,
 ``L3_ped_L`` for ``L3_ped_left``, ``FH_L`` and ``FH_L_fh_center`` for ``HIP_L``, ``S1_sup_ant`` and ``S1_s1_ant`` for
-``S1_ant``. Upper and lower case are equal.
+``S1_ant``. Case is ignored.
 """
 
 from collections.abc import Mapping

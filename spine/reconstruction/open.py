@@ -1,4 +1,4 @@
-"""Reader of reconstruction files of any known format; the content decides the format, never the file name.
+"""Reader of reconstruction files of any known format. It recognises the format by the content, not by the file name.
 
 Contract: the result is a ``Reconstruction`` that passed ``checks``, or a ``ReconstructionRejected``. To add a format,
 write a module with a ``looks_like_...`` function and a reader; add it to ``is_reconstruction``, to ``_read_json`` or
@@ -32,9 +32,9 @@ def read_any_reconstruction(path: Path) -> Reconstruction:
     """
     size = path.stat().st_size
     if size == 0:
-        raise _rejected("EMPTY_FILE", found="an empty file")
+        raise _rejected("EMPTY_FILE", "an empty file")
     if size > MAX_FILE_BYTES:
-        raise _rejected("FILE_TOO_LARGE", found=f"{size} bytes")
+        raise _rejected("FILE_TOO_LARGE", f"{size} bytes")
     payload = path.read_bytes()
     reconstruction = _read_json(payload, path) if _starts_json(payload) else _read_table(payload)
     check_reconstruction(reconstruction)
@@ -42,10 +42,10 @@ def read_any_reconstruction(path: Path) -> Reconstruction:
 
 
 def is_reconstruction(path: Path) -> bool:
-    """Whether a file is meant as a reconstruction: a known format, or JSON that does not parse.
+    """Whether a file is a reconstruction of a known format, or damaged JSON.
 
-    A JSON or CSV file of another kind, such as metadata, is not a reconstruction. A damaged file counts as one, because
-    otherwise its study would pass as one without a reconstruction.
+    JSON that does not parse may be a damaged reconstruction. If it were ignored, its study would be accepted without a
+    reconstruction. A JSON or CSV file with other content, such as metadata, is not a reconstruction.
     """
     if path.stat().st_size > MAX_FILE_BYTES:
         return False
@@ -74,15 +74,15 @@ def _read_json(payload: bytes, path: Path) -> Reconstruction:
     if looks_like_markups(record):
         return reconstruction_from_markups(record)
     if not looks_like_ct_keypoints(record):
-        raise _rejected("FORMAT_UNKNOWN", found="JSON of another kind")
+        raise _rejected("FORMAT_UNKNOWN", "JSON in an unknown format")
     return reconstruction_from_ct_keypoints(record, subject_id=path.stem)
 
 
 def _read_table(payload: bytes) -> Reconstruction:
     if not looks_like_csv(payload):
-        raise _rejected("FORMAT_UNKNOWN", found="neither JSON nor a Plumbline table")
+        raise _rejected("FORMAT_UNKNOWN", "neither JSON nor a Plumbline table")
     return parse_csv(payload)
 
 
-def _rejected(code: str, *, found: str) -> ReconstructionRejected:
-    return ReconstructionRejected(code, found=found, expected=FORMATS, remedy="export the reconstruction again")
+def _rejected(code: str, found: str) -> ReconstructionRejected:
+    return ReconstructionRejected(code, found, FORMATS, "export the reconstruction again")

@@ -12,8 +12,8 @@
       "facts": {"age_years": 54}             optional, JSON values
     }
 
-Contract: an unknown key, another axis system or unit, or a number that is not finite refuses the file with a code. A
-written file reads back equal to the last bit.
+Contract: a file with an unknown key, another axis system or unit, or a number that is not finite is refused with a
+code. Reading a written file returns exactly the same numbers.
 """
 
 import json
@@ -25,9 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from spine.errors import ReconstructionRejected
 from spine.landmarks import VIEWS
-from spine.reconstruction.reconstruction import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction, rejected
 from spine.scanner import ViewGeometry
 from spine.storage import write_text_atomically
 from spine.types import Floats
@@ -37,15 +36,10 @@ SOURCE_FORMAT = "plumbline-json"
 _REQUIRED = {"schema", "subject_id", "axes", "units", "points"}
 _OPTIONAL = {"source_format", "hip_radius_mm", "geometry", "facts"}
 _GEOMETRY_KEYS = {"view", "shape", "spacing_mm", "source_to_isocentre_mm", "u0_mm", "z0_mm"}
-_REMEDY = "correct the file; the format is documented in spine/reconstruction/plumbline_json.py"
 
 
 def write_reconstruction(reconstruction: Reconstruction, path: Path) -> None:
-    """Write a reconstruction atomically.
-
-    Raises:
-        ValueError: a point is not three finite numbers (nothing is written).
-    """
+    """Write a reconstruction atomically. A point that is not three finite numbers raises ``ValueError``."""
     for name, point in reconstruction.points.items():
         if np.shape(point) != (3,) or not np.all(np.isfinite(point)):
             raise ValueError(f"point {name} must be three finite numbers, not {point}")
@@ -74,17 +68,16 @@ def read_reconstruction(path: Path) -> Reconstruction:
 
 
 def parse_reconstruction(payload: bytes) -> Reconstruction:
-    """As ``read_reconstruction``, from the bytes of the file."""
+    """The same as ``read_reconstruction``, from the bytes of the file."""
     record = parse_json(payload)
     _check_keys(record)
     for key, only, code in (("units", "mm", "UNITS_INVALID"), ("axes", "LPS", "AXES_INVALID")):
         if record[key] != only:
-            raise _rejected(code, found=f"{key} {str(record[key])[:40]!r}", expected=repr(only))
-    points = {name: _point(name, value) for name, value in _mapping(record, "points").items()}
+            raise rejected(code, f"{key} {str(record[key])[:40]!r}", repr(only))
     radii = {name: _number(f"hip_radius_mm {name}", r) for name, r in _mapping(record, "hip_radius_mm").items()}
     return Reconstruction(
         subject_id=str(record["subject_id"]),
-        points=points,
+        points={name: position(name, value) for name, value in _mapping(record, "points").items()},
         source_format=str(record.get("source_format", SOURCE_FORMAT)),
         geometry={view: parse_geometry(view, g) for view, g in _mapping(record, "geometry").items()},
         hip_radius_mm=radii,
@@ -93,64 +86,47 @@ def parse_reconstruction(payload: bytes) -> Reconstruction:
 
 
 def parse_json(payload: bytes) -> Any:
-    """Parse JSON, without NaN and infinity.
-
-    Raises:
-        ReconstructionRejected: ``JSON_INVALID``, ``NOT_FINITE``.
-    """
+    """Parse JSON, without NaN and infinity, or raise ``JSON_INVALID`` or ``NOT_FINITE``."""
     try:
         return json.loads(payload, parse_constant=_reject_constant)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ReconstructionRejected(
-            "JSON_INVALID", found=f"text that is not JSON ({type(error).__name__})", expected="JSON", remedy=_REMEDY
-        ) from error
+        found = f"text that is not JSON ({type(error).__name__})"
+        raise rejected("JSON_INVALID", found, "JSON") from error
 
 
 def _reject_constant(text: str) -> None:
-    raise _rejected("NOT_FINITE", found=f"the value {text}", expected="finite numbers; an absent point has no key")
-
-
-def _rejected(code: str, *, found: str, expected: str) -> ReconstructionRejected:
-    return ReconstructionRejected(code, found=found, expected=expected, remedy=_REMEDY)
+    raise rejected("NOT_FINITE", f"the value {text}", "finite numbers; an absent point has no key")
 
 
 def _check_keys(record: Any) -> None:
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise _rejected(
-            "SCHEMA_INVALID",
-            found="a schema that is missing or not supported",
-            expected=f"an object with schema {SCHEMA!r}",
-        )
+        found = "a schema that is missing or not supported"
+        raise rejected("SCHEMA_INVALID", found, f"an object with schema {SCHEMA!r}")
     missing = sorted(_REQUIRED - record.keys())
     unknown = len(record.keys() - _REQUIRED - _OPTIONAL)
     if missing or unknown:
         found = f"missing keys {missing}, {unknown} unknown key(s)"
-        raise _rejected("SCHEMA_INVALID", found=found, expected=f"{sorted(_REQUIRED | _OPTIONAL)}")
+        raise rejected("SCHEMA_INVALID", found, f"the keys {sorted(_REQUIRED)}, and optionally {sorted(_OPTIONAL)}")
 
 
 def _mapping(record: Mapping[str, Any], key: str) -> dict[str, Any]:
     value = record.get(key, {})
     if not isinstance(value, dict):
-        raise _rejected("SCHEMA_INVALID", found=f"{key} as {type(value).__name__}", expected=f"{key} as an object")
+        raise rejected("SCHEMA_INVALID", f"{key} as {type(value).__name__}", f"{key} as an object")
     return value
 
 
 def _number(what: str, value: Any) -> float:
     if not _is_finite(value):
-        raise _rejected("NOT_FINITE", found=f"{what[:60]} that is not a finite number", expected="a finite number")
+        raise rejected("NOT_FINITE", f"{what[:60]} that is not a finite number", "a finite number")
     return float(value)
 
 
-def _point(name: str, value: object) -> Floats:
-    if not is_position(value):
-        found = f"point {name[:40]} that is not three finite numbers"
-        raise _rejected("NOT_FINITE", found=found, expected="[x, y, z] in mm")
+def position(name: str, value: object) -> Floats:
+    """(3,) point from a JSON value. Anything but a list of three finite numbers raises ``NOT_FINITE``."""
+    if not isinstance(value, list) or len(value) != 3 or not all(map(_is_finite, value)):
+        raise rejected("NOT_FINITE", f"point {name[:40]} that is not three finite numbers", "[x, y, z] in mm")
     return np.array(value, dtype=np.float64)
-
-
-def is_position(value: object) -> bool:
-    """Whether a JSON value is [x, y, z], three finite numbers."""
-    return isinstance(value, list) and len(value) == 3 and all(map(_is_finite, value))
 
 
 def _is_finite(value: object) -> bool:
@@ -158,23 +134,18 @@ def _is_finite(value: object) -> bool:
 
 
 def parse_geometry(view: str, value: Any) -> ViewGeometry:
-    """One view of the geometry object.
-
-    Raises:
-        ReconstructionRejected: ``GEOMETRY_INVALID``, ``NOT_FINITE``.
-    """
+    """Read the geometry of one view from its JSON value, or raise ``GEOMETRY_INVALID`` or ``NOT_FINITE``."""
     if view not in VIEWS or not isinstance(value, dict) or set(value) != _GEOMETRY_KEYS or value["view"] != view:
-        expected = f"{' or '.join(VIEWS)} with the keys {sorted(_GEOMETRY_KEYS)}"
-        raise _rejected("GEOMETRY_INVALID", found=f"geometry of {view[:20]!r}", expected=expected)
+        found = f"geometry of {view[:20]!r}"
+        raise rejected("GEOMETRY_INVALID", found, f"{' or '.join(VIEWS)} with the keys {sorted(_GEOMETRY_KEYS)}")
     shape, spacing = (value[key] for key in ("shape", "spacing_mm"))
     if any(not isinstance(pair, list) or len(pair) != 2 for pair in (shape, spacing)):
-        expected = "[rows, columns] and [row, column] mm"
-        raise _rejected("GEOMETRY_INVALID", found="a shape or spacing that is not a pair", expected=expected)
+        found = "a shape or spacing that is not a pair"
+        raise rejected("GEOMETRY_INVALID", found, "[rows, columns] and [row, column] mm")
     rows, columns = (_number("shape", n) for n in shape)
     row_mm, column_mm = (_number("spacing_mm", s) for s in spacing)
     distance = _number("source_to_isocentre_mm", value["source_to_isocentre_mm"])
     if min(rows, columns, row_mm, column_mm, distance) <= 0:
-        found = "a size, spacing or distance that is not positive"
-        raise _rejected("GEOMETRY_INVALID", found=found, expected="positive numbers")
+        raise rejected("GEOMETRY_INVALID", "a size, spacing or distance that is not positive", "positive numbers")
     u0, z0 = _number("u0_mm", value["u0_mm"]), _number("z0_mm", value["z0_mm"])
     return ViewGeometry(view, (int(rows), int(columns)), (row_mm, column_mm), distance, u0, z0)

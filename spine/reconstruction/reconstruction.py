@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from spine.errors import ReconstructionRejected
 from spine.scanner import ViewGeometry
 from spine.types import Floats
 
@@ -30,3 +31,9 @@ class Reconstruction:
     geometry: Mapping[str, ViewGeometry] = field(default_factory=dict)
     hip_radius_mm: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def rejected(code: str, found: str, expected: str) -> ReconstructionRejected:
+    """The error for a file of a known format that cannot be read."""
+    remedy = "correct the file; the modules of spine/reconstruction document the formats"
+    return ReconstructionRejected(code, found, expected, remedy)

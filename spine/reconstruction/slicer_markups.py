@@ -1,10 +1,10 @@
 """3D Slicer markups (``.mrk.json``, schema 1.0.x), read and written: control points with the names of landmarks.
 
-Contract: labels are landmark names or their spellings in ``names``. LPS is read as it is, RAS with x and y negated; any
-other system or unit is refused. A control point whose status is not ``defined`` is absent. All point lists of a file
-are read together; measurements and display settings are not read. Written files have schema 1.0.3, LPS and one point
-list; written points read back equal to the last bit. The format has no place for hip radii, image geometry and facts,
-and the name of a list is not read as a pseudonym.
+Contract: labels are landmark names or their spellings in ``names``. LPS coordinates are read unchanged; RAS coordinates
+get x and y negated; any other system or unit is refused. A control point whose status is not ``defined`` is absent. All
+point lists of a file are read together; measurements and display settings are not read. Written files have schema
+1.0.3, LPS and one point list. Reading them returns exactly the same numbers. The format has no fields for hip radii,
+image geometry and facts, and the name of a list is not read as a pseudonym.
 """
 
 import json
@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from spine.errors import ReconstructionRejected
 from spine.reconstruction.names import canonical_name
-from spine.reconstruction.plumbline_json import is_position
-from spine.reconstruction.reconstruction import Reconstruction
+from spine.reconstruction.plumbline_json import position
+from spine.reconstruction.reconstruction import Reconstruction, rejected
 from spine.storage import write_text_atomically
 from spine.types import Floats
 
@@ -24,7 +23,6 @@ SOURCE_FORMAT = "slicer-mrk-json"
 # Slicer's files write the name; before schema 1.0 the code 0 stood for RAS and 1 for LPS.
 _SIGNS = {"LPS": (1.0, 1.0, 1.0), "1": (1.0, 1.0, 1.0), "RAS": (-1.0, -1.0, 1.0), "0": (-1.0, -1.0, 1.0)}
 _MILLIMETRES = ("mm", ["mm"], ["mm", "mm", "mm"])
-_REMEDY = "correct the markups in 3D Slicer (see spine/reconstruction/slicer_markups.py)"
 _SCHEMA = (
     "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
     "markups-schema-v1.0.3.json#"
@@ -37,7 +35,7 @@ def looks_like_markups(record: Any) -> bool:
 
 
 def reconstruction_from_markups(record: Any) -> Reconstruction:
-    """Points of a parsed markups file, for which ``looks_like_markups`` holds.
+    """The reconstruction in a parsed file that ``looks_like_markups`` accepts.
 
     Raises:
         ReconstructionRejected: ``SCHEMA_INVALID``, ``AXES_INVALID``, ``UNITS_INVALID``, ``POINT_UNKNOWN``,
@@ -46,14 +44,14 @@ def reconstruction_from_markups(record: Any) -> Reconstruction:
     points: dict[str, Floats] = {}
     for markup in record["markups"]:
         if not isinstance(markup, dict):
-            raise _rejected("SCHEMA_INVALID", found="a markup that is not an object", expected="objects")
+            raise rejected("SCHEMA_INVALID", "a markup that is not an object", "objects")
         signs = _signs(markup)
         for control in markup.get("controlPoints", []):
             if not isinstance(control, dict):
-                raise _rejected("SCHEMA_INVALID", found="a control point that is not an object", expected="objects")
+                raise rejected("SCHEMA_INVALID", "a control point that is not an object", "objects")
             if control.get("positionStatus", "defined") == "defined":
                 name = _name(control, points)
-                points[name] = _position(name, control.get("position")) * signs
+                points[name] = position(name, control.get("position")) * signs
     return Reconstruction(subject_id="", points=points, source_format=SOURCE_FORMAT)
 
 
@@ -89,31 +87,17 @@ def _is_point(point: Floats) -> bool:
 def _signs(markup: dict[str, Any]) -> Floats:
     signs = _SIGNS.get(str(markup.get("coordinateSystem")))
     if signs is None:
-        raise _rejected(
-            "AXES_INVALID", found="a coordinateSystem that is missing or not supported", expected="LPS or RAS"
-        )
+        raise rejected("AXES_INVALID", "a coordinateSystem that is missing or not supported", "LPS or RAS")
     # Files of schema 1.0.0 have no unit; Slicer's unit is the millimetre.
     if markup.get("coordinateUnits", "mm") not in _MILLIMETRES:
-        raise _rejected("UNITS_INVALID", found="other coordinateUnits", expected="mm")
+        raise rejected("UNITS_INVALID", "coordinateUnits that are not millimetres", "mm")
     return np.array(signs)
 
 
 def _name(control: dict[str, Any], points: dict[str, Floats]) -> str:
     name = canonical_name(str(control.get("label", "")))
     if name is None:
-        raise _rejected(
-            "POINT_UNKNOWN", found=f"control point {len(points) + 1} with an unknown label", expected="e.g. L3_sup"
-        )
+        raise rejected("POINT_UNKNOWN", f"control point {len(points) + 1} with an unknown label", "e.g. L3_sup")
     if name in points:
-        raise _rejected("POINT_DUPLICATE", found=f"{name} twice", expected="each point once")
+        raise rejected("POINT_DUPLICATE", f"{name} twice", "each point once")
     return name
-
-
-def _position(name: str, value: Any) -> Floats:
-    if not is_position(value):
-        raise _rejected("NOT_FINITE", found=f"{name} that is not three finite numbers", expected="[x, y, z] in mm")
-    return np.array(value, dtype=np.float64)
-
-
-def _rejected(code: str, *, found: str, expected: str) -> ReconstructionRejected:
-    return ReconstructionRejected(code, found=found, expected=expected, remedy=_REMEDY)

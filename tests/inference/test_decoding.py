@@ -21,7 +21,7 @@ def _cells(*where: tuple[int, int]) -> np.ndarray:
 
 
 def test_a_cell_lies_at_the_middle_of_its_pixels() -> None:
-    found = decode(_cells((0, 0), (4, 6), (2, 3)), SURE, NAMES, INPUT, Affine.identity(), INPUT)
+    found = decode(_cells((0, 0), (4, 6), (2, 3)), SURE, NAMES, INPUT, Affine(np.eye(3)), INPUT)
     np.testing.assert_allclose(found.points["T1_sup"], [1.5, 1.5])  # pixels 0..3
     np.testing.assert_allclose(found.points["S1_sup"], [25.5, 17.5])
     np.testing.assert_allclose(found.points["HIP_L"], [13.5, 9.5])
@@ -48,7 +48,7 @@ def test_invisible_undecided_and_outside_landmarks_are_absent() -> None:
     maps = _cells((2, 3), (2, 3), (0, 6))
     maps[1] = 1 / (H * W)
     logits = np.array([-2.0, 5.0, 5.0], np.float32)
-    found = decode(maps, logits, NAMES, INPUT, Affine.identity(), (20, 20))
+    found = decode(maps, logits, NAMES, INPUT, Affine(np.eye(3)), (20, 20))
     assert found.points == {}
     assert found.visibility["T1_sup"] == pytest.approx(1 / (1 + np.exp(2)))
     assert set(found.visibility) == set(NAMES)
@@ -66,7 +66,7 @@ def test_broken_outputs_are_refused(damage: str) -> None:
     else:
         maps = maps[:2]
     with pytest.raises(ContractViolation, match="MODEL_OUTPUT_INVALID"):
-        decode(maps, logits, NAMES, INPUT, Affine.identity(), INPUT)
+        decode(maps, logits, NAMES, INPUT, Affine(np.eye(3)), INPUT)
 
 
 def test_normalised_and_pixel_coordinates_are_inverse() -> None:

@@ -7,15 +7,17 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from inference.contract import ModelContract, model_digest, read_contract, write_contract
+from inference.contract import ModelContract, read_contract, write_contract
 from inference.model import INPUTS, load_model
 from inference.model_folder import open_model_folder, recorded_digests
 from spine.errors import ContractViolation, EvidenceRejected
 from spine.landmarks import VIEWS
+from spine.model_digest import model_digest
 
 NAMES = ("T1_sup", "HIP_L", "HIP_R")
 CONTRACT = ModelContract("galbusera39", NAMES, VIEWS, (20, 28), 4, training_note="none: made by hand")
@@ -27,98 +29,85 @@ def _write_model(
 ) -> None:
     """A hand-made graph of the right signature: even heat maps, visibility zero."""
     import onnx
-    from onnx import TensorProto, helper, numpy_helper
 
     h, w = CONTRACT.heatmap_shape
-    even = np.full((1, maps, h, w), 1 / (h * w), np.float32)
-    nodes = [
-        helper.make_node("Shape", ["view"], ["count"]),
-        helper.make_node("Concat", ["count", "rest4"], ["shape4"], axis=0),
-        helper.make_node("Concat", ["count", "rest2"], ["shape2"], axis=0),
-        helper.make_node("Expand", ["even", "shape4"], [output]),
-        helper.make_node("Expand", ["zero", "shape2"], ["visibility"]),
-    ]
-    constants = {
-        "even": even,
-        "zero": np.zeros((1, maps), np.float32),
-        "rest4": np.array([maps, h, w]),
-        "rest2": np.array([maps]),
-    }
-    graph = helper.make_graph(
-        nodes,
-        "hand-made",
-        [
-            helper.make_tensor_value_info(INPUTS[0], TensorProto.FLOAT, ["n", 1, *CONTRACT.input_shape]),
-            helper.make_tensor_value_info("view", TensorProto.INT64, ["n"]),
-        ],
-        [
-            helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n", maps, h, w]),
-            helper.make_tensor_value_info("visibility", TensorProto.FLOAT, ["n", maps]),
-        ],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    model = onnx.parser.parse_model(f"""
+        <ir_version: 9, opset_import: ["" : 18]>
+        handmade (float[n, 1, 20, 28] {INPUTS[0]}, int64[n] view)
+            => (float[n, {maps}, {h}, {w}] {output}, float[n, {maps}] visibility)
+        {{
+            count = Shape (view)
+            of_maps = Constant <value_ints = [{maps}, {h}, {w}]> ()
+            of_flags = Constant <value_ints = [{maps}]> ()
+            even = Constant <value_float = {1 / (h * w)}> ()
+            zero = Constant <value_float = 0.0> ()
+            maps_shape = Concat <axis = 0> (count, of_maps)
+            flags_shape = Concat <axis = 0> (count, of_flags)
+            {output} = Expand (even, maps_shape)
+            visibility = Expand (zero, flags_shape)
+        }}""")
     onnx.save_model(model, folder / "model.onnx")
     write_contract(contract, folder)
 
 
-def test_a_complete_model_loads_and_runs(tmp_path: Path) -> None:
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of a complete model."""
     _write_model(tmp_path)
-    model = load_model(tmp_path)
-    assert model.contract == CONTRACT == read_contract(tmp_path)
-    assert model.digest == model_digest(tmp_path)
+    return tmp_path
+
+
+def test_a_complete_model_loads_and_runs(folder: Path) -> None:
+    model = load_model(folder)
+    assert model.contract == CONTRACT == read_contract(folder)
+    assert model.digest == model_digest(folder)
     found = model.run(np.zeros((2, 1, 20, 28), np.float32), ["frontal", "lateral"])
     assert found.heatmaps.shape == (2, 3, 5, 7)
     assert found.visibility.shape == (2, 3)
 
 
-def test_the_digest_covers_both_files(tmp_path: Path) -> None:
-    _write_model(tmp_path)
-    first = model_digest(tmp_path)
-    write_contract(replace(CONTRACT, training_note="something else"), tmp_path)
-    second = model_digest(tmp_path)
-    (tmp_path / "model.onnx").write_bytes((tmp_path / "model.onnx").read_bytes() + b"\0")
-    assert len({first, second, model_digest(tmp_path)}) == 3
+def test_the_digest_covers_both_files(folder: Path) -> None:
+    first = model_digest(folder)
+    write_contract(replace(CONTRACT, training_note="something else"), folder)
+    second = model_digest(folder)
+    (folder / "model.onnx").write_bytes((folder / "model.onnx").read_bytes() + b"\0")
+    assert len({first, second, model_digest(folder)}) == 3
 
 
-def test_a_swapped_model_is_refused(tmp_path: Path) -> None:
-    _write_model(tmp_path)
-    approved = model_digest(tmp_path)
-    assert load_model(tmp_path, expected_digest=approved).digest == approved
-    write_contract(replace(CONTRACT, training_note="swapped"), tmp_path)
+def test_a_swapped_model_is_refused(folder: Path) -> None:
+    approved = model_digest(folder)
+    assert load_model(folder, expected_digest=approved).digest == approved
+    write_contract(replace(CONTRACT, training_note="swapped"), folder)
     with pytest.raises(EvidenceRejected, match="MODEL_ALTERED"):
-        load_model(tmp_path, expected_digest=approved)
+        load_model(folder, expected_digest=approved)
 
 
 @pytest.mark.parametrize("record", ["candidate.json", "release.json"])
 @pytest.mark.parametrize("edited", ["model.onnx", "contract.json"])
-def test_a_model_folder_must_match_its_record(tmp_path: Path, record: str, edited: str) -> None:
-    _write_model(tmp_path)
-    assert recorded_digests(tmp_path) == {}
-    assert open_model_folder(tmp_path).contract == CONTRACT
-    (tmp_path / record).write_text(json.dumps({"model_digest": model_digest(tmp_path)}))
-    assert open_model_folder(tmp_path).digest == recorded_digests(tmp_path)[record]
-    with (tmp_path / edited).open("ab") as file:
+def test_a_model_folder_must_match_its_record(folder: Path, record: str, edited: str) -> None:
+    assert recorded_digests(folder) == {}
+    assert open_model_folder(folder).contract == CONTRACT
+    (folder / record).write_text(json.dumps({"model_digest": model_digest(folder)}))
+    assert open_model_folder(folder).digest == recorded_digests(folder)[record]
+    with (folder / edited).open("ab") as file:
         file.write(b"\n")
     with pytest.raises(EvidenceRejected, match=rf"MODEL_ALTERED.*{record}"):
-        open_model_folder(tmp_path)
+        open_model_folder(folder)
 
 
-def test_a_record_from_before_the_export_has_no_digest_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
-    _write_model(tmp_path)
-    (tmp_path / "candidate.json").write_text('{"model_digest": null}')
-    assert recorded_digests(tmp_path) == {}
-    (tmp_path / "candidate.json").write_text("{")
+def test_a_record_from_before_the_export_has_no_digest_and_a_damaged_one_is_refused(folder: Path) -> None:
+    (folder / "candidate.json").write_text('{"model_digest": null}')
+    assert recorded_digests(folder) == {}
+    (folder / "candidate.json").write_text("{")
     with pytest.raises(EvidenceRejected, match="MODEL_RECORD_UNREADABLE"):
-        open_model_folder(tmp_path)
+        open_model_folder(folder)
 
 
 @pytest.mark.parametrize("missing", ["model.onnx", "contract.json"])
-def test_an_incomplete_model_is_refused(tmp_path: Path, missing: str) -> None:
-    _write_model(tmp_path)
-    (tmp_path / missing).unlink()
+def test_an_incomplete_model_is_refused(folder: Path, missing: str) -> None:
+    (folder / missing).unlink()
     with pytest.raises(EvidenceRejected, match="MODEL_INCOMPLETE"):
-        load_model(tmp_path)
+        load_model(folder)
 
 
 def test_a_pickle_instead_of_the_graph_is_refused_and_not_executed(tmp_path: Path) -> None:
@@ -144,22 +133,18 @@ def test_a_pickle_instead_of_the_graph_is_refused_and_not_executed(tmp_path: Pat
         ({"views": ["oblique"]}, "oblique"),
         ({"heatmap_stride": 3}, "stride 3"),
         ({"letterbox": "stretch"}, "stretch"),
+        *(
+            (damaged, "CONTRACT_UNREADABLE")
+            for damaged in ("", "[]", "{}", '{"schema": "plumbline.model/1", "unknown": 1}')
+        ),
     ],
 )
-def test_a_contract_that_contradicts_itself_is_refused(tmp_path: Path, change: dict[str, object], reason: str) -> None:
-    _write_model(tmp_path)
-    record = json.loads((tmp_path / "contract.json").read_text()) | change
-    (tmp_path / "contract.json").write_text(json.dumps(record))
+def test_a_contract_that_contradicts_itself_is_refused(folder: Path, change: Any, reason: str) -> None:
+    """So is a damaged one."""
+    path = folder / "contract.json"
+    path.write_text(change if isinstance(change, str) else json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(ContractViolation, match=reason):
-        load_model(tmp_path)
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema": "plumbline.model/1", "unknown": 1}'])
-def test_a_damaged_contract_is_refused(tmp_path: Path, content: str) -> None:
-    _write_model(tmp_path)
-    (tmp_path / "contract.json").write_text(content)
-    with pytest.raises(ContractViolation, match="CONTRACT_UNREADABLE"):
-        load_model(tmp_path)
+        load_model(folder)
 
 
 def test_a_graph_of_another_signature_is_refused(tmp_path: Path) -> None:
@@ -173,11 +158,9 @@ def test_a_graph_of_another_signature_is_refused(tmp_path: Path) -> None:
 
 def test_images_of_another_shape_or_view_are_refused(tmp_path: Path) -> None:
     _write_model(tmp_path, replace(CONTRACT, views=("frontal",)))
-    model = load_model(tmp_path)
-    with pytest.raises(ContractViolation, match="MODEL_INPUT_INVALID"):
-        model.run(np.zeros((1, 1, 28, 20), np.float32), ["frontal"])
-    with pytest.raises(ContractViolation, match="MODEL_INPUT_INVALID"):
-        model.run(np.zeros((1, 1, 20, 28), np.float32), ["lateral"])
+    for shape, view in (((1, 1, 28, 20), "frontal"), ((1, 1, 20, 28), "lateral")):
+        with pytest.raises(ContractViolation, match="MODEL_INPUT_INVALID"):
+            load_model(tmp_path).run(np.zeros(shape, np.float32), [view])
 
 
 def test_inference_is_light() -> None:

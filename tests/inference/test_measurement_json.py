@@ -27,10 +27,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "measurement-json.md").read_text()
 LAW = SpreadLaw(floor=1.0, error=0.1, gain=0.5, radius=2.0)
 LAWS = {view: {"centres": LAW, "sacrum": LAW, "pelvis": LAW} for view in VIEWS}
 CALIBRATION = Calibration(FEW_PATIENTS, "patients of a test", LAWS, {"cobb": 2.0, "sacral_slope": 2.0})
-VARIABLE = {
-    "views": "VIEW", "refused": "VIEW", "parameters": "PARAMETER", "landmarks_3d_mm": "LANDMARK",
-    "landmarks_px": "LANDMARK", "radius_90_px": "LANDMARK", "spread_px": "LANDMARK",
-}  # fmt: skip
+VARIABLE = {"views": "VIEW", "refused": "VIEW", "parameters": "PARAMETER"}
+VARIABLE |= dict.fromkeys(("landmarks_3d_mm", "landmarks_px", "radius_90_px", "spread_px"), "LANDMARK")
 
 Points = Mapping[ViewName, Mapping[str, np.ndarray]]
 
@@ -46,8 +44,8 @@ def _report(
     model = replace(model, contract=replace(CONTRACT, calibration=calibration))
     placed = {v: ImageInput(image, (PX_MM, PX_MM), "GEOMETRY", GEOMETRY[v], f"{v}.dcm", "1.2.3") for v in views}
     inputs = placed if calibrated else {v: ImageInput(IMAGE) for v in views}
-    report: dict[str, Any] = json.loads(json.dumps(report_json(measure_views(model, inputs), model, inputs)))
-    return report
+    report = json.dumps(report_json(measure_views(model, inputs), model, inputs), allow_nan=False)
+    return dict(json.loads(report))
 
 
 def _only(view: ViewName, first: str, last: str) -> Points:
@@ -128,7 +126,11 @@ def test_each_code_of_absence_is_reported_where_it_occurs(code: str) -> None:
         assert (parameter["value"] is None) == ("absent_code" in parameter) == ("absent_reason" in parameter)
 
 
-def test_each_view_names_its_radiograph() -> None:
+def test_the_report_identifies_the_model_and_the_radiographs() -> None:
+    report = _reports()["VIEW_MISSING"]
+    assert (report["model"]["digest"], report["model"]["trained_on_simulated_data"]) == ("0" * 64, True)
+    assert (report["views"]["frontal"]["calibration"], report["landmarks_3d_mm"]) == ("GEOMETRY", {})
+    assert len(report["views"]["frontal"]["landmarks_px"]) == len(CONTRACT.names)
     files = {view: (given["file"], given["sop_instance_uid"]) for view, given in _reports()["whole"]["views"].items()}
     assert files == {"frontal": ("frontal.dcm", "1.2.3"), "lateral": ("lateral.dcm", "1.2.3")}
 

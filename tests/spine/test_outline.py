@@ -35,9 +35,7 @@ def test_a_straight_spine_has_a_straight_curve_and_level_plates() -> None:
     assert np.allclose(curve.points[:, 0], 100.0)
     tilts = lines(outline, "tilt")
     assert len(tilts) == len(PLATES)
-    assert all(abs(line.points[0, 1] - line.points[1, 1]) < 3.0 for line in tilts), (
-        "plates of a straight spine are level"
-    )
+    assert all(abs(line.points[0, 1] - line.points[1, 1]) < 3.0 for line in tilts)
     assert len(outline.dots) == len(points)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from spine.dataset import Example, ExampleView, Manifest, Split, write_manifest
 from spine.landmarks import LANDMARK_SETS, LEVELS, VIEWS
-from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
+from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry, is_on_image
 from spine.storage import sha256_of_image, write_array_atomically
 from tests.validation.dataset.constructed_datasets import spine_points
 
@@ -70,7 +70,7 @@ def _example(
         image = draw(projected, shape, random, px_mm)
         sha = sha256_of_image(image)
         write_array_atomically(folder / "images" / f"{sha}.npy", image)
-        seen = {n: p for n, p in projected.items() if geometry.contains(p)}
+        seen = {n: p for n, p in projected.items() if is_on_image(p, geometry.shape)}
         views[view] = ExampleView(view, f"images/{sha}.npy", sha, shape, (px_mm, px_mm), "GEOMETRY", geometry, seen)
     return Example(name, name, split, "drawn", views, points_3d=points, facts={"simulated": True})
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from inference.contract import model_digest
 from inference.model import INPUTS
 from spine.errors import ContractViolation
+from spine.model_digest import model_digest
 from training.journal import Journal, read_journal
 from training.tracking import DatasetReference, TrackedModel, log_evidence, replay_journal
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from inference.calibration import LEVEL, Calibration, SpreadLaw, group_of
-from inference.contract import model_digest, read_contract, write_contract
+from inference.contract import read_contract, write_contract
 from inference.input_check import InputLimits, covers_every_vertebra, features_of, limits_from
 from inference.measure import parameters_of, predict_examples, uncertainty_px
 from inference.model import load_model
@@ -30,6 +30,7 @@ from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.planes import PLANE_OF_VIEW
 from spine.measurement.registry import Measured
 from spine.measurement.tilts import margin_names
+from spine.model_digest import model_digest
 from spine.prediction import Prediction
 from spine.study import Points2D
 from spine.types import Floats

@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from inference.contract import MODEL_FILE, ModelContract, model_digest, read_contract
+from inference.contract import ModelContract, read_contract
 from inference.model import INPUTS, OUTPUTS
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS
+from spine.model_digest import GRAPH_FILE, model_digest
 from spine.storage import write_bytes_atomically
 from training.export.candidate import CANDIDATE_FILE, FITTED_FILE, FitSummary, read_summary, write_summary
 from training.model.checkpoints import load_weights, save_weights
@@ -71,7 +72,7 @@ def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
     _compare(network, contract, payload, TOLERANCE)
     stored = with_half_weights(payload)
     _compare(network, contract, stored, HALF_TOLERANCE, probabilities=True)
-    write_bytes_atomically(out / MODEL_FILE, stored)
+    write_bytes_atomically(out / GRAPH_FILE, stored)
     if to_calibrate and dataset is not None:
         from training.export.calibrate import calibrate  # it needs onnxruntime, which a training machine may lack
 

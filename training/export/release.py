@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference.bundled import BUNDLED, RELEASE_FILE
-from inference.contract import CONTRACT_FILE, MODEL_FILE, model_digest, read_contract
+from inference.contract import read_contract
 from spine.errors import EvidenceRejected, PlumblineError
+from spine.model_digest import CONTRACT_FILE, GRAPH_FILE, model_digest
 from spine.storage import write_text_atomically
 from training.export.candidate import FitSummary, read_summary
 from training.export.candidate_card import model_facts, training_facts
@@ -52,7 +53,7 @@ def release(candidate: Path, record: Path, out: Path = BUNDLED, wider: Path | No
         for s in summary.stages
     ]
     out.mkdir(parents=True, exist_ok=True)
-    for name in (MODEL_FILE, CONTRACT_FILE, WEIGHTS_FILE):
+    for name in (GRAPH_FILE, CONTRACT_FILE, WEIGHTS_FILE):
         shutil.copyfile(candidate / name, out / name)
     write_text_atomically(out / CARD_FILE, card_markdown(bundled_card(candidate, summary, evidence, more)))
     digests = {"model_digest": digest, "record_digest": evidence.digest, "wider_record_digest": more.digest}

@@ -1,18 +1,22 @@
 import json
+import shutil
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
+import pydicom
 import pytest
 
-from spine.errors import InputRejected, ParametersRejected
+from spine.errors import ParametersRejected, PlumblineError
 from spine.intake.folder import FolderSource
 from spine.intake.pseudonym import load_pseudonym_key, pseudonym
 from spine.intake.sources import open_source
 from spine.intake.view_evidence import views_seem_exchanged
+from spine.landmarks import VIEWS
 from spine.radiograph.write import write_radiograph
 from spine.reconstruction.plumbline_json import read_reconstruction, write_reconstruction
 from tests.spine.intake.constructed_studies import KEY, image, places, points, write_study
+from tests.spine.refusals import code_of
 
 
 def load(folder, **options):
@@ -20,10 +24,10 @@ def load(folder, **options):
     return candidate.load()
 
 
-def code_of(folder, **options):
-    with pytest.raises(InputRejected) as caught:
-        load(folder, **options)
-    return caught.value.code
+@pytest.fixture
+def study(tmp_path):
+    """The folder of a complete study in ``tmp_path``."""
+    return write_study(tmp_path / "a", 1)
 
 
 def rewrite(folder, change):
@@ -53,14 +57,7 @@ def test_loose_radiographs_in_the_location_are_one_study(tmp_path):
     assert set(load(tmp_path).views) == {"frontal", "lateral"}
 
 
-def test_a_file_named_like_a_radiograph_must_be_one(tmp_path):
-    study = write_study(tmp_path / "a", 1)
-    (study / "lateral.dcm").write_text("not an image")
-    assert code_of(tmp_path) == "NOT_DICOM"
-
-
-def test_reports_beside_the_radiographs_are_ignored(tmp_path):
-    study = write_study(tmp_path / "a", 1)
+def test_reports_beside_the_radiographs_are_ignored(study, tmp_path):
     payload = (study / "frontal.dcm").read_bytes()
     report = payload.replace(b"1.2.840.10008.5.1.4.1.1.1.1\0", b"1.2.840.10008.5.1.4.1.1.88.1", 1)
     (study / "report.dcm").write_bytes(report)
@@ -78,8 +75,8 @@ def test_links_are_not_followed(tmp_path):
 
 def test_a_simulated_study_without_its_mark_is_unfinished(tmp_path):
     write_study(tmp_path / "a", 1, complete=False)
-    assert code_of(tmp_path) == "STUDY_UNFINISHED"
-    assert code_of(tmp_path, name="virtual", simulated=True) == "STUDY_UNFINISHED"
+    assert code_of(load, tmp_path) == "STUDY_UNFINISHED"
+    assert code_of(load, tmp_path, name="virtual", simulated=True) == "STUDY_UNFINISHED"
     (tmp_path / "COMPLETE").write_text("")
     assert load(tmp_path, simulated=True).facts["simulated"] is True
 
@@ -89,17 +86,10 @@ def test_a_study_of_a_person_needs_no_mark(tmp_path):
     assert "simulated" not in load(tmp_path).facts
 
 
-def test_two_reconstructions_are_ambiguous(tmp_path):
-    study = write_study(tmp_path / "a", 1)
-    (study / "again.json").write_bytes((study / "reconstruction.json").read_bytes())
-    assert code_of(tmp_path) == "RECONSTRUCTION_AMBIGUOUS"
-
-
 # --- what may be missing
 
 
-def test_a_lateral_without_hips_and_a_reconstruction_without_hips(tmp_path):
-    study = write_study(tmp_path / "a", 1)
+def test_a_lateral_without_hips_and_a_reconstruction_without_hips(study, tmp_path):
     rewrite(study, lambda r: replace(r, points={n: p for n, p in r.points.items() if not n.startswith("HIP")}))
     assert "HIP_L" not in load(tmp_path).reconstruction.points
 
@@ -112,27 +102,18 @@ def test_a_truncated_field_of_view_is_no_fault(tmp_path):
     assert row > 150
 
 
-@pytest.mark.parametrize("view", ["frontal", "lateral"])
-def test_one_view_alone(tmp_path, view):
-    write_study(tmp_path / "a", 1, views=(view,), reconstruction=False)
+@pytest.mark.parametrize(("views", "reconstruction"), [(VIEWS[:1], False), (VIEWS[1:], False), ((), True)])
+def test_one_view_or_a_reconstruction_alone(tmp_path, views, reconstruction):
+    write_study(tmp_path / "a", 1, views=views, reconstruction=reconstruction)
     found = load(tmp_path)
-    assert set(found.views) == {view}
-    assert found.reconstruction is None
-
-
-def test_a_reconstruction_alone(tmp_path):
-    write_study(tmp_path / "a", 1, views=())
-    assert load(tmp_path).views == {}
+    assert (tuple(found.views), found.reconstruction is not None) == (views, reconstruction)
 
 
 def test_the_place_in_the_scanner_is_completed_from_the_reconstruction(tmp_path):
-    import pydicom
-
     study = write_study(tmp_path / "a", 1, geometry=places(z0=12.5))
-    for name in ("frontal", "lateral"):
+    for name in VIEWS:
         dataset = pydicom.dcmread(study / f"{name}.dcm")
-        for tag in [e.tag for e in dataset if e.tag.is_private]:
-            del dataset[tag]
+        dataset.remove_private_tags()
         dataset.save_as(study / f"{name}.dcm")
     found = load(tmp_path)
     assert found.views["frontal"].geometry == places(z0=12.5)["frontal"]
@@ -144,28 +125,35 @@ def test_the_place_in_the_scanner_is_completed_from_the_reconstruction(tmp_path)
 def test_an_empty_study(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "notes.txt").write_text("nothing")
-    assert code_of(tmp_path) == "STUDY_EMPTY"
+    assert code_of(load, tmp_path) == "STUDY_EMPTY"
 
 
-def radiograph(path, view, seed=1, place=None, **tags):
+def radiograph(path, view, seed=1, place=None, pixels=None, **tags):
     place = place or places()[view]
+    pixels = image(place, points(seed), seed) if pixels is None else pixels
     given = {"patient_id": "vp-1", "study_uid": "2.25.11", "series_uid": "2.25.12", "sop_uid": "2.25.77"}
     given |= {"simulated": False, "kvp": 90.0} | tags
-    write_radiograph(path, image(place, points(seed), seed), place, **given)
+    write_radiograph(path, pixels, place, **given)
 
 
-def test_two_laterals(tmp_path):
-    study = write_study(tmp_path / "a", 1, views=("lateral",))
-    radiograph(study / "b.dcm", "lateral", seed=2)
-    assert code_of(tmp_path) == "VIEW_DUPLICATE"
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (lambda study: (study / "lateral.dcm").write_text("not an image"), "NOT_DICOM"),
+        (lambda study: shutil.copy(study / "reconstruction.json", study / "again.json"), "RECONSTRUCTION_AMBIGUOUS"),
+        (lambda study: radiograph(study / "b.dcm", "lateral", seed=2), "VIEW_DUPLICATE"),
+    ],
+)
+def test_a_part_that_is_no_radiograph_or_there_twice(study, tmp_path, spoil, code):
+    spoil(study)
+    assert code_of(load, tmp_path) == code
 
 
-def test_the_same_radiograph_twice_counts_once_and_a_reused_uid_does_not(tmp_path):
-    study = write_study(tmp_path / "a", 1)
+def test_the_same_radiograph_twice_counts_once_and_a_reused_uid_does_not(study, tmp_path):
     (study / "copy.dcm").write_bytes((study / "lateral.dcm").read_bytes())
     assert len(load(tmp_path).views) == 2
     radiograph(study / "copy.dcm", "lateral", seed=2, sop_uid="2.25.1004")
-    assert code_of(tmp_path) == "UID_CONFLICT"
+    assert code_of(load, tmp_path) == "UID_CONFLICT"
 
 
 @pytest.mark.parametrize(
@@ -179,81 +167,51 @@ def test_the_same_radiograph_twice_counts_once_and_a_reused_uid_does_not(tmp_pat
 def test_radiographs_of_different_people_or_studies(tmp_path, tags, code):
     study = write_study(tmp_path / "a", 1, views=("frontal",))
     radiograph(study / "b.dcm", "lateral", **tags)
-    assert code_of(tmp_path) == code
+    assert code_of(load, tmp_path) == code
 
 
 @pytest.mark.parametrize("other", [places(rows=290), places(z0=8.0)])
 def test_radiographs_of_different_heights(tmp_path, other):
     study = write_study(tmp_path / "a", 1, views=("frontal",), reconstruction=False)
     radiograph(study / "b.dcm", "lateral", place=other["lateral"])
-    assert code_of(tmp_path) == "HEIGHT_MISMATCH"
-
-
-def test_a_reconstruction_of_another_scan(tmp_path):
-    study = write_study(tmp_path / "a", 1)
-    rewrite(study, lambda r: replace(r, geometry=places(z0=9.0)))
-    assert code_of(tmp_path) == "GEOMETRY_CONFLICT"
+    assert code_of(load, tmp_path) == "HEIGHT_MISMATCH"
 
 
 def test_a_radiograph_without_geometry_cannot_go_with_a_reconstruction(tmp_path):
-    import pydicom
-
     study = write_study(tmp_path / "a", 1, views=("frontal",))
     dataset = pydicom.dcmread(study / "frontal.dcm")
     del dataset.DistanceSourceToIsocenter
     dataset.save_as(study / "frontal.dcm")
-    assert code_of(tmp_path) == "GEOMETRY_MISSING"
+    assert code_of(load, tmp_path) == "GEOMETRY_MISSING"
 
 
-def test_a_spine_beside_the_image(tmp_path):
-    study = write_study(tmp_path / "a", 1)
-    moved = {n: p + (200.0, 0, 0) for n, p in points(1).items()}
-    rewrite(study, lambda r: replace(r, points=moved))
-    assert code_of(tmp_path) == "SPINE_OUTSIDE_IMAGE"
+EXCHANGED = {view: replace(places()[other], view=view) for view, other in zip(VIEWS, VIEWS[::-1], strict=True)}
 
 
-def test_a_spine_above_the_image(tmp_path):
-    study = write_study(tmp_path / "a", 1)
-    rewrite(study, lambda r: replace(r, points={n: p + (0, 0, 900.0) for n, p in points(1).items()}))
-    assert code_of(tmp_path) == "SPINE_OUTSIDE_IMAGE"
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"geometry": places(z0=9.0)}, "GEOMETRY_CONFLICT"),
+        ({"geometry": EXCHANGED}, "VIEW_MISMATCH"),
+        ({"points": {n: p + (200.0, 0, 0) for n, p in points(1).items()}}, "SPINE_OUTSIDE_IMAGE"),
+        ({"points": {n: p + (0, 0, 900.0) for n, p in points(1).items()}}, "SPINE_OUTSIDE_IMAGE"),
+        ({"points": {n: p / 1000 for n, p in points(1).items()}}, "UNITS_SUSPECT_METRES"),
+    ],
+)
+def test_a_reconstruction_of_another_scan_frame_or_unit(study, tmp_path, fields, code):
+    rewrite(study, lambda r: replace(r, **fields))
+    assert code_of(load, tmp_path) == code
 
 
-def test_a_reconstruction_in_metres(tmp_path):
-    study = write_study(tmp_path / "a", 1)
-    rewrite(study, lambda r: replace(r, points={n: p / 1000 for n, p in r.points.items()}))
-    assert code_of(tmp_path) == "UNITS_SUSPECT_METRES"
-
-
-def swapped(folder, seed=1):
-    """Both radiographs with every tag of the other view: only the pixels know better."""
-    truth = points(seed)
+def test_swapped_views_contradict_the_reconstruction(study, tmp_path):
+    """Both radiographs with every tag of the other view: only the pixels show it."""
     true_places = {v: replace(p, shape=(300, 120)) for v, p in places().items()}
-    for number, (tagged, shown) in enumerate((("frontal", "lateral"), ("lateral", "frontal"))):
-        write_radiograph(
-            folder / f"{tagged}.dcm",
-            image(true_places[shown], truth, seed),
-            true_places[tagged],
-            patient_id="vp-1",
-            study_uid="2.25.11",
-            series_uid="2.25.12",
-            sop_uid=f"2.25.7{number}",
-            simulated=True,
-            kvp=90.0,
-        )
-    rewrite(folder, lambda r: replace(r, geometry=true_places))
-
-
-def test_swapped_views_contradict_the_reconstruction(tmp_path):
-    swapped(write_study(tmp_path / "a", 1))
-    assert code_of(tmp_path) == "VIEW_MISMATCH"
-
-
-def test_a_radiograph_in_the_place_of_the_other_view(tmp_path):
-    study = write_study(tmp_path / "a", 1)
-    exchanged = {"frontal": replace(places()["lateral"], view="frontal")}
-    exchanged["lateral"] = replace(places()["frontal"], view="lateral")
-    rewrite(study, lambda r: replace(r, geometry=exchanged))
-    assert code_of(tmp_path) == "VIEW_MISMATCH"
+    for tagged, shown in zip(VIEWS, VIEWS[::-1], strict=True):
+        pixels = image(true_places[shown], points(1), 1)
+        tags = {"sop_uid": f"2.25.7{VIEWS.index(tagged)}", "simulated": True}
+        radiograph(study / f"{tagged}.dcm", tagged, place=true_places[tagged], pixels=pixels, **tags)
+    rewrite(study, lambda r: replace(r, geometry=true_places))
+    assert code_of(load, tmp_path) == "VIEW_MISMATCH"
 
 
 @pytest.mark.parametrize("seed", range(1, 6))
@@ -288,7 +246,7 @@ def test_the_pseudonym_key_is_made_once_and_is_the_owners_alone(tmp_path):
     assert load_pseudonym_key(path) == key
     assert path.stat().st_mode & 0o777 == 0o600
     path.write_text("not a key")
-    with pytest.raises(Exception, match="PSEUDONYM_KEY_INVALID"):
+    with pytest.raises(PlumblineError, match="PSEUDONYM_KEY_INVALID"):
         load_pseudonym_key(path)
 
 
@@ -299,8 +257,7 @@ def test_pseudonyms_depend_on_key_kind_and_identifier():
     assert pseudonym(KEY, "patient", "a") == pseudonym(KEY, "patient", "a")
 
 
-def test_facts_of_a_reconstruction_pass_an_allow_list(tmp_path):
-    study = write_study(tmp_path / "a", 1)
+def test_facts_of_a_reconstruction_pass_an_allow_list(study, tmp_path):
     facts = {"condition": "scoliotic", "age_years": 97.0, "sex": "F", "note": "Jane Doe", "record": 12345678901}
     facts |= {"population": "Jane Doe", "Name": 3, "cobb_deg": 41.5, "nested": {"name": "Jane"}, "has_l6": True}
     rewrite(study, lambda r: replace(r, facts=facts))

@@ -9,6 +9,7 @@ import pytest
 
 from spine.intake.ingest import ingest
 from spine.intake.sources import open_source
+from spine.landmarks import VERTEBRAE
 from spine.study import read_study
 from tests.spine.intake.constructed_studies import KEY
 
@@ -35,9 +36,11 @@ def take_in(kind, folder, tmp_path):
 def test_the_ct_keypoint_sets(work):
     report = take_in("ct-keypoints", "ct_keypoints", work)
     assert (report.received, report.used, report.already_present) == (91, 90, 0)
-    assert [q.code for q in report.quarantined] == ["SIDES_SWAPPED"]
-    study = read_study(work / "s" / report.study_ids[0])
-    assert study.views == {}
+    assert [q.code for q in report.quarantined] == ["SIDES_SWAPPED"]  # left and right pedicle of L5 are exchanged
+    for study in (read_study(work / "s" / study_id) for study_id in report.study_ids):
+        assert study.views == {}
+        assert {f"{v}_body" for v in VERTEBRAE} <= study.reconstruction.points.keys()
+        assert study.reconstruction.facts["pedicles_read"]
     assert len(study.reconstruction.points) == 51
 
 

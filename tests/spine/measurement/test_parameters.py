@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spine.landmarks import HIPS, PLATES, VERTEBRAE
+from spine.landmarks import HIPS, PLATES, VERTEBRAE, mirrored_name
 from spine.measurement.measure import measure
-from spine.measurement.planes import PlanePoints, planes_from_points_3d, planes_from_view
+from spine.measurement.planes import planes_from_points_3d, planes_from_view
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.measurement.tilts import plate_tilts
 from tests.spine.measurement.constructed import constructed
@@ -52,9 +52,8 @@ def test_cobb_names_end_vertebrae_side_and_secondary_curves():
         coronal[f"{v}_sup"] = coronal[f"{v}_inf"] = float(np.interp(i, knots, list(turning.values())))
     found = values(constructed({}, coronal))
     assert found["cobb"].value == pytest.approx(52.0, abs=EXACT)
-    assert found["cobb"].detail["upper_end_vertebra"] == "T5"
-    assert found["cobb"].detail["lower_end_vertebra"] == "T11"
-    assert found["cobb"].detail["side"] == "right"
+    detail = found["cobb"].detail
+    assert (detail["upper_end_vertebra"], detail["lower_end_vertebra"], detail["side"]) == ("T5", "T11", "right")
     assert found["cobb_midline"].value == pytest.approx(52.0, abs=EXACT)
     assert found["cobb_secondary_cranial"].value == pytest.approx(21.0, abs=EXACT)
     assert found["cobb_secondary_caudal"].value == pytest.approx(30.0, abs=EXACT)
@@ -65,10 +64,10 @@ def arc(turn_deg, *, plane="coronal", count=34, length=450.0):
     """Plate centres on a circular arc that is convex to the left (or to the back), without margins."""
     s = np.linspace(-0.5, 0.5, count) * length
     radius = length / np.radians(turn_deg)
-    across, up = radius * (np.cos(s / radius) - 1), -radius * np.sin(s / radius)
-    if plane == "coronal":
-        return {p: np.array([a, 0.0, z]) for p, a, z in zip(PLATES, across, up, strict=True)}
-    return {p: np.array([0.0, a, z]) for p, a, z in zip(PLATES, across, up, strict=True)}
+    points = np.zeros((count, 3))
+    points[:, 0 if plane == "coronal" else 1] = radius * (np.cos(s / radius) - 1)
+    points[:, 2] = -radius * np.sin(s / radius)
+    return dict(zip(PLATES, points, strict=True))
 
 
 def test_curve_bulging_left_is_called_left_with_its_apex_in_the_middle():
@@ -180,8 +179,6 @@ def test_turning_the_patient_moves_slope_and_tilt_but_not_incidence(turn, tilt):
 @settings(max_examples=40, deadline=None)
 @given(tilt=st.lists(angles, min_size=34, max_size=34), scale=st.floats(0.2, 5.0))
 def test_mirroring_keeps_cobb_and_swaps_the_side_and_scaling_keeps_angles(tilt, scale):
-    from spine.landmarks import mirrored_name
-
     points = constructed({}, dict(zip(PLATES, tilt, strict=True)))
     mirrored = {mirrored_name(n): p * [-1, 1, 1] for n, p in points.items()}
     scaled = {n: p * scale for n, p in points.items()}
@@ -226,9 +223,4 @@ def test_reversed_margins_make_no_angle():
 
 def test_few_vertebrae_make_no_cobb_angle():
     short = {n: p for n, p in constructed({}, {}).items() if n.split("_")[0] in VERTEBRAE[:5]}
-    assert (
-        "fewer than 6"
-        in measure({"coronal": PlanePoints("coronal", planes_from_points_3d(short)["coronal"].points)})[
-            "cobb"
-        ].absent_reason
-    )
+    assert "fewer than 6" in values(short)["cobb"].absent_reason

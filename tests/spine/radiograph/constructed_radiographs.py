@@ -32,21 +32,34 @@ def sample_radiograph(path: Path, view="frontal", image=None, place=None, **tags
     return path
 
 
-def edited(path: Path, change, name="edited.dcm", syntax=None) -> Path:
-    """A copy with ``change(dataset)`` applied; values are written without pydicom's validation."""
+def edited(path: Path, change=lambda dataset: None, without=(), **tags) -> Path:
+    """A copy without some tags, with others set and changed; values are written without pydicom's validation."""
     with pydicom.config.disable_value_validation():
         dataset = pydicom.dcmread(path)
+        for name in without:
+            if name in dataset:
+                delattr(dataset, name)
+        for name, value in tags.items():
+            setattr(dataset, name, value)
         change(dataset)
-        if syntax is not None:
-            dataset.file_meta.TransferSyntaxUID = syntax
         out = io.BytesIO()
         pydicom.dcmwrite(out, dataset, enforce_file_format=True)
-    target = path.with_name(name)
+    target = path.with_name("edited.dcm")
     target.write_bytes(out.getvalue())
     return target
 
 
-def with_raw(path: Path, tag: int, vr: str, value: bytes, name="raw.dcm") -> Path:
+def with_pixels(path: Path, pixels, without=(), **tags) -> Path:
+    """A copy with other pixels."""
+
+    def change(ds):
+        ds.PixelData = np.ascontiguousarray(pixels).tobytes()
+        ds["PixelData"].VR = "OW"
+
+    return edited(path, change, without, **{"Rows": pixels.shape[0], "Columns": pixels.shape[1]} | tags)
+
+
+def with_raw(path: Path, tag: int, vr: str, value: bytes) -> Path:
     """A copy in which one element's value is exactly these bytes (padded to even length)."""
     from pydicom.dataelem import RawDataElement
     from pydicom.tag import Tag
@@ -56,4 +69,4 @@ def with_raw(path: Path, tag: int, vr: str, value: bytes, name="raw.dcm") -> Pat
     def change(ds):
         ds[Tag(tag)] = RawDataElement(Tag(tag), vr, len(value), value, 0, False, True)
 
-    return edited(path, change, name)
+    return edited(path, change)

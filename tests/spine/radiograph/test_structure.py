@@ -14,12 +14,11 @@ from spine.errors import DicomRejected
 from spine.radiograph.read import read_radiograph
 from spine.radiograph.structure import BIG_ENDIAN, MAX_NESTING, check_structure, checked_bytes, is_dicom
 from tests.spine.radiograph.constructed_radiographs import edited, sample_radiograph
+from tests.spine.refusals import code_of
 
 
-def code_of(path):
-    with pytest.raises(DicomRejected) as caught:
-        read_radiograph(path)
-    return caught.value.code
+def code(path):
+    return code_of(read_radiograph, path)
 
 
 def deflated(path, extra=()):
@@ -36,40 +35,39 @@ def deflated(path, extra=()):
     return path
 
 
-def test_a_deflated_radiograph_is_read(tmp_path):
-    original = read_radiograph(sample_radiograph(tmp_path / "a.dcm"))
-    found = read_radiograph(deflated(sample_radiograph(tmp_path / "b.dcm")))
-    assert (found.image == original.image).all()
+def test_a_deflated_radiograph_is_read(original):
+    plain, found = read_radiograph(original), read_radiograph(deflated(original))
+    assert (found.image == plain.image).all()
     assert found.facts["transfer_syntax"].startswith("Deflated")
 
 
-def test_a_deflate_bomb_is_refused_quickly_and_costs_no_memory(tmp_path):
+def test_a_deflate_bomb_is_refused_quickly_and_costs_no_memory(original):
     header = b"\xfc\xff\xfc\xffOB\0\0" + struct.pack("<I", 400 * 2**20)
-    bomb = deflated(sample_radiograph(tmp_path / "a.dcm"), (header, *[bytes(2**20)] * 400))
+    bomb = deflated(original, (header, *[bytes(2**20)] * 400))
     assert bomb.stat().st_size < 600_000
     started = time.monotonic()
-    assert code_of(bomb) == "DEFLATE_LIMIT"
+    assert code(bomb) == "DEFLATE_LIMIT"
     assert time.monotonic() - started < 1.0
     tracemalloc.start()
     try:
-        assert code_of(bomb) == "DEFLATE_LIMIT"
+        assert code(bomb) == "DEFLATE_LIMIT"
         assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
     finally:
         tracemalloc.stop()
 
 
 @pytest.mark.parametrize("depth", [50, 64])
-def test_sequences_may_nest_this_deep(tmp_path, depth):
-    checked_bytes(nested(tmp_path, depth))
+def test_sequences_may_nest_this_deep(original, depth):
+    checked_bytes(nested(original, depth))
 
 
 @pytest.mark.parametrize("depth", [70, 200, 5000])
 @pytest.mark.parametrize("undefined", [False, True])
-def test_deeper_nesting_is_refused_without_recursion(tmp_path, depth, undefined):
-    assert code_of(nested(tmp_path, depth, undefined)) == "NESTING_LIMIT"
+def test_deeper_nesting_is_refused_without_recursion(original, depth, undefined):
+    assert code(nested(original, depth, undefined)) == "NESTING_LIMIT"
 
 
-def nested(tmp_path, depth, undefined=False):
+def nested(path, depth, undefined=False):
     assert MAX_NESTING == 64
     content = b""
     for _ in range(depth):
@@ -79,18 +77,16 @@ def nested(tmp_path, depth, undefined=False):
         else:
             item = b"\xfe\xff\x00\xe0" + struct.pack("<I", len(content)) + content
             content = b"\x40\x00\x55\x05SQ\0\0" + struct.pack("<I", len(item)) + item
-    path = sample_radiograph(tmp_path / "nested.dcm")
     path.write_bytes(path.read_bytes() + content)
     return path
 
 
 @pytest.mark.parametrize("length", [0xFFFFFFF0, 0x7FFFFFFF, 18_002])
-def test_a_length_beyond_the_file_is_truncated(tmp_path, length):
-    path = sample_radiograph(tmp_path / "a.dcm")
-    payload = path.read_bytes()
+def test_a_length_beyond_the_file_is_truncated(original, length):
+    payload = original.read_bytes()
     at = payload.index(b"\xe0\x7f\x10\x00OW\0\0") + 8
-    path.write_bytes(payload[:at] + struct.pack("<I", length) + payload[at + 4 :])
-    assert code_of(path) == "TRUNCATED"
+    original.write_bytes(payload[:at] + struct.pack("<I", length) + payload[at + 4 :])
+    assert code(original) == "TRUNCATED"
 
 
 def test_a_file_cut_anywhere_has_a_code(tmp_path):
@@ -98,7 +94,7 @@ def test_a_file_cut_anywhere_has_a_code(tmp_path):
     path, codes = tmp_path / "cut.dcm", {}
     for size in (*range(0, 2400, 7), 128, *range(0, len(payload), 512), len(payload) - 1):
         path.write_bytes(payload[:size])
-        codes[size] = code_of(path)
+        codes[size] = code(path)
     assert codes[0] == "EMPTY_FILE"
     assert codes[128] == "NOT_DICOM"
     assert codes[len(payload) - 1] == "TRUNCATED"
@@ -109,43 +105,42 @@ def test_a_file_cut_anywhere_has_a_code(tmp_path):
 def test_other_files_are_not_dicom(tmp_path, payload):
     path = tmp_path / "a.dcm"
     path.write_bytes(payload)
-    assert code_of(path) == "NOT_DICOM"
+    assert code(path) == "NOT_DICOM"
     assert not is_dicom(path)
 
 
 @pytest.mark.parametrize("start", [b"MZ", b"\x7fELF"])
-def test_a_program_in_the_preamble_is_refused(tmp_path, start):
-    path = sample_radiograph(tmp_path / "a.dcm")
-    path.write_bytes(start + path.read_bytes()[len(start) :])
-    assert code_of(path) == "PREAMBLE_EXECUTABLE"
+def test_a_program_in_the_preamble_is_refused(original, start):
+    original.write_bytes(start + original.read_bytes()[len(start) :])
+    assert code(original) == "PREAMBLE_EXECUTABLE"
 
 
 @pytest.mark.parametrize(
     ("syntax", "implicit", "little"), [("1.2.840.10008.1.2", True, True), (BIG_ENDIAN, False, False)]
 )
-def test_implicit_and_big_endian_are_walked_and_read(tmp_path, syntax, implicit, little):
-    original = pydicom.dcmread(sample_radiograph(tmp_path / "a.dcm"))
+def test_implicit_and_big_endian_are_walked_and_read(original, tmp_path, syntax, implicit, little):
+    dataset = pydicom.dcmread(original)
     again = pydicom.Dataset()
-    for element in original:
+    for element in dataset:
         if element.VR != "SQ":
             again.add(element)
-    again.PixelData = original.pixel_array.astype("<u2" if little else ">u2").tobytes()
-    again.file_meta = original.file_meta
+    again.PixelData = dataset.pixel_array.astype("<u2" if little else ">u2").tobytes()
+    again.file_meta = dataset.file_meta
     again.file_meta.TransferSyntaxUID = syntax
     pydicom.dcmwrite(tmp_path / "b.dcm", again, implicit_vr=implicit, little_endian=little, enforce_file_format=True)
-    found, expected = read_radiograph(tmp_path / "b.dcm"), read_radiograph(tmp_path / "a.dcm")
+    found, expected = read_radiograph(tmp_path / "b.dcm"), read_radiograph(original)
     assert (found.image == expected.image).all()
     assert found.geometry == expected.geometry
     assert found.offset_recorded
 
 
-def test_names_in_other_alphabets_and_line_breaks_do_no_harm(tmp_path):
+def test_names_in_other_alphabets_and_line_breaks_do_no_harm(original):
     def change(ds):
-        ds.SpecificCharacterSet = ["", "ISO 2022 IR 87"]
         ds.add_new(0x00100010, "PN", b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B\n\x1b[31m\0")
         ds.add_new(0x00104000, "LT", b"x" * 60_000)
 
-    assert read_radiograph(edited(sample_radiograph(tmp_path / "a.dcm"), change)).view == "frontal"
+    path = edited(original, change, SpecificCharacterSet=["", "ISO 2022 IR 87"])
+    assert read_radiograph(path).view == "frontal"
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,20 +1,25 @@
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from spine.errors import ReconstructionRejected
 from spine.reconstruction.open import is_reconstruction, read_any_reconstruction
-from spine.reconstruction.plumbline_csv import write_reconstruction_csv
 from spine.reconstruction.plumbline_json import read_reconstruction, write_reconstruction
 from spine.reconstruction.slicer_markups import write_markups
 from tests.spine.reconstruction.constructed_reconstructions import reconstruction, spine_points, two_views
+from tests.spine.refusals import code_of
 
 
-def code_of(path, reader=read_any_reconstruction):
-    with pytest.raises(ReconstructionRejected) as caught:
-        reader(path)
-    return caught.value.code
+def code(path):
+    return code_of(read_any_reconstruction, path)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A written reconstruction."""
+    write_reconstruction(reconstruction(), tmp_path / "r.json")
+    return tmp_path / "r.json"
 
 
 def assert_same_points(found, expected):
@@ -44,12 +49,13 @@ def test_a_point_that_is_not_finite_is_not_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "code"),
+    ("change", "expected"),
     [
         ({"schema": "plumbline.reconstruction/2"}, "SCHEMA_INVALID"),
         ({"units": "m"}, "UNITS_INVALID"),
         ({"axes": "RAS"}, "AXES_INVALID"),
         ({"unexpected": 1}, "SCHEMA_INVALID"),
+        *[({missing: None}, "SCHEMA_INVALID") for missing in ("points", "units", "axes", "subject_id")],
         ({"points": [1, 2]}, "SCHEMA_INVALID"),
         ({"points": {"T1_sup": [1, 2]}}, "NOT_FINITE"),
         ({"points": {"T1_sup": [1, 2, None]}}, "NOT_FINITE"),
@@ -59,46 +65,34 @@ def test_a_point_that_is_not_finite_is_not_written(tmp_path):
         ({"geometry": {"frontal": {"view": "frontal"}}}, "GEOMETRY_INVALID"),
     ],
 )
-def test_json_is_strict(tmp_path, change, code):
-    path = tmp_path / "r.json"
-    write_reconstruction(reconstruction(), path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    assert code_of(path, read_reconstruction) == code
-
-
-@pytest.mark.parametrize("missing", ["points", "units", "axes", "subject_id"])
-def test_json_needs_its_keys(tmp_path, missing):
-    path = tmp_path / "r.json"
-    write_reconstruction(reconstruction(), path)
-    record = json.loads(path.read_text())
-    del record[missing]
-    path.write_text(json.dumps(record))
-    assert code_of(path) == "SCHEMA_INVALID"
+def test_json_is_strict(path, change, expected):
+    record = json.loads(path.read_text()) | change
+    path.write_text(json.dumps({key: value for key, value in record.items() if value is not None}))
+    assert code_of(read_reconstruction, path) == expected
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
-def test_json_has_no_nan_or_infinity(tmp_path, value):
-    path = tmp_path / "r.json"
-    write_reconstruction(reconstruction(), path)
+def test_json_has_no_nan_or_infinity(path, value):
     path.write_text(path.read_text().replace("300.0", value, 1).replace("310.0", value, 1))
-    assert code_of(path) == "NOT_FINITE"
+    assert code(path) == "NOT_FINITE"
 
 
 @pytest.mark.parametrize("text", ["{", "[1, 2", '{"a": ' * 100_000, "\xff"])
-def test_broken_json(tmp_path, text):
-    path = tmp_path / "r.json"
+def test_broken_json(path, text):
     path.write_bytes(text.encode("latin-1"))
-    assert code_of(path) in ("JSON_INVALID", "FORMAT_UNKNOWN")
+    assert code(path) in ("JSON_INVALID", "FORMAT_UNKNOWN")
 
 
 # --- our CSV
 
 
-def test_csv_comes_back_to_the_last_bit(tmp_path):
+def test_csv_is_read_to_the_last_bit_with_its_geometry_and_radii(path):
     points = {name: xyz + np.pi / 10 for name, xyz in spine_points().items()}
-    written = reconstruction(points, geometry=two_views(), hip_radius_mm={"HIP_L": 23.1})
-    write_reconstruction_csv(written, tmp_path / "r.csv")
-    found = read_any_reconstruction(tmp_path / "r.csv")
+    lines = ["# subject_id=s-1", "# axes=LPS", "# units=mm", "# hip_radius_mm.HIP_L=23.1"]
+    lines += [f"# geometry.{view}={json.dumps(asdict(g))}" for view, g in two_views().items()]
+    lines += ["level,name,x,y,z", *(",".join([*n.split("_", 1), *map(repr, p.tolist())]) for n, p in points.items())]
+    path.write_text("\n".join(lines))
+    found = read_any_reconstruction(path)
     assert_same_points(found.points, points)
     assert (found.geometry, found.hip_radius_mm) == (two_views(), {"HIP_L": 23.1})
     assert (found.subject_id, found.source_format) == ("s-1", "plumbline-csv")
@@ -109,14 +103,13 @@ ROWS = "T1,sup_center,0,0,300,0.1\nL1,SUP_ANT,0,-10,20,\nL2,inf_center,1,0,-15,\
 ROWS += "FH_L,fh_center,90,0,-280,\nS1,s1_ant,0,-9,-90,\n"
 
 
-def test_csv_takes_other_spellings_and_further_columns(tmp_path):
-    path = tmp_path / "any.txt"
+def test_csv_takes_other_spellings_and_further_columns(path):
     path.write_text(HEAD + ROWS)
     assert list(read_any_reconstruction(path).points) == ["T1_sup", "L1_sup_ant", "L2_inf", "HIP_L", "S1_ant"]
 
 
 @pytest.mark.parametrize(
-    ("text", "code"),
+    ("text", "expected"),
     [
         (HEAD.replace("# units=mm\n", "") + ROWS, "UNITS_INVALID"),
         (HEAD.replace("mm", "m") + ROWS, "UNITS_INVALID"),
@@ -131,10 +124,9 @@ def test_csv_takes_other_spellings_and_further_columns(tmp_path):
         ("", "EMPTY_FILE"),
     ],
 )
-def test_csv_is_strict(tmp_path, text, code):
-    path = tmp_path / "r.csv"
+def test_csv_is_strict(path, text, expected):
     path.write_text(text)
-    assert code_of(path) == code
+    assert code(path) == expected
 
 
 # --- 3D Slicer
@@ -142,17 +134,12 @@ def test_csv_is_strict(tmp_path, text, code):
 
 def markups(points, system="LPS", **fields):
     controls = [{"label": n, "position": [float(c) for c in p], "positionStatus": "defined"} for n, p in points.items()]
-    return {
-        "markups": [
-            {"type": "Fiducial", "coordinateSystem": system, "coordinateUnits": "mm", "controlPoints": controls}
-            | fields
-        ]
-    }
+    markup = {"type": "Fiducial", "coordinateSystem": system, "coordinateUnits": "mm", "controlPoints": controls}
+    return {"markups": [markup | fields]}
 
 
 @pytest.mark.parametrize(("system", "signs"), [("LPS", (1, 1, 1)), ("RAS", (-1, -1, 1)), ("0", (-1, -1, 1))])
-def test_slicer_markups_in_both_systems(tmp_path, system, signs):
-    path = tmp_path / "spine.mrk.json"
+def test_slicer_markups_in_both_systems(path, system, signs):
     points = spine_points()
     path.write_text(json.dumps(markups({n: p * signs for n, p in points.items()}, system)))
     found = read_any_reconstruction(path)
@@ -160,16 +147,15 @@ def test_slicer_markups_in_both_systems(tmp_path, system, signs):
     assert found.source_format == "slicer-mrk-json"
 
 
-def test_slicer_points_that_are_not_defined_are_absent(tmp_path):
+def test_slicer_points_that_are_not_defined_are_absent(path):
     record = markups(spine_points())
     record["markups"][0]["controlPoints"][0] |= {"positionStatus": "undefined", "position": None}
-    path = tmp_path / "a.json"
     path.write_text(json.dumps(record))
     assert "T1_sup" not in read_any_reconstruction(path).points
 
 
 @pytest.mark.parametrize(
-    ("fields", "code"),
+    ("fields", "expected"),
     [
         ({"coordinateSystem": "IJK"}, "AXES_INVALID"),
         ({"coordinateUnits": "m"}, "UNITS_INVALID"),
@@ -180,10 +166,9 @@ def test_slicer_points_that_are_not_defined_are_absent(tmp_path):
         ({"controlPoints": []}, "TOO_FEW_POINTS"),
     ],
 )
-def test_slicer_is_strict(tmp_path, fields, code):
-    path = tmp_path / "a.mrk.json"
+def test_slicer_is_strict(path, fields, expected):
     path.write_text(json.dumps(markups(spine_points(), **fields)))
-    assert code_of(path) == code
+    assert code(path) == expected
 
 
 def test_written_markups_read_back_to_the_last_bit(tmp_path):
@@ -234,8 +219,7 @@ def test_ct_keypoints_become_bodies_and_pedicles(tmp_path):
     assert found.subject_id == "scan-7"
 
 
-def test_ct_pedicles_that_do_not_follow_their_bodies_are_left_out(tmp_path):
-    path = tmp_path / "a.json"
+def test_ct_pedicles_that_do_not_follow_their_bodies_are_left_out(path):
     path.write_text(json.dumps(keypoints(shift=60.0)))
     found = read_any_reconstruction(path)
     assert len(found.points) == 17
@@ -254,4 +238,4 @@ def test_a_reconstruction_is_recognised_by_content(tmp_path):
     names = ("a.xyz", "meta.json", "torn.json", "other.csv", "table.csv")
     found = [name for name in names if is_reconstruction(tmp_path / name)]
     assert found == ["a.xyz", "torn.json", "table.csv"]
-    assert code_of(tmp_path / "meta.json") == "FORMAT_UNKNOWN"
+    assert code(tmp_path / "meta.json") == "FORMAT_UNKNOWN"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inference.calibration import Calibration, SpreadLaw
-from inference.contract import model_digest, read_contract, write_contract
+from inference.contract import read_contract, write_contract
 from simulation.body.patient import build_patient
 from simulation.population.sampling import sample_patient
 from spine.dataset import Example, ExampleView, Truth
@@ -17,6 +17,7 @@ from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_view
 from spine.measurement.registry import Measured
+from spine.model_digest import model_digest
 from spine.prediction import Prediction
 from training.export.calibrate import (
     LEAST_TO_CHOOSE,

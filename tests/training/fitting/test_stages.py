@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from inference.contract import model_digest, read_contract
+from inference.contract import read_contract
+from spine.model_digest import model_digest
 from tests.training.drawn_cohort import write_drawn_dataset
 from training.__main__ import main
 from training.config import NextStage, TrainingConfig, config_to_json
