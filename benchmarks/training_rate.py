@@ -52,7 +52,7 @@ def row(folder: Path) -> str:
     reached = forward * BACKWARD * steady / summary.config.devices / 1e12
     peak = next((rate for name, rate in PEAK_TFLOPS.items() if name in summary.device), None)
     share = f"{reached / peak:.1%} of {peak:.0f}" if peak else "peak unknown"
-    drawing = values.get("train/drawing_share")
+    drawing = values.get("train/rendering_share")
     source = "kept on the device" if summary.config.preload else "from disk"
     time = source if drawing is None else f"{drawing:.0%} rendering"
     return f"{whole}| {steady:.0f} | {time} | {forward / 1e9:.1f} | {reached:.1f} ({share}) |"

@@ -105,7 +105,7 @@ def screened_out(corners: NDArray[np.floating], names: Sequence[str]) -> NDArray
     rules = {suite.table: suite.rules for suite in suites("frontal_radiographs", CORNERS68, Minimums(1, 1, 1))}
     whole = tuple(r for r in rules["studies"] if r.name in ("vertebrae_not_discs", "side_of_the_curve"))
     chosen = (Suite("levels", rules["levels"]), Suite("studies", whole))
-    outcomes = run_suites(chosen, {"levels": tables.levels, "studies": tables.studies}, None)
+    outcomes = run_suites(chosen, tables, None)
     bad = {int(f.study_id) for f in findings_of(outcomes, survey) if f.severity == "error"}
     return np.isin(np.arange(len(names)), sorted(bad))
 
