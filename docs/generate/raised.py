@@ -20,11 +20,11 @@ class Raised:
     """One place that raises.
 
     Attributes:
-        code: stable reason code; ``{…}`` stands for a part that is known only when it is raised.
+        code: stable reason code; ``{…}`` replaces a part that is known only at run time.
         error: name of the error class.
-        message: ``found``, ``expected``, ``remedy`` -> text, with what is filled in later in braces.
-        module: where it is raised.
-        line: of the call.
+        message: ``found``, ``expected``, ``remedy`` -> text, with placeholders in braces.
+        module: dotted name of the module that raises it.
+        line: line of the call.
     """
 
     code: str
@@ -36,7 +36,7 @@ class Raised:
 
 @dataclass(frozen=True)
 class _Maker:
-    """A function that makes an error of the code that it is given."""
+    """A function that makes an error with the code in its argument ``parameter``."""
 
     module: Module
     function: Function
@@ -46,7 +46,7 @@ class _Maker:
 
 @cache
 def raised() -> tuple[Raised, ...]:
-    """All of them, by code."""
+    """Every place that raises, ordered by code."""
     found = [place for module in modules().values() for call in module.calls() for place in _places(module, call)]
     once = {(r.code, r.module, r.line): r for r in found}
     return tuple(once[key] for key in sorted(once))
@@ -62,7 +62,7 @@ def _places(module: Module, call: ast.Call) -> Iterator[Raised]:
 
 
 def _codes(module: Module, call: ast.Call, node: ast.expr) -> Iterator[tuple[str, Texts]]:
-    """The codes that an expression can be, with what is found where a list of findings holds it."""
+    """The codes that an expression can have; for codes in a list of findings, also their texts."""
     if isinstance(node, ast.Attribute):  # an error that is raised again under another class
         return
     if isinstance(node, ast.Name) and (value := _value_of(module, call, node.id)) is not None:
@@ -87,7 +87,7 @@ def _findings(module: Module) -> Iterator[tuple[str, Texts]]:
 
 
 def _message(module: Module, call: ast.Call, texts: Texts) -> dict[str, str]:
-    """The parts of the message of a call that makes an error; ``texts`` says what names stand for."""
+    """The parts of the message of a call that makes an error; ``texts`` has the texts of names."""
     if (maker := _maker_of(module, call)) is None:
         given = {word.arg: word.value for word in call.keywords if word.arg in PARTS}
         return {str(part): _text(module, call, value, texts) for part, value in given.items()}

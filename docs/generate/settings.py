@@ -21,7 +21,7 @@ _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusi
 
 
 def settings_page() -> str:
-    """A section of params.yaml after the other: key, type, default, range, meaning."""
+    """One table for each section of params.yaml: key, type, default, range, meaning."""
     schema = Params.model_json_schema()
     defaults = Params()
     sections = (
@@ -70,7 +70,7 @@ def _rows(prefix: str, schema: Mapping[str, Any], model: type[BaseModel]) -> Ite
 
 
 def _type_and_range(described: Mapping[str, Any]) -> tuple[str, str]:
-    """Type in words, and what is allowed of it."""
+    """The type in words, and the range of its values."""
     if "anyOf" in described:
         kinds, limits = zip(*map(_type_and_range, described["anyOf"]), strict=True)
         return " or ".join(kinds), ", ".join(filter(None, limits))
@@ -83,7 +83,7 @@ def _type_and_range(described: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _yaml(value: object) -> str:
-    """A default as it stands in the file."""
+    """A default as params.yaml has it."""
     if isinstance(value, BaseModel):
         value = value.model_dump()
     return yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()

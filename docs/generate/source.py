@@ -51,7 +51,7 @@ class Module:
 
 @cache
 def packages() -> tuple[str, ...]:
-    """The packages of the project, those of which the import rules speak."""
+    """The packages of the project, as the import rules list them."""
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())
     return tuple(config["tool"]["importlinter"]["root_packages"])
 
@@ -79,7 +79,7 @@ def _base(node: ast.ClassDef) -> str:
 
 
 def _exit_code(node: ast.ClassDef) -> int | None:
-    """What a class says of itself; None where it inherits."""
+    """The exit code that a class sets; None if it inherits its exit code."""
     for line in node.body:
         if isinstance(line, ast.Assign) and last_name(line.targets[0]) == "exit_code":
             return int(ast.literal_eval(line.value))

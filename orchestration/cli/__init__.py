@@ -1,8 +1,8 @@
 """The ``plumbline`` command: one module for each group of subcommands.
 
 Options, help texts and terminal output belong here. The work does not: each subcommand calls one function of another
-package. An import inside a function keeps Dagster, matplotlib, scipy or pydicom out of the start of ``--help`` and
-``measure``.
+package. Dagster, matplotlib, scipy and pydicom are imported in functions, so that ``--help`` and ``measure`` start
+fast.
 
     cohort            cohort
     main              the group, errors and exit codes

@@ -50,17 +50,17 @@ _WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
     help="SD in mm of the patient's motion between the views.  [none; at most 20]",
 )
 @click.option(
-    "--replace", is_flag=True, help="Permit replacing finished patients of other settings, and removing surplus ones."
+    "--replace", is_flag=True, help="Permit to replace finished patients of other settings and to remove surplus ones."
 )
-@click.option("--stats", is_flag=True, help="Compare the population with published figures; draws no images.")
+@click.option("--stats", is_flag=True, help="Compare the population with published figures. No images are drawn.")
 @click.option("--figure", type=click.Path(dir_okay=False, path_type=Path), help="With --stats: PNG of the comparison.")
 def cohort(out: Path | None, count: int | None, seed: int, stats: bool, figure: Path | None, **drawing: Any) -> None:
     """Write virtual patients as DICOM pairs with their 3D reconstructions.
 
     A full-length image covers 735 mm from top to bottom; more --rows give smaller pixels. The same command again keeps
     finished patients and writes the missing ones. A larger --count adds patients. Other settings or a smaller --count
-    replace or remove finished patients, which needs --replace. With --stats the exit code is 1 if a figure is out of
-    tolerance, or if there are too few patients to check any.
+    need --replace, because they replace or remove finished patients. With --stats the exit code is 1 if a figure is
+    outside its tolerance, or if there are too few patients to check any figure.
 
     \b
     Example:  plumbline cohort --out /tmp/virtual --count 20

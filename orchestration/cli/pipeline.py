@@ -129,7 +129,7 @@ def _apply(content: dict[str, Any], setting: str) -> None:
 
 @click.command()
 @workspace_option
-@click.option("--source", type=SOURCES, help="As for init. Existing parameters of the workspace are kept.")
+@click.option("--source", type=SOURCES, help="As for init. The workspace's other parameters keep their values.")
 @click.option("--location", type=click.Path(path_type=Path), help="As for init.")
 @click.option("--minutes", type=float, help="Training time.")
 @recipe_option
@@ -181,7 +181,7 @@ def run_pipeline(workspace: Workspace) -> int:
 
 
 def _reason(workspace: Workspace, outcome: "RunOutcome") -> str:
-    """The reason of a refusal. The verdict explains its own; a refused promotion has reasons beyond the verdict."""
+    """The reason of a refusal. `plumbline explain` has those of a verdict; a refused promotion has another reason."""
     if outcome.failed_step == "verdict" and outcome.verdict_reached:
         return f"`plumbline explain -w {workspace.root}` explains the reasons"
     return outcome.reason.removeprefix(f"{outcome.code}: ")

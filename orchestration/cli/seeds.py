@@ -19,7 +19,7 @@ from validation.gates.seed_spread import describe_few_fits, spread_rows, spread_
 @click.command()
 @workspace_option
 @click.option("--seeds", "listed", default="", metavar="N,N,...", help="The seeds.")
-@click.option("--count", type=click.IntRange(min=2), help="Number of seeds, counted up from training.seed.  [3]")
+@click.option("--count", type=click.IntRange(min=2), help="Number of seeds; the first is training.seed.  [3]")
 def seeds(workspace: Path, listed: str, count: int | None) -> None:
     """Fit and evaluate the workspace's recipe with several seeds, and print the spread of the results.
 

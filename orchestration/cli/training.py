@@ -1,7 +1,7 @@
 """Subcommands that train a model, or import or export a trained one: ``train``, ``adopt``, ``release``.
 
-Contract: with a source, ``train`` is ``init`` and ``run`` with the settings of the model that it starts from. With a
-dataset folder it is ``python -m training``.
+Contract: with ``--source``, ``train`` calls the functions of ``init`` and ``run``, with the settings of the model that
+it starts from. With ``--dataset`` it calls that of ``python -m training``.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from training.export.release import release as write_release
 
 _SMALL_STEPS = 1e-4
 _LARGER_STEPS = 3e-4
-"""Learning rates from fitted weights: for images like the training images, and for radiographs of another kind."""
+"""Learning rates of a fit from trained weights: on images like its training images, and on another kind of images."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -50,8 +50,8 @@ def train(
     studies, then fits, evaluates and judges the model. The exit code is 3 when the gate refuses.
 
     With --dataset FOLDER --out FOLDER it fits a dataset folder outside any workspace. All options of
-    `python -m training` are accepted (see its --help). The landmarks are the dataset's. Input size, resolution and
-    learning rate follow from --from unless an option sets them.
+    `python -m training` are accepted (see its --help). The fit uses the dataset's landmarks. Input size, resolution and
+    learning rate follow from the model of --from, unless an option sets them.
 
     \b
     Example:  plumbline train --from bundled --source folder --location /data/studies -w ws --minutes 30

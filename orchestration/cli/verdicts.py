@@ -111,7 +111,7 @@ def explain(verdict_file: Path | None, workspace: Path) -> None:
     help="Beginning of the verdict's digest; refused if another verdict is the latest.",
 )
 def promote(workspace: Path, promoter: str, approval: str, named: str) -> None:
-    """Promote the judged candidate. Every digest, figure and rule is checked again; refusals give the reason (exit 3).
+    """Promote the judged candidate. Every digest, figure and rule is checked again. Exit code 3 after a refusal.
 
     \b
     Example:  plumbline promote -w workspace/demo --by "R. Viewer"
@@ -123,7 +123,7 @@ def promote(workspace: Path, promoter: str, approval: str, named: str) -> None:
 
 
 def _require_latest(workspace: Workspace, named: str) -> None:
-    """Refuse to promote by another verdict than the named one; "" names the latest."""
+    """Refuse if the latest verdict is not the named one; "" accepts any verdict."""
     if named and not (latest := read_verdict(workspace.verdict_file).digest).startswith(named):
         raise GateRefused(
             "VERDICT_SUPERSEDED",

@@ -1,4 +1,4 @@
-"""Asset checks: what stops a run.
+"""Asset checks, which stop a run.
 
 Contract: a check without evidence fails. The severity is always ERROR, because WARN does not block. A check guards its
 own run only; promotion verifies everything again by itself.

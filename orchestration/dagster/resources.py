@@ -55,11 +55,10 @@ class WritableWorkspace(WorkspacePaths):
 
 
 class DataVersions(dg.ConfigurableResource[None]):
-    """DVC around the steps.
+    """DVC, which skips steps that are up to date and records the others.
 
     Attributes:
-        enabled: whether steps that DVC finds up to date are skipped and steps that ran are recorded. If not, every step
-            runs.
+        enabled: if not, every step runs and none is recorded.
     """
 
     enabled: bool = True

@@ -31,7 +31,7 @@ class RunOutcome:
         run_id: Dagster's.
         reports: step -> report of each finished step, in order.
         promoted: whether there is a new champion.
-        refused: whether the gate refused, or the evidence did not verify.
+        refused: whether the gate refused, or evidence failed its verification.
         failed_step: the step where the run stopped; None if it promoted.
         code: stable reason code; the exception's name for a bug; None if it promoted.
         reason: the first problem, as text; empty if it promoted.

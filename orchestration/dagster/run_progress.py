@@ -24,7 +24,7 @@ class StepWatcher(Protocol):
     """Receives the progress of a run."""
 
     def watch(self, step: str) -> AbstractContextManager[Progress]:
-        """A context around the step; it sees an exception of the step."""
+        """The context in which the step runs; the step's exceptions pass through it."""
 
     def ended(self, report: StepReport) -> None:
         """Called when the step is done, or was up to date."""

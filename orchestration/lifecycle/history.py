@@ -1,8 +1,8 @@
-"""The history of a workspace: audit, repair, accepting a loss, reinstatement, and rollback also without a registry.
+"""The history of a workspace: audit, repair, accepting a loss, reinstatement, rollback with or without the registry.
 
 Contract: the local copy follows the registry after every change. While the registry is down, the local copy of the
-previous champion can serve instead of the present one, after digest and smoke test. The next ``plumbline rollback``
-then makes the same change in the registry, and until then nothing fetches a model from there.
+previous champion can replace the local champion, after its digest and the smoke test have been checked. The next
+``plumbline rollback`` makes the same change in the registry. Until then no command downloads a model from there.
 """
 
 import json
@@ -43,7 +43,7 @@ from validation.promotion.smoke_test import require_smoke_test
 
 
 def audit_history(workspace: Workspace) -> Sequence[Fault]:
-    """Every disagreement between history, champion record, registry, alias and local copy; a copied workspace too."""
+    """Every disagreement between history, champion record, registry, alias and local copy, and a copied workspace."""
     faults = audit.audit(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
     return [*_copied(workspace), *faults, *_local_faults(workspace)]
 
@@ -58,7 +58,7 @@ def _copied(workspace: Workspace) -> Iterator[Fault]:
 
 
 def _local_faults(workspace: Workspace) -> Iterator[Fault]:
-    """Faults of the copy that serves here: other bytes, another version, a rollback that the registry lacks."""
+    """Faults of the local copy: other bytes, another version, a rollback that the registry does not have."""
     place, fetch = "state/champion", "`plumbline champion --fetch`"
     local, altered = local_champion(workspace), fault_of_local_copy(workspace)
     if altered is not None:
@@ -76,7 +76,7 @@ def _local_faults(workspace: Workspace) -> Iterator[Fault]:
 
 
 def describe_other_histories(workspace: Workspace) -> Sequence[str]:
-    """The histories of this model at other places that the registry's database knows, one line each."""
+    """The other histories of this model that the registry's database lists, one line each."""
     others = audit.other_histories(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
     return [f"{a.place}: {a.length} entries up to {a.last[:12]}{', closed' if a.closed_by else ''}" for a in others]
 
@@ -92,7 +92,7 @@ def accept_history_loss(workspace: Workspace, sign_off: SignOff) -> HistoryEntry
 
 
 def reinstate_model(workspace: Workspace, model: str, sign_off: SignOff) -> Reinstatement:
-    """Remove denial and refusals of a model, which is named by its version or the beginning of its digest."""
+    """Remove denial and rejections of a model, which is named by its version or the beginning of its digest."""
     require_own_registry(workspace)
     return reinstate(
         ReinstatementRequest(
@@ -159,8 +159,8 @@ def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, prom
         raise GateRefused(
             "NO_GOOD_MODEL",
             found="no local copy of a previous champion",
-            expected="a previous champion that can serve",
-            remedy="start the registry, then roll back",
+            expected="a complete local copy of the previous champion",
+            remedy="start the registry, then run `plumbline rollback`",
         )
     limits = read_policy(policy_path(params, workspace)).virtual_study
     require_smoke_test(measure_virtual_study, workspace.previous_champion, previous.digest, limits)
@@ -176,10 +176,10 @@ def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, prom
 
 
 def models_in_use(workspace: Workspace) -> list[tuple[str, str, str]]:
-    """(role, version, model digest) of challenger, champion, previous champion and the local copy; or "none".
+    """(role, version, model digest) of challenger, champion, previous champion and local copy; "none" if there is none.
 
     Raises:
-        GateRefused: CHAMPION_LOST: the history lists a champion and the registry has none; REGISTRY_UNAVAILABLE ...
+        GateRefused: CHAMPION_LOST: the history lists a champion, but the registry has none; REGISTRY_UNAVAILABLE ...
     """
     uri, local = workspace.tracking_uri, local_champion(workspace)
     with errors_as_refusals():
@@ -190,7 +190,7 @@ def models_in_use(workspace: Workspace) -> list[tuple[str, str, str]]:
     here = (f"{PRODUCTION_MODEL} v{local.version}", local.digest[:12]) if local else ("none", "none")
     if (altered := fault_of_local_copy(workspace)) is not None:
         here = (here[0], f"ALTERED: {altered}")
-    return [challenger, ("champion", *now), previous, ("served from state/champion", *here)]
+    return [challenger, ("champion", *now), previous, ("local copy, state/champion", *here)]
 
 
 def _row_of_alias(tracking_uri: str, model: str, role: str) -> tuple[str, str, str]:

@@ -69,7 +69,7 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
 
 
 def _require_champion_is_scored(workspace: Workspace, champion: EvaluationRecord | None) -> None:
-    """Refuse to judge without a champion where the history lists one that the registry has lost.
+    """Refuse to judge without a champion if the history lists one that the registry has lost.
 
     Raises:
         GateRefused: CHAMPION_LOST, and what else reading the champion raises.
@@ -80,7 +80,7 @@ def _require_champion_is_scored(workspace: Workspace, champion: EvaluationRecord
 
 
 def _name_challenger(workspace: Workspace, digest: str) -> None:
-    """Set the alias ``challenger`` to the judged candidate; a candidate that is not registered yet gets none."""
+    """Set the alias ``challenger`` to the judged candidate, if that is registered."""
     with suppress(GateRefused):
         version = candidate_with(workspace, digest).rpartition("/")[2]
         name_challenger(open_registry(workspace.tracking_uri), CANDIDATES_MODEL, version)

@@ -68,7 +68,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
     figures: dict[str, Figure] = {
         "champion": f"{PRODUCTION_MODEL} version {champion.version}",
         "model": champion.model_digest[:12],
-        "before": (promotion.previous_digest or "none")[:12],
+        "previous model": (promotion.previous_digest or "none")[:12],
         "verdict": promotion.verdict[:12],
         "by": promoter,
     }
@@ -76,7 +76,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
 
 
 def _serve(workspace: Workspace, version: str) -> None:
-    """Update the local copy that serves. If that fails, the promotion is still valid."""
+    """Update the local copy of the champion. If that fails, the promotion is still valid."""
     try:
         refresh_local_champion(workspace)
     except (OSError, PlumblineError) as error:
@@ -100,7 +100,7 @@ def _judged_candidate(workspace: Workspace) -> str:
 def _gathered_evidence(workspace: Workspace) -> Iterator[Path]:
     """One folder with all evaluation records by role, deleted at the end.
 
-    A copy that stays would be evidence that nothing verifies. What was judged is kept with the served model's run.
+    If the copies stayed, nothing would verify them later. The promotion's MLflow run keeps the judged records.
     """
     folder = workspace.state / "evidence"
     shutil.rmtree(folder, ignore_errors=True)

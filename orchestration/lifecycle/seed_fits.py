@@ -1,9 +1,8 @@
 """Several seeds of a workspace's recipe, each fitted, evaluated and tracked, to measure the spread between seeds.
 
-Contract: a seed with a finished run and a record of the present test set, code and libraries is not fitted again. A
-seed with a record of other ones is evaluated again and not fitted. An interrupted fit continues from its checkpoint.
-Fits are written to folders of their own and registered as candidates. The workspace's own candidate, verdict and
-champion do not change, and nothing is promoted.
+Contract: a seed with a finished run is not fitted again. It is evaluated again if its record is not of the present test
+set, code and libraries. An interrupted fit continues from its checkpoint. Each seed has its own folder, and its model
+is registered as a candidate. The workspace's own candidate, verdict and champion do not change.
 """
 
 import tempfile
@@ -96,7 +95,7 @@ def measure_seeds(
         raise ParametersRejected(
             "SEEDS_INVALID",
             found=f"seeds {', '.join(map(str, seeds)) or 'none'}",
-            expected="two or more, each once",
+            expected="two or more different seeds",
             remedy="correct --seeds or --count",
         )
     require_data_set(workspace.dataset)
@@ -131,7 +130,7 @@ def _fit_seed(
 
 
 def _finished_run(client: "MlflowClient", own: SeedWorkspace, params: Params) -> Any | None:
-    """The latest finished run with exactly these parameters on this dataset, None where there is none."""
+    """The latest finished run with exactly these parameters on this dataset, or None."""
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         return None
@@ -143,7 +142,7 @@ def _finished_run(client: "MlflowClient", own: SeedWorkspace, params: Params) ->
 
 
 def _present_record(client: "MlflowClient", own: SeedWorkspace, run: Any) -> EvaluationRecord | None:
-    """The run's record, where it is valid and of the present test set, code and libraries."""
+    """The run's record; None if it is invalid, or not of the present test set, code and libraries."""
     try:
         record = record_of(client, run)
     except EvidenceRejected:

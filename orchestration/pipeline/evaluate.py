@@ -37,7 +37,7 @@ def evaluate_model(
     step: str,
     progress: Progress | None = None,
 ) -> StepReport:
-    """Predict the frozen test set with the model in ``model_folder``; write record, landmarks and overlays to ``out``.
+    """Run the model in ``model_folder`` on the frozen test set; write record, landmarks and overlays to ``out``.
 
     Args:
         role: the model's role, for record and ledger.

@@ -77,7 +77,7 @@ class Validation(_Strict):
 
     profile: Literal["biplanar", "frontal_radiographs"] = Field("biplanar", description="the set of expectations")
     on_bad_study: Literal["stop", "exclude"] = Field(
-        "stop", description="a study that fails: stop the pipeline, or exclude the study"
+        "stop", description="what a study that fails causes: stop the pipeline, or exclude the study"
     )
 
 
@@ -106,7 +106,7 @@ FORMAT: Literal[2] = 2
 
 
 class Params(_Strict):
-    """The whole of params.yaml."""
+    """All parameters of params.yaml."""
 
     format: Annotated[Literal[2], Field(description="version of the workspace's files; not for editing")] = FORMAT
     source: Source = Source()  # type: ignore[call-arg]

@@ -95,7 +95,7 @@ class Workspace:
 
     @property
     def baseline_evaluation(self) -> Path:
-        """The evaluation of the last model that a person approved on the same test set, if it is not the champion."""
+        """The evaluation, on the same test set, of the last approved model, if that is not the champion."""
         return self.state / "baseline_evaluation"
 
     @property

@@ -1,7 +1,7 @@
-"""What MLflow shows of a candidate: its run and its model version, with verdict, report, model card and links.
+"""Describes a candidate in MLflow: its run and model version get verdict, report, model card and links.
 
 Contract: no gate reads this, so an edited tag or metric changes what is shown, not what is decided. Describing the same
-verdict again changes nothing. A candidate that is not registered has a report and no MLflow page.
+verdict again changes nothing. A candidate that is not registered has a report, but no MLflow page.
 
 Groups of metrics, each a section of MLflow's charts: ``train``, ``validation``, ``cost``, ``data`` (from training);
 ``test/<parameter>``, ``champion/<parameter>``, ``difference/<parameter>``, ``landmarks/<view>``, ``verdict``; on the
@@ -89,7 +89,7 @@ def _describe_candidate(
 
 
 def describe_served(workspace: Workspace, version: str) -> bool:
-    """Copy the candidate's description to its version of the served model; returns whether the version has it.
+    """Copy the candidate's description to its version of the model in service; returns whether the version has it.
 
     The promotion is already done, and remains valid if the registry does not accept the description.
     """

@@ -25,7 +25,7 @@ def candidate_with(workspace: Workspace, wanted: str) -> str:
 
 
 def no_judged_candidate(found: str) -> GateRefused:
-    """The refusal if there is no judged candidate; ``found`` describes what is there instead."""
+    """The error for a promotion without a judged candidate."""
     return GateRefused(
         "VERDICT_ABSENT",
         found=found,

@@ -26,7 +26,7 @@ _asset = partial(dg.asset, group_name=GROUP, owners=OWNERS, code_version="1", co
 
 @_asset(kinds={"onnx", "python"}, deps=[dataset, validation])
 def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
-    """The champion's errors on the same frozen test set, by the same code as the candidate's."""
+    """The champion's errors on the same frozen test set, computed by the same code as the candidate's errors."""
     tracked = tracking.applied_to(workspace.folders)
     return materialised("champion_evaluation", watcher, lambda _: rescore_champion(tracked, workspace.params))
 
@@ -43,8 +43,8 @@ class ApprovalConfig(dg.Config):
 
     Attributes:
         approval: file or digest of an approval made by `plumbline approve`; empty: the verdict's latest usable one.
-        verdict, approver, comment: to approve in this run instead: the beginning of the verdict's digest, who approves,
-            and why.
+        verdict, approver, comment: for an approval in this run instead: beginning of the verdict's digest, name of the
+            person who approves, reason.
     """
 
     approval: str = ""

@@ -204,7 +204,7 @@ def test_a_refused_verdict_stays_refused(workspace: Workspace) -> None:
     # The refusal was a mistake. A reinstatement also removes one of which only the sealed record is left.
     model = read_verdict(workspace.verdict_file).challenger_model[:12]
     reinstated = typed(workspace, "reinstate", model, "--as", "R. Viewer", "--comment", "the wrong radiographs")
-    assert reinstated.exit_code == 0 and "no longer refused (R. Viewer" in reinstated.output, reinstated.exception
+    assert reinstated.exit_code == 0 and "no longer rejected (R. Viewer" in reinstated.output, reinstated.exception
     assert typed(workspace, "approve", again, "--as", "B. Oss", "--comment", "now it is").exit_code == 0
     assert typed(workspace, "promote", "--by", "B. Oss").exit_code == 0
 
@@ -237,12 +237,12 @@ def test_a_rejection_of_the_serving_model_reports_that_it_still_serves(served: W
     verdict = read_verdict(served.verdict_file).digest
     refused = typed(served, "reject", verdict, "--as", "R. Viewer", "--comment", "seen too late")
     assert refused.exit_code == 0, refused.exception
-    assert "still serves, as version 1" in refused.output and "plumbline rollback --reason" in refused.output
+    assert "still in service, as version 1" in refused.output and "plumbline rollback --reason" in refused.output
     champion = local_champion(served)
     assert champion is not None
     other = candidate(served, "bb", champion=champion.digest, noise=0.5)
     refused = typed(served, "reject", other, "--as", "R. Viewer", "--comment", "mirrored")
-    assert refused.exit_code == 0 and "serves" not in refused.output, refused.exception
+    assert refused.exit_code == 0 and "in service" not in refused.output, refused.exception
 
 
 @pytest.fixture
