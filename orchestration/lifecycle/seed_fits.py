@@ -18,7 +18,7 @@ from orchestration.pipeline import evaluate
 from orchestration.pipeline.names import EXPERIMENT
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.steps import STEPS
-from orchestration.pipeline.workspace import Workspace
+from orchestration.pipeline.workspace import Below, Workspace
 from orchestration.tracking.metrics import metrics_of_test
 from orchestration.tracking.run_facts import DIGEST_TAG, candidate_of
 from orchestration.tracking.seed_groups import KIND_TAG, SEEDS, group_seeds
@@ -37,31 +37,15 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+@dataclass(frozen=True)
 class SeedWorkspace(Workspace):
-    """The same workspace, with candidate, evaluation and reports of one seed in a folder of their own."""
+    """The same workspace, with candidate, evaluation and step reports of one seed in a folder of their own."""
 
-    def __init__(self, root: Path, seed: int) -> None:
-        super().__init__(root)
-        object.__setattr__(self, "seed", seed)
+    seed: int
 
-    @property
-    def _own(self) -> Path:
-        return self.state / "seeds" / str(vars(self)["seed"])
-
-    @property
-    def candidate(self) -> Path:
-        """The fit of this seed."""
-        return self._own / "candidate"
-
-    @property
-    def evaluation(self) -> Path:
-        """The evaluation of this seed's fit."""
-        return self._own / "evaluation"
-
-    @property
-    def reports(self) -> Path:
-        """The reports of the steps that this seed ran."""
-        return self._own / "reports"
+    candidate = Below("state/seeds/{seed}/candidate")
+    evaluation = Below("state/seeds/{seed}/evaluation")
+    reports = Below("state/seeds/{seed}/reports")
 
 
 @dataclass(frozen=True)
