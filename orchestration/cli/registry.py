@@ -13,9 +13,10 @@ from orchestration.lifecycle.local_champion import refresh_local_champion
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.describe import describe_status
-from orchestration.tracking.registry import promotion_history, serving_version
+from orchestration.tracking.registry import serving_version
 from spine.errors import GateRefused
 from validation.promotion.approval import SignOff
+from validation.promotion.history import read_history
 
 _by = click.option("--by", "person", default=None, help="Who does this; by default the name of the account.")
 
@@ -32,7 +33,7 @@ def champion(workspace: Path, fetch: bool) -> None:
     chosen = Workspace(workspace)
     if fetch:
         output.print(f"champion {refresh_local_champion(chosen).digest[:12]} fetched")
-    rows, has_history = lifecycle.models_in_use(chosen), bool(promotion_history(chosen))
+    rows, has_history = lifecycle.models_in_use(chosen), bool(read_history(chosen.promotion_ledger))
     if not has_history and ("champion", "none", "none") in rows:
         output.print("no model has been promoted in this workspace yet")
         return
@@ -70,7 +71,7 @@ def history(
         _update_pages(chosen)
     if verify:
         _verify(chosen)
-    entries = promotion_history(chosen)
+    entries = read_history(chosen.promotion_ledger)
     columns = ("", "when", "event", "version", "model", "by", "reason", "verdict")
     rows = []
     for e in entries:
@@ -103,7 +104,7 @@ def _verify(workspace: Workspace) -> None:
             expected="history, registry, champion record, alias and local copy in agreement",
             remedy=first.remedy,
         )
-    for entry in (e for e in promotion_history(workspace) if e.event == "loss_accepted"):
+    for entry in (e for e in read_history(workspace.promotion_ledger) if e.event == "loss_accepted"):
         output.print(f"loss accepted on {entry.at[:10]} by {entry.promoter}: {entry.reason}")
     for other in lifecycle.describe_other_histories(workspace):
         output.print(f"another history of this model, not checked: {other}")

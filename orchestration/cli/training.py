@@ -13,8 +13,8 @@ from click.core import ParameterSource
 
 from inference.bundled import BUNDLED_NAME, find_model_folder
 from inference.contract import read_contract
-from orchestration.cli.options import workspace_option
-from orchestration.cli.pipeline import SOURCES, prepare_workspace, run_pipeline
+from orchestration.cli.options import SOURCES, location_option, setting_option, workspace_option
+from orchestration.cli.pipeline import prepare_workspace, run_pipeline, training_time
 from orchestration.cli.terminal import errors, output, print_step
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.steps import adopt_candidate
@@ -30,9 +30,9 @@ _LARGER_STEPS = 3e-4
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--from", "start", help="The model to start from: bundled, or the folder of a fitted model.")
 @click.option("--source", type=SOURCES, help="Train in a workspace, on the studies of this source.")
-@click.option("--location", type=click.Path(path_type=Path), help="Folder of the source (not for virtual).")
+@location_option
 @click.option("--minutes", type=float, help="Training time.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a parameter, as for init.")
+@setting_option
 @workspace_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def train(
@@ -65,8 +65,7 @@ def train(
         raise click.UsageError(
             f"no such option with --source: {' '.join(arguments)}; set parameters with --set KEY=VALUE"
         )
-    settings = (*_settings_of(start, source), *settings)
-    settings += (f"training.minutes={minutes}",) if minutes is not None else ()
+    settings = (*_settings_of(start, source), *settings, *training_time(minutes))
     chosen = Workspace(workspace)
     params = prepare_workspace(chosen, source, location, settings)
     errors.print(

@@ -17,7 +17,7 @@ from orchestration.environment import DEFAULT_MLFLOW_UI, MLFLOW_UI_VARIABLE, WOR
 from orchestration.pipeline import steps
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import Params, change_params, read_params
-from orchestration.pipeline.stages import STAGES
+from orchestration.pipeline.stages import OUTPUTS
 from orchestration.pipeline.step_report import StepReport
 from orchestration.pipeline.versioning import data_version
 from orchestration.pipeline.workspace import Workspace
@@ -69,7 +69,7 @@ class DataVersions(dg.ConfigurableResource[None]):
 
     def version(self, step: str, workspace: Workspace) -> str | None:
         """DVC's content address of the step's first output; None if it was not recorded."""
-        outputs = next((stage.outs for stage in STAGES if stage.name == step), ())
+        outputs = OUTPUTS.get(step)
         return data_version(workspace, outputs[0]) if self.enabled and outputs else None
 
 

@@ -52,9 +52,8 @@ def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.Sens
     new = [batch.key for batch in batches if batch.key not in known]
     requests = [request for batch in batches if (request := _request(batch, context.instance)) is not None]
     if not requests:
-        unusable = (
-            f"; {len(finished) - len(batches)} with a name Dagster cannot use" if len(finished) > len(batches) else ""
-        )
+        bad = len(finished) - len(batches)
+        unusable = f"; {bad} with a name that Dagster cannot use" if bad else ""
         return dg.SkipReason(f"{len(finished)} finished batch(es) in the inbox, none to take in{unusable}")
     return dg.SensorResult(
         run_requests=requests, dynamic_partitions_requests=[BATCHES.build_add_request(new)] if new else []
@@ -65,13 +64,10 @@ def _request(batch: Batch, instance: dg.DagsterInstance) -> dg.RunRequest | None
     """The run that a batch needs now: its first, a retry, or None."""
     runs = instance.get_run_records(dg.RunsFilter(job_name=INGEST_BATCH, tags={BATCH_TAG: batch.key}))
     attempt = len(runs) + 1
-    if runs:
-        failed = all(record.dagster_run.status == dg.DagsterRunStatus.FAILURE for record in runs)
-        pause_is_over = time.time() - max(
-            r.end_time or r.create_timestamp.timestamp() for r in runs
-        ) >= PAUSE_BEFORE_RETRY_S * len(runs)
-        if not failed or not pause_is_over or attempt > ATTEMPTS:
-            return None
+    failed = all(record.dagster_run.status == dg.DagsterRunStatus.FAILURE for record in runs)
+    ended = max((r.end_time or r.create_timestamp.timestamp() for r in runs), default=0.0)
+    if not failed or attempt > ATTEMPTS or time.time() < ended + PAUSE_BEFORE_RETRY_S * len(runs):
+        return None
     return dg.RunRequest(
         run_key=batch.key if attempt == 1 else f"{batch.key}#attempt-{attempt}",
         partition_key=batch.key,

@@ -13,8 +13,7 @@ def policy_path(params: Params, workspace: Workspace) -> Path:
     named = Path(shipped.__file__).parent / "policies" / f"{params.gate.policy}.yaml"
     if named.exists():
         return named
-    path = Path(params.gate.policy).expanduser()
-    return path if path.is_absolute() else workspace.root / path
+    return workspace.root / Path(params.gate.policy).expanduser()
 
 
 def require_policy(params: Params, workspace: Workspace) -> None:

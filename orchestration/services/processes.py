@@ -17,6 +17,9 @@ from pathlib import Path
 
 from spine.errors import ParametersRejected, PlumblineError
 
+HOST = "127.0.0.1"
+"""Services listen on this address only."""
+
 GRACE_S = 10.0
 START_TIMEOUT_S = 120.0
 
@@ -140,24 +143,24 @@ def answers(address: str) -> bool:
         return False
 
 
-def accepts(port: int, host: str = "127.0.0.1") -> bool:
+def accepts(port: int) -> bool:
     """Whether something listens on the port."""
     try:
-        socket.create_connection((host, port), timeout=2).close()
+        socket.create_connection((HOST, port), timeout=2).close()
     except OSError:
         return False
     return True
 
 
-def free_port(host: str = "127.0.0.1") -> int:
+def free_port() -> int:
     """A port that nothing listens on at this moment."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
+        probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
     return port
 
 
-def require_free_port(port: int, option: str, host: str = "127.0.0.1") -> None:
+def require_free_port(port: int, option: str) -> None:
     """Refuse a port that is in use.
 
     Raises:
@@ -167,11 +170,11 @@ def require_free_port(port: int, option: str, host: str = "127.0.0.1") -> None:
         # Servers set this too: a port in TIME_WAIT after a restart is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind((HOST, port))
         except OSError as error:
             raise ParametersRejected(
                 "PORT_TAKEN",
-                found=f"port {port} on {host}: {error.strerror}",
+                found=f"port {port} on {HOST}: {error.strerror}",
                 expected="a free port",
                 remedy=f"stop the program that listens there, or choose another port with {option}",
             ) from error

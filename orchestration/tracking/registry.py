@@ -1,13 +1,11 @@
 """Look-ups in the workspace's model registry: candidates, authors, the model in service, the history of promotions."""
 
-from collections.abc import Sequence
-
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
 from validation.promotion.champion import open_registry, versions_of
 from validation.promotion.champion_record import champion_record_or_none
-from validation.promotion.history import HistoryEntry, last_champion, read_history
+from validation.promotion.history import last_champion, read_history
 from validation.promotion.registry_errors import errors_as_refusals
 from validation.promotion.served_copy import author_of
 
@@ -54,8 +52,3 @@ def author_of_model(workspace: Workspace, digest: str) -> str | None:
             raise
         return None
     return author_of(open_registry(workspace.tracking_uri), address)
-
-
-def promotion_history(workspace: Workspace) -> Sequence[HistoryEntry]:
-    """The verified history, oldest first."""
-    return read_history(workspace.promotion_ledger)

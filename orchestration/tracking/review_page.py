@@ -15,7 +15,6 @@ from orchestration.pipeline.params import Params, read_params
 from orchestration.pipeline.policies import policy_path
 from orchestration.pipeline.report import RECORD, gather_report
 from orchestration.pipeline.workspace import Workspace
-from orchestration.tracking.registry import promotion_history
 from orchestration.tracking.run_facts import read_run_facts
 from spine.errors import GateRefused, PlumblineError
 from validation.evaluation.record import EvaluationRecord, read_record
@@ -23,6 +22,7 @@ from validation.gates.policy import Policy, read_policy
 from validation.gates.verdict import Verdict, read_verdict
 from validation.promotion.approval import read_approval
 from validation.promotion.champion import open_registry
+from validation.promotion.history import read_history
 from validation.review.actions import approval_notice
 from validation.review.changes import RunFacts
 from validation.review.page import ReviewMaterial, write_review
@@ -72,7 +72,7 @@ def status_of_actions(workspace: Workspace, verdict: Verdict) -> VerdictStatus:
     """The status of a verdict by the history and the sealed approvals, or the reason why they cannot be read."""
     try:
         approvals = [read_approval(path) for path in sorted(workspace.approvals.glob("*.json"))]
-        return status_of(verdict, promotion_history(workspace), approvals, datetime.now(UTC))
+        return status_of(verdict, read_history(workspace.promotion_ledger), approvals, datetime.now(UTC))
     except PlumblineError as error:
         return VerdictStatus(unknown=f"{error.code}, {error.found}")
 

@@ -19,9 +19,8 @@ from orchestration.pipeline.params import Params
 from orchestration.pipeline.workspace import Workspace
 from validation.promotion.approval import SignOff
 
-GROUP = "gate"
-OWNERS = ["team:gate"]
-_asset = partial(dg.asset, group_name=GROUP, owners=OWNERS, code_version="1", config_schema=NO_CONFIG)
+_configured = partial(dg.asset, group_name="gate", owners=["team:gate"], code_version="1")
+_asset = partial(_configured, config_schema=NO_CONFIG)
 
 
 @_asset(kinds={"onnx", "python"}, deps=[dataset, validation])
@@ -59,7 +58,7 @@ class ApprovalConfig(dg.Config):
         return approve_verdict(workspace, params, self.verdict, SignOff(self.approver, self.comment)).digest
 
 
-@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"mlflow"}, code_version="1", deps=[verdict, registered_candidate])
+@_configured(kinds={"mlflow"}, deps=[verdict, registered_candidate])
 def champion(
     context: dg.AssetExecutionContext,
     config: ApprovalConfig,
