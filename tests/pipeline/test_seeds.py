@@ -21,6 +21,7 @@ from orchestration.pipeline.steps import compute_step
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
 from tests.loosened_policy import loosened_rules
+from validation.gates.policy import DEFAULT_POLICY
 from validation.gates.verdict import Verdict, read_verdict
 from validation.promotion.champion import current_champion, open_registry, versions_of
 
@@ -61,8 +62,6 @@ def recipe(tmp_path_factory: pytest.TempPathFactory, quiet: Any) -> Recipe:
 
 
 def _every_limit_loose(path: Path) -> None:
-    from validation.gates.policy import DEFAULT_POLICY
-
     content = yaml.safe_load(DEFAULT_POLICY.read_text())
     content["rules"] = loosened_rules(content["rules"])
     content["seeds"].pop("known")

@@ -27,7 +27,8 @@ def taken_in(tmp_path):
         radiograph = place / "frontal.dcm"
         radiograph.write_bytes(radiograph.read_bytes()[: radiograph.stat().st_size // 2])
     (batch / "COMPLETE").touch()
-    assert compute_step("studies", workspace).figures["quarantined"] == 2
+    figures = compute_step("studies", workspace).figures
+    assert (figures["received"], figures["used"], figures["quarantined"]) == (3, 1, 2)
     return workspace
 
 

@@ -76,7 +76,7 @@ class StubSteps:
         self.calls.append("champion")
         if not workspace.verdict_file.exists() or read_verdict(workspace.verdict_file).decision != "PROMOTE":
             raise GateRefused("VERDICT_REJECT", found="no passing verdict", expected="PROMOTE", remedy="explain")
-        (workspace.state / "champion.json").write_text(json.dumps({"promoter": promoter}))
+        workspace.champion_record.write_text(json.dumps({"promoter": promoter}))
         return StepReport("champion", {"version": "1"})
 
 
