@@ -1,10 +1,13 @@
 """``plumbline cohort --stats``: the table and the figure, without an image drawn."""
 
+from dataclasses import replace
+
 import pytest
 from click.testing import CliRunner
 
 from orchestration.cli.cohort import cohort
 from orchestration.cli.terminal import output
+from simulation.population import statistics
 
 
 def test_the_table_compares_and_the_figure_is_written(tmp_path, monkeypatch):
@@ -20,10 +23,6 @@ def test_the_table_compares_and_the_figure_is_written(tmp_path, monkeypatch):
 
 
 def test_a_row_that_is_off_ends_in_failure(monkeypatch):
-    from dataclasses import replace
-
-    from simulation.population import statistics
-
     good = replace(statistics.population_rows(statistics.survey(120))[0], count=900)
     good = replace(good, mean=good.published_mean, sd=good.published_sd)
     for rows, expected in (([good], 0), ([good, replace(good, mean=0.0)], 1)):
