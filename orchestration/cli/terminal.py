@@ -27,23 +27,13 @@ _LOG_EVERY_SECONDS = 15.0
 @contextmanager
 def progress_bar(title: str) -> Iterator[ProgressCall]:
     """A ``progress(done, total)`` function that draws a bar until the block ends."""
-    if errors.is_terminal:
-        with _bar() as bar:
-            task = bar.add_task(title, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-    else:
+    if not errors.is_terminal:
         yield _LogLines(title)
-
-
-def _bar() -> Progress:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    return Progress(*columns, console=errors, transient=True)
+        return
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=errors, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 class _LogLines:

@@ -84,8 +84,7 @@ def describe_other_histories(workspace: Workspace) -> Sequence[str]:
 def accept_history_loss(workspace: Workspace, sign_off: SignOff) -> HistoryEntry:
     """Accept that a history, or its end, is lost: record the loss in a new entry, then repair the history."""
     require_own_registry(workspace)
-    uri, ledger = workspace.tracking_uri, workspace.promotion_ledger
-    now = datetime.now(UTC)
+    uri, ledger, now = workspace.tracking_uri, workspace.promotion_ledger, datetime.now(UTC)
     entry = repair.accept_history_loss(uri, PRODUCTION_MODEL, ledger_path=ledger, sign_off=sign_off, at=now)
     repair_history(workspace, sign_off.approver)
     return entry
@@ -111,8 +110,7 @@ def reinstate_model(workspace: Workspace, model: str, sign_off: SignOff) -> Rein
 def repair_history(workspace: Workspace, promoter: str) -> Repair:
     """Complete an interrupted change, set aliases back, clean up, and renew the local copy."""
     require_own_registry(workspace)
-    uri, ledger = workspace.tracking_uri, workspace.promotion_ledger
-    now = datetime.now(UTC)
+    uri, ledger, now = workspace.tracking_uri, workspace.promotion_ledger, datetime.now(UTC)
     done = repair.repair(uri, PRODUCTION_MODEL, ledger_path=ledger, promoter=promoter, at=now)
     if done.champion is not None and not workspace.rollback_pending.exists():
         refresh_local_champion(workspace)
@@ -141,17 +139,18 @@ def roll_back(workspace: Workspace, params: Params, *, reason: str, promoter: st
 
 
 def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, promoter: str) -> LocalChampion:
-    """Serve the local copy of the previous champion, without a registry.
+    """Make the local copy of the previous champion the local champion, without a registry; return its record.
 
     Raises:
-        GateRefused: NO_GOOD_MODEL: there is no such copy; SMOKE_TEST_FAILED; ROLLBACK_PENDING: it was done before.
+        GateRefused: NO_GOOD_MODEL: there is no such copy; SMOKE_TEST_FAILED; ROLLBACK_PENDING: an earlier local
+            rollback was not made in the registry yet.
         EvidenceRejected: the copy is incomplete.
     """
     left, previous = local_champion(workspace), previous_local_champion(workspace)
     if workspace.rollback_pending.exists():
         raise GateRefused(
             "ROLLBACK_PENDING",
-            found="an earlier local rollback that the registry does not have yet",
+            found="an earlier local rollback that was not made in the registry yet",
             expected="one local rollback at a time",
             remedy="run `plumbline rollback` when the registry answers",
         )

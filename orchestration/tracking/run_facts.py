@@ -60,7 +60,7 @@ def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str
         seconds=metrics.get("cost/seconds"),
         epochs=metrics.get("cost/epochs"),
         images=_whole(metrics.get(IMAGES_METRIC)),
-        energy=_measured(tags.get("plumbline.energy")),
+        energy=_known(tags.get("plumbline.energy")),
         dataset=tags.get("plumbline.dataset"),
         dvc_version=_known(tags.get("plumbline.dvc_version")),
         patients=_read_patients(client, version.run_id),
@@ -95,11 +95,7 @@ def _listed(client: "MlflowClient", run_id: str) -> set[str]:
 
 
 def _known(text: str | None) -> str | None:
-    return None if text in (None, "unknown", "none") else text
-
-
-def _measured(energy: str | None) -> str | None:
-    return None if energy in (None, "not measured") else energy
+    return None if text in ("unknown", "none", "not measured") else text
 
 
 def _whole(number: float | None) -> int | None:
