@@ -82,6 +82,8 @@ def test_mlflow_holds_the_run_once_with_its_lineage(finished: FinishedRun):
     assert {a.path for a in client.list_artifacts(run.info.run_id)} >= {"evaluation", "report", "data"}
     register_candidate(finished.workspace, read_params(finished.workspace.params_file))
     assert len(versions_of(client, CANDIDATES_MODEL)) == 1, "registering twice must not log twice"
+    runs = [r for e in client.search_experiments() for r in client.search_runs([e.experiment_id])]
+    assert {r.info.status for r in runs} == {"FINISHED"}, "no run is left running"
 
 
 def test_dagster_keeps_figures_images_versions_and_links(finished: FinishedRun):
@@ -95,12 +97,6 @@ def test_dagster_keeps_figures_images_versions_and_links(finished: FinishedRun):
     assert kept["registered_candidate"].metadata["MLflow run"].value.startswith("http://127.0.0.1:5000/#/experiments/")
     versions = {name: (kept[name].tags or {}).get("dagster/data_version", "") for name in STAGE_NAMES}
     assert all(version.startswith("md5:") for version in versions.values()), versions
-
-
-def test_no_run_is_left_running(finished: FinishedRun):
-    client = open_registry(finished.workspace.tracking_uri)
-    runs = [r for e in client.search_experiments() for r in client.search_runs([e.experiment_id])]
-    assert {r.info.status for r in runs} == {"FINISHED"}
 
 
 def test_dagster_and_dvc_do_not_compute_anything_twice(finished: FinishedRun):

@@ -1,10 +1,11 @@
-"""``plumbline cohort --out``: options reach the files, impossible options are refused, an interruption is clean."""
+"""``plumbline cohort``: patients on disk, the comparison of the population, refused options, an interruption."""
 
 import json
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from orchestration.cli.cohort import cohort
+from orchestration.cli.terminal import output
+from simulation.population import statistics
 from spine.errors import ParametersRejected
 
 
@@ -45,17 +48,24 @@ def test_extras_patient_motion_and_columns_reach_the_files(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--with", "movies"], "movies"),
-        (["--mesh-format", "stl"], "--with meshes"),
-        (["--rows", "8"], "--rows"),
-        (["--patient-motion", "much"], "much"),
+        (["--out", "c", "--with", "movies"], "movies"),
+        (["--out", "c", "--mesh-format", "stl"], "--with meshes"),
+        (["--out", "c", "--rows", "8"], "--rows"),
+        (["--out", "c", "--patient-motion", "much"], "much"),
+        ([], "--out"),
+        (["--out", "c", "--figure", "y.png"], "--stats"),
+        (["--stats", "--out", "c"], "use two commands"),
+        (["--stats", "--rows", "256", "--with", "meshes"], "--rows, --with"),
+        (["--stats", "--figure", "y.jpg"], "must end in .png"),
+        (["--stats", "--figure", "no-such-folder/y.png"], "make it first"),
     ],
 )
-def test_invalid_options_are_usage_errors(tmp_path, options, message):
-    done = CliRunner().invoke(cohort, ["--out", str(tmp_path / "c"), *options])
+def test_invalid_options_are_usage_errors(tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cohort, options)
     assert done.exit_code == 2
     assert message in done.output
-    assert not (tmp_path / "c").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -110,3 +120,36 @@ def test_finished_patients_are_removed_only_with_replace(tmp_path):
     assert "2 kept" in run("--count", "2").output
     assert "1 drawn, 2 kept" in run("--count", "3").output
     assert "1 drawn, 1 of these replaced, 2 removed" in run("--count", "1", "--seed", "5", "--replace").output
+
+
+def test_the_table_compares_and_the_figure_is_written(tmp_path, monkeypatch):
+    path = tmp_path / "population.png"
+    monkeypatch.setattr(output, "width", 200)
+    done = CliRunner().invoke(cohort, ["--stats", "--count", "60", "--figure", str(path)])
+    assert done.exit_code == ("fail" in done.output), done.output
+    assert "Population of 60" in done.output
+    assert "rows agree" in done.output
+    assert "femoral head diameter, women" in done.output
+    assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert path.stat().st_size > 20_000
+
+
+def test_a_row_that_is_off_ends_in_failure(monkeypatch):
+    good = replace(statistics.population_rows(statistics.survey(120))[0], count=900)
+    good = replace(good, mean=good.published_mean, sd=good.published_sd)
+    for rows, expected in (([good], 0), ([good, replace(good, mean=0.0)], 1)):
+        monkeypatch.setattr("orchestration.cli.cohort.population_rows", lambda people, rows=rows: rows)
+        assert CliRunner().invoke(cohort, ["--stats", "--count", "1"]).exit_code == expected
+
+
+@pytest.mark.parametrize("count", ["1", "4"])
+def test_too_few_patients_decide_nothing(tmp_path, monkeypatch, count):
+    """Every row is listed, none passes, and that is no success."""
+    monkeypatch.setattr(output, "width", 200)
+    figure = tmp_path / "population.png"
+    done = CliRunner().invoke(cohort, ["--stats", "--count", count, "--figure", str(figure)])
+    assert done.exit_code == 1
+    assert "0 of 0 rows agree; 67 rows have fewer than 10 patients" in done.output
+    assert "pass" not in done.output.split("mean +-SD.")[0]
+    assert done.output.count("needs 10") == 67
+    assert figure.is_file()

@@ -93,10 +93,6 @@ def test_a_real_source_has_no_cohort_stage():
     assert "/data/x" in stages_for(params)[0].deps
 
 
-def test_promotion_is_no_stage():
-    assert not {"champion", "verdict", "promotion"} & set(yaml.safe_load(dvc_yaml(Params()))["stages"])
-
-
 @pytest.mark.parametrize("first_line", ["", "format: 1\n", "format: 3\n"])
 def test_a_workspace_of_another_format_is_refused_with_the_way_out(tmp_path, first_line):
     path = tmp_path / "params.yaml"
