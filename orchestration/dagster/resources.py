@@ -6,7 +6,7 @@ The parameters of the pipeline are not resources: they are in ``params.yaml``.
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ class ModelTracking(dg.ConfigurableResource[None]):
 
     def applied_to(self, workspace: Workspace) -> Workspace:
         """The workspace, with its models tracked at ``uri``."""
-        return _TrackedElsewhere(workspace.root, self.uri) if self.uri else workspace
+        return replace(workspace, tracking=self.uri) if self.uri else workspace
 
     def run_url(self, experiment_id: str, run_id: str) -> str:
         """The page of an MLflow run, in the layout for trained models (MLflow's default layout is for chat bots)."""
@@ -112,18 +112,6 @@ class TrainingDevice(dg.ConfigurableResource[None]):
         wanted = {k: getattr(self, k) for k in ("device", "precision", "workers") if getattr(self, k) is not None}
         changes = {"training": {**wanted, **(launchpad or {})}}
         change_params(workspace.params_file, changes, "the run config or the resource `training_device`")
-
-
-@dataclass(frozen=True)
-class _TrackedElsewhere(Workspace):
-    """A workspace whose models are tracked at ``uri``."""
-
-    uri: str
-
-    @property
-    def tracking_uri(self) -> str:
-        """``uri``."""
-        return self.uri
 
 
 def resources_for(root: str, **replaced: Any) -> dict[str, Any]:

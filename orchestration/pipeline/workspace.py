@@ -5,7 +5,7 @@ Contract: a workspace is any folder with ``dvc.yaml`` and ``params.yaml``. DVC v
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -21,9 +21,15 @@ class Below:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The files and folders of a workspace below ``root`` (absolute)."""
+    """The files and folders of a workspace.
+
+    Attributes:
+        root: the workspace's folder, absolute.
+        tracking: MLflow's server or database; None for that of the environment or of the workspace.
+    """
 
     root: Path
+    tracking: str | None = field(default=None, kw_only=True)
 
     params_file = Below("params.yaml")
     """The parameters of every stage."""
@@ -91,8 +97,8 @@ class Workspace:
 
     @property
     def tracking_uri(self) -> str:
-        """MLflow's database: the workspace's own unless ``PLUMBLINE_TRACKING_URI`` names a server or database."""
-        return os.environ.get("PLUMBLINE_TRACKING_URI") or self.own_tracking_uri
+        """``tracking``, else the value of ``PLUMBLINE_TRACKING_URI``, else the workspace's own database."""
+        return self.tracking or os.environ.get("PLUMBLINE_TRACKING_URI") or self.own_tracking_uri
 
     @property
     def own_tracking_uri(self) -> str:
