@@ -1,7 +1,7 @@
-"""The pipeline end to end, for real: rendered patients, trained network, MLflow, DVC, the gate and its refusals.
+"""The pipeline end to end: rendered patients, a trained network, MLflow, DVC, the gate and its refusals.
 
-The tests build on one another's state, because a run is expensive; they are written in the order of a model's life
-and each leaves the shared workspace as it says.
+The tests share one workspace, because a run is expensive. They are in the order of a model's life, and each restores
+what it changes unless a later test needs the change.
 """
 
 import json
@@ -217,7 +217,7 @@ def test_an_altered_champion_does_not_measure(finished: FinishedRun):
 
 
 def test_an_edited_test_image_stops_the_evaluation(finished: FinishedRun):
-    """One pixel of the frozen test set changed: no figure is made from it."""
+    """One pixel of the frozen test set was changed, so nothing is evaluated."""
     manifest = read_manifest(finished.workspace.dataset)
     view = next(iter(manifest.in_split("test")[0].views.values()))
     path = finished.workspace.dataset / view.image

@@ -63,7 +63,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_mlflow_data
 
 
 def candidate(workspace: Workspace, note: str, *, champion: str | None = None, noise: float = 1.0) -> str:
-    """Register the bundled model with another note in its contract, and judge it; digest of the verdict."""
+    """Register the bundled model with another note in its contract, and judge it; returns the verdict's digest."""
     register_candidate(workspace, note, champion=champion, noise=noise)
     judged = judge_candidate(workspace, read_params(workspace.params_file))
     return str(judged.figures["verdict"])
@@ -121,7 +121,7 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
     assert all(word in shown for word in ("challenger", "plumbline-candidates v2", "plumbline v2", "plumbline v1"))
     assert "verified: 6 entries" in done(workspace, "history", "--verify")
 
-    # The registry is down: the local copy of the previous model serves, and nothing fetches the other one.
+    # The registry is down: the local copy of the previous model is used, and no command downloads the other one.
     database = workspace.state / "mlflow" / "mlflow.db"
     database.rename(workspace.state / "away.db")
     database.mkdir()
@@ -239,7 +239,7 @@ def test_a_rejection_of_the_serving_model_reports_that_it_still_serves(served: W
 
 @pytest.fixture
 def served(workspace: Workspace) -> Workspace:
-    """A workspace whose first champion serves, by a policy that requires no approval."""
+    """A workspace with a champion, under a policy that requires no approval."""
     workspace.params_file.write_text(workspace.params_file.read_text().replace("approval.yaml", "default"))
     candidate(workspace, "a")
     done(workspace, "promote", "--by", "R. Viewer")
@@ -329,7 +329,7 @@ def test_a_damaged_database_is_reported_as_damaged(served: Workspace, damage: st
 
 
 def test_a_metric_edited_in_mlflow_is_refused_until_it_is_corrected(workspace: Workspace) -> None:
-    """G3: anyone may append a metric to a finished run. It decides nothing, but a reviewer may have believed it."""
+    """G3: anyone can append a metric to a finished run. No decision uses it, but it can mislead a reviewer."""
     done(workspace, "approve", candidate(workspace, "a"), "--as", "R. Viewer", "--comment", "fine")
     record = read_record(workspace.evaluation / "record.json")
     client = open_registry(workspace.tracking_uri)

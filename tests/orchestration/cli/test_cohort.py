@@ -144,7 +144,7 @@ def test_a_row_that_is_off_ends_in_failure(monkeypatch):
 
 @pytest.mark.parametrize("count", ["1", "4"])
 def test_too_few_patients_decide_nothing(tmp_path, monkeypatch, count):
-    """Every row is listed, none passes, and that is no success."""
+    """Every row is listed, no row passes, and the exit code is that of a failure."""
     monkeypatch.setattr(output, "width", 200)
     figure = tmp_path / "population.png"
     done = CliRunner().invoke(cohort, ["--stats", "--count", count, "--figure", str(figure)])

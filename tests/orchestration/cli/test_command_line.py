@@ -120,7 +120,7 @@ def test_workspace_options_are_refused_without_a_source(tmp_path, option):
 
 @pytest.fixture
 def fitted_with(tmp_path, monkeypatch):
-    """Calls `plumbline train` on a dataset with 68 corners; returns the options of the fit that it asks for."""
+    """``fitted_with(*options)`` calls `plumbline train` on a dataset with 68 corners; returns the fit's config."""
     write_manifest(Manifest("corners68", 1, ()), tmp_path)
     asked = []
     monkeypatch.setattr("orchestration.cli.training.main", lambda *given: asked.append(given) or 0)
@@ -347,7 +347,7 @@ def test_a_fit_that_ends_in_its_first_epoch_reports_the_share():
     ],
 )
 def test_a_run_without_promotion_prints_the_reason(tmp_path, monkeypatch, capsys, step, code, reason):
-    """The verdict does not contain a refusal that comes after it, so its reason is printed itself."""
+    """A promotion can be refused after the verdict, for a reason that the verdict does not have: it is printed."""
     refusal = GateRefused(code, found="a model that was rolled back from", expected="another", remedy="train anew")
     reports = {"verdict": StepReport("verdict", {})}
     outcome = RunOutcome("1", reports, step, code, str(refusal), refused=True, exit_code=3)

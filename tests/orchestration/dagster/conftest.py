@@ -1,4 +1,4 @@
-"""A workspace whose steps are stubs that leave real traces: reports, a sealed verdict, a champion file."""
+"""A workspace whose steps are stubs that write real files: reports, a sealed verdict, the champion's record."""
 
 import json
 from dataclasses import dataclass, field

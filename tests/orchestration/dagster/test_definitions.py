@@ -1,4 +1,4 @@
-"""What Dagster loads: names, edges, descriptions, and that loading costs nothing."""
+"""What Dagster loads: names, edges and descriptions. Loading is fast and has no side effects."""
 
 import subprocess
 import sys
@@ -37,14 +37,14 @@ def test_dvc_yaml_draws_the_same_graph():
     assert all(stage["cmd"] == f"plumbline stage {name}" for name, stage in stages.items())
 
 
-def test_promotion_hangs_on_everything_that_was_judged():
+def test_promotion_depends_on_everything_that_was_judged():
     assert upstream("registered_candidate") == {"evaluation"}
     assert upstream("champion_evaluation") == {"dataset", "validation"}
     assert upstream("verdict") == {"evaluation", "champion_evaluation", "registered_candidate"}
     assert upstream("champion") == {"verdict", "registered_candidate"}
 
 
-def test_every_asset_presents_itself():
+def test_every_asset_has_description_owner_group_and_kind():
     for key in GRAPH.get_all_asset_keys():
         node = GRAPH.get(key)
         assert node.description and len(node.description) > 60, key
@@ -52,7 +52,7 @@ def test_every_asset_presents_itself():
         assert node.code_version == "1"
 
 
-def test_jobs_select_what_they_say():
+def test_each_job_selects_its_assets():
     for name, assets in ((RETRAIN, ASSETS - {"batch"}), (PROMOTION, {"champion"}), (INGEST_BATCH, {"batch"})):
         job = defs.resolve_job_def(name)
         assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == assets
@@ -60,7 +60,7 @@ def test_jobs_select_what_they_say():
     assert defs.resolve_job_def(INGEST_BATCH).partitions_def.name == "batches"
 
 
-def test_checks_hang_where_they_stop_the_run():
+def test_each_check_belongs_to_the_asset_that_it_guards():
     where = {key.name: key.asset_key.to_user_string() for key in GRAPH.asset_check_keys}
     assert where == {"nothing_lost": "studies", "dataset_is_valid": "validation", "gate_promotes": "verdict"}
 

@@ -1,4 +1,4 @@
-"""Sensors: once and only once, catch-up, retries with their attempt in the key (fault T7), lots of new studies."""
+"""Sensors: one run for each batch, missed batches, retries with the attempt in the key (T7), new studies."""
 
 import os
 from types import SimpleNamespace
@@ -59,7 +59,7 @@ def test_new_batch_becomes_a_partition_and_one_request(workspace, instance):
 
 
 def test_repeated_tick_repeats_the_same_run_key_only(workspace, instance):
-    """A daemon that died after registering the partition asks again with the key that Dagster runs once."""
+    """A daemon that died after registering the partition requests the same run key, which Dagster runs once."""
     key = drop_batch(workspace, "monday")
     register(tick(inbox, workspace, instance), instance)
     again = tick(inbox, workspace, instance)
@@ -163,7 +163,7 @@ class TestEnoughNewStudies:
         ended(instance, "", dg.DagsterRunStatus[status], RETRAIN)
         assert "queued or running" in tick(enough_new_studies, workspace, instance).skip_message
 
-    def test_workspace_without_parameters_says_so(self, workspace, instance):
+    def test_a_workspace_without_parameters_is_skipped_with_the_reason(self, workspace, instance):
         workspace.params_file.unlink()
         assert "PARAMS_MISSING" in tick(enough_new_studies, workspace, instance).skip_message
 

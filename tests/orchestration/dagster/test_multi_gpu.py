@@ -1,4 +1,4 @@
-"""Two processes under torchrun fit one model, started from an asset through Dagster Pipes; and what they report."""
+"""An asset starts two processes under torchrun through Dagster Pipes: they fit one model and report to the run."""
 
 import json
 import sys
@@ -63,7 +63,7 @@ def test_an_asset_starts_two_processes_that_fit_one_model_in_two_stages_and_log_
 
 @pytest.mark.slow
 def test_what_the_leader_refuses_is_refused_here_with_its_reason(drawn, tmp_path):
-    """One process by itself, started as torchrun would start two."""
+    """A single process, started as torchrun would start two."""
 
     def one_alone(command):
         assert command[1:6] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

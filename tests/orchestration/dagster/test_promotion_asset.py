@@ -1,4 +1,4 @@
-"""A blocking check blocks inside its own run only: ``champion`` launched alone must refuse by itself (fault G4, G5)."""
+"""A blocking check blocks its own run only, so ``champion`` refuses by itself when launched alone (G4, G5)."""
 
 import dagster as dg
 import pytest

@@ -1,4 +1,4 @@
-"""The launchpad's form of the training parameters: derived, strict, and written where DVC sees it."""
+"""The training parameters in Dagster's launchpad: every one is a field, and given values reach params.yaml."""
 
 from dataclasses import fields
 
@@ -43,7 +43,7 @@ def launch(workspace, instance, monkeypatch):
 
 
 def recorded(workspace) -> dict:
-    """What dvc.lock says the candidate was trained with."""
+    """The training parameters of the candidate in dvc.lock."""
     lock = yaml.safe_load((workspace.root / "dvc.lock").read_text())
     return lock["stages"]["candidate"]["params"]["params.yaml"]["training"]
 

@@ -1,4 +1,4 @@
-"""Resources, the instance of a workspace, previews."""
+"""Dagster's resources, the instance of a workspace, metadata and previews."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Seed evidence: which records are found, which are left out and why, and that nothing stops a verdict."""
+"""Seed evidence: which records are found, and which are left out for which reason; no error stops a verdict."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""params.yaml is read strictly, and the committed files say what the code says."""
+"""params.yaml is read strictly, and the committed files equal those that the code writes."""
 
 from pathlib import Path
 
