@@ -56,7 +56,7 @@ def champion(workspace: Path, fetch: bool) -> None:
 def history(
     workspace: Path, verify: bool, repair: bool, accept_loss: bool, accepter: str, reason: str, person: str | None
 ) -> None:
-    """Print the history of promotions. With --verify, the exit code is 3 if anything in it disagrees.
+    """Print the history of promotions. With --verify, the exit code is 3 if history and registry disagree.
 
     \b
     Example:  plumbline history --verify -w workspace/demo

@@ -127,7 +127,7 @@ def _require_latest(workspace: Workspace, named: str) -> None:
     if named and not (latest := read_verdict(workspace.verdict_file).digest).startswith(named):
         raise GateRefused(
             "VERDICT_SUPERSEDED",
-            found=f"verdict {latest[:12]} as the latest of this workspace",
-            expected=f"verdict {named[:12]}, which was named",
-            remedy=f"read the latest (`plumbline explain -w {workspace.root}`), or omit --verdict",
+            found=f"{latest[:12]} as the latest verdict of this workspace",
+            expected=f"{named[:12]}, the verdict that --verdict names",
+            remedy=f"read the latest verdict (`plumbline explain -w {workspace.root}`), then name it or omit --verdict",
         )

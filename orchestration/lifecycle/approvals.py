@@ -98,7 +98,7 @@ def _by_digest(folder: Path, digest: str, what: str) -> Path:
         "EVIDENCE_MISSING",
         found=f"{len(found)} {what}s with a digest that begins with {digest!r}"
         if long_enough
-        else f"{digest!r}, which is not a file and too short for the beginning of a digest",
-        expected=f"one {what}" if long_enough else f"{SHORTEST_DIGEST} or more characters, which match one {what} only",
+        else f"{digest!r}, which is no file, and too short for the beginning of a digest",
+        expected=f"one {what}" if long_enough else f"a file, or at least {SHORTEST_DIGEST} characters of a digest",
         remedy=f"name the {what}'s file, or at least {SHORTEST_DIGEST} characters of its digest",
     )

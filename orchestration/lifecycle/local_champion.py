@@ -109,14 +109,14 @@ def open_champion(workspace: Workspace) -> Model:
         raise GateRefused(
             "NO_CHAMPION",
             found=f"no promoted model in {workspace.root.name}/",
-            expected="a workspace whose gate has promoted a model",
+            expected="a workspace with a promoted model",
             remedy=f"name another workspace with -w, or a model, e.g. --model {workspace.candidate}",
         )
     if model_digest(workspace.champion) != record.digest:
         raise EvidenceRejected(
             "MODEL_ALTERED",
-            found="a local copy of the champion with another digest than the promoted model",
-            expected="the bytes that the verdict judged",
+            found="a local copy of the champion whose digest is not that of the promoted model",
+            expected="the bytes that were promoted",
             remedy="fetch it again with `plumbline champion --fetch`",
         )
     return load_model(workspace.champion)

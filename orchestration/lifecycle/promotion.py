@@ -82,7 +82,7 @@ def _serve(workspace: Workspace, version: str) -> None:
     except (OSError, PlumblineError) as error:
         raise GateRefused(
             "LOCAL_COPY_BEHIND",
-            found=f"version {version} promoted, and a local copy that could not be updated: {error}",
+            found=f"version {version} promoted, but its local copy not written: {error}",
             expected="the champion's bytes in state/champion",
             remedy="remove the cause and run `plumbline champion --fetch`; until then `plumbline measure` uses the "
             "earlier copy",

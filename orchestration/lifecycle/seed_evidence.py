@@ -132,4 +132,4 @@ def _verified(
 
 def _rejected(code: str, found: str) -> EvidenceRejected:
     remedy = "fit and evaluate that seed again (`plumbline seeds`), or leave it out"
-    return EvidenceRejected(code, found=found, expected="the record of that run's evaluation", remedy=remedy)
+    return EvidenceRejected(code, found=found, expected="the evaluation record of the run's own model", remedy=remedy)

@@ -27,7 +27,7 @@ def require_policy(params: Params, workspace: Workspace) -> None:
         names = sorted(p.stem for p in (Path(shipped.__file__).parent / "policies").glob("*.yaml"))
         raise ParametersRejected(
             "POLICY_MISSING",
-            found=f"gate.policy {params.gate.policy!r}",
+            found=f"no policy {params.gate.policy!r} (gate.policy)",
             expected=f"one of {', '.join(names)}, or the path of a policy file",
             remedy="correct gate.policy in params.yaml",
         )

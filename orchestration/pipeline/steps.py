@@ -167,10 +167,10 @@ def _require_valid(workspace: Workspace) -> None:
     result = json.loads(path.read_text()) if path.exists() else {}
     digest = read_manifest(workspace.dataset).digest
     if not result.get("success") or result.get("digest") != digest:
-        state = "missing" if not result else "failed" if not result["success"] else "of another dataset"
+        state = "no" if not result else "a failed" if not result["success"] else "an outdated"
         raise ContractViolation(
             "DATASET_NOT_VALIDATED",
-            found=f"dataset {digest[:12]}, whose validation is {state}",
+            found=f"{state} validation of dataset {digest[:12]}",
             expected="a dataset that passed validation",
             remedy="run the step `validation`, and correct what its report lists",
         )
