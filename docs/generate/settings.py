@@ -25,17 +25,12 @@ def settings_page() -> str:
     schema, defaults = Params.model_json_schema(), Params().plain()
     sections = {name: _record(part, schema) for name, part in schema["properties"].items()}
     top = {"properties": {name: part for name, part in schema["properties"].items() if not sections[name]}}
-    return _INTRODUCTION + "\n".join(
-        (
-            table(_COLUMNS, _rows("", top, defaults, schema)),
-            *(
-                f"## {name}\n\n{record['description']}\n\n"
-                + table(_COLUMNS, _rows(f"{name}.", record, defaults[name], schema))
-                for name, record in sections.items()
-                if record
-            ),
-        )
-    )
+    tables = [table(_COLUMNS, _rows("", top, defaults, schema))]
+    for name, record in sections.items():
+        if record:
+            rows = _rows(f"{name}.", record, defaults[name], schema)
+            tables.append(f"## {name}\n\n{record['description']}\n\n{table(_COLUMNS, rows)}")
+    return _INTRODUCTION + "\n".join(tables)
 
 
 def _rows(prefix: str, record: Schema, defaults: Mapping[str, Any], schema: Schema) -> Iterator[tuple[str, ...]]:

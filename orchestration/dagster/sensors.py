@@ -28,13 +28,7 @@ PAUSE_BEFORE_RETRY_S = 300.0
 _NOT_IN_A_KEY = ("...", *"\a\b\f\n\r\t\v\0")
 """Texts that Dagster refuses in partition keys. A batch with such a name must not stop the others."""
 
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+_UNFINISHED = [s for s in dg.DagsterRunStatus if s.name not in ("SUCCESS", "FAILURE", "CANCELED", "MANAGED")]
 
 
 @dg.sensor(
