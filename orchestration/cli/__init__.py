@@ -12,10 +12,9 @@ fast.
     population_table  the virtual population beside the published one
     quarantine        quarantine
     registry          champion, history, rollback, reinstate, approve, reject
-    review            review
     run_cost          wall time and peak memory of a run
     seeds             seeds
     terminal          progress, step lines, tables
     training          train, adopt, release
-    verdicts          verdict, explain, promote
+    verdicts          verdict, explain, review, promote
 """

@@ -31,7 +31,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "seeds": ("seeds", "Fit the recipe with several seeds and print the spread between them."),
     "verdict": ("verdicts", "Print the latest verdict as a table."),
     "explain": ("verdicts", "Explain a verdict."),
-    "review": ("review", "Write the report on the judged candidate."),
+    "review": ("verdicts", "Write the report on the judged candidate."),
     "promote": ("verdicts", "Promote the judged candidate, if its evidence still verifies."),
     "approve": ("registry", "Approve a verdict, as somebody other than the candidate's author."),
     "reject": ("registry", "Reject the model of a verdict for good."),

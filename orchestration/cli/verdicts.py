@@ -1,4 +1,4 @@
-"""Subcommands of the reviewer: ``verdict``, ``explain``, ``promote``."""
+"""Subcommands of the reviewer: ``verdict``, ``explain``, ``review``, ``promote``."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from orchestration.lifecycle.promotion import promote_champion
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
-from orchestration.tracking.review_page import required_action, status_of_actions
+from orchestration.tracking.review_page import required_action, status_of_actions, write_report_page
 from spine.errors import GateRefused
 from validation.gates.verdict import Verdict, read_verdict
 from validation.gates.verdict_text import explain as explanation
@@ -98,6 +98,22 @@ def explain(verdict_file: Path | None, workspace: Path) -> None:
     judged = read_verdict(verdict_file or chosen.verdict_file)
     print_text(explanation(judged) + "\n")
     _print_status(chosen, judged)
+
+
+@click.command()
+@workspace_option
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write.  [state/report/report.html]"
+)
+def review(workspace: Path, out: Path | None) -> None:
+    """Write the report from which a reviewer decides on the latest candidate: one HTML file that needs no network.
+
+    \b
+    Example:  plumbline review -w workspace/demo --out report.html
+    """
+    chosen = Workspace(workspace)
+    page = write_report_page(chosen, read_params(chosen.params_file), out)
+    output.print(f"{page}\n{page.stat().st_size / 1e6:.1f} MB; open it in a browser (no network needed)")
 
 
 @click.command()

@@ -57,10 +57,6 @@ class RunOutcome:
 def run_retrain(workspace: Workspace, on_step: OnStep, progress: OpenProgress = no_progress) -> RunOutcome:
     """Run the whole pipeline once in this process.
 
-    Args:
-        on_step: called with the report of each finished step.
-        progress: opens the progress display of a step.
-
     Raises:
         WorkspaceBusy: another run is writing in the workspace.
         KeyboardInterrupt: the user stopped the run; finished steps are kept.

@@ -64,10 +64,7 @@ def measure_seeds(
     report: Callable[[int, str], None],
     progress: Progress | None = None,
 ) -> SeedFits:
-    """Fit, evaluate and track every seed that was not fitted yet.
-
-    Args:
-        report: called with each seed and what was done for it.
+    """Fit, evaluate and track every seed that was not fitted yet; report what was done for each seed.
 
     Raises:
         ParametersRejected: a seed is listed twice, there are fewer than two, or there is no dataset.

@@ -38,9 +38,7 @@ def evaluate_model(
 ) -> StepReport:
     """Run the model in ``model_folder`` on the frozen test set; write record, landmarks and overlays to ``out``.
 
-    Args:
-        role: the model's role, for record and ledger.
-        step: name of the pipeline step, for the report.
+    Record and test-set ledger get the model's role, the report gets the name of the step.
     """
     manifest = read_manifest(workspace.dataset)
     examples = manifest.in_split("test")

@@ -194,12 +194,9 @@ def write_params(params: Params, path: Path) -> None:
 
 
 def change_params(path: Path, changes: Mapping[str, Any], origin: str) -> Params:
-    """Write new values into params.yaml, so that DVC and every later reader see what was used.
+    """Merge new values (section -> name -> value) into params.yaml, so that DVC and later readers see what was used.
 
-    Args:
-        path: of params.yaml.
-        changes: section -> name -> value; mappings are merged.
-        origin: where the values came from, for the error.
+    An error names ``origin`` as the source of the values.
 
     Raises:
         ParametersRejected: the file or a new value violates the schema; nothing is written.

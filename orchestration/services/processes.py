@@ -11,8 +11,9 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from spine.errors import ParametersRejected, PlumblineError
@@ -60,7 +61,7 @@ class Supervised:
             for service in self._services:
                 self._start(service)
                 if service.wait_for_port is not None:
-                    self._wait_for_port(service, service.wait_for_port)
+                    self._wait(service, partial(accepts, service.wait_for_port), "connection", START_TIMEOUT_S)
         except BaseException:
             self.stop()
             raise
@@ -85,27 +86,21 @@ class Supervised:
         return self._logs / f"{name.replace(' ', '-')}.log"
 
     def wait_until_up(self, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Wait until every health address answers.
+        """Wait until every health address answers, each for at most ``timeout_s``.
 
         Raises:
             ServiceFailed: a service died (``SERVICE_DIED``) or does not answer in time (``SERVICE_LATE``).
         """
-        deadline = time.monotonic() + timeout_s
-        waiting = [service for service in self._services if service.health is not None]
-        while waiting:
-            self.check()
-            waiting = [service for service in waiting if not answers(str(service.health))]
-            if waiting and time.monotonic() > deadline:
-                raise self._failed("SERVICE_LATE", waiting[0].name, f"no answer after {timeout_s:.0f} s")
-            if waiting:
-                time.sleep(0.2)
+        for service in self._services:
+            if service.health is not None:
+                self._wait(service, partial(answers, service.health), "answer", timeout_s)
 
-    def _wait_for_port(self, service: Service, port: int) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not accepts(port):
+    def _wait(self, service: Service, is_up: Callable[[], bool], what: str, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not is_up():
             self.check()
             if time.monotonic() > deadline:
-                raise self._failed("SERVICE_LATE", service.name, f"no connection after {START_TIMEOUT_S:.0f} s")
+                raise self._failed("SERVICE_LATE", service.name, f"no {what} after {timeout_s:.0f} s")
             time.sleep(0.1)
 
     def check(self) -> None:

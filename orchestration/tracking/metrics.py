@@ -42,10 +42,9 @@ def metrics_of_test(statistics: Mapping[str, Agreement]) -> dict[str, float]:
 
 
 def require_unaltered_metrics(workspace: Workspace, candidate_uri: str) -> None:
-    """Refuse a candidate whose run has a metric that differs from its sealed record. A missing metric is accepted.
+    """Refuse a candidate (``models:/<name>/<version>``) if a metric of its run differs from its sealed record.
 
-    Args:
-        candidate_uri: ``models:/<name>/<version>``.
+    A missing metric is accepted.
 
     Raises:
         GateRefused: METRIC_ALTERED.

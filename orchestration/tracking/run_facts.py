@@ -34,8 +34,7 @@ def candidate_of(client: "MlflowClient", model_digest: str) -> Any | None:
 def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str, str]) -> RunFacts:
     """The facts of the run that trained the model with this digest; all unknown if no such candidate is registered.
 
-    Args:
-        links: ``mlflow`` and ``dagster`` -> address of their pages.
+    ``links`` has the addresses of MLflow's and Dagster's pages.
     """
     version = candidate_of(client, model_digest)
     if version is None or not version.run_id:
