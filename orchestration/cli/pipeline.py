@@ -15,7 +15,7 @@ from orchestration.cli.terminal import errors, output, print_step, print_text, p
 from orchestration.cli.verdicts import print_verdict
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import Params, parse_params, read_params, write_params
-from orchestration.pipeline.policies import require_policy
+from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.stages import STAGE_NAMES, dvc_yaml
 from orchestration.pipeline.steps import compute_step
 from orchestration.pipeline.versioning import dvc_repository
@@ -75,7 +75,7 @@ def prepare_workspace(
     # The file's own values were validated by read_params, so an invalid value comes from an option.
     origin = "the option that set it (--recipe, --set, --minutes, --patients); nothing was written"
     params = parse_params(content, origin)
-    require_policy(params, workspace)
+    workspace_policy(params, workspace)  # refuses a missing or invalid policy before anything is trained
     workspace.prepare()
     write_params(params, workspace.params_file)
     write_text_atomically(workspace.pipeline_file, dvc_yaml(params))

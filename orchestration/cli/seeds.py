@@ -9,10 +9,9 @@ from orchestration.cli.terminal import errors, output, print_table, print_text, 
 from orchestration.lifecycle.seed_fits import measure_seeds
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import read_params
-from orchestration.pipeline.policies import policy_path
+from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import ParametersRejected
-from validation.gates.policy import read_policy
 from validation.gates.seed_spread import describe_few_fits, spread_rows, spread_tables
 
 
@@ -31,7 +30,7 @@ def seeds(workspace: Path, listed: str, count: int | None) -> None:
     """
     chosen = Workspace(workspace)
     params = read_params(chosen.params_file)
-    policy = read_policy(policy_path(params, chosen))
+    policy = workspace_policy(params, chosen)
     wanted = _wanted(listed, count, params.training.seed)
     with workspace_lock(chosen), progress_bar("seeds") as progress:
         fits = measure_seeds(

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from orchestration.pipeline.names import PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
-from orchestration.pipeline.policies import policy_path
+from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.registry_ownership import require_own_registry
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.registry import author_of_model
 from spine.errors import EvidenceRejected
-from validation.gates.policy import read_policy
 from validation.gates.verdict import Verdict, read_verdict
 from validation.promotion.approval import Approval, ApprovalRequest, SignOff, grant, read_approval, reject
 from validation.promotion.approval_check import usable_approval
@@ -45,7 +44,7 @@ def _decide(
     with errors_as_refusals():
         request = ApprovalRequest(
             verdict=judged,
-            policy=read_policy(policy_path(params, workspace)),
+            policy=workspace_policy(params, workspace),
             sign_off=sign_off,
             at=datetime.now(UTC),
             author=author_of_model(workspace, judged.challenger_model),

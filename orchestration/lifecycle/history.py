@@ -21,13 +21,12 @@ from orchestration.lifecycle.local_champion import (
 from orchestration.lifecycle.virtual_study import measure_virtual_study
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
-from orchestration.pipeline.policies import policy_path
+from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.registry_ownership import require_own_registry
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.registry import author_of_model
 from spine.errors import GateRefused
 from spine.storage import write_text_atomically
-from validation.gates.policy import read_policy
 from validation.promotion import audit, repair
 from validation.promotion.approval import SignOff
 from validation.promotion.audit import Fault
@@ -129,7 +128,7 @@ def roll_back(workspace: Workspace, params: Params, *, reason: str, promoter: st
             promoter=promoter,
             at=datetime.now(UTC),
             measure_virtual_study=measure_virtual_study,
-            limits=read_policy(policy_path(params, workspace)).virtual_study,
+            limits=workspace_policy(params, workspace).virtual_study,
             to=to,
         )
     )
@@ -161,7 +160,7 @@ def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, prom
             expected="a complete local copy of the previous champion",
             remedy="start the registry, then run `plumbline rollback`",
         )
-    limits = read_policy(policy_path(params, workspace)).virtual_study
+    limits = workspace_policy(params, workspace).virtual_study
     require_smoke_test(measure_virtual_study, workspace.previous_champion, previous.digest, limits)
     note = {"left": left.digest, "reason": reason, "by": promoter, "at": datetime.now(UTC).isoformat()}
     write_text_atomically(workspace.rollback_pending, json.dumps(note, indent=1))

@@ -10,7 +10,7 @@ from orchestration.lifecycle.seed_evidence import gather_seed_evidence
 from orchestration.pipeline.evaluate import evaluate_model
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
-from orchestration.pipeline.policies import policy_path
+from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.step_report import Figure, StepReport, write_step_report
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.describe import review_candidate
@@ -18,7 +18,6 @@ from orchestration.tracking.registry import candidate_with
 from spine.errors import GateRefused
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.gates.evidence import Evidence
-from validation.gates.policy import read_policy
 from validation.gates.verdict import judge, write_verdict
 from validation.gates.verdict_text import sentence
 from validation.promotion.champion import current_champion, fetch_champion, open_registry
@@ -50,7 +49,7 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     challenger = read_record(workspace.evaluation / "record.json")
     champion_record = workspace.champion_evaluation / "record.json"
     champion = read_record(champion_record) if champion_record.exists() else None
-    policy = read_policy(policy_path(params, workspace))
+    policy = workspace_policy(params, workspace)
     _require_champion_is_scored(workspace, champion)
     baseline = baseline_record(workspace, champion)
     seeds = gather_seed_evidence(workspace, policy, challenger)

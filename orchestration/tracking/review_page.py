@@ -12,13 +12,13 @@ from pathlib import Path
 
 from orchestration.environment import links_from_environment
 from orchestration.pipeline.params import Params, read_params
-from orchestration.pipeline.policies import policy_path
+from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.report import RECORD, gather_report
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.run_facts import read_run_facts
 from spine.errors import GateRefused, PlumblineError
 from validation.evaluation.record import EvaluationRecord, read_record
-from validation.gates.policy import Policy, read_policy
+from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict, read_verdict
 from validation.promotion.approval import read_approval
 from validation.promotion.champion import open_registry
@@ -85,7 +85,7 @@ def required_action(workspace: Workspace, verdict: Verdict, done: VerdictStatus)
 def _policy_of(workspace: Workspace, verdict: Verdict) -> Policy | None:
     """The policy of the verdict; None if the workspace has no valid policy, or another one, by now."""
     try:
-        policy = read_policy(policy_path(read_params(workspace.params_file), workspace))
+        policy = workspace_policy(read_params(workspace.params_file), workspace)
     except PlumblineError:
         return None
     return policy if policy.hash == verdict.policy_hash else None
