@@ -52,8 +52,8 @@ def _record(part: Schema, schema: Schema) -> Schema:
 def _type_and_range(part: Schema, schema: Schema) -> tuple[str, str]:
     """The type in words, and the range of its values."""
     if "anyOf" in part:
-        kinds, limits = zip(*(_type_and_range(each, schema) for each in part["anyOf"]), strict=True)
-        return " or ".join(kinds), ", ".join(filter(None, limits))
+        kinds, ranges = zip(*(_type_and_range(each, schema) for each in part["anyOf"]), strict=True)
+        return " or ".join(kinds), ", ".join(filter(None, ranges))
     if "enum" in part:
         return "choice", ", ".join(map(str, part["enum"]))
     if "const" in part:
