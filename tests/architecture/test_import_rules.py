@@ -123,13 +123,6 @@ def test_assets_are_at_most_fifteen_lines():
                 assert node.end_lineno - node.lineno + 1 <= 15, f"{path.name}: {node.name}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_opens_with_a_docstring_and_is_short(path):
-    text = path.read_text()
-    assert ast.get_docstring(ast.parse(text)), "no module docstring"
-    assert text.count("\n") <= 400
-
-
 PACKAGE_FOLDERS = sorted({path.parent for path in MODULES if len(list(path.parent.glob("*.py"))) > 1})
 
 
@@ -143,10 +136,11 @@ def test_a_package_maps_its_modules(folder):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_functions_fit_on_a_screen(path):
+def test_a_module_has_a_docstring_and_is_short_and_its_functions_fit_on_a_screen(path):
+    assert ast.get_docstring(tree_of(path)), "no module docstring"
+    assert path.read_text().count("\n") <= 400
     functions = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef)]
-    long = {node.name: lines_of_work(node) for node in functions if lines_of_work(node) > 40}
-    assert not long
+    assert not {node.name for node in functions if lines_of_work(node) > 40}
 
 
 def lines_of_work(function: ast.FunctionDef) -> int:
