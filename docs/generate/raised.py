@@ -97,7 +97,7 @@ def _message(module: Module, call: ast.Call, texts: Texts) -> dict[str, str]:
 
 
 def _text(module: Module, place: ast.expr, node: ast.expr, texts: Texts) -> str:
-    """An expression as a reader would see it, with placeholders in braces."""
+    """The text of an expression, with placeholders in braces."""
     if isinstance(node, ast.Constant):
         return str(node.value)
     if isinstance(node, ast.JoinedStr):
@@ -120,7 +120,7 @@ def _text(module: Module, place: ast.expr, node: ast.expr, texts: Texts) -> str:
 
 
 def _value_of(module: Module, place: ast.expr, name: str) -> ast.expr | None:
-    """The value of a name at ``place``: the last one given before it in its function, or a constant of a module."""
+    """The value of a name at ``place``: from the last assignment before it in its function, or a module's constant."""
     function = module.functions.get(place)
     given = [pair for node in ast.walk(function) for pair in _given(node, name)] if function else []
     before = [(line, value) for line, value in given if line < place.lineno]
@@ -142,7 +142,7 @@ def _given(node: ast.AST, name: str) -> Iterator[tuple[int, ast.expr]]:
 
 @cache
 def _makers() -> Mapping[tuple[str, str], _Maker]:
-    """(module, function) -> what it makes; a method is found by its name alone, under an empty module."""
+    """(module, function) -> its maker. A method is found by its name alone; its module is ""."""
     found: dict[tuple[str, str], _Maker] = {}
     while new := dict(_new_makers(found)):
         found |= new
@@ -172,7 +172,7 @@ def _maker_of(module: Module, call: ast.Call, makers: Mapping[tuple[str, str], _
 def _code_argument(
     module: Module, call: ast.Call, makers: Mapping[tuple[str, str], _Maker] | None = None
 ) -> ast.expr | None:
-    """The expression for the code, where a call makes an error."""
+    """The expression for the code, if the call makes an error; None if not."""
     if last_name(call.func) in error_classes() or _is_own_class(module, call):
         return call.args[0] if call.args else None
     maker = _maker_of(module, call, makers)
@@ -180,7 +180,7 @@ def _code_argument(
 
 
 def _is_own_class(module: Module, call: ast.Call) -> bool:
-    """``cls(...)`` in a class method of an error."""
+    """Whether a call is ``cls(...)`` in a class method of an error."""
     if last_name(call.func) != "cls":
         return False
     owners = (n for n in ast.walk(module.tree) if isinstance(n, ast.ClassDef) and n.name in error_classes())
@@ -188,7 +188,7 @@ def _is_own_class(module: Module, call: ast.Call) -> bool:
 
 
 def _error_of(module: Module, call: ast.Call) -> str:
-    """Name of the class that a call makes."""
+    """Name of the class of the error that a call makes."""
     if last_name(call.func) in error_classes():
         return last_name(call.func)
     if isinstance(call.func, ast.Attribute) and last_name(call.func.value) in error_classes():
@@ -204,7 +204,7 @@ def _is_parameter(module: Module, call: ast.Call, node: ast.expr) -> bool:
 
 
 def _bound(function: Function, call: ast.Call) -> dict[str, ast.expr]:
-    """Parameter -> argument of a call of the function."""
+    """Parameter -> argument, for a call of the function."""
     names = [a.arg for a in function.args.args if a.arg not in ("self", "cls")]
     return dict(zip(names, call.args, strict=False)) | {w.arg: w.value for w in call.keywords if w.arg}
 

@@ -157,7 +157,7 @@ def _require_measurements(prediction: Prediction, files: tuple[Path, ...]) -> No
 
 
 def _describe_visible(prediction: Prediction) -> str:
-    """The number of landmarks found in each view, or the reason of its refusal."""
+    """For each view, the number of landmarks that were found or the reason of its refusal."""
     seen = [f"{view}: {len(at)} landmarks" for view, at in prediction.points.items() if view not in prediction.refused]
     return "; ".join([*seen, *(f"{view}: refused, {why}" for view, why in prediction.refused.items())])
 

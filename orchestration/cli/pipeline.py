@@ -166,7 +166,7 @@ def run_pipeline(workspace: Workspace) -> int:
 
 
 def _reason(workspace: Workspace, outcome: "RunOutcome") -> str:
-    """The reason of a refusal. `plumbline explain` has those of a verdict; a refused promotion has another reason."""
+    """The reason of a refusal: the command that explains the verdict, or the error of a refused promotion."""
     if outcome.failed_step == "verdict" and outcome.verdict_reached:
         return f"`plumbline explain -w {workspace.root}` explains the reasons"
     return outcome.reason.removeprefix(f"{outcome.code}: ")
@@ -205,7 +205,7 @@ def demo(workspace: Path, minutes: float | None, patients: int | None) -> None:
 
 
 def _measure_one(workspace: Workspace, *, promoted: bool) -> None:
-    """Measure one pair of the cohort with the command that a user would type."""
+    """Measure one pair of the cohort by running the command `plumbline measure`."""
     case = sorted(path.parent for path in workspace.drop.glob("*/COMPLETE"))[0]
     overlay, report = workspace.state / "measured" / "overlay.png", workspace.state / "measured" / "measurement.json"
     report.parent.mkdir(parents=True, exist_ok=True)

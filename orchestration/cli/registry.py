@@ -92,7 +92,7 @@ def _repair(workspace: Workspace, person: str) -> None:
 
 
 def _verify(workspace: Workspace) -> None:
-    """Print every fault; without faults, the accepted losses and the other histories."""
+    """Print every fault; if there is none, print the accepted losses and the other histories."""
     faults = lifecycle.audit_history(workspace)
     if faults:
         rows = [(f.code, f.place, f.found, f.remedy) for f in faults]

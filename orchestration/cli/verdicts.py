@@ -32,7 +32,7 @@ def verdict(workspace: Path) -> None:
 
 
 def print_verdict(workspace: Workspace) -> None:
-    """The table of the latest verdict, with its decision as title."""
+    """Print the table of the latest verdict, with its decision as title."""
     judged = read_verdict(workspace.verdict_file)
     rows = [
         [row.parameter, *_figures(row.error, row.threshold, row.unit), _outcome(row.outcome, row.note)]
@@ -45,7 +45,7 @@ def print_verdict(workspace: Workspace) -> None:
 
 
 def _print_status(workspace: Workspace, judged: Verdict) -> None:
-    """The actions taken on a verdict, from the history of the workspace, and the action that a person must take."""
+    """Print the actions that were taken on a verdict, and the action that a person must take."""
     done = status_of_actions(workspace, judged)
     print_text("\n".join(("Actions on this verdict:", *(f"- {line}" for line in done.lines))))
     asked = required_action(workspace, judged, done)
@@ -56,7 +56,7 @@ def _print_status(workspace: Workspace, judged: Verdict) -> None:
 
 
 def _outcome(outcome: str, note: str) -> str:
-    """The outcome with the figures that caused it: ``REJECT (bias above ceiling)``."""
+    """The outcome with the figures that caused it, e.g. ``REJECT (bias above ceiling)``."""
     plain = note.replace("truths TOO", "TOO").replace("patients TOO", "TOO")
     for figure in _CLEAR_FROM_CODE:
         plain = plain.replace(f"{figure} in a group ", "").replace(f"{figure} ", "")
@@ -70,7 +70,7 @@ _CLEAR_FROM_CODE = ("upper bound of the paired difference", "mean absolute error
 
 
 def _figures(error: float | None, threshold: float | None, unit: str) -> tuple[str, str]:
-    """Error and limit with two decimals, or with as many more as they need to differ."""
+    """Error and limit with two decimals, or with more if they would look equal otherwise."""
     decimals = 2
     if error is not None and threshold is not None and error != threshold:
         while decimals < _MOST_DECIMALS and f"{error:.{decimals}f}" == f"{threshold:.{decimals}f}":

@@ -56,7 +56,7 @@ def configure_instance(workspace: Workspace) -> None:
 
 @contextmanager
 def open_instance(workspace: Workspace, *, in_process: bool = False) -> Iterator[dg.DagsterInstance]:
-    """The workspace's instance. With ``in_process``, standard output and error are not captured."""
+    """Open the workspace's instance. With ``in_process``, standard output and error are not captured."""
     configure_instance(workspace)
     config = IN_PROCESS_CONFIG if in_process else "dagster.yaml"
     with dg.DagsterInstance.from_config(str(workspace.dagster_home), config) as instance:

@@ -40,7 +40,7 @@ class WorkspacePaths(dg.ConfigurableResource["WorkspacePaths"]):
 
     @property
     def params(self) -> Params:
-        """Its parameters; raises ``ParametersRejected``."""
+        """The workspace's parameters; raises ``ParametersRejected``."""
         return read_params(self.folders.params_file)
 
 
@@ -74,11 +74,11 @@ class DataVersions(dg.ConfigurableResource[None]):
 
 
 class ModelTracking(dg.ConfigurableResource[None]):
-    """MLflow.
+    """MLflow: where runs and models are tracked.
 
     Attributes:
-        uri: database or server for tracking and registry; None for the workspace's own.
-        ui: address of its pages, for links; None for ``PLUMBLINE_MLFLOW_UI``, or else the address of ``make up``.
+        uri: database or server for tracking and registry; None for that of the workspace.
+        ui: address of MLflow's pages, for links; None for ``PLUMBLINE_MLFLOW_UI`` or else the address of ``make up``.
     """
 
     uri: str | None = None
@@ -104,7 +104,7 @@ class TrainingDevice(dg.ConfigurableResource[None]):
     def write_into_params(self, workspace: Workspace, launchpad: Mapping[str, Any] | None = None) -> None:
         """Write this machine's values, overridden by those of the launchpad, into params.yaml.
 
-        DVC and every later reader then see what was used, and the next run uses it too, as after ``--set``.
+        So DVC records the values that were used, and the next run uses them too, as after ``--set``.
 
         Raises:
             ParametersRejected: a value violates the schema of params.yaml.

@@ -26,11 +26,11 @@ class RunOutcome:
     """The outcome of a run.
 
     Attributes:
-        run_id: Dagster's.
+        run_id: Dagster's id of the run.
         reports: step -> report of each finished step, in order.
-        failed_step: the step where the run stopped; None if it promoted.
-        code: stable reason code; the exception's name for a bug; None if it promoted.
-        reason: the first problem, as text; empty if it promoted.
+        failed_step: the step where the run stopped; None if the model was promoted.
+        code: stable reason code, or the exception's name for a bug; None if the model was promoted.
+        reason: the first problem, as text; empty if the model was promoted.
         refused: whether the gate refused, or evidence failed its verification.
         exit_code: exit code of the error that stopped the run; 1 for a bug or a failed check.
     """
@@ -92,7 +92,7 @@ def _outcome(result: dg.ExecuteInProcessResult, watcher: RecordingWatcher) -> Ru
 
 
 def _failed_check(result: dg.ExecuteInProcessResult) -> tuple[str, str, str]:
-    """Asset, name and description of the blocking check that stopped the run, else Dagster's own error."""
+    """Asset, name and description of the blocking check that stopped the run; Dagster's error if no check did."""
     for check in result.get_asset_check_evaluations():
         if check.blocking and not check.passed:
             return check.asset_key.to_user_string(), check.check_name, check.description or "check failed"

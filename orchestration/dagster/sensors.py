@@ -77,7 +77,7 @@ def _request(batch: Batch, instance: dg.DagsterInstance) -> dg.RunRequest | None
     description="Requests retraining when retrain.minimum_new_studies have arrived since the last dataset.",
 )
 def enough_new_studies(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.RunRequest | dg.SkipReason:
-    """Request one retraining for each ``minimum_new_studies`` new studies, and none while one is under way."""
+    """Request a retraining each time ``minimum_new_studies`` have arrived, unless one is queued or running."""
     try:
         wanted = paths.params.retrain.minimum_new_studies
     except ParametersRejected as error:

@@ -67,7 +67,7 @@ def find_verdict(workspace: Workspace, named: str) -> Verdict:
 
 
 def find_approval(workspace: Workspace, named: str) -> Path | None:
-    """The file of the approval with the file or digest ``named``; None if there is no approval.
+    """The file of the approval that ``named`` names by file or digest; None if there is no approval.
 
     With "" it is the latest usable approval of the latest verdict. If none is usable, it is the latest approval, and
     the gate reports why that one is not usable.

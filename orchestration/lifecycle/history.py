@@ -81,7 +81,7 @@ def describe_other_histories(workspace: Workspace) -> Sequence[str]:
 
 
 def accept_history_loss(workspace: Workspace, sign_off: SignOff) -> HistoryEntry:
-    """Accept that a history, or its end, is lost: record the loss in a new entry, then repair the history."""
+    """Record in a new entry that a history, or its end, is lost; then repair the history."""
     require_own_registry(workspace)
     uri, ledger, now = workspace.tracking_uri, workspace.promotion_ledger, datetime.now(UTC)
     entry = repair.accept_history_loss(uri, PRODUCTION_MODEL, ledger_path=ledger, sign_off=sign_off, at=now)

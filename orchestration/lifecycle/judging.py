@@ -45,7 +45,7 @@ def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
 
 
 def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
-    """Compare the evidence with the policy; write the verdict (the latest, and by digest) and the report."""
+    """Compare the evidence with the policy; write the verdict (as the latest and under its digest) and the report."""
     challenger = read_record(workspace.evaluation / "record.json")
     champion_record = workspace.champion_evaluation / "record.json"
     champion = read_record(champion_record) if champion_record.exists() else None
@@ -71,7 +71,7 @@ def _require_champion_is_scored(workspace: Workspace, champion: EvaluationRecord
     """Refuse to judge without a champion if the history lists one that the registry has lost.
 
     Raises:
-        GateRefused: CHAMPION_LOST, and what else reading the champion raises.
+        GateRefused: CHAMPION_LOST, or any other error of ``current_champion``.
     """
     with errors_as_refusals():
         if champion is None and last_champion(read_history(workspace.promotion_ledger), PRODUCTION_MODEL) is not None:

@@ -90,7 +90,7 @@ def _serve(workspace: Workspace, version: str) -> None:
 
 
 def _judged_candidate(workspace: Workspace) -> str:
-    """Address of the registered version that the latest verdict judged, found by digest and not by alias."""
+    """Address of the registered version that the latest verdict judged; it is found by digest, not by alias."""
     if not workspace.verdict_file.exists():
         raise no_judged_candidate("no verdict")
     return candidate_with(workspace, read_verdict(workspace.verdict_file).challenger_model)

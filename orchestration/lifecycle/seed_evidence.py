@@ -118,7 +118,7 @@ def record_of(client: "MlflowClient", run: Any) -> EvaluationRecord:
 def _verified(
     client: "MlflowClient", run: Any, policy: Policy, challenger: EvaluationRecord
 ) -> tuple[EvaluationRecord | None, str]:
-    """The record and "", or None and the reason."""
+    """(record, "") if the record is valid and comparable, else (None, reason)."""
     try:
         record = record_of(client, run)
     except EvidenceRejected as rejected:

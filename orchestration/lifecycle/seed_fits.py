@@ -50,7 +50,7 @@ class SeedWorkspace(Workspace):
 
 @dataclass(frozen=True)
 class SeedFits:
-    """One record per seed, in the given order; ``parent``: their parent run in MLflow, None with one seed."""
+    """One record for each seed, in the given order. ``parent`` is their parent run in MLflow."""
 
     seeds: tuple[int, ...]
     records: tuple[EvaluationRecord, ...]

@@ -73,7 +73,7 @@ class Dataset(_Strict):
 
 
 class Validation(_Strict):
-    """The expectations, and what happens to a study that fails one."""
+    """The expectations on the data, and what happens to a study that fails one."""
 
     profile: Literal["biplanar", "frontal_radiographs"] = Field("biplanar", description="the set of expectations")
     on_bad_study: Literal["stop", "exclude"] = Field(
@@ -179,7 +179,7 @@ def parse_params(content: Mapping[str, Any], origin: str = "params.yaml") -> Par
 
 
 def _violation(error: Any) -> str:
-    """One of pydantic's errors: the parameter, what is wrong, and its value."""
+    """One of pydantic's errors as text: the parameter, what is wrong, and its value."""
     name = ".".join(map(str, error["loc"])) or "file"
     if error["type"] == "value_error":
         return f"{name}: {error['ctx']['error']}"

@@ -41,7 +41,7 @@ def require_own_registry(workspace: Workspace) -> None:
 
 
 def _link(place: Path, workspace: Workspace) -> str:
-    """The remedy for a moved workspace, whose old folder no longer exists: a link from the old path to the new one."""
+    """The remedy for a moved workspace: a link from its old path, if that no longer exists, to the new one."""
     inner = workspace.artifact_root.relative_to(workspace.root).parts
     starts = [i for i in range(len(place.parts)) if place.parts[i : i + len(inner)] == inner]
     if not starts or (old := Path(*place.parts[: starts[-1]])).exists() or old.is_symlink():

@@ -71,7 +71,7 @@ def gather_report(
 def encode_images(
     dataset: Path, examples: Iterable[Example], limit: int = IMAGES_LIMIT_BYTES
 ) -> dict[tuple[str, ViewName], EncodedImage]:
-    """(study, view) -> JPEG, all of one height: the greatest with which their sum stays within the limit."""
+    """(study, view) -> JPEG. All have the same height, the greatest at which their total size is within the limit."""
     chosen = list(examples)
     encoded: dict[tuple[str, ViewName], EncodedImage] = {}
     for height in HEIGHTS:

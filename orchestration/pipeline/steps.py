@@ -231,7 +231,7 @@ def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
 
 
 def evaluation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
-    """Measure the candidate's errors on the frozen test set and write its report, still without a verdict."""
+    """Measure the candidate's errors on the frozen test set, and write its report without a verdict."""
     report = evaluate_model(
         workspace, workspace.candidate, workspace.evaluation, role="challenger", step="evaluation", progress=progress
     )

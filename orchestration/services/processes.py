@@ -36,7 +36,7 @@ class Service:
     Attributes:
         name: shown to people; also the name of its log file.
         command: program and arguments.
-        health: address that answers 200 once the service is up; None if it has no such page.
+        health: address that answers with status 200 once the service is up; None if there is no such address.
         wait_for_port: port that must accept connections before the next service starts; None to start it at once.
     """
 
@@ -47,7 +47,7 @@ class Service:
 
 
 class Supervised:
-    """Running services, as a context manager that stops them all at its end."""
+    """A context manager that starts services, and stops them all at its end."""
 
     def __init__(self, services: Sequence[Service], logs: Path, environment: Mapping[str, str]) -> None:
         self._services = services
@@ -129,7 +129,7 @@ class Supervised:
 
 
 def answers(address: str) -> bool:
-    """Whether an address on this machine answers 200. No proxy is used."""
+    """Whether an address on this machine answers with status 200. No proxy is used."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(address, timeout=2) as response:
@@ -183,7 +183,7 @@ def _signal_group(process: subprocess.Popen[bytes], what: signal.Signals) -> Non
 
 
 def _group_alive(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a process of the group is left. Reaps the leader, which would stay as a zombie otherwise."""
+    """Whether a process of the group still exists. Also reaps the leader, so that it does not stay as a zombie."""
     process.poll()
     try:
         os.killpg(process.pid, 0)

@@ -72,7 +72,7 @@ def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[s
 def _describe_candidate(
     workspace: Workspace, material: ReviewMaterial, verdict: Verdict, page: Path
 ) -> dict[str, Figure]:
-    """Write report, card, metrics, tags and descriptions to the candidate's run and version; figures for its run."""
+    """Write report, card, metrics, tags and descriptions to the candidate's run and version; return its MLflow ids."""
     client = open_registry(workspace.tracking_uri)
     version = candidate_of(client, verdict.challenger_model)
     if version is None or not version.run_id:
@@ -154,7 +154,7 @@ def _with_status(text: str, line: str) -> str:
 
 
 def metrics_of(material: ReviewMaterial, verdict: Verdict) -> dict[str, float]:
-    """The figures of the comparison, as metric name -> value."""
+    """Metric name -> value, for the figures of the comparison."""
     results = verdict.results
     metrics = {"verdict/rules": float(len(verdict.evaluated))}
     for outcome in ("PASS", "NOT_ASKED", "HOLD", "REJECT", "INSUFFICIENT"):
@@ -264,7 +264,7 @@ def links_of(run: Any, version: Any, facts: RunFacts) -> dict[str, str]:
 
 
 def _comparison_table(material: ReviewMaterial) -> str:
-    """Standard errors of both models, parameter by parameter."""
+    """A table with the standard errors of both models for each parameter."""
     champion = material.champion
     lines = ["| parameter | challenger | champion | n |", "|---|---|---|---|"]
     for name, agreement in material.challenger.statistics.items():

@@ -69,7 +69,7 @@ def _verdict_on(workspace: Workspace, challenger: EvaluationRecord) -> Verdict |
 
 
 def status_of_actions(workspace: Workspace, verdict: Verdict) -> VerdictStatus:
-    """The status of a verdict by the history and the sealed approvals, or the reason why they cannot be read."""
+    """The status of a verdict from history and sealed approvals, or the reason why these cannot be read."""
     try:
         approvals = [read_approval(path) for path in sorted(workspace.approvals.glob("*.json"))]
         return status_of(verdict, read_history(workspace.promotion_ledger), approvals, datetime.now(UTC))
@@ -83,7 +83,7 @@ def required_action(workspace: Workspace, verdict: Verdict, done: VerdictStatus)
 
 
 def _policy_of(workspace: Workspace, verdict: Verdict) -> Policy | None:
-    """The policy of the verdict; None if the workspace has no valid policy, or another one, by now."""
+    """The policy of the verdict; None if the workspace now has another policy or no valid one."""
     try:
         policy = workspace_policy(read_params(workspace.params_file), workspace)
     except PlumblineError:
