@@ -69,17 +69,17 @@ def test_invalid_options_are_usage_errors(tmp_path, monkeypatch, options, messag
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "message", "remedy"),
     [
-        (["--patient-motion", "30"], "patient_motion_mm = 30 (allowed 0 to 20)"),
-        (["--patient-motion", "nan"], "patient_motion_mm = nan (allowed 0 to 20)"),
-        (["--rows", "512", "--columns", "64"], "width 92 mm"),
+        (["--patient-motion", "30"], "patient_motion_mm = 30 (allowed 0 to 20)", "correct the named values"),
+        (["--patient-motion", "nan"], "patient_motion_mm = nan (allowed 0 to 20)", "correct the named values"),
+        (["--rows", "512", "--columns", "64"], "width 92 mm", "change rows, columns or spacing together"),
     ],
 )
-def test_impossible_cohorts_are_refused_with_the_range(tmp_path, options, message):
+def test_impossible_cohorts_are_refused_with_the_range(tmp_path, options, message, remedy):
     done = CliRunner().invoke(cohort, ["--out", str(tmp_path / "c"), *options])
     assert isinstance(done.exception, ParametersRejected)
-    assert message in str(done.exception) and "correct the named values" in str(done.exception)
+    assert message in str(done.exception) and remedy in str(done.exception)
     assert not (tmp_path / "c").exists()
 
 
