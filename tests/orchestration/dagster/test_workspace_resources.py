@@ -67,13 +67,11 @@ def test_data_version_is_dvcs_address_of_the_output(workspace):
     assert DataVersions().version("landmarks", workspace) is None
 
 
-def test_tracking_elsewhere(workspace):
+def test_tracking_elsewhere_and_links_to_runs(workspace, monkeypatch):
     assert ModelTracking().applied_to(workspace) == workspace
     tracked = ModelTracking(uri="http://tracking").applied_to(workspace)
     assert (tracked.tracking_uri, tracked.root) == ("http://tracking", workspace.root)
 
-
-def test_run_links(monkeypatch):
     page = "/#/experiments/3/runs/f?workflowType=machine_learning"
     monkeypatch.delenv("PLUMBLINE_MLFLOW_UI", raising=False)
     assert ModelTracking().run_url("3", "f") == DEFAULT_MLFLOW_UI + page

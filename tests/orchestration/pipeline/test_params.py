@@ -12,11 +12,6 @@ from spine.errors import ParametersRejected
 ROOT = Path(__file__).parents[3]
 
 
-def test_defaults_survive_the_file(tmp_path):
-    write_params(Params(), tmp_path / "params.yaml")
-    assert read_params(tmp_path / "params.yaml") == Params()
-
-
 def test_all_violations_are_named_at_once():
     with pytest.raises(ParametersRejected) as rejected:
         parse_params({"cohort": {"count": -3}, "training": {"preset": "magic"}, "sourc": {}})
@@ -45,6 +40,7 @@ def test_training_parameters_have_the_bounds_of_their_one_schema(training, reaso
 def test_changes_are_merged_and_an_impossible_one_changes_nothing(tmp_path):
     path = tmp_path / "params.yaml"
     write_params(Params(), path)
+    assert read_params(path) == Params()
     changed = change_params(path, {"training": {"augmentation": {"noise": 0.2}, "epochs": 4}}, "a test")
     assert read_params(path) == changed
     assert (changed.training.augmentation.noise, changed.training.augmentation.scale) == (0.2, 0.1)
