@@ -49,7 +49,7 @@ class WritableWorkspace(WorkspacePaths):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[WorkspacePaths, None, None]:
-        """Hold the workspace's lock until the run ends."""
+        """Lock the workspace until the run ends."""
         with workspace_lock(self.folders):
             yield self
 

@@ -70,7 +70,7 @@ def _local_faults(workspace: Workspace) -> Iterator[Fault]:
     copied = (local.version, local.digest) if local is not None else None
     if serving is not None and copied != (serving.version, serving.digest):
         copy = f"version {local.version} ({local.digest[:12]})" if local is not None else "missing"
-        found = f"the local copy is {copy}; the registry serves version {serving.version} ({serving.digest[:12]})"
+        found = f"the local copy is {copy}; the champion is version {serving.version} ({serving.digest[:12]})"
         yield Fault("LOCAL_COPY_BEHIND", place, found, fetch)
 
 

@@ -62,7 +62,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
             )
         )
     champion = promotion.champion
-    _serve(workspace, champion.version)
+    _update_local_copy(workspace, champion.version)
     describe_served(workspace, champion.version)
     describe_status(workspace, params)
     figures: dict[str, Figure] = {
@@ -75,7 +75,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
     return write_step_report(StepReport("champion", figures), workspace)
 
 
-def _serve(workspace: Workspace, version: str) -> None:
+def _update_local_copy(workspace: Workspace, version: str) -> None:
     """Update the local copy of the champion. If that fails, the promotion is still valid."""
     try:
         refresh_local_champion(workspace)
