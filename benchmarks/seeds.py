@@ -17,7 +17,7 @@ from statistics import stdev
 from benchmarks.comparison import evaluate_model
 from benchmarks.figures import print_table
 from orchestration.pipeline.params import read_params
-from orchestration.pipeline.policies import policy_path
+from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Manifest, read_manifest
 from spine.errors import EvidenceRejected
@@ -25,7 +25,7 @@ from training.export.candidate import FITTED_FILE, read_summary
 from training.export.onnx_export import finish_export
 from validation.evaluation.record import EvaluationRecord, read_record, write_record
 from validation.gates.paired import pooled_difference
-from validation.gates.policy import Policy, read_policy
+from validation.gates.policy import Policy
 from validation.gates.seed_spread import spread_rows, spread_table
 
 
@@ -33,7 +33,7 @@ def spread(workspace_folder: Path, fits: Mapping[str, Path], kept: Path) -> int:
     """Evaluate every fit on the frozen test set of the workspace; print the spread and the margins of the policy."""
     workspace = Workspace(workspace_folder)
     manifest = read_manifest(workspace.dataset)
-    policy = read_policy(policy_path(read_params(workspace.params_file), workspace))
+    policy = workspace_policy(read_params(workspace.params_file), workspace)
     folders = [_unpacked(fit, kept / name) for name, fit in fits.items()]
     records = [_record_of(workspace_folder, manifest, folder) for folder in folders]
     sys.stdout.write(f"{records[0].n_patients} {records[0].patients_are}, policy {policy.name}\n\n")
