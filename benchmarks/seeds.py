@@ -26,7 +26,7 @@ from training.export.onnx_export import finish_export
 from validation.evaluation.record import EvaluationRecord, read_record, write_record
 from validation.gates.paired import pooled_difference
 from validation.gates.policy import Policy
-from validation.gates.seed_spread import spread_rows, spread_table
+from validation.gates.seed_spread import spread_rows, spread_tables
 
 
 def spread(workspace_folder: Path, fits: Mapping[str, Path], kept: Path) -> int:
@@ -43,7 +43,8 @@ def spread(workspace_folder: Path, fits: Mapping[str, Path], kept: Path) -> int:
         for n, s in summaries
     ]
     print_table(("fit", "seed", "steps", "seconds", "validation", "on"), rows)
-    sys.stdout.write("\n" + spread_table(spread_rows(policy, records)) + "\n" + gains_by_seed(policy, records) + "\n")
+    tables = [table.markdown for table in spread_tables(spread_rows(policy, records))]
+    sys.stdout.write("\n" + "\n".join([*tables, gains_by_seed(policy, records)]) + "\n")
     return 0
 
 

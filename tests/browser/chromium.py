@@ -1,7 +1,7 @@
-"""A headless Chromium for tests, controlled over its debugging protocol, without a driver.
+"""A headless Chromium for tests, controlled with its debugging protocol and without a driver.
 
-Contract: the browser is an installed one (``PLUMBLINE_CHROMIUM``, or chromium / google-chrome on the path). Console
-messages, uncaught errors and requested addresses of the page are recorded for the test.
+Contract: the browser is installed (``PLUMBLINE_CHROMIUM``, or chromium or google-chrome on the path). Console messages,
+uncaught errors and requested addresses are recorded.
 """
 
 import base64
@@ -23,7 +23,7 @@ PATIENCE_S = 60.0
 
 
 def find_chromium() -> str | None:
-    """The browser's path, or None where there is none."""
+    """The path of the browser; None if no browser is installed."""
     return os.environ.get(CHROMIUM_VARIABLE) or next((path for name in _NAMES if (path := shutil.which(name))), None)
 
 
@@ -39,7 +39,7 @@ class Page:
             self.send(f"{domain}.enable")
 
     def send(self, method: str, **parameters: Any) -> Any:
-        """Call a method of the protocol; returns its result."""
+        """Call a method of the protocol. Return its result."""
         self._last += 1
         self._connection.send(json.dumps({"id": self._last, "method": method, "params": parameters}))
         while True:
@@ -65,7 +65,7 @@ class Page:
         return message
 
     def open(self, address: str) -> float:
-        """Open an address and wait until it has loaded; returns the seconds this took."""
+        """Open an address and wait until it has loaded. Return the time in seconds."""
         self.loaded, started = False, time.perf_counter()
         self.send("Page.navigate", url=address)
         while not self.loaded:
@@ -79,7 +79,7 @@ class Page:
         return result["result"].get("value")
 
     def evaluate_in_frame(self, expression: str) -> Any:
-        """The value of an expression inside the page's one frame; None while there is no frame yet."""
+        """The value of an expression inside the page's only frame; None if there is no frame yet."""
         children = self.send("Page.getFrameTree")["frameTree"].get("childFrames", [])
         if not children:
             return None
@@ -89,7 +89,7 @@ class Page:
         return result["result"].get("value")
 
     def wait_for(self, expression: str, *, in_frame: bool = False) -> Any:
-        """Wait until an expression is true, in the page or (``in_frame``) in its frame; returns its value."""
+        """Wait until an expression is true in the page, or in its frame with ``in_frame``. Return its value."""
         until, evaluate = time.monotonic() + PATIENCE_S, self.evaluate_in_frame if in_frame else self.evaluate
         while not (value := evaluate(expression)):
             assert time.monotonic() < until, (
@@ -106,7 +106,7 @@ class Page:
         self.send("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
 
     def click(self, selector: str) -> None:
-        """Click into the middle of an element with the mouse."""
+        """Click on the middle of an element with the mouse."""
         place = self.evaluate(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
             " e.scrollIntoView({block: 'center'});"
@@ -115,8 +115,23 @@ class Page:
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
 
+    def count(self, selector: str) -> Any:
+        """The number of elements."""
+        return self.evaluate(f"document.querySelectorAll({selector!r}).length")
+
+    def choose(self, element: str, value: str) -> None:
+        """Choose an option of the select element with this id."""
+        self.evaluate(
+            f"(() => {{ const s = document.getElementById({element!r}); s.value = {value!r};"
+            " s.dispatchEvent(new Event('change')); })()"
+        )
+
+    def show(self, element: str) -> None:
+        """Scroll to the element with this id."""
+        self.evaluate(f"document.getElementById({element!r}).scrollIntoView()")
+
     def image(self, path: Path, *, colours: int = 96) -> None:
-        """Write a PNG of the visible part of the page, in few colours to keep the documentation small."""
+        """Write a PNG of the visible part of the page, with few colours, so that the documentation stays small."""
         import io
 
         from PIL import Image
@@ -129,22 +144,17 @@ class Page:
 
 @contextmanager
 def browser(width: int = 1366, height: int = 768) -> Iterator[Page]:
-    """A new browser with one empty tab of the size of a laptop; the block ends it and deletes its profile."""
+    """A new browser with one empty tab of a laptop's size. The end of the block stops it and deletes its profile."""
     from websockets.sync.client import connect
 
     executable = find_chromium()
     assert executable, "no Chromium on this machine"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
-        # MLflow shows pages in a sandboxed frame. Without this option the frame has its own process, out of reach here.
-        quiet = (
-            "--disable-features=IsolateSandboxedIframes",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--hide-scrollbars",
-        )
-        command = [executable, *options, *quiet, f"--window-size={width},{height}", f"--user-data-dir={profile}"]
+        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+        options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+        # MLflow shows pages in a sandboxed frame. Without this option, the frame has its own process and debugger.
+        options += ["--disable-features=IsolateSandboxedIframes", "--hide-scrollbars"]
+        command = [executable, *options, f"--window-size={width},{height}", f"--user-data-dir={profile}"]
         process = subprocess.Popen(
             [*command, "--remote-debugging-port=0", "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -161,7 +171,7 @@ def browser(width: int = 1366, height: int = 768) -> Iterator[Page]:
 
 
 def _tab(profile: Path, process: "subprocess.Popen[bytes]") -> str:
-    """The debugging address of the browser's one tab."""
+    """The debugging address of the browser's only tab."""
     import urllib.request
 
     port_file, until = profile / "DevToolsActivePort", time.monotonic() + PATIENCE_S

@@ -1,41 +1,29 @@
-"""MLflow's pages for browser tests: a server on a workspace, and helpers for its pages.
+"""MLflow's pages for browser tests: a server for a workspace, and functions that open its pages."""
 
-Contract: the server listens on this machine only, as under ``make up``, and ends with the block.
-"""
-
-import os
-import subprocess
 import sys
-import time
-import urllib.request
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from orchestration.environment import quiet_environment
 from orchestration.pipeline.workspace import Workspace
+from orchestration.services.processes import Service, Supervised
 from tests.browser.chromium import Page
 
 
 @contextmanager
 def mlflow_of(workspace: Workspace, port: int) -> Iterator[str]:
-    """The address of an MLflow server on the workspace's own database."""
+    """The address of an MLflow server for the workspace, on this machine only. It ends with the block."""
     address = f"127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", workspace.tracking_uri]
     command += ["--artifacts-destination", workspace.artifact_root.as_uri()]
-    server = subprocess.Popen(
-        [*command, "--allowed-hosts", f"{address},localhost:{port}"],
-        env={**os.environ, **quiet_environment()},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        _wait_until_up(f"http://{address}/health", server)
+    command += ["--allowed-hosts", f"{address},localhost:{port}"]
+    server = Service("mlflow", command, f"http://{address}/health")
+    with tempfile.TemporaryDirectory() as logs, Supervised([server], Path(logs), quiet_environment()) as running:
+        running.wait_until_up()
         yield f"http://{address}"
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait(30)
 
 
 def open_run(tab: Page, address: str, run_id: str, artifact: str = "") -> None:
@@ -45,21 +33,9 @@ def open_run(tab: Page, address: str, run_id: str, artifact: str = "") -> None:
 
 
 def put_assistant_aside(tab: Page) -> None:
-    """Keep the panel closed that MLflow opens at the first visit; call it before the first page."""
+    """Keep the panel closed that MLflow opens at the first visit. Call this before the first page is opened."""
     kept = {"mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true", "mlflow.assistant.panelOpen_v1": "false"}
     lines = "".join(f"localStorage.setItem({name!r}, {value!r});" for name, value in kept.items())
     tab.send(
         "Page.addScriptToEvaluateOnNewDocument", source=f"try {{ {lines} }} catch (_) {{ /* a sandboxed frame */ }}"
     )
-
-
-def _wait_until_up(address: str, server: "subprocess.Popen[bytes]") -> None:
-    opener, until = urllib.request.build_opener(urllib.request.ProxyHandler({})), time.monotonic() + 120
-    while time.monotonic() < until:
-        assert server.poll() is None, f"MLflow ended with {server.returncode}"
-        try:
-            with opener.open(address, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.3)
-    raise AssertionError("MLflow did not come up")

@@ -2,7 +2,7 @@
 
     PLUMBLINE_SCREENSHOTS=docs/reviewing PLUMBLINE_SCREENSHOTS_OF=WORKSPACE pytest tests/browser -k guide
 
-Nothing is written without both variables. The workspace is one in which `plumbline run` has judged.
+Both variables are required. `plumbline run` has judged a challenger against a champion in the workspace.
 """
 
 import os
@@ -48,13 +48,10 @@ def test_the_page() -> None:
             == read_verdict(workspace.verdict_file).digest
         )
         for section in ("verdict", "differences", "agreement", "changes", "decide"):
-            tab.evaluate(f"document.getElementById({section!r}).scrollIntoView()")
+            tab.show(section)
             keep(tab, section)
-        tab.evaluate(
-            "(() => { const s = document.getElementById('choose-sort'); s.value = 'worsened';"
-            " s.dispatchEvent(new Event('change')); })()"
-        )
-        tab.evaluate("document.getElementById('viewer').scrollIntoView()")
+        tab.choose("choose-sort", "worsened")
+        tab.show("viewer")
         keep(tab, "patients")
         assert tab.console == []
 

@@ -1,4 +1,4 @@
-"""The report and MLflow in a browser, used by mouse and by keyboard."""
+"""The report and MLflow in a browser, with mouse and keyboard."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +34,7 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory, empty_mlflow_database: Path, port: int) -> Iterator[Judged]:
-    """Fifty patients, challenger and champion, described in an MLflow whose pages are at ``port``."""
+    """A workspace with fifty patients, a challenger and a champion, whose MLflow pages are at ``port``."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in quiet_environment().items():
             patch.setenv(name, value)
@@ -55,7 +55,7 @@ def page(judged: Judged) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def mlflow_address(judged: Judged, port: int) -> Iterator[str]:
-    """An MLflow server on the judged workspace, as ``make up`` starts it."""
+    """The address of an MLflow server for the judged workspace."""
     with mlflow_of(judged.workspace, port) as address:
         yield address
 
@@ -75,29 +75,17 @@ def study(tab: Page) -> Any:
     return tab.evaluate("document.querySelector('article:not([hidden])').dataset.study")
 
 
-def go_to(tab: Page, section: str) -> None:
-    tab.evaluate(f"document.getElementById({section!r}).scrollIntoView()")
-
-
 def test_a_reviewer_sees_everything_of_fifty_patients(page: Page, judged: Judged) -> None:
     verdict = read_verdict(judged.workspace.verdict_file)
     assert judged.workspace.report_page.stat().st_size <= 15_000_000
     assert page.evaluate("document.querySelector('.decision').textContent") == verdict.decision
     assert page.evaluate("document.getElementById('verdict-digest').textContent") == verdict.digest
-    assert page.evaluate("document.querySelectorAll('table.rules tbody tr').length") == len(verdict.results)
-    assert page.evaluate("document.querySelectorAll('.forest svg').length") == 7, (
-        "six parameters, and all of them together"
-    )
-    assert page.evaluate("document.querySelectorAll('.charts svg').length") == 2 * 13, "one chart for each model"
-    assert page.evaluate("document.querySelectorAll('#agreement table.figures tbody tr').length") == 2 * 13
-    for section in (
-        *(f"#{name}" for name in SECTIONS),
-        ".banner",
-        ".forest svg",
-        ".levels svg",
-        ".calibration svg",
-        ".figures",
-    ):
+    assert page.count("table.rules tbody tr") == len(verdict.results)
+    assert page.count(".forest svg") == 7, "six parameters, and all of them together"
+    assert page.count(".charts svg") == 2 * 13, "one chart for each model"
+    assert page.count("#agreement table.figures tbody tr") == 2 * 13
+    charts = (".banner", ".forest svg", ".levels svg", ".calibration svg", ".figures")
+    for section in (*(f"#{name}" for name in SECTIONS), *charts):
         assert visible(page, section), section
 
 
@@ -173,10 +161,7 @@ def test_overlays_switch_by_mouse(page: Page) -> None:
 
 def test_filter_and_sort(page: Page) -> None:
     def choose(what: str, value: str) -> Any:
-        page.evaluate(
-            f"(() => {{ const s = document.getElementById('choose-{what}'); s.value = {value!r};"
-            " s.dispatchEvent(new Event('change')); })()"
-        )
+        page.choose(f"choose-{what}", value)
         return page.evaluate(
             "[...document.querySelectorAll('#list li:not([hidden]) button')].map(b => b.dataset.study)"
         )
@@ -202,7 +187,7 @@ def test_it_fits_a_laptop(judged: Judged) -> None:
         with browser(width, height) as tab:
             tab.open(judged.workspace.report_page.as_uri())
             assert tab.evaluate("document.documentElement.scrollWidth") <= width, "the page has no sideways scrolling"
-            go_to(tab, "viewer")
+            tab.show("viewer")
             shown = "[...document.querySelectorAll('article:not([hidden]) .radiograph')]"
             tops = f"{shown}.map(f => f.getBoundingClientRect().top)"
             assert all(top < height / 2 for top in tab.evaluate(tops))

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,6 @@ from tests.validation.promotion.registry import Registry
 from tests.validation.promotion.throwaway_postgres import running, why_not
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
-
-AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-PLATES = tuple(f"{level}_{side}" for level in ("T9", "T10", "T11", "T12", "L1", "L2", "L3") for side in ("sup", "inf"))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -35,13 +31,16 @@ def policy() -> Policy:
 
 @pytest.fixture(scope="session")
 def scored() -> Callable[..., EvaluationRecord]:
-    """Build a record: errors of ``noise`` degrees times ``scale``, the first ``abstain`` studies unanswered."""
+    """A function that builds a record, with errors of ``noise`` degrees times ``scale``.
+
+    The first ``abstain`` studies have no prediction.
+    """
     return cache(build_record)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """Address of an empty database on a PostgreSQL of our own; skipped where none can be had."""
+    """The address of an empty database on a temporary PostgreSQL; the test is skipped if it cannot be started."""
     if (reason := why_not()) is not None:
         pytest.skip(reason)
     with running() as address:
@@ -62,7 +61,7 @@ def registry(tracking_uri: str, tmp_path: Path, scored: Callable[..., Evaluation
 
 @pytest.fixture(scope="session")
 def serving_once(empty_mlflow_database: Path, scored: Callable[..., EvaluationRecord], made_once: Any) -> Registry:
-    """A registry with a champion, and a better model that was judged against it; for copies."""
+    """A registry with a champion, and a better model that was judged against it. Tests use copies of it."""
 
     def registry_in(folder: Path) -> Registry:
         return Registry(f"sqlite:///{folder / 'mlflow.db'}", folder, scored)
@@ -72,11 +71,8 @@ def serving_once(empty_mlflow_database: Path, scored: Callable[..., EvaluationRe
         registry = registry_in(folder)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-            first, _ = registry.register("first")
-            registry.judge("first", noise=2.0, seed=2)
-            registry.promote(first)
-            registry.register("second")
-            registry.judge("second", champion="first", noise=0.5, seed=3)
+            registry.promote(registry.candidate("first", noise=2.0, seed=2))
+            registry.candidate("second", champion="first", noise=0.5, seed=3)
 
     return registry_in(made_once("serving", make))
 

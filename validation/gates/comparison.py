@@ -1,7 +1,8 @@
-"""The challenger compared with the champion and with the last approved model: not worse, better, and how surely.
+"""Comparison of the challenger with the champion, with the last approved model, and with fits of other seeds.
 
-Contract: every comparison states its power. A comparison that a test set of this size cannot decide is INSUFFICIENT,
-not a pass. The power that decides is that of the *planned* spread, which no model can change.
+Contract: every comparison states its power. If the test set is too small to decide a comparison, the result is
+INSUFFICIENT and not PASS. The test set must also have enough power at the policy's *planned* SD, which no model can
+change.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ _UPPER_BOUND = "upper bound of the paired difference"
 
 
 def evaluate_comparison(policy: Policy, evidence: Evidence) -> list[RuleResult]:
-    """Non-inferiority in every parameter and a gain overall; or the rule for the first champion."""
+    """Results for non-inferiority in every parameter and a gain overall; without a champion, for the first champion."""
     challenger, champion = evidence.challenger, evidence.champion
     if champion is None:
         return [_first_champion(policy, challenger)]
@@ -44,17 +45,17 @@ def evaluate_comparison(policy: Policy, evidence: Evidence) -> list[RuleResult]:
 
 
 def evaluate_losses(policy: Policy, losses: PairedLosses) -> list[RuleResult]:
-    """Not worse than the champion by a margin in any parameter, and better by more than chance overall."""
+    """Results for non-inferiority to the champion in every parameter, and for a gain over all parameters."""
     found = _differences(losses)
     return [*_non_inferior(policy, found, "champion", 1.0), _gain(policy, found[POOLED])]
 
 
 def evaluate_baseline(policy: Policy, evidence: Evidence) -> list[RuleResult]:
-    """Non-inferiority to the last model that a person approved, so that small steps down do not add up."""
+    """Results for non-inferiority to the last model that a person approved, so that small losses do not add up."""
     terms, rule, baseline = policy.baseline, "comparison/baseline/model", evidence.baseline
     if terms is None:
-        reason = "the policy asks for no comparison with the last model that a person approved"
-        return [not_asked(rule, "BASELINE_NOT_ASKED", found="not asked", reason=reason, subject="baseline")]
+        reason = "the policy requires no comparison with the last model that a person approved"
+        return [not_asked(rule, "BASELINE_NOT_ASKED", found="not required", reason=reason, subject="baseline")]
     if baseline is None:
         found = "no person has approved a model yet"
         if terms.absent == "insufficient":
@@ -68,16 +69,20 @@ def evaluate_baseline(policy: Policy, evidence: Evidence) -> list[RuleResult]:
 
 
 def evaluate_seeds(policy: Policy, other_seeds: Sequence[EvaluationRecord]) -> list[RuleResult]:
-    """Whether each margin is larger than the spread between seeds; ``other_seeds`` are fits of the same recipe."""
+    """Results for whether each margin is larger than the spread between seeds.
+
+    Args:
+        other_seeds: records of fits of the challenger's recipe with other seeds.
+    """
     terms, rule = policy.seeds, "comparison/seeds/spread"
     if terms is None:
-        reason = "the policy asks for no spread between seeds"
-        return [not_asked(rule, "SEEDS_NOT_ASKED", found="seed spread not known", reason=reason, subject="seeds")]
+        reason = "the policy requires no comparison of the margins with the spread between seeds"
+        return [not_asked(rule, "SEEDS_NOT_ASKED", found="not required", reason=reason, subject="seeds")]
     spreads = {name: _seed_spread(policy, name, other_seeds) for name in policy.comparison.margins}
     unknown = [name for name, spread in spreads.items() if spread is None]
     results = [_above_spread(policy, name, *spread) for name, spread in spreads.items() if spread is not None]
     if unknown:
-        found = f"seed spread not known for {', '.join(unknown)}"
+        found = f"the spread between seeds is not known for {', '.join(unknown)}"
         if terms.unknown == "insufficient":
             return [*results, _insufficient(rule, "SEED_SPREAD_UNKNOWN", found, terms.reason, "seeds")]
         return [*results, not_asked(rule, "SEED_SPREAD_UNKNOWN", found=found, reason=terms.reason, subject="seeds")]
@@ -99,7 +104,7 @@ def _first_champion(policy: Policy, challenger: EvaluationRecord) -> RuleResult:
 
 
 def _planned_power(policy: Policy, name: str, losses: PairedLosses) -> RuleResult:
-    """Whether a test set with this many patients can decide about this margin at all."""
+    """Whether the test set has enough patients to decide about this margin."""
     terms, margin = policy.comparison.power, policy.comparison.margins[name]
     assert terms is not None
     assert margin.planned_sd is not None
@@ -117,18 +122,21 @@ def _planned_power(policy: Policy, name: str, losses: PairedLosses) -> RuleResul
         code="ENOUGH_POWER" if enough else "TOO_FEW_FOR_MARGIN",
         reason=terms.reason,
         source=terms.source,
-        figure_name="probability of showing that an equal model is not worse",
+        figure_name="probability that an equal model passes the comparison",
         figure=power,
         relation=">=",
         threshold=terms.at_least,
-        found=f"{patients} patients; {needed} are needed for a margin of {margin.margin:g} {unit}",
+        found=f"{patients} patients have a true value; a margin of {margin.margin:g} {unit} needs {needed}",
         n=patients,
         power=power,
     )
 
 
 def _differences(losses: PairedLosses) -> dict[str, Difference | None]:
-    """Over all patients, for each parameter and all together; in one product, because the draws are large."""
+    """The difference over all patients for each parameter and for ``POOLED``.
+
+    One matrix product computes all of them, because the array of draws is large.
+    """
     columns = np.stack(list(losses.differences.values()), axis=1)
     return dict(zip(losses.differences, differences_of(losses, columns), strict=True))
 
@@ -141,7 +149,7 @@ def _non_inferior(
         rule = f"comparison/{name}/paired_loss" if reference == "champion" else f"comparison/{name}/{reference}_loss"
         difference = found[name]
         if difference is None:
-            missing = "the test set contains no truth of it"
+            missing = "no study in the test set has a true value"
             results.append(_insufficient(rule, "FIGURE_MISSING", missing, margin.reason, name))
         else:
             outcome, code = _inferiority(policy, difference, margin.margin * times, reference)
@@ -163,12 +171,12 @@ def _inferiority(policy: Policy, difference: Difference, margin: float, referenc
 def _compared(
     rule: str, subject: str, difference: Difference, margin: Margin, times: float, outcome: Outcome, code: str
 ) -> RuleResult:
-    """The figure compared with the threshold is the upper bound; mean and power are shown beside it."""
+    """The result of one non-inferiority test: its figure is the upper bound, and ``found`` has mean and power."""
     threshold, unit = margin.margin * times, PARAMETERS[subject].unit
     power = power_at(threshold, difference.error)
     found = f"mean difference {difference.mean:+.2f} {unit} over {difference.n} studies; power {power:.0%}"
     if code == "UNDERPOWERED":
-        found += f"; about {patients_needed(threshold, difference.sd, _USUAL_POWER)} studies would decide"
+        found += f"; about {patients_needed(threshold, difference.sd, _USUAL_POWER)} studies are needed to decide"
     return RuleResult(
         rule=rule,
         kind="comparison",
@@ -194,7 +202,7 @@ def _gain(policy: Policy, difference: Difference | None) -> RuleResult:
     wanted = policy.comparison
     rule = "comparison/all parameters/pooled_loss"
     if difference is None:
-        return _insufficient(rule, "FIGURE_MISSING", "no study with a truth in both records", wanted.reason, POOLED)
+        return _insufficient(rule, "FIGURE_MISSING", "no study has a true value in both records", wanted.reason, POOLED)
     better = is_number(difference.high) and difference.high < -wanted.required_gain
     return RuleResult(
         rule=rule,
@@ -217,9 +225,10 @@ def _gain(policy: Policy, difference: Difference | None) -> RuleResult:
 
 
 def _seed_spread(policy: Policy, name: str, other_seeds: Sequence[EvaluationRecord]) -> tuple[float, str] | None:
-    """(SD of the mean absolute error between seeds, how it is known); the larger one where it is known twice.
+    """SD of the mean absolute error between seeds, and the source of this SD; None if no SD is known.
 
-    The challenger itself is left out: a worse one might be closer to the other fits.
+    If both the policy and the records give an SD, the larger one is returned. The challenger itself is left out: a
+    worse challenger could be closer to the other fits and make the spread smaller.
     """
     known: list[tuple[float, str]] = []
     if policy.seeds is not None and name in policy.seeds.known:
@@ -242,12 +251,12 @@ def _above_spread(policy: Policy, name: str, spread: float, source: str) -> Rule
         code="ABOVE_SEED_SPREAD" if above else "WITHIN_SEED_SPREAD",
         reason=policy.seeds.reason,
         source=source,
-        figure_name="margin above the spread between seeds",
+        figure_name="margin, compared with the spread between seeds",
         figure=margin,
         relation=">=",
         threshold=round(least, 9),
         unit=PARAMETERS[name].unit,
-        found=f"spread {spread:.2f}, known from {source}",
+        found=f"the spread is {spread:.2f}; source: {source}",
     )
 
 

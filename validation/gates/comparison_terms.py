@@ -1,7 +1,7 @@
-"""The terms of a comparison: margins, power, groups of patients, the approved baseline, the spread between seeds.
+"""The sections of a policy on comparisons: margins, power, subgroups, the approved baseline, the spread between seeds.
 
-Contract: every number has a reason, and a source where it was measured or published. ``comparison`` is required; of the
-other sections, one that a policy leaves out is not filled in, and the verdict reports that it was not asked.
+Contract: every number has a reason, and a source if it was measured or published. The section ``comparison`` is
+required. The other sections have no default: if a policy omits one, the verdict reports that it was not required.
 """
 
 from typing import Annotated, Literal
@@ -9,50 +9,49 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from validation.gates.expansion import for_each_parameter
-from validation.gates.rule_kinds import ParameterName, Positive, Strict, Text
+from validation.gates.rule_kinds import Justified, ParameterName, Positive, Strict, Text
 
 Grouping = Literal["condition", "severity", "field_of_view", "age", "sex", "appearance", "anatomy"]
 WhenUnknown = Literal["report_only", "insufficient"]
-"""What follows from something that cannot be known: a line in the verdict, or the decision INSUFFICIENT."""
+"""The consequence of a missing comparison: only a line in the verdict, or the decision INSUFFICIENT."""
 
 
-class Margin(Strict):
-    """How much worse than the champion a parameter's mean absolute error may be.
+class Margin(Justified):
+    """The non-inferiority margin of one parameter's mean absolute error.
 
     Attributes:
-        margin: degrees (or mm); the upper 97.5 % bound of the paired difference must lie below it.
-        penalty: the loss of an unanswered study, and the largest loss of an answered one.
-        planned_sd: SD of the paired difference for which the test set is planned; required with ``power``.
+        margin: in the parameter's unit; the upper 97.5 % bound of the paired difference must lie below it.
+        penalty: the loss of a study without a prediction. It is also the upper limit of every study's loss.
+        planned_sd: the assumed SD of the paired differences, from which the power is calculated; ``power`` requires it.
     """
 
     margin: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     penalty: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     planned_sd: Positive | None = None
-    reason: Text
-    source: Text
 
 
-class Power(Strict):
-    """The smallest probability with which an equal model must be shown to be not worse.
+class Power(Justified):
+    """The smallest power of the non-inferiority test: the probability that an equal model passes it.
 
     Attributes:
-        at_least: at the test set's size and the margins' ``planned_sd``. Below it a comparison is insufficient, even
-            one that passed. The planned SD counts because the observed one may shrink as a model gets worse.
+        at_least: the smallest power, for the size of the test set and each margin's ``planned_sd``. With less power the
+            comparison is insufficient, even if it passed. The planned SD is used because the observed SD may become
+            smaller when a model becomes worse.
     """
 
     at_least: Annotated[float, Field(gt=0, lt=1)]
-    reason: Text
-    source: Text
 
 
 class Comparison(Strict):
-    """How the challenger is compared with the champion, which is scored again on the same test set.
+    """The comparison of the challenger with the champion. Both are evaluated on the same test set.
 
     Attributes:
-        margins: parameter -> margin; every one must be kept. In a file: ``margin: {cobb: 1.0}, penalty: 30.0, ...``.
-        required_gain: the challenger replaces the champion only if the upper 97.5 % bound of the paired loss, in
-            margins and averaged over the parameters, lies below minus this. An equal model does not replace it.
-        resamples, seed: of the bootstrap over patients.
+        margins: parameter -> margin. The challenger must keep all of them. A policy file writes them as
+            ``margin: {cobb: 1.0}, penalty: 30.0, ...``.
+        required_gain: the smallest gain, in margins. The paired difference of losses is averaged over the parameters,
+            in margins. Its upper 97.5 % bound must lie below ``-required_gain``.
+        resamples: number of bootstrap resamples of the patients.
+        seed: seed of the bootstrap.
     """
 
     margins: Annotated[dict[ParameterName, Margin], BeforeValidator(for_each_parameter), Field(min_length=1)]
@@ -70,53 +69,51 @@ class Comparison(Strict):
         return self
 
 
-class Subgroups(Strict):
+class Subgroups(Justified):
     """Limits in groups of patients.
 
     Attributes:
-        by: the groupings that are reported and judged.
-        min_studies: with a truth; a smaller group is reported and not judged.
-        times_margin: the upper bound of a group's paired difference must lie below this many margins.
-        mae_at_most: parameter -> ceiling of a group's mean absolute error; an unanswered study has the comparison's
-            penalty.
+        by: the groupings to report and judge.
+        min_studies: the smallest number of studies with a true value. A smaller group is reported but not judged.
+        times_margin: the limit for a group's paired difference, as a multiple of the margin. The upper bound must lie
+            below it.
+        mae_at_most: parameter -> ceiling of a group's mean absolute error. A study without a prediction has the error
+            ``Margin.penalty``.
     """
 
     by: Annotated[list[Grouping], Field(min_length=1)]
     min_studies: Annotated[int, Field(ge=2)]
     times_margin: Positive
     mae_at_most: dict[ParameterName, Positive] = Field(default_factory=dict)
-    reason: Text
-    source: Text
 
 
-class Baseline(Strict):
-    """Comparison with the last model that a person approved: many small steps down are one large one.
+class Baseline(Justified):
+    """Comparison with the last model that a person approved, so that small losses do not add up unnoticed.
 
     Attributes:
-        absent: what follows while no person has approved a model.
-        times_margin: margins from the baseline, as a multiple of those from the champion.
+        absent: the consequence if no person has approved a model yet.
+        times_margin: the margin for this comparison, as a multiple of the margin for the champion.
     """
 
     absent: WhenUnknown
     times_margin: Positive
-    reason: Text
-    source: Text
 
 
 class SeedSpread(Strict):
-    """SD between seeds of one recipe's mean absolute error, and how it was measured."""
+    """SD of the mean absolute error over fits of one recipe with different seeds, and how it was measured."""
 
     sd: Positive
     source: Text
 
 
 class Seeds(Strict):
-    """Margins must be larger than the difference that another seed alone makes.
+    """The requirement that a margin is larger than the effect of another seed.
 
     Attributes:
-        unknown: what follows where no spread is known, neither here nor from fits of other seeds.
-        times_spread: a margin must be at least this many spreads.
-        known: parameter -> spread measured beforehand. In a file: ``sd: {cobb: 0.116}, source: ...``.
+        unknown: the consequence if neither ``known`` nor the fits of other seeds give a spread.
+        times_spread: the smallest margin, as a multiple of the spread.
+        known: parameter -> spread that was measured before. A policy file writes it as
+            ``sd: {cobb: 0.116}, source: ...``.
     """
 
     unknown: WhenUnknown

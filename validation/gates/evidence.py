@@ -1,4 +1,4 @@
-"""The evidence for one verdict: the evaluation records of the judged model and of the models beside it."""
+"""The evidence for one verdict: the evaluation records of the challenger and of the models it is compared with."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,13 +12,14 @@ from validation.evaluation.sealing import canonical_json
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a verdict is made from.
+    """The evaluation records for one verdict. All models are evaluated on the same test set.
 
     Attributes:
-        challenger: the record of the judged model.
-        champion: of the model that serves, evaluated again on the same test set; None where none serves.
-        baseline: of the last model that a person approved, in that role; the champion's record where it is that model.
-        other_seeds: of fits of the challenger's recipe with other seeds, evaluated as challengers on the same test set.
+        challenger: the record of the model to judge.
+        champion: the record of the current champion; None without a champion.
+        baseline: the record of the last model that a person approved; None without one. If the champion is that model,
+            this is the champion's record. Otherwise the record has the role ``baseline``.
+        other_seeds: the records of fits of the challenger's recipe with other seeds, in the role ``challenger``.
     """
 
     challenger: EvaluationRecord
@@ -28,34 +29,34 @@ class Evidence:
 
     @cached_property
     def challenger_digest(self) -> str | None:
-        """None where the record is malformed."""
+        """Digest of the challenger's record; None if the record is malformed."""
         return evidence_digest(self.challenger)
 
     @cached_property
     def champion_digest(self) -> str | None:
-        """Digest of the champion's record; None without a champion or with a malformed record."""
+        """Digest of the champion's record; None without a champion, or if the record is malformed."""
         return evidence_digest(self.champion) if self.champion else None
 
     @cached_property
     def baseline_digest(self) -> str | None:
-        """Digest of the baseline's record; None without a baseline or with a malformed record."""
+        """Digest of the baseline's record; None without a baseline, or if the record is malformed."""
         return evidence_digest(self.baseline) if self.baseline else None
 
     @cached_property
     def seed_digests(self) -> tuple[str | None, ...]:
-        """Digest of each record of ``other_seeds``; None for a malformed one."""
+        """Digest of each record in ``other_seeds``; None for a malformed record."""
         return tuple(evidence_digest(record) for record in self.other_seeds)
 
     @property
     def separate_baseline(self) -> EvaluationRecord | None:
-        """The baseline, unless it is the champion."""
+        """The baseline's record; None without a baseline, or if the baseline is the champion."""
         if self.baseline and self.champion and self.baseline.model_digest == self.champion.model_digest:
             return None
         return self.baseline
 
 
 def evidence_digest(record: EvaluationRecord) -> str | None:
-    """The record's digest; None where the record contains NaN, infinity or values of another type."""
+    """The record's digest; None if the record contains NaN, infinity or values of a wrong type."""
     if (verified := verified_digest(record)) is not None:
         return verified
     try:

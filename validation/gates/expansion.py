@@ -1,8 +1,8 @@
-"""One written rule that names many parameters becomes one rule for each of them.
+"""Expansion of each rule in a policy file, which can name many parameters, into one rule for each parameter.
 
-Contract: a field holds one value for all parameters, or a mapping with one value for each. All mappings of a rule, and
-its list ``parameters``, name the same parameters. The same limit in two rules is refused: somebody who changes one of
-them would miss the other.
+Contract: a field has one value for all parameters, or a mapping with one value for each. All mappings of a rule, and
+its list ``parameters``, name the same parameters. Two rules with the same limit are refused, because a person who
+changes one of them could overlook the other.
 """
 
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from pydantic import BeforeValidator, TypeAdapter
 from validation.gates.rule_kinds import Bound, Rule
 
 PER_PARAMETER_KINDS = ("parameter", "truths", "penalised", "intervals", "interval_score")
-"""Kinds whose rules are about one parameter each."""
+"""Kinds of rule that have one parameter each after expansion."""
 
 _IDENTITY = {"kind", "parameter", "parameters", "space", "group", "figure", "compare", "magnitude", "min_cobb_deg"}
-"""Fields that define what a rule limits; with the direction of the limit they distinguish two rules."""
+"""Fields that define which figure a rule limits. Two rules with the same values and the same direction are refused."""
 
 
 def expand_rules(written: Any) -> list[Rule]:
-    """Every rule of a policy file, one parameter each, in the order of the file.
+    """The expanded rules of a policy file, in the order of the file.
 
     Raises:
-        ValueError: two rules have the same limit; pydantic's ``ValidationError``, a ``ValueError`` too, for everything
-            else, with the place in the file.
+        ValueError: two rules have the same limit.
+        ValidationError: a rule is invalid; the error has its place in the file.
     """
     groups = _GROUPS.validate_python(written)
     _require_single_limits(groups)
@@ -34,10 +34,10 @@ def expand_rules(written: Any) -> list[Rule]:
 def for_each_parameter(written: Any) -> Any:
     """Parameter -> its fields: {margin: {cobb: 1.0}, penalty: 30.0} -> {cobb: {margin: 1.0, penalty: 30.0}}.
 
-    Anything that is no mapping is returned as it is, for pydantic to refuse.
+    A value that is not a mapping is returned unchanged, and pydantic refuses it.
 
     Raises:
-        ValueError: no parameter is named, one is named twice, or one lacks a value.
+        ValueError: no parameter is named, a parameter is named twice, or a parameter lacks a value.
     """
     if not isinstance(written, dict):
         return written
@@ -50,44 +50,42 @@ def for_each_parameter(written: Any) -> Any:
 
 
 def _names(named: dict[str, Any]) -> list[Any]:
-    """The parameters of a rule, from every field that names some."""
+    """The parameters of a rule, from all fields that name parameters."""
     listed = named.get("parameters", [])
     if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
         raise ValueError("parameters must be a list of names")
     names = list(dict.fromkeys(name for found in named.values() for name in found))
     if not names:
-        raise ValueError(
-            "names no parameter: list them (parameters: [cobb]) or give each a value (at_most: {cobb: 3.7})"
-        )
+        raise ValueError("no parameter is named: add a list (parameters: [cobb]) or a mapping (at_most: {cobb: 3.7})")
     if twice := [name for name in names if listed.count(name) > 1]:
-        raise ValueError(f"parameters names {_joined(twice)} twice")
+        raise ValueError(f"the list parameters names {_joined(twice)} twice")
     for field, found in named.items():
         if missing := [name for name in names if name not in found]:
-            raise ValueError(f"{field} lacks {_joined(missing)}, which the rule names elsewhere")
+            raise ValueError(f"{field} has no value for {_joined(missing)}, which another field of the rule names")
     return names
 
 
 def _expand_rule(written: Any) -> Any:
-    """Name of the expanded rule (parameter, or kind where a rule is about no single one) -> its fields."""
+    """Name of each expanded rule -> its fields. The name is the parameter, or the kind if the rule has no parameter."""
     if not isinstance(written, dict):
         raise ValueError("a rule must be a mapping with kind, limit, reason and source")
     kind = written.get("kind")
     if kind not in PER_PARAMETER_KINDS:
         return {str(kind): written}
     if "parameter" in written:
-        raise ValueError("a rule has no key parameter: list the parameters (parameters: [cobb])")
+        raise ValueError("the key parameter is unknown: write a list (parameters: [cobb])")
     if kind == "penalised":
         return _expand_figures(written)
     return {name: {**fields, "parameter": name} for name, fields in for_each_parameter(written).items()}
 
 
 def _expand_figures(written: dict[str, Any]) -> dict[str, Any]:
-    """One rule for each parameter and figure, from a rule that gives its penalty once and a limit for each figure."""
+    """The expansion of a penalised rule, which has one penalty and several figures: one rule for each pair."""
     figures = written.get("figures")
     if not isinstance(figures, dict) or not all(isinstance(own, dict) for own in figures.values()) or not figures:
         raise ValueError("a penalised rule needs figures: {rmse: {at_most, reason, source}, mae: ...}")
     if "penalty" not in written:
-        raise ValueError("a penalised rule needs a penalty: the error that an unanswered study counts as")
+        raise ValueError("a penalised rule needs a penalty: the error of a study without a prediction")
     common = {field: value for field, value in written.items() if field != "figures"}
     each = {figure: _expand_figure(figure, {**common, **own}) for figure, own in figures.items()}
     return {
@@ -106,11 +104,7 @@ def _expand_figure(figure: Any, written: dict[str, Any]) -> Any:
 
 
 def _require_single_limits(groups: Sequence[dict[str, Rule]]) -> None:
-    """Refuse two rules with the same limit.
-
-    Raises:
-        ValueError: with the numbers of both rules.
-    """
+    """Refuse two rules with the same limit. The error has the numbers of both rules."""
     seen: dict[str, int] = {}
     for number, group in enumerate(groups, start=1):
         for name, rule in group.items():

@@ -1,10 +1,10 @@
 """Paired comparison of challenger and champion, patient by patient, on one frozen test set.
 
-Contract: the loss of a study in one parameter is |predicted - true|, at most the policy's penalty. A study without an
-answer, or with one that is no number, costs the penalty, so no model gains by abstaining. A worse answer of the
-challenger never lowers a bound: with the same draws of patients every resampled mean grows with every loss, and so do
-its percentiles. (A bound from a standard deviation lacks this property: removing an outlier shrinks it.) The patients
-are drawn once, from the whole test set, for all parameters and groups.
+Contract: the loss of a study in one parameter is |predicted - true|, limited to the policy's penalty. Without a finite
+prediction the loss is the penalty, so a model gains nothing by withholding a prediction. A larger loss of the
+challenger never lowers a bound: the patients of each resample are fixed, so every resampled mean grows with every
+loss, and the percentiles grow with the means. (A bound that uses a standard deviation lacks this property: it shrinks
+when an outlier disappears.) The patients are drawn once, from the whole test set, for all parameters and groups.
 """
 
 import math
@@ -22,23 +22,25 @@ from validation.gates.comparison_terms import Comparison, Margin
 from validation.gates.policy import is_number
 
 UPPER = 0.975
-"""One-sided level of the bounds: an equal model appears better at most once in forty comparisons."""
+"""One-sided level of the bounds: an equal model appears better in at most 2.5 % of the comparisons."""
 
 _DIGITS = 9
-"""Sums in another order (another processor, other threads) differ in the last bits; a verdict must be reproducible."""
+"""The number of decimals. A verdict must be reproducible, but the last bits of a sum depend on the order of the
+additions, which depends on the processor and the number of threads."""
 
 POOLED = "all parameters"
-"""Subject of the loss in margins, averaged over the parameters with a truth in the study."""
+"""The subject of the pooled loss: the mean over the parameters with a true value in the study, in margins."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean paired difference of losses, challenger minus champion; negative is better.
+    """Mean paired difference of losses, challenger minus champion. It is negative if the challenger is better.
 
     Attributes:
-        n: studies with a truth; low, high: 2.5 % and 97.5 % bounds of the mean over patients.
-        error: standard deviation of the resampled means, hence the standard error of ``mean``.
-        sd: standard deviation of the single differences.
+        n: number of studies with a true value.
+        low, high: 2.5 % and 97.5 % bounds of the mean, by bootstrap over patients.
+        error: standard deviation of the resampled means, which is the standard error of ``mean``.
+        sd: standard deviation of the differences.
     """
 
     n: int
@@ -54,10 +56,10 @@ class PairedLosses:
     """Differences of losses on the studies that both records contain.
 
     Attributes:
-        studies: N of the challenger's, ordered as in its record.
-        differences: parameter (and ``POOLED``) -> (N,) differences; NaN where the study has no truth of it (only here:
-            results contain no NaN).
-        draws: (B, N) how often each study counts in each resample of patients.
+        studies: the N studies of the challenger's record, in its order.
+        differences: parameter or ``POOLED`` -> (N,) differences; NaN where the study has no true value. Results never
+            contain this NaN.
+        draws: (B, N) number of times that each study is in each of B resamples.
     """
 
     studies: tuple[StudyOutcome, ...]
@@ -66,7 +68,7 @@ class PairedLosses:
 
 
 def paired_losses(challenger: EvaluationRecord, champion: EvaluationRecord, comparison: Comparison) -> PairedLosses:
-    """Losses of ``challenger`` minus losses of ``champion``, study by study."""
+    """The losses of ``challenger`` minus the losses of ``champion`` in each study."""
     theirs = {s.study_id: s for s in champion.studies}
     pairs = [(s, theirs[s.study_id]) for s in challenger.studies if s.study_id in theirs]
     differences: dict[str, Floats] = {}
@@ -83,12 +85,12 @@ def paired_losses(challenger: EvaluationRecord, champion: EvaluationRecord, comp
 
 
 def differences_of(losses: PairedLosses, columns: Floats) -> list[Difference | None]:
-    """Mean and bounds of each column of (N, K) ``columns``, without NaN; None for a column of NaN alone."""
+    """Mean and bounds of each column of ``columns`` (N, K) without its NaN values; None if all values are NaN."""
     known = np.isfinite(columns)
     values = np.where(known, columns, 0.0)
     weights = losses.draws @ known.astype(np.float64)
     sums = losses.draws @ values
-    # A resample may contain no patient of a small group; this depends on the patients alone, not on any answer.
+    # A resample may contain no patient of a small group. This depends only on the patients, not on any prediction.
     means = [sums[weights[:, k] > 0, k] / weights[weights[:, k] > 0, k] for k in range(columns.shape[1])]
     return [_summary(columns[known[:, k], k], means[k]) for k in range(columns.shape[1])]
 
@@ -96,7 +98,7 @@ def differences_of(losses: PairedLosses, columns: Floats) -> list[Difference | N
 def paired_difference(
     challenger: EvaluationRecord, champion: EvaluationRecord, parameter: str, comparison: Comparison
 ) -> Difference | None:
-    """Difference in one parameter, in its unit; None where the test set contains no truth of it."""
+    """The difference in one parameter, in its unit; None if no study in the test set has a true value."""
     losses = paired_losses(challenger, champion, comparison)
     return differences_of(losses, losses.differences[parameter][:, None])[0]
 
@@ -104,32 +106,43 @@ def paired_difference(
 def pooled_difference(
     challenger: EvaluationRecord, champion: EvaluationRecord, comparison: Comparison
 ) -> Difference | None:
-    """Difference over all compared parameters, in margins: each study's mean over its parameters with a truth."""
+    """The difference in ``POOLED``, in margins; None if no study in the test set has a true value."""
     return paired_difference(challenger, champion, POOLED, comparison)
 
 
 def power_at(margin: float, error: float) -> float:
-    """Probability of showing that an equal model is not worse by ``margin``, at this standard error of the mean."""
+    """The probability that an equal model passes the non-inferiority test.
+
+    Args:
+        margin: the non-inferiority margin.
+        error: standard error of the mean difference, in the same unit.
+    """
     if not (is_number(error) and error > 0):
         return 1.0 if margin > 0 else 0.0
     return NormalDist().cdf(margin / error - NormalDist().inv_cdf(UPPER))
 
 
 def patients_needed(margin: float, sd: float, power: float) -> int:
-    """How many patients it takes to show with this probability that an equal model is not worse by ``margin``."""
+    """The number of patients at which an equal model passes the non-inferiority test with this power.
+
+    Args:
+        margin: the non-inferiority margin.
+        sd: standard deviation of the paired differences, in the same unit.
+        power: probability from 0 to 1.
+    """
     z = NormalDist().inv_cdf(UPPER) + NormalDist().inv_cdf(power)
     return math.ceil((z * sd / margin) ** 2)
 
 
 def same_truths(challenger: EvaluationRecord, champion: EvaluationRecord) -> bool:
-    """Whether both records contain the same patients, studies and truths."""
+    """Whether both records contain the same patients, studies and true values."""
     return _truths(challenger) == _truths(champion)
 
 
 def loss_of(study: StudyOutcome, parameter: str, margin: Margin) -> float:
-    """The loss of one study in one parameter, at most the penalty."""
+    """The loss of one study in one parameter, limited to the penalty; the penalty without a finite prediction."""
     outcome = study.parameter(parameter)
-    if outcome.truth is None or outcome.predicted is None or not is_number(outcome.predicted):
+    if outcome.truth is None or not is_number(outcome.predicted):
         return margin.penalty
     return min(abs(outcome.predicted - outcome.truth), margin.penalty)
 

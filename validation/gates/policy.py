@@ -1,8 +1,8 @@
-"""The policy: what a model must show before it may serve, as data.
+"""The policy: the rules that a model must pass before it may serve, as data.
 
 Contract: an unknown key, an unknown parameter or figure, a limit that is not finite, and a rule without reason or
-source are refused. No default lets a model pass. The hash covers the meaning of the file (its parsed and expanded
-content), and every verdict carries it.
+source are refused. No default value lets a model pass. The hash covers the parsed and expanded content of the file, and
+every verdict contains it.
 
 To add a rule to a policy, add an entry to ``rules``. To add a kind of rule, add its class to ``rule_kinds`` and its
 evaluation to ``rules`` or ``study_rules``.
@@ -10,7 +10,7 @@ evaluation to ``rules`` or ``study_rules``.
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeGuard
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
@@ -30,7 +30,8 @@ class FirstChampion(Strict):
     """Whether a model may become the first champion without a person's approval.
 
     Attributes:
-        decision: ``needs_approval``; ``allowed``; ``allowed_on_virtual_patients``: where no real patient was tested.
+        decision: ``needs_approval``, ``allowed``, or ``allowed_on_virtual_patients``: allowed only if the model was
+            tested on virtual patients.
     """
 
     decision: Literal["allowed", "allowed_on_virtual_patients", "needs_approval"]
@@ -38,11 +39,11 @@ class FirstChampion(Strict):
 
 
 class AcceptedEvidence(Strict):
-    """Which evidence counts.
+    """The evidence that is accepted.
 
     Attributes:
-        patients: ``virtual``, ``real`` or ``any``; one record never mixes them.
-        dirty_code: whether figures from a working tree that differs from its commit count.
+        patients: ``virtual``, ``real`` or ``any``. The patients of one record are all virtual or all real.
+        dirty_code: whether to accept an evaluation by code with uncommitted changes.
     """
 
     patients: Literal["virtual", "real", "any"]
@@ -51,26 +52,26 @@ class AcceptedEvidence(Strict):
 
 
 class Approval(Strict):
-    """When a person must approve a model before it serves.
+    """The conditions under which a person must approve a model before it serves.
 
     Attributes:
-        required: ``always``; ``first_champion``, where there is nothing to compare with; ``never``.
-        ttl_hours: how long an approval is valid, unless the approver gives it less time.
+        required: ``always``; ``first_champion``: if there is no champion to compare with; ``never``.
+        ttl_hours: validity of an approval in hours. The approver can choose a shorter time.
     """
 
     required: Literal["always", "first_champion", "never"] = "never"
     ttl_hours: Annotated[float, Field(gt=0, le=24 * 90, allow_inf_nan=False)] = 72.0
-    reason: Text = "no approval is required; a hospital sets always here"
+    reason: Text = "no approval is required; in a hospital, set `required: always`"
 
 
 class VirtualStudyLimits(Strict):
-    """Limits of the smoke test on the bundled virtual study, which shows that a model works, not how good it is.
+    """Limits of the smoke test on the bundled virtual study. The test shows that a model works, not how good it is.
 
     Attributes:
-        tolerance_deg: the largest error of an angle. The default is about twice the loosest ceiling of the default
-            policy (11.5), so that one patient does not stop a model that keeps the ceilings.
-        least_answers: the smallest number of parameters with a value.
-        times_the_champion: the longest time, as a multiple of the champion's.
+        tolerance_deg: the largest error of an angle. The default is about twice the largest ceiling of the default
+            policy (11.5), so that a model which keeps the ceilings does not fail because of one patient.
+        least_answers: the smallest number of parameters with a predicted value.
+        times_the_champion: the longest time for the study, as a multiple of the champion's time.
         seconds: the longest time for the study, with or without a champion.
     """
 
@@ -78,11 +79,11 @@ class VirtualStudyLimits(Strict):
     least_answers: Annotated[int, Field(ge=0)] = 1
     times_the_champion: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
-    reason: Text = "a model that answers NaN, another schema or ten times slower must not serve"
+    reason: Text = "a model that returns NaN, returns other parameters or is ten times slower must not serve"
 
 
 class Policy(Strict):
-    """A whole policy. Without ``approval`` or ``virtual_study`` the defaults of their classes apply."""
+    """A complete policy. If ``approval`` or ``virtual_study`` is omitted, the defaults of its class apply."""
 
     schema_: Literal["plumbline.policy/2"] = Field(alias="schema")
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -104,20 +105,20 @@ class Policy(Strict):
         errors = {r.parameter for r in figures if r.figure == "standard_error_of_estimate"}
         covered = {r.parameter for r in figures if r.figure == "coverage"}
         counted = {r.parameter for r in self.rules if isinstance(r, TruthsRule)}
-        for missing, what in ((errors - covered, "coverage floor"), (errors - counted, "least number of truths")):
+        for missing, what in ((errors - covered, "coverage floor"), (errors - counted, "minimum number of truths")):
             if missing:
-                raise ValueError(f"an error ceiling without a {what} can be gamed: {', '.join(sorted(missing))}")
+                raise ValueError(f"an error ceiling needs a {what}; it is missing for {', '.join(sorted(missing))}")
         if self.subgroups and (unknown := self.subgroups.mae_at_most.keys() - self.comparison.margins.keys()):
-            raise ValueError(f"a ceiling in groups of patients without a margin: {', '.join(sorted(unknown))}")
+            raise ValueError(f"a ceiling in subgroups needs a margin; it is missing for {', '.join(sorted(unknown))}")
         if not errors:
-            raise ValueError("a policy without any error ceiling lets every model pass")
+            raise ValueError("a policy needs an error ceiling; without one every model passes")
         if not any(isinstance(r, TestSetRule) for r in self.rules):
-            raise ValueError("a policy needs a least size of the test set (kind: test_set)")
+            raise ValueError("a policy needs a minimum size of the test set (kind: test_set)")
         return self
 
     @property
     def hash(self) -> str:
-        """SHA-256 over the content: comments and layout do not change it, every number and reason does."""
+        """SHA-256 of the content. Every number and reason changes it; comments and layout do not."""
         return digest_of(SCHEMA, self.model_dump(mode="json", by_alias=True))
 
 
@@ -140,6 +141,6 @@ def read_policy(path: Path) -> Policy:
         ) from error
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether ``value`` is a finite real number: not None, not NaN, not infinite, not a string, not a bool."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,4 +1,4 @@
-"""A policy file: reading its YAML, and describing what is wrong with its content and where."""
+"""Reading the YAML of a policy file, and describing each violation with its place in the file."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ SHOWN_VIOLATIONS = 10
 
 
 def read_content(path: Path) -> Any:
-    """The content of the file, read as safe YAML.
+    """The parsed content of the file.
 
     Raises:
         ParametersRejected: ``POLICY_MISSING`` or ``POLICY_UNREADABLE``.
@@ -20,9 +20,9 @@ def read_content(path: Path) -> Any:
     if not path.is_file():
         raise ParametersRejected(
             "POLICY_MISSING",
-            found=f"no file {path.name}",
-            expected="a policy in YAML",
-            remedy="name one of the policies",
+            found=f"no file at {path.name}",
+            expected="a policy file in YAML",
+            remedy="set gate.policy in params.yaml to a shipped policy or to an existing file",
         )
     try:
         return _UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()  # a safe loader
@@ -33,10 +33,10 @@ def read_content(path: Path) -> Any:
 
 
 class _UniqueKeys(yaml.CSafeLoader):
-    """YAML in which a repeated key is an error: plain YAML lets the later of two limits win silently."""
+    """A loader that refuses repeated keys. In plain YAML, the second of two limits silently replaces the first."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """The mapping, refused where two of its keys are equal."""
+        """The mapping as a dict; an error if two of its keys are equal."""
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         repeated = sorted({str(key) for key in keys if keys.count(key) > 1})
         if repeated:
@@ -48,32 +48,32 @@ class _UniqueKeys(yaml.CSafeLoader):
 
 
 def describe_violations(error: ValidationError, content: Any, optional: str) -> str:
-    """Everything that is wrong with ``content``, each with its place; ``optional`` lists the sections it may omit."""
+    """The violations in ``content``, each with its place; ``optional`` names the sections that a policy may omit."""
     if content is None:
         return "the file is empty"
     places: dict[tuple[object, ...], str] = {}
     for one in error.errors():
         loc = one["loc"]
-        # A mistake in a field that a rule states once is reported for each of its parameters: it is shown once.
+        # pydantic reports a mistake in a common field once for each parameter of the rule. It is shown once.
         same = (*loc[:2], *loc[4:], one["msg"]) if loc[:1] == ("rules",) else (*loc, one["msg"])
         places.setdefault(same, f"{_place(loc, content)}: {_message(one, optional)}")
     return "; ".join(list(places.values())[:SHOWN_VIOLATIONS])
 
 
 def _place(loc: tuple[int | str, ...], content: Any) -> str:
-    """Where a violation is: ``rule 4 (parameter bias), cobb, at_most`` or the path of keys."""
+    """The place of a violation: ``rule 4 (parameter bias), cobb, at_most``, or the path of keys."""
     if len(loc) < 2 or loc[0] != "rules":
         return ".".join(map(str, loc)) or "the whole file"
     written = content["rules"][int(loc[1])]
     rule = written if isinstance(written, dict) else {}
     about = " ".join(str(rule[key]) for key in ("kind", "figure") if key in rule)
-    # Below the rule's number: the name of the expanded rule, its kind once more, the field.
+    # loc has the rule's number, the name of the expanded rule, its kind, and the field.
     name = [str(part) for part in loc[2:3] if part != str(rule.get("kind"))]
     return ", ".join([f"rule {int(loc[1]) + 1}{f' ({about})' if about else ''}", *name, *map(str, loc[4:])])
 
 
 def _message(error: Any, optional: str) -> str:
-    """What is wrong with one key; for a missing section, also which sections may be left out."""
+    """The text of one violation; for a missing section it names the sections that may be omitted."""
     if error["type"] == "extra_forbidden":
         return "unknown key"
     if error["type"] == "union_tag_not_found":
@@ -82,4 +82,4 @@ def _message(error: Any, optional: str) -> str:
         return f"unknown kind {error['ctx']['tag']!r}; known are {error['ctx']['expected_tags']}"
     if error["type"] != "missing":
         return str(error["msg"]).removeprefix("Value error, ")
-    return "is missing" if len(error["loc"]) > 1 else f"is missing; only {optional} may be left out"
+    return "is missing" if len(error["loc"]) > 1 else f"is missing; only {optional} may be omitted"

@@ -1,7 +1,7 @@
-"""Preconditions: whether evidence may be judged at all, and whether two records may be compared.
+"""Preconditions: whether the records can be judged, and whether two records can be compared.
 
-Contract: two records are compared only where both models were evaluated on the same frozen test set by the same code.
-Anything else is insufficient evidence, not a pass.
+Contract: two records are compared only if both models were evaluated on the same frozen test set by the same code.
+Otherwise the result is INSUFFICIENT.
 """
 
 from dataclasses import replace
@@ -12,11 +12,11 @@ from validation.gates.paired import same_truths
 from validation.gates.policy import Policy
 from validation.gates.rule_results import RuleResult, plain_result
 
-_SAME_CONDITIONS = "figures are comparable only where test set, code and libraries are the same"
+_SAME_CONDITIONS = "figures are comparable only if test set, code and libraries are the same"
 
 
 def check_evidence(policy: Policy, evidence: Evidence) -> list[RuleResult]:
-    """Whether the records of challenger and champion may be judged and compared."""
+    """Results for whether the records of challenger and champion can be judged and compared."""
     challenger, champion = evidence.challenger, evidence.champion
     results = [_well_formed(policy, "challenger", challenger, evidence.challenger_digest)]
     results += [_role("challenger", challenger), _patients(policy, challenger), _code(policy, challenger)]
@@ -26,7 +26,7 @@ def check_evidence(policy: Policy, evidence: Evidence) -> list[RuleResult]:
 
 
 def check_others(policy: Policy, evidence: Evidence) -> list[RuleResult]:
-    """Whether the challenger may be compared with the baseline and with the fits of other seeds."""
+    """Results for whether the challenger can be compared with the baseline and with the fits of other seeds."""
     results: list[RuleResult] = []
     if (baseline := evidence.separate_baseline) is not None:
         results += check_comparable(policy, evidence.challenger, "baseline", baseline, evidence.baseline_digest)
@@ -39,68 +39,63 @@ def check_others(policy: Policy, evidence: Evidence) -> list[RuleResult]:
 def check_comparable(
     policy: Policy, challenger: EvaluationRecord, role: str, other: EvaluationRecord, digest: str | None
 ) -> list[RuleResult]:
-    """Whether ``other``, whose role must be ``role``, may be compared with the challenger."""
+    """Results for whether the challenger can be compared with ``other``, whose role must be ``role``."""
     results = [_well_formed(policy, role, other, digest), _role(role, other)]
     return results + _same_conditions(challenger, other, "comparison" if role == "champion" else role)
 
 
 def _well_formed(policy: Policy, role: str, record: EvaluationRecord, digest: str | None) -> RuleResult:
-    reason = "NaN, infinity and values of another type decide nothing"
+    reason = "a decision needs studies with finite numbers"
     if not record.studies:
-        return _refusal(f"evidence/{role}/studies", "NO_EVIDENCE", f"the {role}'s record contains no study", reason)
+        fault = f"the {role}'s record contains no study"
+        return _result(f"evidence/{role}/studies", "NO_EVIDENCE", fault, "", reason)
     measured = [{o.parameter for o in study.parameters} for study in record.studies]
-    if digest is None or any(policy.comparison.margins.keys() - names for names in measured):
-        found = f"the {role}'s record lacks parameters or contains values that are not finite numbers"
-        return _refusal(f"evidence/{role}/numbers", "MALFORMED", found, reason)
-    return _in_order(f"evidence/{role}/numbers", f"{len(record.studies)} studies, sealed", reason)
+    malformed = digest is None or any(policy.comparison.margins.keys() - names for names in measured)
+    fault = f"the {role}'s record lacks parameters or contains values that are not finite numbers" if malformed else ""
+    found = f"{len(record.studies)} studies in a sealed record"
+    return _result(f"evidence/{role}/numbers", "MALFORMED", fault, found, reason)
 
 
 def _role(expected: str, record: EvaluationRecord) -> RuleResult:
-    rule, reason = f"evidence/{expected}/role", "with the roles swapped, the verdict would be about the wrong model"
-    if record.model_role != expected:
-        found = f"a record of the {record.model_role} in place of the {expected}'s"
-        return _refusal(rule, "ROLES_SWAPPED", found, reason)
-    return _in_order(rule, expected, reason)
+    reason, role = "with the roles swapped, the verdict would be about the wrong model", record.model_role
+    fault = f"the record of the {role} instead of the {expected}'s record" if role != expected else ""
+    return _result(f"evidence/{expected}/role", "ROLES_SWAPPED", fault, expected, reason)
 
 
 def _patients(policy: Policy, record: EvaluationRecord) -> RuleResult:
     kind = "virtual" if record.simulated else "real"
-    rule, accepted = "evidence/test set/patients_are", policy.evidence
-    if accepted.patients not in ("any", kind):
-        found = f"{kind} patients; the policy asks for {accepted.patients} ones"
-        return _refusal(rule, "WRONG_PATIENTS", found, accepted.reason)
-    return _in_order(rule, f"{kind} patients", accepted.reason)
+    accepted = policy.evidence
+    refused = accepted.patients not in ("any", kind)
+    fault = f"{kind} patients; the policy requires {accepted.patients} patients" if refused else ""
+    return _result("evidence/test set/patients_are", "WRONG_PATIENTS", fault, f"{kind} patients", accepted.reason)
 
 
 def _code(policy: Policy, record: EvaluationRecord) -> RuleResult:
-    rule, accepted = "evidence/code/commit", policy.evidence
+    accepted = policy.evidence
     found = f"commit {(record.code.commit or 'none')[:12]}" + (" with uncommitted changes" if record.code.dirty else "")
-    if record.code.dirty and accepted.dirty_code != "allowed":
-        return _refusal(rule, "DIRTY_CODE", found, accepted.reason)
-    return _in_order(rule, found, accepted.reason)
+    fault = found if record.code.dirty and accepted.dirty_code != "allowed" else ""
+    return _result("evidence/code/commit", "DIRTY_CODE", fault, found, accepted.reason)
 
 
 def _same_conditions(challenger: EvaluationRecord, other: EvaluationRecord, place: str) -> list[RuleResult]:
     pairs = (
         ("test_set", "OTHER_TEST_SET", challenger.test_digest, other.test_digest),
-        ("truths", "OTHER_TEST_SET", "the same", "the same" if same_truths(challenger, other) else "others"),
+        ("truths", "OTHER_TEST_SET", "the same", "the same" if same_truths(challenger, other) else "different"),
         ("kind_of_patients", "OTHER_TEST_SET", challenger.patients_are, other.patients_are),
         ("code", "OTHER_CODE", str(challenger.code), str(other.code)),
         ("environment", "OTHER_ENVIRONMENT", *_environments(challenger, other)),
     )
     results = []
     for name, code, ours, theirs in pairs:
-        rule, what = f"evidence/{place}/{name}", name.replace("_", " ")
-        if ours != theirs:
-            found = f"{what} {ours[:40]} of the challenger, {theirs[:40]} of the {other.model_role}"
-            results.append(_refusal(rule, code, found, _SAME_CONDITIONS))
-        else:
-            results.append(_in_order(rule, f"{what}: {ours[:12]}", _SAME_CONDITIONS))
+        what = name.replace("_", " ")
+        both = f"{what} {ours[:40]} of the challenger, {theirs[:40]} of the {other.model_role}"
+        fault = both if ours != theirs else ""
+        results.append(_result(f"evidence/{place}/{name}", code, fault, f"{what}: {ours[:12]}", _SAME_CONDITIONS))
     return results
 
 
 def _environments(challenger: EvaluationRecord, other: EvaluationRecord) -> tuple[str, str]:
-    """Both environments as text: the entries that differ, or all of them where none does."""
+    """Both environments as text: the entries that differ, or all entries if none differs."""
     names = sorted(challenger.environment.keys() | other.environment.keys())
     differing = [n for n in names if challenger.environment.get(n) != other.environment.get(n)]
     ours, theirs = (
@@ -110,9 +105,8 @@ def _environments(challenger: EvaluationRecord, other: EvaluationRecord) -> tupl
     return ours, theirs
 
 
-def _refusal(rule: str, code: str, found: str, reason: str) -> RuleResult:
-    return plain_result(rule, "evidence", "INSUFFICIENT", code, found=found, reason=reason)
-
-
-def _in_order(rule: str, found: str, reason: str) -> RuleResult:
+def _result(rule: str, code: str, fault: str, found: str, reason: str) -> RuleResult:
+    """A refusal with ``code`` and ``fault``; if the fault is "", a pass with ``found``."""
+    if fault:
+        return plain_result(rule, "evidence", "INSUFFICIENT", code, found=fault, reason=reason)
     return plain_result(rule, "evidence", "PASS", "EVIDENCE_IN_ORDER", found=found, reason=reason)

@@ -1,9 +1,9 @@
-"""The kinds of rule in a policy: which figure, which limit, and why.
+"""The kinds of rule in a policy. A rule names a figure, its limit and the reason for the limit.
 
 Contract: a rule has exactly one limit, a reason and a source. Unknown keys, parameters and figures are refused.
 """
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -22,24 +22,28 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Strict(BaseModel):
-    """Frozen and strict; unknown keys are refused."""
+    """Base of the policy's models: frozen, strict, and without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Bound(Strict):
-    """One limit with its reason.
+class Justified(Strict):
+    """A number with the reason for its value, and the publication or measurement that it comes from."""
+
+    reason: Text
+    source: Text
+
+
+class Bound(Justified):
+    """One limit with its reason and source.
 
     Attributes:
-        at_most, at_least: the limit, exactly one of them; a figure equal to the limit passes.
-        reason: why this limit; source: where the number comes from.
-        compare: which number must keep the limit: the figure itself, or an end of its 95 % interval.
+        at_most, at_least: the limit. Exactly one of them is set. A figure equal to the limit passes.
+        compare: the number that must keep the limit: the figure, or the low or high end of its 95 % interval.
     """
 
     at_most: Finite | None = None
     at_least: Finite | None = None
-    reason: Text
-    source: Text
     compare: Literal["value", "low", "high"] = "value"
 
     @model_validator(mode="after")
@@ -47,7 +51,7 @@ class Bound(Strict):
         if (self.at_most is None) == (self.at_least is None):
             raise ValueError("a rule needs exactly one of at_most and at_least")
         if self.compare != "value" and (self.compare == "high") != (self.at_most is not None):
-            raise ValueError("compare the cautious end: high with at_most, low with at_least")
+            raise ValueError("compare must be the cautious end of the interval: high with at_most, low with at_least")
         return self
 
     @property
@@ -67,11 +71,8 @@ def _known_parameter(name: str) -> str:
 ParameterName = Annotated[str, AfterValidator(_known_parameter)]
 
 
-Penalised = TypeVar("Penalised", bound=Bound)
-
-
 class ParameterRule(Bound):
-    """A limit on a figure of one parameter's agreement; with ``magnitude``, on its absolute value."""
+    """A limit on one figure of a parameter's agreement. With ``magnitude`` the limit is on the absolute value."""
 
     kind: Literal["parameter"]
     parameter: ParameterName
@@ -81,7 +82,7 @@ class ParameterRule(Bound):
     @model_validator(mode="after")
     def _magnitude_of_the_value(self) -> "ParameterRule":
         if self.magnitude and self.compare != "value":
-            raise ValueError("magnitude goes with compare: value")
+            raise ValueError("magnitude needs compare: value")
         return self
 
     @field_validator("figure")
@@ -93,7 +94,7 @@ class ParameterRule(Bound):
 
 
 class LandmarkRule(Bound):
-    """A limit on landmark errors or coverage in one space; with ``any_view``, in each view of the record."""
+    """A limit on landmark errors or coverage in one space. With ``any_view`` each view of the record has this limit."""
 
     kind: Literal["landmarks"]
     space: Space
@@ -102,13 +103,13 @@ class LandmarkRule(Bound):
 
 
 class LevelShiftRule(Bound):
-    """A limit on the share of views in which the names of the levels are shifted."""
+    """A limit on the share of views with shifted level names, such as T12 named L1."""
 
     kind: Literal["level_shift"]
 
 
 class TestSetRule(Bound):
-    """The smallest test set; with a smaller one the verdict is INSUFFICIENT, whatever the figures."""
+    """The smallest size of the test set. A smaller one makes the verdict INSUFFICIENT, whatever the figures are."""
 
     __test__ = False
 
@@ -117,24 +118,24 @@ class TestSetRule(Bound):
 
 
 class TruthsRule(Bound):
-    """The smallest number of truths of one parameter; with fewer the verdict is INSUFFICIENT."""
+    """The smallest number of true values of one parameter. With fewer true values the verdict is INSUFFICIENT."""
 
     kind: Literal["truths"]
     parameter: ParameterName
 
 
 class PenalisedRule(Bound):
-    """A limit on the errors of one parameter in which an unanswered study counts as well.
+    """A limit on the errors of one parameter, in which a study without a prediction has the error ``penalty``.
 
-    These figures are monotone: a worse answer never improves them, and neither does withholding an answer whose error
-    is below the penalty. A policy that limits ``rmse`` to 0.95 of the ceiling of the standard error, ``mae`` to the
-    ceiling of the bias and asks for ``explained`` of 0.5 or more cannot be passed by making a refused model worse
-    (docs/gate.md).
+    These figures are monotone. A worse prediction never improves them. Withholding a prediction does not improve them
+    if its error is below the penalty. A policy can therefore prevent that a refused model passes after it became worse:
+    it limits ``rmse`` to 0.95 of the ceiling of the standard error and ``mae`` to the ceiling of the bias, and requires
+    at least 0.5 for ``explained`` (docs/gate.md has the proof).
 
     Attributes:
-        figure: ``mae``, ``rmse``, ``p95`` of |predicted - true|, or ``explained``: 1 - (sum of squared errors) / (sum
-            of squares of the truths about their mean).
-        penalty: the error of an unanswered study, in the parameter's unit.
+        figure: ``mae``, ``rmse`` or ``p95`` of |predicted - true|; or ``explained``, which is 1 - (sum of squared
+            errors) / (sum of squares of the true values about their mean).
+        penalty: the error of a study without a prediction, in the parameter's unit.
     """
 
     kind: Literal["penalised"]
@@ -147,23 +148,23 @@ class PenalisedRule(Bound):
         if self.compare != "value":
             raise ValueError("a penalised figure has no interval: compare must be value")
         if (self.figure == "explained") != (self.at_least is not None):
-            raise ValueError("errors have a ceiling (at_most), the explained share has a floor (at_least)")
+            raise ValueError("an error needs a ceiling (at_most); the explained share needs a floor (at_least)")
         return self
 
 
 class FailuresRule(Bound):
-    """A limit on the share of studies with a truth but no answer in any of ``parameters``."""
+    """A limit on the share of studies in which any of ``parameters`` has a true value but no prediction."""
 
     kind: Literal["failures"]
     parameters: Annotated[list[ParameterName], Field(min_length=1)]
 
 
 class CurveSideRule(Bound):
-    """The smallest share of curves whose convexity was found on the right side.
+    """The smallest share of curves whose predicted convexity is on the correct side.
 
     Attributes:
         min_cobb_deg: curves with a smaller true Cobb angle are not counted.
-        min_curves: with fewer curves the evidence is insufficient.
+        min_curves: with fewer curves the result is INSUFFICIENT.
     """
 
     kind: Literal["curve_side"]
@@ -172,24 +173,40 @@ class CurveSideRule(Bound):
 
 
 class OrientationRule(Bound):
-    """The smallest share of views answered without mirroring, of the views in which mirroring can be seen."""
+    """The smallest share of views that are predicted and not mirrored, among the views that could show mirroring."""
 
     kind: Literal["orientation"]
 
 
 class IntervalsRule(Bound):
-    """The smallest share of truths inside the model's 90 % intervals; a missing interval contains no truth."""
+    """The smallest share of true values inside the model's 90 % intervals. A missing interval contains nothing."""
 
     kind: Literal["intervals"]
     parameter: ParameterName
 
 
-class IntervalScoreRule(Bound):
+class CeilingRule(Bound):
+    """A rule whose limit is a ceiling on the figure itself."""
+
+    @model_validator(mode="after")
+    def _has_ceiling(self) -> "CeilingRule":
+        if self.at_most is None or self.compare != "value":
+            raise ValueError("this rule needs a ceiling (at_most) and compare: value")
+        return self
+
+    def require_reached(self, penalty: float) -> None:
+        """Refuse a penalty below the ceiling."""
+        if penalty < self.threshold:
+            raise ValueError("the penalty must reach the ceiling; otherwise a model without predictions passes")
+
+
+class IntervalScoreRule(CeilingRule):
     """A ceiling on the mean interval score of one parameter: the interval's width plus 20 times the miss.
 
-    The score of Gneiting and Raftery (the miss is weighted by 2 / 0.1) is smallest for intervals that contain the truth
-    as often as they claim: a wider interval contains more truths and pays for its width. A study without an interval
-    scores ``penalty``, and no study scores more, so withholding an interval gains nothing.
+    The miss is the distance of the true value from the interval. The score of Gneiting and Raftery, with the weight
+    2 / 0.1 for the miss, is smallest if 90 % intervals contain 90 % of the true values. A study without an interval has
+    the score ``penalty``, which is also the upper limit of every score. So a model gains nothing by withholding an
+    interval.
     """
 
     kind: Literal["interval_score"]
@@ -197,15 +214,17 @@ class IntervalScoreRule(Bound):
     penalty: Positive
 
     @model_validator(mode="after")
-    def _ceiling(self) -> "IntervalScoreRule":
-        return _require_penalty_above_ceiling(self, self.penalty)
+    def _penalty_reaches_ceiling(self) -> "IntervalScoreRule":
+        self.require_reached(self.penalty)
+        return self
 
 
-class PenalisedLandmarksRule(Bound):
-    """A ceiling on the mean landmark error in mm in which visible points that were not found count as well.
+class PenalisedLandmarksRule(CeilingRule):
+    """A ceiling on the mean landmark error in mm, in which a visible landmark that was not found has an error too.
 
     Attributes:
-        space: as in ``LandmarkRule``; penalty_mm: the error of a point that was not found.
+        space: as in ``LandmarkRule``.
+        penalty_mm: the error of a landmark that was not found.
     """
 
     kind: Literal["penalised_landmarks"]
@@ -213,41 +232,28 @@ class PenalisedLandmarksRule(Bound):
     penalty_mm: Positive
 
     @model_validator(mode="after")
-    def _ceiling(self) -> "PenalisedLandmarksRule":
-        return _require_penalty_above_ceiling(self, self.penalty_mm)
-
-
-def _require_penalty_above_ceiling(rule: Penalised, penalty: float) -> Penalised:
-    if rule.at_most is None or rule.compare != "value":
-        raise ValueError("a penalised error needs a ceiling (at_most) and compare: value")
-    if penalty < rule.at_most:
-        raise ValueError("a penalty below the ceiling passes a model that answers nothing")
-    return rule
+    def _penalty_reaches_ceiling(self) -> "PenalisedLandmarksRule":
+        self.require_reached(self.penalty_mm)
+        return self
 
 
 class CostRule(Bound):
-    """A limit on the cost of an answer: wall seconds of a study, megabytes of the model."""
+    """A limit on the wall time of a study in seconds, or on the size of the model in megabytes."""
 
     kind: Literal["cost"]
     figure: CostFigure
 
 
-class CostBesideRule(Bound):
-    """A ceiling on the time of a study as a multiple of the champion's, where both were timed in the same run.
+class CostBesideRule(CeilingRule):
+    """A ceiling on the time of a study, as a multiple of the champion's time in the same run.
 
     Attributes:
-        within_hours: two evaluations that began further apart than this are two runs.
+        within_hours: evaluations that began further apart than this belong to different runs and are not compared.
     """
 
     kind: Literal["cost_beside_champion"]
     figure: Literal["median_seconds"]
     within_hours: Positive
-
-    @model_validator(mode="after")
-    def _ceiling(self) -> "CostBesideRule":
-        if self.at_most is None or self.compare != "value":
-            raise ValueError("a multiple of the champion's time needs a ceiling (at_most) and compare: value")
-        return self
 
 
 Rule = Annotated[

@@ -1,7 +1,8 @@
-"""The result of one rule, and how a figure is compared with a limit.
+"""The result of one rule, and the comparison of a figure with a limit.
 
-Contract: only a finite number inside the limit passes. A missing, NaN, infinite or non-numeric figure fails. A rule
-that the policy does not ask, or whose answer is unknown and not required, is NOT_ASKED: it neither passes nor blocks.
+Contract: only a finite number inside the limit passes. A missing, NaN, infinite or non-numeric figure fails. NOT_ASKED
+means that the policy does not require the rule, or that its figure is unknown and not required. Such a result does not
+count as a pass and does not block.
 
 Codes are stable. Limits: WITHIN_LIMIT, ABOVE_CEILING, BELOW_FLOOR, FIGURE_MISSING, NON_FINITE. Evidence:
 EVIDENCE_IN_ORDER, NO_EVIDENCE, MALFORMED, ROLES_SWAPPED, OTHER_TEST_SET, OTHER_CODE, OTHER_ENVIRONMENT, WRONG_PATIENTS,
@@ -23,7 +24,7 @@ from validation.gates.rule_kinds import Bound
 Outcome = Literal["PASS", "NOT_ASKED", "HOLD", "REJECT", "INSUFFICIENT"]
 Kind = Literal["evidence", "limit", "comparison", "first_champion", "informational"]
 MAY_BE_UNASKED: frozenset[Kind] = frozenset({"informational", "first_champion"})
-"""Kinds of result that may be NOT_ASKED; for any other kind, a rule that was not evaluated counts as missing."""
+"""Kinds of result that may be NOT_ASKED. A result of another kind that is NOT_ASKED counts as missing evidence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,17 +33,19 @@ class RuleResult:
 
     Attributes:
         rule: stable id, ``<kind>/<subject>/<figure>``.
-        kind: ``evidence`` comes before everything else: where it fails, no figure counts. ``informational`` decides
-            nothing and is NOT_ASKED.
+        kind: if a result of kind ``evidence`` fails, the verdict is INSUFFICIENT whatever the figures are. A result of
+            kind ``informational`` is NOT_ASKED and does not affect the decision.
         subject: parameter, space or ``test set``.
-        outcome, code: the result; reason, source: the policy's.
-        figure_name, figure, low, high: the figure compared with the threshold, and its 95 % interval.
-        relation, threshold: ``<=``, ``>=`` or ``<`` and the limit; empty and None where there is no number.
-        unit: ``deg``, ``mm``, ``px``, ``margins`` or empty.
-        found: what was found, beside or instead of a number (a digest, the reason of an absence).
-        group: the patients that the figure is about; ``all`` or ``<grouping>: <group>``.
-        n: studies behind the figure, where it is known.
-        power: of a comparison, the probability of showing that an equal model is not worse.
+        outcome, code: the result, and its stable code.
+        reason, source: of the rule, from the policy.
+        figure_name, figure: the figure that is compared with the threshold.
+        low, high: the 95 % interval of the figure.
+        relation, threshold: ``<=``, ``>=`` or ``<``, and the limit. Without a limit they are "" and None.
+        unit: ``deg``, ``mm``, ``px``, ``margins`` or "".
+        found: a finding that is shown beside the figure or instead of it, such as a digest.
+        group: the patients of the figure: ``all`` or ``<grouping>: <group>``.
+        n: number of studies of the figure, if known.
+        power: the probability that an equal model passes the comparison; None for other results.
     """
 
     rule: str
@@ -76,7 +79,7 @@ def plain_result(
 
 
 def not_asked(rule: str, code: str, *, found: str, reason: str, subject: str) -> RuleResult:
-    """What the policy does not ask, or what cannot be known and need not be: reported, and no pass."""
+    """The result of a rule that the policy does not require, or whose figure is unknown and not required."""
     return plain_result(rule, "informational", "NOT_ASKED", code, found=found, reason=reason, subject=subject)
 
 
@@ -91,10 +94,9 @@ def limit_result(
     magnitude: bool = False,
     note: str = "",
 ) -> RuleResult:
-    """Compare a figure with a rule's limit; ``note`` is shown beside a figure that exists."""
+    """The result of comparing a figure with a rule's limit; ``note`` is shown beside a finite figure."""
     value = {"value": figure.value, "low": figure.low, "high": figure.high}[rule.compare]
     outcome, code = _outcome(value, rule, magnitude=magnitude)
-    finite = is_number(value)
     return RuleResult(
         rule=name,
         kind="limit",
@@ -104,13 +106,13 @@ def limit_result(
         reason=rule.reason,
         source=rule.source,
         figure_name=figure_name if rule.compare == "value" else f"{figure_name} ({rule.compare} end of 95 % interval)",
-        figure=float(value) if finite and value is not None else None,
+        figure=float(value) if is_number(value) else None,
         low=figure.low if is_number(figure.low) else None,
         high=figure.high if is_number(figure.high) else None,
         relation="<=" if rule.at_most is not None else ">=",
         threshold=rule.threshold,
         unit=unit,
-        found=note if finite else (figure.absent_reason or f"{value!r} is not a finite number"),
+        found=note if is_number(value) else (figure.absent_reason or f"{value!r} is not a finite number"),
     )
 
 

@@ -1,6 +1,6 @@
-"""Evaluation of a policy's limits: one rule and the record it is about -> one result for each figure.
+"""Evaluation of a policy's limits on an evaluation record, with one result for each figure.
 
-Contract: only a finite number inside the limit passes; what is missing, NaN, infinite or no number does not.
+Contract: only a finite number inside the limit passes. A missing, NaN, infinite or non-numeric figure does not.
 """
 
 from spine.measurement.registry import PARAMETERS
@@ -25,11 +25,11 @@ from validation.gates.timing import evaluate_cost_beside
 _UNITLESS = frozenset({"coverage", "slope", "pearson_r", "icc_a1"})
 _NOT_NEGATIVE = frozenset({"coverage", "sd", "standard_error_of_estimate", "mae", "median_ae", "p95_ae", "rmse"})
 _AT_MOST_ONE = frozenset({"coverage", "icc_a1", "pearson_r"})
-_ABSENT = Figure(None, absent_reason="the record does not contain it")
+_ABSENT = Figure(None, absent_reason="the record does not contain this figure")
 
 
 def evaluate_limits(policy: Policy, evidence: Evidence) -> list[RuleResult]:
-    """Every rule of the policy applied to the challenger, in the policy's order."""
+    """The results of all rules of the policy for the challenger, in the policy's order."""
     record, results = evidence.challenger, list[RuleResult]()
     for rule in policy.rules:
         if isinstance(rule, ParameterRule):
@@ -54,17 +54,16 @@ def _evaluate_parameter(rule: ParameterRule, record: EvaluationRecord) -> RuleRe
     agreement: Agreement | None = record.statistics.get(rule.parameter)
     figure = agreement.figures.get(rule.figure, _ABSENT) if agreement else _ABSENT
     if _is_impossible(rule.figure, figure.value):
-        figure = Figure(None, absent_reason=f"{figure.value!r} is impossible for it")
+        figure = Figure(None, absent_reason=f"{figure.value!r} is an impossible value")
     unit = "" if rule.figure in _UNITLESS else PARAMETERS[rule.parameter].unit
     name = f"parameter/{rule.parameter}/{rule.figure}"
     return limit_result(rule, name, rule.parameter, rule.figure, figure, unit, magnitude=rule.magnitude)
 
 
 def _is_impossible(name: str, value: object) -> bool:
-    """Whether the figure cannot have this value, such as a negative error, which would meet any ceiling."""
-    if not isinstance(value, int | float) or not is_number(value):
-        return False
-    return (name in _NOT_NEGATIVE and value < 0) or (name in _AT_MOST_ONE and value > 1 + 1e-9)
+    """Whether the value is impossible for the figure, such as a negative error, which would meet every ceiling."""
+    below, above = name in _NOT_NEGATIVE, name in _AT_MOST_ONE
+    return is_number(value) and ((below and value < 0) or (above and value > 1 + 1e-9))
 
 
 def _evaluate_landmarks(rule: LandmarkRule, record: EvaluationRecord) -> list[RuleResult]:

@@ -1,8 +1,8 @@
-"""The spread of a figure over fits of one recipe that differ in their seed alone, beside the policy's margins.
+"""The spread of a figure over fits of one recipe with different seeds, shown beside the policy's margins.
 
-Contract: of several fits with the same model digest one counts; fewer than two fits have no spread; a figure that is
-not a finite number is left out and not counted in ``n``. The interval of a standard deviation is the chi-square
-interval: for four fits it reaches from 0.57 to 3.7 times the SD found.
+Contract: fits with the same model digest count once. A figure that is not a finite number is left out and not counted
+in ``n``. Fewer than two figures have no spread. A standard deviation has the chi-square interval: for four fits it
+extends from 0.57 to 3.7 times the SD.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ STANDARD_ERROR, MEAN_ERROR = "standard_error_of_estimate", "mae"
 
 @dataclass(frozen=True)
 class Spread:
-    """One figure over ``n`` fits: mean, standard deviation with its 95 % interval, smallest and largest."""
+    """One figure over ``n`` fits: mean, standard deviation with its 95 % interval, smallest and largest value."""
 
     n: int
     mean: float
@@ -32,11 +32,13 @@ class Spread:
 
 @dataclass(frozen=True)
 class SpreadRow:
-    """One parameter: spreads of the standard error and of the mean absolute error, and the policy's margin.
+    """The spreads of one parameter, and the policy's margin for it.
 
     Attributes:
-        standard_error, mean_error: None with fewer than two fits that have the figure.
-        margin: the policy's; times_spread: how many spreads of the mean error it must be, None where this is not asked.
+        standard_error: spread of the standard error of the estimate; None if fewer than two fits have the figure.
+        mean_error: spread of the mean absolute error; None if fewer than two fits have the figure.
+        margin: the policy's margin, in ``unit``.
+        times_spread: the smallest margin as a multiple of the SD of the mean error; None if the policy requires none.
     """
 
     parameter: str
@@ -48,15 +50,15 @@ class SpreadRow:
 
     @property
     def above(self) -> bool | None:
-        """Whether the margin is at least this many spreads; None where this is not asked or not known."""
+        """Whether the margin is at least ``times_spread`` SDs; None if this is not required or not known."""
         if self.mean_error is None or self.times_spread is None:
             return None
         return self.margin >= self.times_spread * self.mean_error.sd
 
 
 def spread_of(values: Sequence[float | None]) -> Spread | None:
-    """The spread of the values that are finite numbers; None with fewer than two."""
-    known = [float(v) for v in values if v is not None and is_number(v)]
+    """The spread of the finite numbers among ``values``; None if there are fewer than two."""
+    known = [float(v) for v in values if is_number(v)]
     if len(known) < 2:
         return None
     free, mean = len(known) - 1, sum(known) / len(known)
@@ -66,23 +68,23 @@ def spread_of(values: Sequence[float | None]) -> Spread | None:
 
 
 def _interval(free: int) -> tuple[float, float]:
-    """Factors from an SD with ``free`` degrees of freedom to the ends of its 95 % interval.
+    """The factors that give the ends of the 95 % interval of an SD with ``free`` degrees of freedom.
 
-    ``chdtri`` takes the upper tail: 0.025 there is the 97.5 % quantile of the chi-square distribution. ``scipy.stats``
-    has the same quantile and takes a second to load.
+    ``chdtri`` takes the probability of the upper tail, so 0.025 gives the 97.5 % quantile of the chi-square
+    distribution. ``scipy.stats`` has the same quantile, but importing it takes a second.
     """
     low, high = (float((free / chdtri(free, tail)) ** 0.5) for tail in (0.025, 0.975))
     return low, high
 
 
 def figure_over_seeds(records: Sequence[EvaluationRecord], parameter: str, figure: str) -> list[float | None]:
-    """The figure in each model's record; a repeated model counts once."""
+    """The figure in the record of each model; a model with several records counts once."""
     each = {r.model_digest: r.statistics[parameter] for r in records if parameter in r.statistics}
     return [a.figures[figure].value if figure in a.figures else None for a in each.values()]
 
 
 def spread_rows(policy: Policy, records: Sequence[EvaluationRecord]) -> list[SpreadRow]:
-    """A row for every parameter with a margin."""
+    """One row for each parameter with a margin in the policy."""
     times = policy.seeds.times_spread if policy.seeds else None
     return [
         SpreadRow(
@@ -97,28 +99,31 @@ def spread_rows(policy: Policy, records: Sequence[EvaluationRecord]) -> list[Spr
     ]
 
 
-def spread_table(rows: Sequence[SpreadRow]) -> str:
-    """The rows as a Markdown table; every figure in the parameter's unit."""
-    head = "| parameter | fits | standard error: mean | SD [95 %] | range | MAE: mean | SD [95 %] | range "
-    lines = [f"{head}| margin | required, in SD | margin / SD |", "|---" * 11 + "|"]
-    return "\n".join([*lines, *(_line(row) for row in rows)]) + "\n"
-
-
 @dataclass(frozen=True)
 class SpreadTable:
-    """One table for a terminal of 80 columns: title, headers, rows of cells."""
+    """One table for a terminal of 80 columns: title, column headings, and rows of cells."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    @property
+    def markdown(self) -> str:
+        """The table as Markdown."""
+        lines = [self.columns, ("---",) * len(self.columns), *self.rows]
+        return "\n".join([f"{self.title}\n", *(f"| {' | '.join(line)} |" for line in lines)]) + "\n"
+
 
 def spread_tables(rows: Sequence[SpreadRow]) -> tuple[SpreadTable, ...]:
-    """The rows as three tables: margins beside the SD, then both errors."""
+    """The rows as three tables: the margins with the SD, the mean absolute error, and the standard error.
+
+    Every figure is in the parameter's unit.
+    """
     names = [PARAMETERS[row.parameter].label for row in rows]
     times = next((row.times_spread for row in rows if row.times_spread is not None), None)
     required = "no ratio required" if times is None else f"at least {times:g} SDs required"
-    margins = [(n, f"{r.margin:g} {r.unit}", _sd(r.mean_error), _ratio(r)) for n, r in zip(names, rows, strict=True)]
+    sds = [f"{row.mean_error.sd:.3f}" if row.mean_error else "not known" for row in rows]
+    margins = [(n, f"{r.margin:g} {r.unit}", sd, _ratio(r)) for n, r, sd in zip(names, rows, sds, strict=True)]
     head = ("parameter", "fits", "mean", "SD [95 %]", "range")
     return (
         SpreadTable(
@@ -127,7 +132,7 @@ def spread_tables(rows: Sequence[SpreadRow]) -> tuple[SpreadTable, ...]:
             tuple(margins),
         ),
         *(
-            SpreadTable(title, head, tuple((n, _fits(s), *_cells(s)) for n, s in zip(names, spreads, strict=True)))
+            SpreadTable(title, head, tuple((n, *_cells(s)) for n, s in zip(names, spreads, strict=True)))
             for title, spreads in (
                 ("Mean absolute error", [row.mean_error for row in rows]),
                 ("Standard error of estimate", [row.standard_error for row in rows]),
@@ -137,7 +142,7 @@ def spread_tables(rows: Sequence[SpreadRow]) -> tuple[SpreadTable, ...]:
 
 
 def describe_few_fits(rows: Sequence[SpreadRow]) -> str:
-    """How wide the interval of an SD of fewer than four fits is; empty for more fits."""
+    """A sentence on the wide interval of an SD of two or three fits; "" for more fits."""
     fewest = min((row.mean_error.n for row in rows if row.mean_error is not None), default=0)
     if not 2 <= fewest < 4:
         return ""
@@ -148,28 +153,14 @@ def describe_few_fits(rows: Sequence[SpreadRow]) -> str:
     )
 
 
-def _line(row: SpreadRow) -> str:
-    required = "not asked" if row.times_spread is None else f"{row.times_spread:g}"
-    cells = [PARAMETERS[row.parameter].label, _fits(row.mean_error)]
-    cells += [*_cells(row.standard_error), *_cells(row.mean_error)]
-    return "| " + " | ".join([*cells, f"{row.margin:g} {row.unit}", required, _ratio(row)]) + " |"
-
-
 def _ratio(row: SpreadRow) -> str:
     ratio = f"{row.margin / row.mean_error.sd:.1f}" if row.mean_error and row.mean_error.sd > 0 else "not known"
     return f"{ratio}: too narrow" if row.above is False else ratio
 
 
-def _fits(spread: Spread | None) -> str:
-    return str(spread.n) if spread else "0 or 1"
-
-
-def _sd(spread: Spread | None) -> str:
-    return f"{spread.sd:.3f}" if spread else "not known"
-
-
-def _cells(spread: Spread | None) -> tuple[str, str, str]:
+def _cells(spread: Spread | None) -> tuple[str, ...]:
+    """Number of fits, mean, SD with its interval, and range."""
     if spread is None:
-        return ("not known",) * 3
+        return ("0 or 1", "not known", "not known", "not known")
     sd = f"{spread.sd:.3f} [{spread.sd_low:.3f}, {spread.sd_high:.3f}]"
-    return f"{spread.mean:.2f}", sd, f"{spread.least:.2f} to {spread.most:.2f}"
+    return str(spread.n), f"{spread.mean:.2f}", sd, f"{spread.least:.2f} to {spread.most:.2f}"

@@ -1,7 +1,7 @@
-"""Evaluation of the rules that read the studies one by one: penalised errors, sides, orientation, intervals, cost.
+"""Evaluation of the rules on figures that need each study: penalised errors, sides, orientation, intervals, cost.
 
-Contract: every denominator follows from the truths alone, and a study without an answer counts as wrong. Therefore no
-figure here improves with a worse answer or with none.
+Contract: the studies in each denominator follow only from the true values, and a study without a prediction counts as
+wrong. Therefore a worse or a missing prediction never improves a figure.
 """
 
 import math
@@ -31,23 +31,23 @@ StudyRule = (
     PenalisedRule | FailuresRule | CurveSideRule | OrientationRule | IntervalsRule | IntervalScoreRule | CostRule
 )
 CLAIM = 0.9
-"""Share of the truths that a model's intervals claim to contain."""
+"""The share of true values that a model's intervals should contain."""
 MISS_WEIGHT = 20.0
-"""2 / 0.1: a degree of miss costs as much as 20 degrees of width. With this weight an honest interval scores least
-(Gneiting and Raftery 2007)."""
+"""The weight 2 / 0.1 of the miss: one degree outside the interval costs as much as 20 degrees of width. With this
+weight, intervals with the claimed coverage have the smallest score (Gneiting and Raftery 2007)."""
 _LEAST_LANDMARKS = 6
-"""Vertebral landmarks that a view must show before a shift of its names can be seen."""
+"""The number of vertebral landmarks that a view must show before a shift of the level names can be seen."""
 _FIGURE_NAMES: Mapping[str, str] = {
     "mae": "mean absolute error",
     "rmse": "root mean square error",
     "p95": "95th percentile of the error",
     "explained": "explained share of the variation between patients",
 }
-_NO_TRUTH = Figure(None, absent_reason="no truth exists in the test set")
+_NO_TRUTH = Figure(None, absent_reason="no study in the test set has a true value")
 
 
 def evaluate_studies(rule: StudyRule, record: EvaluationRecord) -> RuleResult:
-    """One rule applied to the record's studies."""
+    """The result of one rule on the record's studies."""
     if isinstance(rule, PenalisedRule):
         return _penalised(rule, record)
     if isinstance(rule, FailuresRule):
@@ -64,14 +64,17 @@ def evaluate_studies(rule: StudyRule, record: EvaluationRecord) -> RuleResult:
 
 
 def evaluate_penalised_landmarks(rule: PenalisedLandmarksRule, record: EvaluationRecord) -> list[RuleResult]:
-    """The mean landmark error in each view (or space) of the rule; a point that was not found counts as the penalty."""
+    """The results for the mean landmark error, one for each space of the rule (``any_view``: each view)."""
     present: list[str] = list(dict.fromkeys(e.space for s in record.studies for e in s.landmarks if e.space != "3d"))
     spaces = (present or ["any_view"]) if rule.space == "any_view" else [rule.space]
     return [_penalised_landmarks(rule, record, space) for space in spaces]
 
 
 def level_shifts(record: EvaluationRecord) -> Figure:
-    """Share of shifted views; a view that shows enough levels and was answered with too few counts as shifted."""
+    """The share of views with shifted level names.
+
+    A view also counts as shifted if it shows enough levels, but the prediction has too few to see a shift.
+    """
     recorded = record.level_shift_rate
     views = [(s, view, shift) for s in record.studies for view, shift in s.level_shifts.items()]
     counted = [shift != 0 for s, view, shift in views if shift is not None or _shows_levels(s, view)]
@@ -84,7 +87,7 @@ def level_shifts(record: EvaluationRecord) -> Figure:
 
 
 def _shows_levels(study: StudyOutcome, view: str) -> bool:
-    """Whether the image shows enough vertebral landmarks for a shift to be seen."""
+    """Whether the view shows enough vertebral landmarks to see a shift of the level names."""
     seen = [
         e for e in study.landmarks if e.space == view and e.state != "false_positive" and level_of(e.name) in VERTEBRAE
     ]
@@ -96,7 +99,9 @@ def _penalised(rule: PenalisedRule, record: EvaluationRecord) -> RuleResult:
     unanswered = sum(_error(o) is None for o in outcomes)
     errors = [rule.penalty if (error := _error(o)) is None else abs(error) for o in outcomes]
     unit = "" if rule.figure == "explained" else PARAMETERS[rule.parameter].unit
-    note = f"{unanswered} of {len(outcomes)} unanswered, each counted as {rule.penalty:g}" if unanswered else ""
+    note = (
+        f"{unanswered} of {len(outcomes)} without a prediction, each counted as {rule.penalty:g}" if unanswered else ""
+    )
     figure = _NO_TRUTH if not outcomes else _penalised_figure(rule, outcomes, errors)
     name = f"penalised/{rule.parameter}/{rule.figure}"
     return limit_result(rule, name, rule.parameter, _FIGURE_NAMES[rule.figure], figure, unit, note=note)
@@ -113,8 +118,8 @@ def _penalised_figure(rule: PenalisedRule, outcomes: Sequence[ParameterOutcome],
     truths = np.array([o.truth for o in outcomes], dtype=np.float64)
     squares = (truths - truths.mean()) ** 2
     if not squares.sum() > 0:
-        return Figure(None, absent_reason="the truths do not vary")
-    # An unanswered study counts at least as if it had been answered with the mean of all truths.
+        return Figure(None, absent_reason="the true values do not vary")
+    # A study without a prediction counts at least as if the mean of all true values had been predicted.
     lost = [s if _error(o) is None else 0.0 for o, s in zip(outcomes, squares.tolist(), strict=True)]
     return Figure(1 - float(np.maximum(size**2, lost).sum() / squares.sum()))
 
@@ -122,14 +127,12 @@ def _penalised_figure(rule: PenalisedRule, outcomes: Sequence[ParameterOutcome],
 def _failures(rule: FailuresRule, record: EvaluationRecord) -> RuleResult:
     failed = []
     for study in record.studies:
-        asked = [o for o in study.parameters if o.parameter in rule.parameters and _has_truth(o)]
+        asked = [o for o in study.parameters if o.parameter in rule.parameters and is_number(o.truth)]
         if asked:
             failed.append(any(_error(o) is None for o in asked))
     figure = proportion(sum(failed), len(failed))
-    note = f"{sum(failed)} of {len(failed)} studies with an unanswered parameter"
-    return limit_result(
-        rule, "failures/studies/rate", "studies", "share with an unanswered parameter", figure, note=note
-    )
+    note = f"{sum(failed)} of {len(failed)} studies lack a parameter"
+    return limit_result(rule, "failures/studies/rate", "studies", "share that lacks a parameter", figure, note=note)
 
 
 def _curve_side(rule: CurveSideRule, record: EvaluationRecord) -> RuleResult:
@@ -137,27 +140,26 @@ def _curve_side(rule: CurveSideRule, record: EvaluationRecord) -> RuleResult:
     right = sum(s.found_side == s.true_side and _answers_cobb(s) for s in curves)
     figure = proportion(right, len(curves))
     if len(curves) < rule.min_curves:
-        known = f"{len(curves)} curves of {rule.min_cobb_deg:g} degrees or more with a known side"
-        reason = f"{known}, {rule.min_curves} needed"
-        figure = Figure(None, absent_reason=reason)
+        known = f"{len(curves)} curves of {rule.min_cobb_deg:g} degrees or more have a known side"
+        figure = Figure(None, absent_reason=f"{known}; {rule.min_curves} are needed")
     note = f"{right} of {len(curves)} curves of {rule.min_cobb_deg:g} degrees or more"
-    return limit_result(rule, "curve_side/curves/agreement", "curves", "share on the right side", figure, note=note)
+    return limit_result(rule, "curve_side/curves/agreement", "curves", "share on the correct side", figure, note=note)
 
 
 def _orientation(rule: OrientationRule, record: EvaluationRecord) -> RuleResult:
     views = [o for s in record.studies for o in s.orientations.values() if o != "undecidable"]
     figure = proportion(views.count("as_truth"), len(views))
-    note = f"{views.count('mirrored')} of {len(views)} views mirrored, {views.count('unanswered')} unanswered"
+    note = f"{views.count('mirrored')} of {len(views)} views mirrored, {views.count('unanswered')} without a prediction"
     return limit_result(rule, "orientation/views/agreement", "views", "share not mirrored", figure, note=note)
 
 
 def _intervals(rule: IntervalsRule, record: EvaluationRecord) -> RuleResult:
     outcomes = _with_truth(record, rule.parameter)
-    inside = sum(_is_inside(o) for o in outcomes)
-    note = f"{inside} of {len(outcomes)} truths inside intervals that claim {CLAIM:.0%}"
+    inside = sum(_miss(o) == 0 for o in outcomes)
+    note = f"{inside} of {len(outcomes)} true values inside their {CLAIM:.0%} intervals"
     name = f"intervals/{rule.parameter}/held"
     figure = proportion(inside, len(outcomes))
-    return limit_result(rule, name, rule.parameter, "share of truths inside the intervals", figure, note=note)
+    return limit_result(rule, name, rule.parameter, "share of true values inside the intervals", figure, note=note)
 
 
 def _interval_score(rule: IntervalScoreRule, record: EvaluationRecord) -> RuleResult:
@@ -172,13 +174,23 @@ def _interval_score(rule: IntervalScoreRule, record: EvaluationRecord) -> RuleRe
 
 
 def interval_score(outcome: ParameterOutcome) -> float | None:
-    """Width, and ``MISS_WEIGHT`` times how far the truth lies outside; None without an answer or a proper interval."""
-    if _error(outcome) is None or outcome.interval is None or outcome.truth is None:
+    """The interval's width plus ``MISS_WEIGHT`` times the distance of the true value from the interval.
+
+    None if the prediction, the true value or a finite interval is missing.
+    """
+    miss = _miss(outcome)
+    if outcome.interval is None or miss is None:
         return None
     low, high = outcome.interval
-    if not (is_number(low) and is_number(high) and low <= high):
+    return (high - low) + MISS_WEIGHT * miss
+
+
+def _miss(outcome: ParameterOutcome) -> float | None:
+    """The distance of the true value from the interval; None if the prediction or a finite interval is missing."""
+    low, high = outcome.interval or (math.nan, math.nan)
+    if _error(outcome) is None or outcome.truth is None or not (is_number(low) and is_number(high) and low <= high):
         return None
-    return (high - low) + MISS_WEIGHT * max(low - outcome.truth, outcome.truth - high, 0.0)
+    return max(low - outcome.truth, outcome.truth - high, 0.0)
 
 
 def _penalised_landmarks(rule: PenalisedLandmarksRule, record: EvaluationRecord, space: str) -> RuleResult:
@@ -188,22 +200,22 @@ def _penalised_landmarks(rule: PenalisedLandmarksRule, record: EvaluationRecord,
         seen = [e for e in study.landmarks if e.space == space and e.state in ("found", "missed")]
         found = [e.error_mm for e in seen if e.state == "found"]
         if found and all(mm is None for mm in found):
-            continue  # no calibration, hence no lengths; a view without any point found is not excused by that
+            continue  # The view has no calibration, hence no lengths. A view in which nothing was found still counts.
         missed += len(seen) - len(found)
-        errors += [mm if mm is not None and is_number(mm) else math.nan for mm in found]
+        errors += [mm if is_number(mm) else math.nan for mm in found]
     total = len(errors) + missed
-    absent = Figure(None, absent_reason="no point has an error in mm")
+    absent = Figure(None, absent_reason="no landmark has an error in mm")
     figure = Figure((sum(errors) + missed * rule.penalty_mm) / total) if total else absent
-    note = f"{missed} of {total} points not found, each counted as {rule.penalty_mm:g} mm" if missed else ""
+    note = f"{missed} of {total} landmarks not found, each counted as {rule.penalty_mm:g} mm" if missed else ""
     name = f"penalised_landmarks/{space}/mean_mm"
-    return limit_result(rule, name, space, "mean error of the points, missed points counted", figure, "mm", note=note)
+    return limit_result(rule, name, space, "mean landmark error, missed landmarks included", figure, "mm", note=note)
 
 
 def _cost(rule: CostRule, record: EvaluationRecord) -> RuleResult:
     name = f"cost/model/{rule.figure}"
     if rule.figure == "model_mb":
-        known = is_number(record.model_bytes)
-        figure = Figure((record.model_bytes or 0) / 1e6) if known else Figure(None, absent_reason="not measured")
+        size, absent = record.model_bytes, Figure(None, absent_reason="not measured")
+        figure = Figure(size / 1e6) if is_number(size) else absent
         return limit_result(rule, name, "model", "size", figure, "MB")
     taken = [s.seconds for s in record.studies if is_number(s.seconds) and s.seconds > 0]
     level = 0.5 if rule.figure == "median_seconds" else 0.95
@@ -213,16 +225,12 @@ def _cost(rule: CostRule, record: EvaluationRecord) -> RuleResult:
 
 
 def _with_truth(record: EvaluationRecord, parameter: str) -> list[ParameterOutcome]:
-    return [o for s in record.studies for o in s.parameters if o.parameter == parameter and _has_truth(o)]
-
-
-def _has_truth(outcome: ParameterOutcome) -> bool:
-    return outcome.truth is not None and is_number(outcome.truth)
+    return [o for s in record.studies for o in s.parameters if o.parameter == parameter and is_number(o.truth)]
 
 
 def _error(outcome: ParameterOutcome) -> float | None:
-    """Predicted minus true; None where either is no finite number."""
-    if outcome.truth is None or outcome.predicted is None or not is_number(outcome.predicted):
+    """The predicted minus the true value; None if either is missing or the prediction is not finite."""
+    if outcome.truth is None or not is_number(outcome.predicted):
         return None
     return outcome.predicted - outcome.truth
 
@@ -232,12 +240,5 @@ def _answers_cobb(study: StudyOutcome) -> bool:
 
 
 def _true_cobb(study: StudyOutcome) -> float:
-    truths = [o.truth for o in study.parameters if o.parameter == "cobb"]
-    return abs(truths[0]) if truths and truths[0] is not None and is_number(truths[0]) else 0.0
-
-
-def _is_inside(outcome: ParameterOutcome) -> bool:
-    if _error(outcome) is None or outcome.interval is None or outcome.truth is None:
-        return False
-    low, high = outcome.interval
-    return is_number(low) and is_number(high) and low <= outcome.truth <= high
+    truth = next((o.truth for o in study.parameters if o.parameter == "cobb"), None)
+    return abs(truth) if is_number(truth) else 0.0

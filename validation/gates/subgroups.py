@@ -1,11 +1,12 @@
-"""Groups of patients: how the challenger compares with the champion in each, which a mean over all patients hides.
+"""Comparison of challenger and champion in groups of patients, because a mean over all patients can hide a bad group.
 
-Contract: a study's groups follow from its facts and its true Cobb angle, never from an answer, so no model chooses its
-groups. A group with fewer studies than the policy's ``min_studies`` is reported and not judged.
+Contract: a study's groups follow from its facts and its true Cobb angle. They never depend on a prediction, so a model
+cannot influence them. A group with fewer studies than the policy's ``min_studies`` is reported but not judged.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from spine.measurement.registry import PARAMETERS
 from validation.evaluation.outcomes import StudyOutcome
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.comparison_terms import Subgroups
+from validation.gates.comparison_terms import Grouping, Subgroups
 from validation.gates.paired import POOLED, Difference, differences_of, loss_of, paired_losses
 from validation.gates.policy import Policy, is_number
 from validation.gates.rule_results import Outcome, RuleResult, not_asked
@@ -25,25 +26,29 @@ SEVERITIES: tuple[tuple[float, str], ...] = (
     (45.0, "Cobb 25 to 45"),
     (float("inf"), "Cobb 45 and more"),
 )
-"""Upper ends and names: no scoliosis, observation, brace, operation (10, 25 and 40 to 50 degrees are customary)."""
+"""Upper ends and names of the bands. Customary limits: scoliosis from 10 degrees, brace from 25, operation from 40 to
+50."""
 AGES: tuple[tuple[float, str], ...] = (
     (10.0, "below 10 years"),
     (18.0, "10 to 17 years"),
     (65.0, "18 to 64 years"),
     (float("inf"), "65 years and more"),
 )
-GROUPINGS: tuple[str, ...] = ("condition", "severity", "field_of_view", "age", "sex", "appearance", "anatomy")
+GROUPINGS: tuple[str, ...] = get_args(Grouping)
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """One group in one parameter: mean paired difference of losses, challenger minus champion; negative is better.
+    """The mean paired difference of losses of one parameter in one group of patients.
+
+    The difference is challenger minus champion, so it is negative if the challenger is better.
 
     Attributes:
-        subject: parameter, or ``all parameters`` (in margins).
+        subject: parameter, or ``all parameters``, whose unit is margins.
         group: ``all``, or ``<grouping>: <group>``.
-        n: studies with a truth; mean, low, high: the mean with its 95 % bounds over patients, in ``unit``.
-        margin: the upper bound must lie below it.
+        n: number of studies with a true value.
+        mean, low, high: the mean and its 95 % bounds by bootstrap over patients, in ``unit``.
+        margin: the limit of the upper bound, in ``unit``.
         judged: whether the group is large enough to be judged.
     """
 
@@ -59,7 +64,7 @@ class PairedDifference:
 
 
 def groups_of(study: StudyOutcome) -> Mapping[str, str]:
-    """The group of this study for each grouping, such as sex; groupings whose value is unknown are left out."""
+    """Grouping -> group of this study, such as ``sex`` -> ``F``, without the groupings whose value is unknown."""
     groups = {
         name: str(study.facts[name]).replace("_", " ")
         for name in ("condition", "field_of_view", "sex", "appearance", "anatomy")
@@ -67,24 +72,25 @@ def groups_of(study: StudyOutcome) -> Mapping[str, str]:
     }
     age = study.facts.get("age_years")
     cobb = next((o.truth for o in study.parameters if o.parameter == "cobb"), None)
-    if isinstance(age, int | float) and is_number(age):
+    if is_number(age):
         groups["age"] = _band(float(age), AGES)
-    if cobb is not None and is_number(cobb):
+    if is_number(cobb):
         groups["severity"] = _band(abs(cobb), SEVERITIES)
     return {name: groups[name] for name in GROUPINGS if name in groups}
 
 
 def label_of(grouping: str, group: str) -> str:
-    """``<grouping>: <group>`` as people read it."""
+    """The label ``<grouping>: <group>``, with spaces instead of underscores."""
     return f"{grouping.replace('_', ' ')}: {group}"
 
 
 def paired_differences(
     challenger: EvaluationRecord, champion: EvaluationRecord, policy: Policy
 ) -> tuple[PairedDifference, ...]:
-    """Every parameter of the policy's comparison, and all of them together, for all patients and for each group."""
+    """The differences of each parameter with a margin and of ``POOLED``, for all patients and for each group."""
     losses = paired_losses(challenger, champion, policy.comparison)
-    groups = {EVERYBODY: np.ones(len(losses.studies), dtype=bool), **_members(losses.studies, _groupings(policy))}
+    groupings = policy.subgroups.by if policy.subgroups else GROUPINGS
+    groups = {EVERYBODY: np.ones(len(losses.studies), dtype=bool), **_members(losses.studies, groupings)}
     keys = [(subject, group) for subject in losses.differences for group in groups]
     columns = np.array([np.where(groups[g], losses.differences[s], np.nan) for s, g in keys]).T
     found = differences_of(losses, columns.reshape(len(losses.studies), len(keys)))
@@ -98,11 +104,15 @@ def paired_differences(
 def evaluate_subgroups(
     policy: Policy, challenger: EvaluationRecord, differences: Sequence[PairedDifference]
 ) -> list[RuleResult]:
-    """The limits in groups: every group that breaks one, and for each parameter the group that is nearest to it."""
+    """The results of the limits in groups of patients.
+
+    They are the results that did not pass, the passing result of each parameter that is closest to its limit, and the
+    list of the groups that are too small.
+    """
     terms = policy.subgroups
     if terms is None:
         reason = "the policy sets no limits in groups of patients"
-        rule, found = "subgroups/all/guardrails", "not asked"
+        rule, found = "subgroups/all/guardrails", "not required"
         return [not_asked(rule, "SUBGROUPS_NOT_ASKED", found=found, reason=reason, subject="groups")]
     paired = [_evaluate_difference(terms, d) for d in differences if _is_limited(d)]
     ceilings = _evaluate_ceilings(policy, terms, challenger)
@@ -172,14 +182,14 @@ def _evaluate_ceiling(terms: Subgroups, name: str, group: str, ceiling: float, l
         relation="<=",
         threshold=ceiling,
         unit=PARAMETERS[name].unit,
-        found=f"{group}: {len(losses)} studies, unanswered ones included",
+        found=f"{group}: {len(losses)} studies, including studies without a prediction",
         group=group,
         n=len(losses),
     )
 
 
 def _worst_and_broken(results: Sequence[RuleResult]) -> list[RuleResult]:
-    """Every result that did not pass and, for each parameter, the one that passed most narrowly."""
+    """The results that did not pass and, for each parameter, the passing result closest to its limit."""
     kept = [r for r in results if r.outcome == "PASS"]
     worst = {r.subject: r for r in sorted(kept, key=lambda r: (r.figure or 0.0) / (r.threshold or 1.0))}
     return [r for r in results if r.outcome != "PASS" or worst.get(r.subject) is r]
@@ -190,22 +200,18 @@ def _too_small(terms: Subgroups, record: EvaluationRecord) -> list[RuleResult]:
     small = [f"{group} ({int(inside.sum())})" for group, inside in members.items() if inside.sum() < terms.min_studies]
     if not small:
         return []
-    found = f"fewer than {terms.min_studies} studies, reported and not judged: {', '.join(small)}"
+    found = f"groups with fewer than {terms.min_studies} studies, which are not judged: {', '.join(small)}"
     rule, code = "subgroups/all/too_small", "SUBGROUPS_TOO_SMALL"
     return [not_asked(rule, code, found=found, reason=terms.reason, subject="groups")]
 
 
 def has_truth(study: StudyOutcome, parameter: str) -> bool:
-    """Whether the study has a truth of this parameter."""
+    """Whether the study has a true value of this parameter."""
     return any(o.parameter == parameter and o.truth is not None for o in study.parameters)
 
 
-def _groupings(policy: Policy) -> Sequence[str]:
-    return policy.subgroups.by if policy.subgroups else GROUPINGS
-
-
 def _row(policy: Policy, subject: str, group: str, d: Difference) -> PairedDifference:
-    """A difference with its unit and margin, and whether it is judged."""
+    """The difference as a row with its unit and margin, and whether it is judged."""
     terms = policy.subgroups
     judged = group == EVERYBODY or (terms is not None and d.n >= terms.min_studies)
     if subject == POOLED:
@@ -217,7 +223,10 @@ def _row(policy: Policy, subject: str, group: str, d: Difference) -> PairedDiffe
 
 
 def _members(studies: Sequence[StudyOutcome], groupings: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
-    """Group -> (N,) which studies are in it; groupings in order, groups by name, bands of a number by size."""
+    """Label of a group -> (N,) whether each study is in it.
+
+    The groupings keep their order. Bands of age and severity are sorted by size, other groups by name.
+    """
     each = [groups_of(study) for study in studies]
     members: dict[str, NDArray[np.bool_]] = {}
     bands = [name for band in (SEVERITIES, AGES) for _, name in band]

@@ -1,7 +1,7 @@
-"""The challenger's time as a multiple of the champion's: the same studies, timed in the same run.
+"""The challenger's time as a multiple of the champion's time, for the same studies in the same run.
 
-Contract: the figure is the median ratio over the studies that both answered, so that a few studies that had to wait
-decide nothing. Without a champion, or with one that was timed in another run, it is not asked.
+Contract: the figure is the median ratio over the studies that were timed for both models, so a few delayed studies do
+not decide. The result is NOT_ASKED without a champion, or if the champion was timed in another run.
 """
 
 from datetime import datetime
@@ -19,21 +19,21 @@ RULE = "cost/model/times_the_champion"
 def evaluate_cost_beside(
     rule: CostBesideRule, record: EvaluationRecord, champion: EvaluationRecord | None
 ) -> RuleResult:
-    """How many times the champion's time a study takes."""
+    """The result of the rule on the time of a study as a multiple of the champion's time."""
     if champion is None:
         return _not_compared(rule, "there is no champion to compare the time with")
     apart = _hours_apart(record, champion)
     if apart is not None and apart > rule.within_hours:
-        limit = f"more than {rule.within_hours:g}: another run, perhaps on another machine"
+        limit = f"more than {rule.within_hours:g}; the two runs may have used different machines"
         return _not_compared(rule, f"evaluated {apart:.0f} hours apart, {limit}")
     theirs = {s.study_id: s.seconds for s in champion.studies}
     pairs = [(s.seconds, theirs.get(s.study_id, 0.0)) for s in record.studies]
-    ratios = [ours / other for ours, other in pairs if _is_time(ours) and _is_time(other)]
+    ratios = [ours / other for ours, other in pairs if is_number(ours) and is_number(other) and ours > 0 and other > 0]
     figure = Figure(median(ratios)) if ratios else Figure(None, absent_reason="no study was timed for both models")
     if apart is None:
-        figure = Figure(None, absent_reason="a record does not state when it was made")
-    note = f"median over {len(ratios)} studies that both answered"
-    return limit_result(rule, RULE, "model", "time of a study as a multiple of the champion's", figure, note=note)
+        figure = Figure(None, absent_reason="a record does not contain the time of its evaluation")
+    note = f"median over {len(ratios)} studies that were timed for both models"
+    return limit_result(rule, RULE, "model", "time of a study as a multiple of the champion's time", figure, note=note)
 
 
 def _not_compared(rule: CostBesideRule, found: str) -> RuleResult:
@@ -41,13 +41,9 @@ def _not_compared(rule: CostBesideRule, found: str) -> RuleResult:
 
 
 def _hours_apart(record: EvaluationRecord, champion: EvaluationRecord) -> float | None:
-    """Between the two evaluations; None where either lacks a time with its offset."""
+    """The hours between the two evaluations; None if either time is missing or has no time zone."""
     try:
         ours, theirs = (datetime.fromisoformat(r.evaluated_at) for r in (record, champion))
         return abs((ours - theirs).total_seconds()) / 3600
     except (TypeError, ValueError):
         return None
-
-
-def _is_time(seconds: object) -> bool:
-    return is_number(seconds) and isinstance(seconds, int | float) and seconds > 0

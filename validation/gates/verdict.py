@@ -1,16 +1,17 @@
-"""The verdict: a policy and evidence in, a decision with the result of every rule out.
+"""The verdict: the decision on a challenger, with the result of every rule.
 
-Contract: ``judge`` is a pure function of its arguments, and it fails closed.
+Contract: ``judge`` is a pure function of its arguments. Without sufficient evidence it never returns PROMOTE.
 
     INSUFFICIENT   evidence is missing, not comparable or too small to decide, or a figure is missing
     REJECT         a limit is broken, or the challenger is worse than the champion by a margin
     HOLD           every limit is kept, but the challenger was not shown to be better, or a person must approve it
-    PROMOTE        every rule that was asked passed
+    PROMOTE        every required rule passed
 
-Evidence that is not in order decides before any figure; then a broken limit; then a missing figure; then HOLD.
-Worsening a figure that a rule reads never turns another decision into PROMOTE. Under a policy with penalised errors
-beside the customary figures, as both shipped ones have, neither does worsening an answer: moving it away from the
-truth, making it NaN, or withholding one whose error is below the policy's penalties (docs/gate.md).
+The first of these that applies decides: evidence that cannot be judged or compared, a broken limit, a missing figure,
+HOLD. Making a figure worse never turns another decision into PROMOTE. If the policy has penalised errors beside the
+usual figures, as both shipped policies have, then making a prediction worse never leads to PROMOTE either. This
+includes moving it away from the true value, replacing it by NaN, and withholding it if its error is below the policy's
+penalties (docs/gate.md).
 """
 
 from collections.abc import Sequence
@@ -35,25 +36,26 @@ from validation.gates.subgroups import PairedDifference, evaluate_subgroups, pai
 SCHEMA = "plumbline.verdict/3"
 Decision = Literal["PROMOTE", "HOLD", "REJECT", "INSUFFICIENT"]
 SEVERITY: tuple[Outcome, ...] = ("NOT_ASKED", "PASS", "HOLD", "INSUFFICIENT", "REJECT")
-"""Outcomes, the worst last."""
+"""All outcomes; the worst is last."""
 _BLOCKING: tuple[Decision, ...] = ("REJECT", "INSUFFICIENT", "HOLD")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A decision and everything behind it.
+    """The decision on a challenger, with its results and the digests of everything that it was made from.
 
     Attributes:
-        decision: what follows from the results; results: one for each figure that a rule is about.
-        policy, policy_version, policy_hash: the policy applied.
-        challenger_model, challenger_evidence: digests of the judged model and of its evaluation record (None where
-            the record is malformed and therefore has no digest).
-        champion_model, champion_evidence: of the champion it was compared with; None where there was none.
-        test_digest, simulated: of the frozen test set, and whether its patients are virtual.
-        judged_at: ISO 8601.
-        baseline_model, baseline_evidence: of the last model that a person approved, where there is one; the same as the
-            champion's where the champion is that model.
-        seed_evidence: digests of the records of the recipe's other seeds.
+        decision: the decision that follows from the results.
+        results: one result for each figure of each rule.
+        policy, policy_version, policy_hash: the policy that was applied.
+        challenger_model, challenger_evidence: digests of the judged model and of its evaluation record. A malformed
+            record has no digest, and ``challenger_evidence`` is None.
+        champion_model, champion_evidence: the same digests for the champion; None without a champion.
+        test_digest: digest of the frozen test set.
+        simulated: whether the patients of the test set are virtual.
+        judged_at: time of the decision (ISO 8601).
+        baseline_model, baseline_evidence: the same digests for the last model that a person approved; None without one.
+        seed_evidence: digests of the records of the recipe's fits with other seeds.
         differences: paired differences from the champion by parameter and group of patients, for the report.
     """
 
@@ -76,35 +78,35 @@ class Verdict:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the whole verdict."""
+        """SHA-256 of the verdict's content."""
         return digest_of(SCHEMA, _to_json(self))
 
     @property
     def evaluated(self) -> tuple[RuleResult, ...]:
-        """The results that decide: each passed or blocks the promotion."""
+        """The results that count for the decision: each of them passed or blocks the promotion."""
         return tuple(r for r in self.results if decides(r))
 
     @property
     def refusals(self) -> tuple[RuleResult, ...]:
-        """The results that block the promotion, worst first."""
+        """The results that block the promotion; the worst is first."""
         blocking = [r for r in self.results if r.outcome != "PASS" and decides(r)]
         return tuple(sorted(blocking, key=lambda r: (r.kind != "evidence", -SEVERITY.index(r.outcome))))
 
     @property
     def passed(self) -> tuple[RuleResult, ...]:
-        """The results of rules that were asked and passed."""
+        """The results that passed."""
         return tuple(r for r in self.results if r.outcome == "PASS")
 
     @property
     def unasked(self) -> tuple[RuleResult, ...]:
-        """Results that neither passed nor block: the policy does not ask, or the answer is unknown and not required."""
+        """The results that do not count: the policy does not require them, or their figure is unknown and optional."""
         return tuple(r for r in self.results if not decides(r))
 
 
 def judge(policy: Policy, evidence: Evidence, *, judged_at: datetime) -> Verdict:
-    """Judge the challenger by ``policy``, compared with the champion where there is one.
+    """The verdict on the challenger by ``policy``, compared with the champion if there is one.
 
-    Pure; bad evidence of any kind is a refusal with its reason, not an exception.
+    Invalid evidence leads to the decision INSUFFICIENT with a reason. It does not raise an exception.
     """
     results = check_evidence(policy, evidence)
     others = check_others(policy, evidence)
@@ -140,10 +142,10 @@ def judge(policy: Policy, evidence: Evidence, *, judged_at: datetime) -> Verdict
 
 
 def decide(results: Sequence[RuleResult]) -> Decision:
-    """The decision that follows from all results; PROMOTE only where rules were evaluated and all of them passed.
+    """The decision that follows from all results; PROMOTE only if rules were evaluated and all of them passed.
 
-    A rule that was not asked changes no decision. Only some kinds may be left unasked: a limit, a comparison or
-    evidence that was not evaluated counts as missing.
+    A result of a kind in ``MAY_BE_UNASKED`` that is NOT_ASKED does not change the decision. A limit, a comparison or
+    evidence that is NOT_ASKED counts as missing evidence.
     """
     limits = [r for r in results if r.kind == "limit"]
     compared = [r for r in results if r.kind in ("comparison", "first_champion")]
@@ -157,12 +159,12 @@ def decide(results: Sequence[RuleResult]) -> Decision:
 
 
 def decides(result: RuleResult) -> bool:
-    """Whether the result counts; only an unasked rule of a kind that may be left unasked does not."""
+    """Whether the result counts for the decision; NOT_ASKED does not count if its kind is in ``MAY_BE_UNASKED``."""
     return not (result.outcome == "NOT_ASKED" and result.kind in MAY_BE_UNASKED)
 
 
 def write_verdict(verdict: Verdict, path: Path) -> None:
-    """Write the sealed verdict to ``path`` atomically."""
+    """Write the verdict with its digest to ``path`` atomically."""
     write_sealed(SCHEMA, _to_json(verdict), path)
 
 
@@ -178,7 +180,7 @@ def read_verdict(path: Path) -> Verdict:
     except ValidationError as error:
         raise EvidenceRejected(
             "EVIDENCE_UNREADABLE",
-            found=f"{path.name}: {error.error_count()} field(s) that do not fit the schema",
+            found=f"{error.error_count()} invalid field(s) in {path.name}",
             expected=SCHEMA,
             remedy="judge again with this version",
         ) from error

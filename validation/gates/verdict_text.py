@@ -1,4 +1,4 @@
-"""A verdict as text: why a decision was made, in sentences and as a table."""
+"""A verdict as text: the reasons of the decision in sentences and as a table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from validation.gates.rule_results import Outcome, RuleResult
 from validation.gates.verdict import SEVERITY, Decision, Verdict, decides
 
 _OPENING: dict[Decision, str] = {
-    "PROMOTE": "PROMOTE: the challenger passed every rule that was asked and may become champion.",
-    "HOLD": "HOLD: the challenger keeps its limits, but it was not shown to be better or awaits approval. "
+    "PROMOTE": "PROMOTE: the challenger passed every required rule and may become champion.",
+    "HOLD": "HOLD: the challenger keeps all limits, but it was not shown to be better, or it needs an approval. "
     "The champion stays.",
     "REJECT": "REJECT: the challenger breaks a limit or is worse than the champion. It must not serve.",
     "INSUFFICIENT": "INSUFFICIENT: the evidence does not allow a decision. The champion stays.",
@@ -21,9 +21,12 @@ class VerdictRow:
     """One row of the table of a verdict.
 
     Attributes:
-        parameter: its label, or the subject of the rule.
-        error: standard error of the estimate (or the rule's figure); threshold: its limit; unit.
-        outcome: the worst outcome of all rules about it; note: codes of the rules that block the promotion.
+        parameter: label of the parameter, or subject and figure of a rule.
+        error: standard error of the estimate, or the figure of the rule.
+        threshold: the limit of ``error``.
+        unit: the unit of both.
+        outcome: the worst outcome of all rules on this parameter.
+        note: figures and codes of the rules that block the promotion.
     """
 
     parameter: str
@@ -35,7 +38,7 @@ class VerdictRow:
 
 
 def verdict_table(verdict: Verdict) -> tuple[VerdictRow, ...]:
-    """One row for each parameter with an error ceiling, then one for every other rule that did not pass."""
+    """One row for each parameter with an error ceiling, then one row for each other rule that did not pass."""
     rows, shown = [], set()
     for result in verdict.results:
         if result.figure_name.startswith("standard_error_of_estimate"):
@@ -47,7 +50,7 @@ def verdict_table(verdict: Verdict) -> tuple[VerdictRow, ...]:
 
 
 def explain(verdict: Verdict) -> str:
-    """The decision, the rules behind it, and the evidence."""
+    """The decision, the results that lead to it, and the evidence, as text."""
     every = len(verdict.evaluated)
     if verdict.refusals:
         listed = verdict.refusals
@@ -55,30 +58,30 @@ def explain(verdict: Verdict) -> str:
         rest = f"The other {every - len(listed)} rules passed; the verdict file lists them."
     else:
         listed = tuple(r for r in verdict.passed if r.kind != "evidence")
-        opening = f"All {every} rules that were asked passed. {len(listed)} of them are about the model:"
+        opening = f"All {every} required rules passed. {len(listed)} of them are about the model:"
         rest = f"The other {every - len(listed)} check the evidence; the verdict file lists them."
     lines = [_OPENING[verdict.decision], "", opening, *_points(listed)]
     lines += [rest] if len(listed) < every else []
     if verdict.unasked:
-        lines += ["", "Not asked, not judged or not known, so it neither passed nor failed:"]
+        lines += ["", "These rules are not required, not judged or not known. They neither passed nor failed:"]
         lines += _points(verdict.unasked)
     return "\n".join([*lines, "", _basis(verdict)])
 
 
 def summarise_verdict(verdict: Verdict) -> str:
-    """The decision and its basis, without the single rules."""
+    """The decision, the number of rules that passed, and the evidence, as text without the results."""
     text = f"{len(verdict.passed)} of {len(verdict.evaluated)} rules passed"
-    text += f", {len(verdict.unasked)} more were not asked or cannot be known" if verdict.unasked else ""
+    text += f", {len(verdict.unasked)} more were not required or not known" if verdict.unasked else ""
     return f"{_OPENING[verdict.decision]} {text}.\n\n{_basis(verdict)}"
 
 
 def sentence(result: RuleResult) -> str:
-    """One result: the figure, its value, the limit, the reason, and the stable code."""
+    """One result as a sentence: figure, value, limit, reason and stable code."""
     return f"{_finding(result)}. Why: {result.reason} [{result.code}]"
 
 
 def _points(results: Sequence[RuleResult]) -> list[str]:
-    """Results as a list; a reason that neighbours share is given once, with the first of them."""
+    """The results as a list. If successive results have the same reason and code, only the first has the reason."""
     lines = []
     for result, above in zip(results, (None, *results[:-1]), strict=True):
         shared = above is not None and (above.reason, above.code) == (result.reason, result.code)

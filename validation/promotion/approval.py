@@ -1,9 +1,9 @@
-"""A signed approval of one verdict. It expires and can be used once.
+"""The approval or refusal of one verdict by a person. An approval expires and can be used once.
 
-Contract: an approval names the digest of the verdict, the model and the registered model, and comes from a person other
-than the candidate's author. The history holds its digest, so a record that nobody granted is invalid. A refusal binds
-to the model's bytes until the model is reinstated (``refusals``). A name is as trustworthy as the account under which
-the command runs; the account is recorded beside the name.
+Contract: an approval contains the digests of the verdict and of the model, and the name of the registered model. The
+approver is not the candidate's author. The history has the approval's digest, so a record that nobody granted is
+invalid. A refusal applies to the model's files until the model is reinstated (``refusals``). The program cannot verify
+a name, so it also records the account that ran the command.
 """
 
 import getpass
@@ -28,7 +28,7 @@ from validation.promotion.refusals import Refusal, require_no_refusal
 
 SCHEMA = "plumbline.approval/1"
 NEEDED = "APPROVAL_NEEDED"
-"""Code of the one rule that an approval satisfies."""
+"""The code of the only rule that an approval satisfies."""
 
 Decision = Literal["granted", "rejected"]
 
@@ -38,11 +38,16 @@ class Approval:
     """One person's decision on one verdict.
 
     Attributes:
-        decision: granted or rejected; comment: why.
-        verdict: digest; challenger_model: digest of the judged model; production_model: where it may serve.
-        author: of the candidate; approver: who decided; account: of the machine, under which the command ran.
+        decision: ``granted`` or ``rejected``.
+        verdict: digest of the verdict.
+        challenger_model: digest of the judged model.
+        production_model: the registered model under which it may serve.
+        author: of the candidate.
+        approver: the person who decided.
+        account: the account of the machine that ran the command.
+        comment: the reason.
         granted_at, expires_at: ISO 8601.
-        nonce: makes two decisions with the same content two records.
+        nonce: a random value, so that two equal decisions have different digests.
     """
 
     decision: Decision
@@ -59,13 +64,13 @@ class Approval:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the whole record."""
+        """SHA-256 of the record's content."""
         return digest_of(SCHEMA, _adapter().dump_python(self, mode="json"))
 
 
 @dataclass(frozen=True)
 class SignOff:
-    """Who decides, why, and for how many hours (None: as long as the policy allows)."""
+    """The person who decides, the reason, and the validity in hours (None: the policy's ``ttl_hours``)."""
 
     approver: str
     comment: str
@@ -74,15 +79,18 @@ class SignOff:
 
 @dataclass(frozen=True)
 class ApprovalRequest:
-    """What ``grant`` and ``reject`` need.
+    """The input of ``grant`` and ``reject``.
 
     Attributes:
-        verdict, policy: what is decided on, and the policy that it was judged by.
-        sign_off: who decides and why; at: when.
-        author: of the candidate, None where its run names none.
-        production_model: where the model may serve.
-        folder: where the sealed record is written; ledger_path: the history.
-        record: the champion record; None where the registry is a server and no database is named.
+        verdict: the verdict to approve or refuse.
+        policy: the policy of the verdict.
+        sign_off: the person who decides, and the reason.
+        at: the time of the decision.
+        author: of the candidate; None if its run names no author.
+        production_model: the registered model under which the candidate may serve.
+        folder: where the sealed record is written.
+        ledger_path: the history.
+        record: the champion record; None if the registry is a server and no database is configured.
     """
 
     verdict: Verdict
@@ -97,19 +105,19 @@ class ApprovalRequest:
 
 
 def needs_approval(policy: Policy, verdict: Verdict) -> bool:
-    """Whether this verdict promotes nothing without a person's approval."""
+    """Whether a promotion by this verdict needs a person's approval."""
     required = policy.approval.required
     first = required == "first_champion" and verdict.champion_model is None
     return _held_for_approval(verdict) or required == "always" or first
 
 
 def may_be_promoted(verdict: Verdict) -> bool:
-    """Whether the verdict is PROMOTE, or HOLD for nothing but the missing approval."""
+    """Whether the verdict is PROMOTE, or is HOLD only because the approval is missing."""
     return verdict.decision == "PROMOTE" or _held_for_approval(verdict)
 
 
 def grant(request: ApprovalRequest) -> Path:
-    """Approve the verdict: write the record, and its digest into the history; the record's path.
+    """Approve the verdict: write the sealed record, and add its digest to the history. Return the record's path.
 
     Raises:
         GateRefused: APPROVAL_EMPTY, APPROVAL_TTL, AUTHOR_UNKNOWN, SAME_PERSON, APPROVAL_POINTLESS (the verdict permits
@@ -125,14 +133,17 @@ def grant(request: ApprovalRequest) -> Path:
         raise GateRefused(
             "APPROVAL_POINTLESS",
             found=f"a {verdict.decision} verdict",
-            expected="a verdict that can be promoted with an approval",
-            remedy="read the reasons with `plumbline explain`; a better model or more evidence is needed",
+            expected="PROMOTE, or HOLD only because an approval is missing",
+            remedy="read the reasons with `plumbline explain`; train a better model or provide more evidence",
         )
     return _record(request, "granted")
 
 
 def reject(request: ApprovalRequest) -> Path:
-    """Refuse the model of the verdict under any policy; the record's path. The author may do so too."""
+    """Refuse the verdict's model, whatever the policy is. Return the path of the sealed record.
+
+    The author may refuse their own model.
+    """
     require_signed(request.sign_off)
     return _record(request, "rejected")
 
@@ -175,7 +186,6 @@ def _entry(approval: Approval, verdict: Verdict) -> HistoryEntry:
         at=approval.granted_at,
         promoter=approval.approver,
         production_model=approval.production_model,
-        version="",
         model_digest=verdict.challenger_model,
         previous_digest=verdict.champion_model,
         verdict=verdict.digest,
@@ -198,14 +208,14 @@ def read_approval(path: Path) -> Approval:
     except ValidationError as error:
         raise EvidenceRejected(
             "EVIDENCE_UNREADABLE",
-            found=f"{path.name}: {error.error_count()} invalid field(s)",
+            found=f"{error.error_count()} invalid field(s) in {path.name}",
             expected=SCHEMA,
             remedy="approve again with this version",
         ) from error
 
 
 def sealed_refusals(folder: Path) -> list[Refusal]:
-    """Every refusal with a record in ``folder``, also where the history has lost its entry.
+    """The refusals with a sealed record in ``folder``, including those whose entry the history has lost.
 
     Raises:
         EvidenceRejected: a record is unreadable or altered.
@@ -214,7 +224,7 @@ def sealed_refusals(folder: Path) -> list[Refusal]:
 
 
 def refusals_of(approvals: Sequence[Approval]) -> list[Refusal]:
-    """The refusals among the sealed records."""
+    """The refusals among ``approvals``."""
     return [
         Refusal(a.challenger_model, a.verdict, a.production_model, a.approver, a.granted_at, a.comment, a.digest)
         for a in approvals
@@ -232,13 +242,13 @@ def require_signed(sign_off: SignOff) -> None:
         raise GateRefused(
             "APPROVAL_EMPTY",
             found="no name or no comment",
-            expected="who decides, and why",
-            remedy="give --as and --comment",
+            expected="the name of the person who decides, and the reason",
+            remedy="add --as and --comment",
         )
 
 
 def require_other_person(approver: str, author: str | None) -> None:
-    """Refuse the author's own sign-off on their candidate.
+    """Refuse a sign-off by the candidate's author.
 
     Raises:
         GateRefused: AUTHOR_UNKNOWN, SAME_PERSON.
@@ -246,16 +256,16 @@ def require_other_person(approver: str, author: str | None) -> None:
     if not author or not _normalised(author):
         raise GateRefused(
             "AUTHOR_UNKNOWN",
-            found="a candidate whose run names no author",
-            expected="an author, so that the approver can be compared with them",
-            remedy="register the candidate again (PLUMBLINE_AUTHOR names its author)",
+            found="no author in the candidate's run",
+            expected="an author who is not the approver",
+            remedy="set PLUMBLINE_AUTHOR to the author's name, and register the candidate again",
         )
     if _normalised(approver) == _normalised(author):
         raise GateRefused(
             "SAME_PERSON",
-            found=f"{approver!r} as approver and as author",
-            expected="two persons",
-            remedy="ask a colleague to approve",
+            found=f"{approver!r} is approver and author",
+            expected="two different persons",
+            remedy="ask a colleague to decide",
         )
 
 
@@ -269,27 +279,27 @@ def _require_allowed_hours(sign_off: SignOff, policy: Policy) -> None:
         raise GateRefused(
             "APPROVAL_TTL",
             found=f"a validity of {sign_off.ttl_hours:g} hours",
-            expected=f"more than 0, at most {longest:g}",
-            remedy="ask for fewer hours, or change the policy",
+            expected=f"more than 0 and at most {longest:g} hours",
+            remedy="choose fewer hours, or change the policy",
         )
 
 
 def _require_not_promoted(entries: Sequence[HistoryEntry], verdict: Verdict) -> None:
-    """A verdict promotes once, so the gate would refuse what a second approval offers."""
+    """Refuse to approve a verdict that was promoted already: a verdict can promote only once."""
     done = next((e for e in entries if e.event == "promoted" and e.verdict == verdict.digest), None)
     if done is not None:
         raise GateRefused(
             "APPROVAL_POINTLESS",
-            found=f"verdict {verdict.digest[:12]}, promoted on {done.at[:10]} as version {done.version} "
+            found=f"verdict {verdict.digest[:12]} was promoted on {done.at[:10]} as version {done.version} "
             f"by {done.promoter}",
             expected="a verdict that was not promoted yet",
-            remedy="there is nothing left to approve; `plumbline champion` shows what serves, `plumbline rollback` "
-            "goes back",
+            remedy="no approval is needed; `plumbline champion` shows the champion, and `plumbline rollback` "
+            "returns to the previous model",
         )
 
 
 def _normalised(name: str) -> str:
-    """Lower-case letters and digits alone, so that another spelling of a name is the same person."""
+    """The name without case, spaces and punctuation, so that different spellings are equal."""
     return "".join(c for c in name.casefold() if c.isalnum())
 
 

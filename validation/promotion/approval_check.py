@@ -1,4 +1,7 @@
-"""Whether an approval permits a promotion: of this verdict and model, in time, in the history, not used before."""
+"""Whether an approval permits a promotion.
+
+It must name the same verdict and model, be valid now, be in the history, and not have been used before.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -22,11 +25,11 @@ def require_approval(
     entries: Sequence[HistoryEntry],
     at: datetime,
 ) -> str | None:
-    """Digest of the approval that this promotion uses; None where none is needed and none was given.
+    """The digest of the approval that this promotion uses; None if ``path`` is None and no approval is needed.
 
     Raises:
-        GateRefused: APPROVAL_REJECTED, APPROVAL_MISSING, APPROVAL_OTHER (verdict or model), APPROVAL_EXPIRED,
-            APPROVAL_NOT_YET (given later than now: a clock was wrong), APPROVAL_UNKNOWN (not in the history),
+        GateRefused: APPROVAL_REJECTED, APPROVAL_MISSING, APPROVAL_OTHER (another verdict or model), APPROVAL_EXPIRED,
+            APPROVAL_NOT_YET (granted in the future, by a wrong clock), APPROVAL_UNKNOWN (not in the history),
             APPROVAL_USED, AUTHOR_UNKNOWN, SAME_PERSON.
     """
     require_no_refusal(verdict.challenger_model, entries)
@@ -50,9 +53,10 @@ def usable_approval(
     entries: Sequence[HistoryEntry],
     at: datetime,
 ) -> Path | None:
-    """The latest approval of ``verdict`` that a promotion would accept now; without one, the latest of all.
+    """The path of the latest approval of ``verdict`` that a promotion would accept now.
 
-    An approval that was written under a clock ahead of time must not hide a valid one. None where there is none.
+    If no approval is acceptable, it is the latest one; without any approval it is None. An approval that was granted
+    under a fast clock must not hide a valid approval.
     """
     ours = [p for p, a in approvals.items() if a.verdict == verdict.digest and a.decision == "granted"]
     valid = [p for p in ours if not [*_faults(approvals[p], verdict, production_model, entries, at)]]
@@ -62,12 +66,6 @@ def usable_approval(
 def _faults(
     approval: Approval, verdict: Verdict, production_model: str, entries: Sequence[HistoryEntry], at: datetime
 ) -> Iterator[GateRefused]:
-    yield from _other_subject(approval, verdict, production_model)
-    yield from _out_of_time(approval, at)
-    yield from _used_or_unknown(approval, entries)
-
-
-def _other_subject(approval: Approval, verdict: Verdict, production_model: str) -> Iterator[GateRefused]:
     pairs = (
         (approval.verdict, verdict.digest, "verdict"),
         (approval.challenger_model, verdict.challenger_model, "model"),
@@ -77,28 +75,22 @@ def _other_subject(approval: Approval, verdict: Verdict, production_model: str) 
         if found != wanted:
             yield _refusal("APPROVAL_OTHER", f"an approval of {what} {found[:12]}", f"{what} {wanted[:12]}")
     if approval.decision != "granted":
-        yield _refusal("APPROVAL_REJECTED", f"a refusal by {approval.approver}", "an approval")
-
-
-def _out_of_time(approval: Approval, at: datetime) -> Iterator[GateRefused]:
+        yield _refusal("APPROVAL_REJECTED", f"{approval.approver} refused the model", "an approval")
     now = at.isoformat(timespec="seconds")
     if at < datetime.fromisoformat(approval.granted_at):
-        given = f"an approval given at {approval.granted_at[:19]}"
-        yield _refusal("APPROVAL_NOT_YET", given, f"one given before now, {now}")
+        granted = f"an approval that was granted at {approval.granted_at[:19]}"
+        yield _refusal("APPROVAL_NOT_YET", granted, f"an approval that was granted before now ({now})")
     elif not at < datetime.fromisoformat(approval.expires_at):
         expired = f"an approval that expired at {approval.expires_at[:19]}"
-        yield _refusal("APPROVAL_EXPIRED", expired, f"one that is valid now, {now}")
-
-
-def _used_or_unknown(approval: Approval, entries: Sequence[HistoryEntry]) -> Iterator[GateRefused]:
+        yield _refusal("APPROVAL_EXPIRED", expired, f"an approval that is valid now ({now})")
     name = f"approval {approval.digest[:12]}"
     events = [e.event for e in entries if e.approval == approval.digest]
     if "approved" not in events:
-        yield _refusal("APPROVAL_UNKNOWN", f"{name}, which is not in the history", "an approval from the history")
+        yield _refusal("APPROVAL_UNKNOWN", f"{name} is not in the history", "an approval in the history")
     elif "promoted" in events:
-        yield _refusal("APPROVAL_USED", f"{name}, which was used before", "an unused approval")
+        yield _refusal("APPROVAL_USED", f"{name} was used before", "an unused approval")
 
 
 def _refusal(code: str, found: str, expected: str) -> GateRefused:
-    remedy = "a person other than the author approves with `plumbline approve`"
+    remedy = "ask a person other than the author to approve with `plumbline approve`"
     return GateRefused(code, found=found, expected=expected, remedy=remedy)

@@ -1,7 +1,7 @@
-"""The approved baseline: the last model that a person approved, with which every verdict must have been compared.
+"""The approved baseline: the last model that a person approved.
 
-Contract: the baseline is an approved model that was neither left by a rollback nor refused since. A verdict was
-compared with it, or with the champion where they are the same model, so that small losses cannot add up unnoticed.
+Contract: a model that was denied by a rollback, or refused by a person, is not the baseline. Every promoted model must
+have been compared with the baseline, so that small losses do not add up unnoticed.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,7 +16,7 @@ from validation.promotion.refusals import standing_refusals
 def last_approved(
     entries: Sequence[HistoryEntry], production_model: str, denied: Collection[str]
 ) -> HistoryEntry | None:
-    """The last promotion with an approval, of a model that may still serve; None without one.
+    """The entry of the last approved promotion, without the models that must not serve; None if there is no other.
 
     Args:
         denied: digests of the denied models (``ChampionRecord.denials``).
@@ -30,10 +30,7 @@ def last_approved(
 def require_expected_baseline(
     policy: Policy, verdict: Verdict, entries: Sequence[HistoryEntry], production_model: str, denied: Collection[str]
 ) -> None:
-    """Refuse a verdict that was not compared with the last approved model, where its policy asks for that.
-
-    Args:
-        denied: as in ``last_approved``.
+    """Refuse a verdict without a comparison with the last approved model, if the policy has the section ``baseline``.
 
     Raises:
         GateRefused: STALE_BASELINE.
@@ -44,7 +41,7 @@ def require_expected_baseline(
     if approved.model_digest not in (verdict.baseline_model, verdict.champion_model):
         raise GateRefused(
             "STALE_BASELINE",
-            found=f"a verdict that was compared with baseline {(verdict.baseline_model or 'none')[:12]}",
-            expected=f"baseline {approved.model_digest[:12]}, the last model that a person approved",
-            remedy="evaluate that model on the same test set and judge again",
+            found=f"a comparison with baseline {(verdict.baseline_model or 'none')[:12]}",
+            expected=f"a comparison with {approved.model_digest[:12]}, the last model that a person approved",
+            remedy="evaluate that model on the same test set, then judge again",
         )

@@ -1,6 +1,6 @@
-"""The audit: every disagreement between history, champion record, registry and alias.
+"""The audit: it finds every disagreement between history, champion record, registry and alias.
 
-Contract: ``audit`` changes nothing and reports everything it finds.
+Contract: ``audit`` changes nothing and reports all disagreements.
 """
 
 import tempfile
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _REPAIR = "`plumbline history --repair`"
-_AFTER_THE_CUT = "mend the history first (HISTORY_CUT); then `plumbline history --repair`, which is refused until then"
+_AFTER_THE_CUT = "first correct the missing history (HISTORY_CUT), then run `plumbline history --repair`"
 _LAST = "last entry"
 
 
@@ -49,7 +49,10 @@ class Fault:
     """One disagreement.
 
     Attributes:
-        code: stable; place: which entry, version or alias; found: what is wrong; remedy: what to do.
+        code: stable code.
+        place: the entry, version or alias.
+        found: the fault.
+        remedy: how to correct it.
     """
 
     code: str
@@ -59,7 +62,7 @@ class Fault:
 
 
 def audit(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[Fault, ...]:
-    """Every disagreement between history, champion record, registry and alias; empty where there is none."""
+    """All disagreements between history, champion record, registry and alias."""
     try:
         entries = read_history(ledger_path)
     except EvidenceRejected as error:
@@ -75,7 +78,7 @@ def audit(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[
 
 
 def other_histories(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[HistoryLength, ...]:
-    """The histories of this model at other places that the database knows."""
+    """The lengths of this model's histories at other places, from the database."""
     with errors_as_refusals():
         place = place_of(ledger_path)
         lengths = known_lengths(open_champion_record(tracking_uri, production_model))
@@ -83,7 +86,7 @@ def other_histories(tracking_uri: str, production_model: str, ledger_path: Path)
 
 
 def digest_in_registry(tracking_uri: str, model: str, version: str) -> str:
-    """Digest of the bytes in the registry, "" where the registry has no complete model."""
+    """The digest of a version's files in the registry; "" if the registry has no complete model."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -94,7 +97,10 @@ def digest_in_registry(tracking_uri: str, model: str, version: str) -> str:
 
 
 def _beside_a_cut(faults: Sequence[Fault]) -> Iterator[Fault]:
-    """The faults of a cut history, without those that follow from the cut; the others are repaired after it."""
+    """The faults of an audit that found a cut history, without the faults that follow from the cut.
+
+    The repair refuses a cut history, so the remedy of the other faults says to correct the cut first.
+    """
     for fault in faults:
         if (fault.code, fault.place) not in (("HISTORY_BEHIND", _LAST), ("HISTORY_CUT", _LAST)):
             yield replace(fault, remedy=_AFTER_THE_CUT) if fault.remedy == _REPAIR else fault
@@ -108,7 +114,7 @@ def _cut(record: ChampionRecord, entries: tuple[HistoryEntry, ...], ledger: Path
 def _interrupted(entries: tuple[HistoryEntry, ...], production_model: str) -> Iterator[Fault]:
     begun = interrupted_change(entries, production_model)
     if begun is not None:
-        found = f"{begun.event} of version {begun.version}, without its outcome"
+        found = f"the entry {begun.event} of version {begun.version} has no outcome"
         yield Fault("CHANGE_INTERRUPTED", f"entry {begun.sequence}", found, _REPAIR)
 
 
@@ -116,7 +122,8 @@ def _clock(entries: Sequence[HistoryEntry]) -> Iterator[Fault]:
     for before, entry in pairwise(entries):
         back = datetime.fromisoformat(entry.at) < datetime.fromisoformat(before.at) - CLOCK_TOLERANCE
         if back and entry.event != "clock_set":
-            yield Fault("CLOCK_WENT_BACK", f"entry {entry.sequence}", f"{entry.at} after {before.at}", "find out why")
+            found = f"{entry.at} comes after {before.at}"
+            yield Fault("CLOCK_WENT_BACK", f"entry {entry.sequence}", found, "find out why the clock was wrong")
 
 
 def _approvals(entries: Sequence[HistoryEntry]) -> Iterator[Fault]:
@@ -127,14 +134,14 @@ def _approvals(entries: Sequence[HistoryEntry]) -> Iterator[Fault]:
             granted.add(entry.approval)
         if entry.event == "promoted" and entry.approval is not None:
             if entry.approval not in granted or entry.approval in used:
-                fault = "used twice" if entry.approval in used else "never given"
-                found = f"approval {entry.approval[:12]}, {fault}"
+                fault = "used twice" if entry.approval in used else "never granted"
+                found = f"approval {entry.approval[:12]} was {fault}"
                 yield Fault("APPROVAL_UNKNOWN", f"entry {entry.sequence}", found, "find out who promoted")
             used.add(entry.approval)
 
 
 def _versions(client: "MlflowClient", tracking_uri: str, entries: Sequence[HistoryEntry]) -> Iterator[Fault]:
-    """Every version that served must still be there, with its tags and with the bytes that were judged."""
+    """The faults of the versions that served: each must still exist, with its tags and with the judged files."""
     for entry in {e.version: e for e in entries if e.event in SERVING_EVENTS}.values():
         place = f"entry {entry.sequence}, version {entry.version}"
         version = version_numbered(client, entry.production_model, entry.version)
@@ -149,14 +156,14 @@ def _versions(client: "MlflowClient", tracking_uri: str, entries: Sequence[Histo
                 yield Fault("TAG_ALTERED", place, found, _REPAIR if tag == "model_digest" else "find out who wrote it")
         actual = digest_in_registry(tracking_uri, entry.production_model, entry.version)
         if actual != entry.model_digest:
-            found = f"the bytes have digest {actual[:12] or 'none'}; {entry.model_digest[:12]} was judged"
+            found = f"the files have digest {actual[:12] or 'none'}; the judged files had {entry.model_digest[:12]}"
             yield Fault("MODEL_ALTERED", place, found, "restore the files from a backup, or `plumbline rollback`")
         for code, found in _evidence(tracking_uri, version.run_id, entry.verdict, version.tags.get(TAG + "evidence")):
             yield Fault(code, f"{place}, run {version.run_id}", found, "restore the run's artefacts from a backup")
 
 
 def _evidence(tracking_uri: str, run_id: str, *judged: str | None) -> Iterator[tuple[str, str]]:
-    """(code, fault) for sealed files beside a served model that were edited, or that are not the ``judged`` ones."""
+    """(code, fault) for each edited evidence file of a served model, and for each ``judged`` digest without a file."""
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -172,17 +179,18 @@ def _evidence(tracking_uri: str, run_id: str, *judged: str | None) -> Iterator[t
                 yield "EVIDENCE_ALTERED", f"evidence/{name}: {error.found}"
         for digest in dict.fromkeys(d for d in judged if d):
             if digest not in found:
-                yield "EVIDENCE_MISSING", f"no intact file with the judged digest {digest[:12]}"
+                yield "EVIDENCE_MISSING", f"no unaltered file has the judged digest {digest[:12]}"
 
 
 def _champion(client: "MlflowClient", record: ChampionRecord, entries: tuple[HistoryEntry, ...]) -> Iterator[Fault]:
-    """Champion record, aliases and the last champion of the history, compared with each other."""
+    """The disagreements between champion record, aliases and the last champion in the history."""
     model, serving = record.production_model, record.serving()
     last, shown = last_champion(entries, model), version_of_alias(client, model, CHAMPION_ALIAS)
     before = version_of_alias(client, model, PREVIOUS_ALIAS)
     if serving is None:
         if last is not None or shown is not None:
-            yield Fault("CHAMPION_RECORD_EMPTY", "plumbline_champions", "no row, although a model serves", _REPAIR)
+            found = "the table has no row although a model serves"
+            yield Fault("CHAMPION_RECORD_EMPTY", "plumbline_champions", found, _REPAIR)
         return
     serves = f"the registry serves version {serving.version} ({serving.digest[:12]})"
     if last is None or (last.version, last.model_digest) != (serving.version, serving.digest):
@@ -192,12 +200,12 @@ def _champion(client: "MlflowClient", record: ChampionRecord, entries: tuple[His
         serving.entry and last.event in ("promoted", "rolled_back") and serving.entry not in {e.digest for e in entries}
     ):
         found = f"{serves}; the entry that announced this change is missing"
-        yield Fault("HISTORY_CUT", _LAST, found, "find the file")
+        yield Fault("HISTORY_CUT", _LAST, found, "find the complete file")
     if shown is None or str(shown.version) != serving.version:
         at = f"at version {shown.version}" if shown else "missing"
         yield Fault("ALIAS_DISAGREES", f"alias {CHAMPION_ALIAS}", f"the alias is {at}; {serves}", _REPAIR)
     if (str(before.version) if before else "") != serving.previous:
         at = f"at version {before.version}" if before else "missing"
         wanted = f"version {serving.previous}" if serving.previous else "no version"
-        found = f"the alias is {at}; {wanted} served before"
+        found = f"the alias is {at}; the previous champion is {wanted}"
         yield Fault("ALIAS_DISAGREES", f"alias {PREVIOUS_ALIAS}", found, _REPAIR)

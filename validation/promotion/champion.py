@@ -1,8 +1,8 @@
-"""The champion: the registry's model that serves, and its verified bytes.
+"""The champion: the registered version that serves, and its verified files.
 
-Contract: where a database is known, the champion record decides which version serves. An alias at another version is
-refused, not followed. The promotion tags a version with the digest of its bytes, and bytes with another digest are
-refused. Only a registry in which no model ever served has no champion; a missing alias is an error.
+Contract: if the database is known, the champion record decides which version serves, and an alias at another version
+is refused. The promotion tags a version with the digest of its files, and files with another digest are refused. Only a
+registry in which no model ever served has no champion. Otherwise a missing alias is an error.
 """
 
 import shutil
@@ -25,7 +25,7 @@ CHAMPION_ALIAS = "champion"
 PREVIOUS_ALIAS = "previous_champion"
 TAG = "plumbline."
 SERVED_STATES = frozenset({"champion", "previous_champion", "retired", "denied"})
-_REPAIR = "another program changed the alias: `plumbline history --repair` sets it back after it has verified the bytes"
+_REPAIR = "another program changed the alias; `plumbline history --repair` verifies the files and sets it back"
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,12 @@ class Champion:
     """The model that serves.
 
     Attributes:
-        production_model, version, run_id: in the registry.
-        model_digest: ``spine.model_digest.model_digest`` of its bytes.
-        verdict: digest of the verdict that it was promoted by.
-        candidate: address that it was copied from.
-        promoter, promoted_at: who promoted it, and when (ISO 8601).
+        production_model, version, run_id: registered model, version and run in the registry.
+        model_digest: ``spine.model_digest.model_digest`` of its files.
+        verdict: digest of the verdict that permitted the promotion.
+        candidate: address of the candidate that it was copied from.
+        promoter: the person or program that promoted it.
+        promoted_at: time of the promotion (ISO 8601).
         simulated: whether it was judged on virtual patients.
     """
 
@@ -53,15 +54,15 @@ class Champion:
 
 
 def current_champion(tracking_uri: str, production_model: str, ledger: Path | None = None) -> Champion | None:
-    """The champion, or None where there never was one; reading creates no database.
+    """The champion; None if no model ever served. Reading never creates a database.
 
     Args:
-        ledger: a history that may list a champion where the registry has none.
+        ledger: a history. If it lists a champion, a registry without a champion is an error.
 
     Raises:
-        GateRefused: ``CHAMPION_LOST``: models have served, and the alias or the whole registry is missing;
-            ``CHAMPION_UNKNOWN``: the alias points at a version that no promotion wrote;
-            ``CHAMPION_MOVED``: the alias is not at the version that was promoted last; ``REGISTRY_UNAVAILABLE``.
+        GateRefused: ``CHAMPION_LOST``: models have served, but the alias or the whole registry is missing.
+            ``CHAMPION_UNKNOWN``: no promotion wrote the version at the alias. ``CHAMPION_MOVED``: the alias is not at
+            the version in the champion record. ``REGISTRY_UNAVAILABLE``.
         EvidenceRejected: ``HISTORY_BROKEN``.
     """
     champion = _champion_of_registry(tracking_uri, production_model) if database_exists(tracking_uri) else None
@@ -72,13 +73,13 @@ def current_champion(tracking_uri: str, production_model: str, ledger: Path | No
 
 
 def lost_registry(version: str, digest: str, production_model: str) -> GateRefused:
-    """The error for a registry without a champion where the history lists one."""
+    """The error for a registry that has no champion although the history lists one."""
     return GateRefused(
         "CHAMPION_LOST",
-        found=f"no champion in the registry's database, {production_model} version {version} in the history",
+        found=f"no champion in the registry's database; the history lists {production_model} version {version}",
         expected=f"a database with model {digest[:12]} as champion",
         remedy="restore the database, or run `plumbline history --repair` if the registry still has that version; "
-        "if you set up a new registry on purpose, move the history file away first",
+        "for a new registry, first move the history file away",
     )
 
 
@@ -90,18 +91,18 @@ def _champion_of_registry(tracking_uri: str, production_model: str) -> Champion 
             return champion_from_version(version)
         served = [v for v in versions_of(client, production_model) if v.tags.get(TAG + "state") in SERVED_STATES]
         if served:
-            raise _lost(f"{len(served)} version(s) of {production_model} that have served")
+            raise _lost(f"{len(served)} version(s) of {production_model} have served")
         return None
-    if not serving.synced:  # a change is under way or was interrupted: the record has changed, the alias follows
+    if not serving.synced:  # A change is in progress or was interrupted. The alias is set after the record.
         version = version_numbered(client, production_model, serving.version)
     if version is None:
-        raise _lost(f"version {serving.version} of {production_model} as champion")
+        raise _lost(f"version {serving.version} of {production_model} is champion")
     champion = champion_from_version(version)
     if (champion.version, champion.model_digest) != (serving.version, serving.digest):
         raise GateRefused(
             "CHAMPION_MOVED",
             found=f"alias {CHAMPION_ALIAS} at version {champion.version} (model {champion.model_digest[:12]})",
-            expected=f"version {serving.version} (model {serving.digest[:12]}), which was promoted last",
+            expected=f"version {serving.version} (model {serving.digest[:12]}), as in the champion record",
             remedy=_REPAIR,
         )
     return champion
@@ -110,7 +111,10 @@ def _champion_of_registry(tracking_uri: str, production_model: str) -> Champion 
 def _alias_and_record(
     client: "MlflowClient", tracking_uri: str, production_model: str
 ) -> tuple[Any | None, ServingVersion | None]:
-    """Alias and champion record at one moment: both are read again where the record changed in between."""
+    """The version at the alias and the champion record, both from one moment.
+
+    Both are read again if the record changed in between.
+    """
     record = champion_record_or_none(tracking_uri, production_model)
     if record is None:
         return version_of_alias(client, production_model, CHAMPION_ALIAS), None
@@ -124,18 +128,18 @@ def _alias_and_record(
 def _lost(found: str) -> GateRefused:
     return GateRefused(
         "CHAMPION_LOST",
-        found=f"{found}, and no alias {CHAMPION_ALIAS}",
+        found=f"{found}, but there is no alias {CHAMPION_ALIAS} or no such version",
         expected="the alias, or a registry in which no model ever served",
         remedy=_REPAIR,
     )
 
 
 def fetch_champion(tracking_uri: str, production_model: str, *, into: Path) -> Champion:
-    """Put the champion's verified model folder at ``into``; a folder that already holds it is left as it is.
+    """Download the champion's verified model folder to ``into``, unless ``into`` already contains it.
 
     Raises:
-        GateRefused: ``NO_CHAMPION``, ``CHAMPION_LOST``, ``CHAMPION_UNKNOWN``, ``MODEL_ALTERED`` (the bytes in the
-            registry are not those that were promoted).
+        GateRefused: ``NO_CHAMPION``, ``CHAMPION_LOST``, ``CHAMPION_UNKNOWN``, ``MODEL_ALTERED`` (the files in the
+            registry are not the promoted files).
         EvidenceRejected: the registry has no complete model for the champion.
     """
     champion = current_champion(tracking_uri, production_model)
@@ -152,10 +156,10 @@ def fetch_champion(tracking_uri: str, production_model: str, *, into: Path) -> C
 
 
 def champion_from_version(version: Any) -> Champion:
-    """The record of an MLflow ``ModelVersion`` that a promotion wrote.
+    """The champion that an MLflow ``ModelVersion`` describes in its tags.
 
     Raises:
-        GateRefused: ``CHAMPION_UNKNOWN``: it lacks the tags that a promotion writes.
+        GateRefused: ``CHAMPION_UNKNOWN``: the version lacks the tags that a promotion writes.
     """
     tags = version.tags
     names = ("model_digest", "verdict", "candidate", "promoter", "promoted_at", "simulated")
@@ -163,8 +167,8 @@ def champion_from_version(version: Any) -> Champion:
     if missing:
         raise GateRefused(
             "CHAMPION_UNKNOWN",
-            found=f"version {version.version} of {version.name} without {', '.join(missing)}",
-            expected="a version written by a promotion",
+            found=f"version {version.version} of {version.name} lacks the tags {', '.join(missing)}",
+            expected="a version that a promotion wrote",
             remedy=_REPAIR,
         )
     values = {name: tags[TAG + name] for name in names[:-1]}
@@ -174,10 +178,10 @@ def champion_from_version(version: Any) -> Champion:
 
 
 def open_registry(tracking_uri: str, *, make: bool = False) -> "MlflowClient":
-    """A client of the tracking store and registry at ``tracking_uri``; sets no global state.
+    """A client of the tracking store and registry at ``tracking_uri``. It sets no global state.
 
     Args:
-        make: for the first writer: MLflow creates the database where there is none.
+        make: True lets MLflow create a missing database. Only the first writer sets it.
 
     Raises:
         GateRefused: REGISTRY_UNAVAILABLE: the database file is missing or damaged.
@@ -185,22 +189,22 @@ def open_registry(tracking_uri: str, *, make: bool = False) -> "MlflowClient":
     from mlflow import MlflowClient
 
     if not database_exists(tracking_uri) and not make:
-        raise registry_unavailable("there is no database, or its file is empty")
+        raise registry_unavailable("the database file is missing or empty")
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
 
 def version_of_alias(client: "MlflowClient", production_model: str, alias: str) -> Any | None:
-    """The MLflow ``ModelVersion`` that an alias points at, or None where model or alias do not exist."""
+    """The MLflow ``ModelVersion`` at an alias; None if the registered model or the alias does not exist."""
     return _found(lambda: client.get_model_version_by_alias(production_model, alias))
 
 
 def version_numbered(client: "MlflowClient", production_model: str, number: str) -> Any | None:
-    """The MLflow ``ModelVersion`` of this number, or None where it does not exist."""
+    """The MLflow ``ModelVersion`` with this number; None if it does not exist."""
     return _found(lambda: client.get_model_version(production_model, number))
 
 
 def _found(read: Callable[[], Any]) -> Any | None:
-    """The result of ``read``, or None where MLflow answers that there is no such thing."""
+    """The result of ``read``; None if MLflow reports that the object does not exist."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -212,12 +216,12 @@ def _found(read: Callable[[], Any]) -> Any | None:
 
 
 def versions_of(client: "MlflowClient", production_model: str) -> list[Any]:
-    """All versions of a registered model; empty where it does not exist."""
+    """All versions of a registered model; empty if the registered model does not exist."""
     return list(client.search_model_versions(f"name = '{production_model}'"))
 
 
 def download(tracking_uri: str, address: str, into: Path) -> Path:
-    """Download the artefacts of ``models:/`` or ``runs:/`` below ``into``; their folder."""
+    """Download the artefacts at a ``models:/`` or ``runs:/`` address to a folder below ``into``. Return the folder."""
     from mlflow.artifacts import download_artifacts
 
     stored = _stored_at(open_registry(tracking_uri), address)
@@ -225,7 +229,7 @@ def download(tracking_uri: str, address: str, into: Path) -> Path:
 
 
 def _stored_at(client: "MlflowClient", address: str) -> str:
-    """Storage address of ``models:/``; MLflow 3.17 itself would ask the process's global registry."""
+    """The storage address of a ``models:/`` address. MLflow 3.17 itself would use the process's global registry."""
     if not address.startswith("models:/"):
         return address
     name, _, version = address.removeprefix("models:/").strip("/").partition("/")
@@ -247,17 +251,17 @@ def _download_into(tracking_uri: str, champion: Champion, into: Path) -> None:
             raise model_altered(actual, champion.model_digest, f"version {champion.version} in the registry")
         old = Path(scratch) / "replaced"
         if into.exists():
-            shutil.move(into, old)  # a rename fails where the old copy lies on another layer of a container's disk
+            shutil.move(into, old)  # A rename fails if the old copy is on another layer of a container's disk.
         shutil.move(model, into)
 
 
 def model_altered(actual: str, judged: str, where: str) -> GateRefused:
-    """The error for bytes that are not those that were judged."""
+    """The error for model files that are not the judged files."""
     return GateRefused(
         "MODEL_ALTERED",
-        found=f"model digest {actual[:12]} of {where}",
-        expected=f"{judged[:12]} as judged",
-        remedy="the model's files changed after they were judged: evaluate and judge them again",
+        found=f"model digest {actual[:12]} in {where}",
+        expected=f"{judged[:12]}, the digest of the judged files",
+        remedy="the files changed after they were judged: evaluate and judge them again",
     )
 
 

@@ -1,10 +1,12 @@
-"""Changes of the champion: the only module that changes the champion record and writes the registry's aliases.
+"""Changes of the champion. Only this module changes the champion record and writes the registry's aliases.
 
-Contract: the champion record decides. The aliases ``champion`` and ``previous_champion`` are set from it and read back.
-A process killed at any point leaves the old champion or the new one, and ``sync`` reads from the record which one. An
-alias that another program changed or deleted is not followed: readers refuse it until it is set back.
+Contract: the champion record decides which version serves. The aliases ``champion`` and ``previous_champion`` are set
+from the record and read back. If a process is killed, either the old or the new champion serves, and ``sync`` completes
+the change that the record shows. Readers refuse an alias that another program changed or deleted.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,11 +20,12 @@ from validation.promotion.champion import (
     Champion,
     champion_from_version,
     lost_registry,
+    open_registry,
     version_numbered,
     version_of_alias,
     versions_of,
 )
-from validation.promotion.champion_record import ChampionRecord, Denial, ServingVersion
+from validation.promotion.champion_record import ChampionRecord, Denial, ServingVersion, open_champion_record
 from validation.promotion.history import (
     OUTCOME_OF,
     HistoryEntry,
@@ -30,12 +33,32 @@ from validation.promotion.history import (
     interrupted_change,
     last_champion,
     read_history,
+    require_clock_not_behind,
 )
+from validation.promotion.history_length import open_for_append
+from validation.promotion.registry_errors import errors_as_refusals
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHALLENGER_ALIAS = "challenger"
+
+
+@contextmanager
+def open_for_change(
+    tracking_uri: str, production_model: str, ledger: Path, at: datetime
+) -> Iterator[tuple["MlflowClient", ChampionRecord]]:
+    """The registry and the champion record; the history is locked, complete, and not ahead of the clock.
+
+    Raises:
+        GateRefused: REGISTRY_UNAVAILABLE, NO_CHAMPIONS_DB, HISTORY_BROKEN, HISTORY_CUT, CLOCK_WENT_BACK. Errors of the
+            block are converted as by ``errors_as_refusals``.
+    """
+    with errors_as_refusals():
+        client, record = open_registry(tracking_uri), open_champion_record(tracking_uri, production_model)
+        with open_for_append(record, ledger):
+            require_clock_not_behind(read_history(ledger), at)
+            yield client, record
 
 
 def change_champion(
@@ -48,24 +71,26 @@ def change_champion(
     previous: str,
     deny: Denial | None = None,
 ) -> tuple[Champion, HistoryEntry]:
-    """Announce the change, change the record, set the aliases, confirm it; the caller holds the history's lock.
+    """Announce the change, change the record, set the aliases, and confirm the change.
+
+    The caller has locked the history. Return the new champion and the last entry of the history.
 
     Args:
-        entry: ``intended`` or ``rollback_intended``; its approval is used with the change.
-        expected: the champion record as it was read when everything was verified.
-        previous: version that is the previous champion from then on, or "".
-        deny: the model that may not serve again.
+        entry: ``intended`` or ``rollback_intended``. The same transaction marks its approval as used.
+        expected: the champion record when the caller verified the request.
+        previous: the version that becomes the previous champion, or "".
+        deny: the model that must not serve again.
 
     Raises:
-        GateRefused: STALE_CHAMPION, APPROVAL_USED, REGISTRY_UNAVAILABLE: nothing changed; CHANGE_UNFINISHED: the
-            record has changed, and the alias or the history does not show it yet.
+        GateRefused: STALE_CHAMPION, APPROVAL_USED, REGISTRY_UNAVAILABLE: nothing changed. CHANGE_UNFINISHED: the
+            record has changed, but the alias or the history does not show the change yet.
     """
     announced = append_entry(ledger, entry)
     new = ServingVersion(entry.version, entry.model_digest, previous, entry=announced.digest)
     try:
         record.change(expected, new, approval=entry.approval, deny=deny)
     except GateRefused as refusal:
-        if refusal.code != "REGISTRY_UNAVAILABLE":  # then the change may have been committed; ``sync`` finds out
+        if refusal.code != "REGISTRY_UNAVAILABLE":  # Then the change may be committed, and ``sync`` finds out.
             append_entry(ledger, replace(entry, event="abandoned"))
         raise
     try:
@@ -74,21 +99,23 @@ def change_champion(
     except Exception as error:
         raise GateRefused(
             "CHANGE_UNFINISHED",
-            found=f"version {entry.version} as champion, and an alias or history that could not be written: {error}",
-            expected="champion record, alias and history in agreement",
-            remedy="run `plumbline history --repair`, or promote again: either finishes the change",
+            found=f"version {entry.version} is champion, but the alias or the history could not be written: {error}",
+            expected="champion record, alias and history agree",
+            remedy="run `plumbline history --repair`, or promote again; both complete the change",
         ) from error
 
 
 def sync_aliases(client: "MlflowClient", record: ChampionRecord) -> Champion:
-    """Set both aliases and the versions' states from the record, until it did not change meanwhile.
+    """Set both aliases and the states of all versions from the record. Return the champion.
+
+    The function starts again if the record changes meanwhile.
 
     Raises:
         GateRefused: NOT_READ_BACK; VERSION_GONE: the registry no longer has the version that serves.
     """
     while True:
         serving = record.serving()
-        assert serving is not None, "aliases are set when a version serves"
+        assert serving is not None, "without a serving version there is no alias to set"
         _require_version(client, record.production_model, serving)
         _set_aliases(client, record.production_model, serving)
         _set_states(client, record, serving)
@@ -97,11 +124,11 @@ def sync_aliases(client: "MlflowClient", record: ChampionRecord) -> Champion:
 
 
 def sync(client: "MlflowClient", record: ChampionRecord, ledger: Path, at: datetime) -> ServingVersion | None:
-    """Complete an interrupted change, so that record, aliases and history agree; return the version that serves.
+    """Complete an interrupted change, so that record, aliases and history agree. Return the version that serves.
 
     Raises:
-        GateRefused: CHAMPION_LOST: the history lists a champion and the database has none. The next model must not
-            become a first champion because a database was lost.
+        GateRefused: CHAMPION_LOST: the history lists a champion, but the database has none. A lost database must not
+            make the next model a first champion.
     """
     model = record.production_model
     serving = record.serving() or _adopt_alias(client, record)
@@ -123,7 +150,7 @@ def sync(client: "MlflowClient", record: ChampionRecord, ledger: Path, at: datet
 def _observed(
     client: "MlflowClient", record: ChampionRecord, serving: ServingVersion, last: HistoryEntry | None, at: datetime
 ) -> HistoryEntry:
-    """The entry for a change by another promoter, which writes another history."""
+    """The entry for a change by a promoter that writes another history."""
     version = version_numbered(client, record.production_model, serving.version)
     seen = champion_from_version(version) if version is not None else None
     return HistoryEntry(
@@ -139,7 +166,7 @@ def _observed(
 
 
 def _adopt_alias(client: "MlflowClient", record: ChampionRecord) -> ServingVersion | None:
-    """Fill an empty champion record from the registry's alias; None where there is no alias."""
+    """Fill an empty champion record from the registry's alias. Return the new row; None without an alias."""
     shown = version_of_alias(client, record.production_model, CHAMPION_ALIAS)
     if shown is None:
         return None
@@ -150,7 +177,7 @@ def _adopt_alias(client: "MlflowClient", record: ChampionRecord) -> ServingVersi
 
 
 def name_challenger(client: "MlflowClient", candidates_model: str, version: str) -> None:
-    """Set the alias ``challenger`` of the candidates' registered model to the candidate that was judged last."""
+    """Set the alias ``challenger`` of the candidates' registered model to ``version``, the last judged candidate."""
     client.set_registered_model_alias(candidates_model, CHALLENGER_ALIAS, version)
 
 
@@ -158,9 +185,9 @@ def _require_version(client: "MlflowClient", model: str, serving: ServingVersion
     if version_numbered(client, model, serving.version) is None:
         raise GateRefused(
             "VERSION_GONE",
-            found=f"no version {serving.version} of {model}, the champion, in the registry",
-            expected="the version that was promoted",
-            remedy="`plumbline rollback` returns to an earlier version, or to the local copy of this one",
+            found=f"the champion, version {serving.version} of {model}, is not in the registry",
+            expected="the promoted version",
+            remedy="return to an earlier version, or to the local copy of this one, with `plumbline rollback`",
         )
 
 
@@ -172,7 +199,7 @@ def _set_aliases(client: "MlflowClient", model: str, serving: ServingVersion) ->
             "NOT_READ_BACK",
             found=f"alias champion at version {now.version if now else '(none)'} after it was set to {serving.version}",
             expected=f"version {serving.version}",
-            remedy="another program changed it: `plumbline history --verify`, then `--repair`",
+            remedy="another program changed it; run `plumbline history --verify`, then `plumbline history --repair`",
         )
     if serving.previous and version_numbered(client, model, serving.previous) is not None:
         client.set_registered_model_alias(model, PREVIOUS_ALIAS, serving.previous)
@@ -181,7 +208,7 @@ def _set_aliases(client: "MlflowClient", model: str, serving: ServingVersion) ->
 
 
 def _set_states(client: "MlflowClient", record: ChampionRecord, serving: ServingVersion) -> None:
-    """Tag every version that serves, served or may never serve again; the tags inform people and decide nothing."""
+    """Tag each version with its state, such as ``retired``. The tags are information and affect no decision."""
     denied = record.denials()
     states = {serving.previous: PREVIOUS_ALIAS, serving.version: CHAMPION_ALIAS}
     for version in versions_of(client, record.production_model):

@@ -1,18 +1,19 @@
 """The champion record: the database row that decides which version of a registered model serves.
 
-Contract: a change names the row that it expects (version, digest, sequence) and is one transaction. Of any number of
-processes that expect the same row, exactly one changes it, whichever history each of them writes. The others get
-STALE_CHAMPION. The approval that a change uses and the model that it denies belong to the same transaction.
+Contract: a change is one transaction, and it states the row that it expects (version, digest, sequence). If several
+processes expect the same row, exactly one of them changes it, even if they write different histories. The others get
+STALE_CHAMPION. The same transaction marks the approval as used. In a rollback, it also denies the replaced model.
 
-Where the tracking URI is a server, ``PLUMBLINE_CHAMPIONS_DB`` names the database. Without one nothing is promoted.
+If the tracking URI is a server, ``PLUMBLINE_CHAMPIONS_DB`` names the database. Without a database nothing is promoted.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from spine.errors import GateRefused, ParametersRejected
-from validation.promotion.database import connected, tables
+from validation.promotion.database import connected, table
 
 DATABASE_VARIABLE = "PLUMBLINE_CHAMPIONS_DB"
 DIALECTS = ("sqlite", "postgresql")
@@ -22,7 +23,7 @@ COMPARE_AGAIN = (
     "(verdict) and promotes if the verdict allows it; the candidate is trained again only if its inputs changed. In "
     "Dagster: materialise champion_evaluation and verdict, then launch the job promotion"
 )
-"""The remedy where the champion is not the one that the challenger was compared with."""
+"""The remedy if the champion has changed since the challenger was compared with it."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class ServingVersion:
     """The version that serves: a row of ``plumbline_champions``.
 
     Attributes:
-        version, digest: of the registered model.
-        previous: version that served before and may serve again, or "".
-        sequence: number of changes so far, from 1 on; a model that returns gets a new number.
-        entry: digest of the history entry that announced the change, or "" where no entry did.
-        synced: whether the alias was set to this version; False while a change is under way, or after it was killed.
+        version, digest: version of the registered model, and digest of its files.
+        previous: the version that served before and may serve again, or "".
+        sequence: number of the change, starting at 1. Every change gets a new number, even a return to an old version.
+        entry: digest of the history entry that announced the change, or "" without such an entry.
+        synced: whether the alias was set to this version. It is False during a change and after an interrupted change.
     """
 
     version: str
@@ -47,7 +48,7 @@ class ServingVersion:
 
 @dataclass(frozen=True)
 class Denial:
-    """A digest with a reason: why the model may not serve, or why it may again; by whom and when (ISO 8601)."""
+    """The denial of a model, or its reinstatement: digest, reason, person or program, and time (ISO 8601)."""
 
     digest: str
     reason: str
@@ -63,7 +64,7 @@ class ChampionRecord:
     production_model: str
 
     def serving(self) -> ServingVersion | None:
-        """The version that serves, None where none ever did."""
+        """The version that serves; None if no version ever served."""
         with connected(self.database) as connection:
             return self._read(connection)
 
@@ -75,13 +76,13 @@ class ChampionRecord:
         approval: str | None = None,
         deny: Denial | None = None,
     ) -> ServingVersion:
-        """Replace ``expected`` by ``to`` (its version, digest, previous and entry), or refuse; the new row.
+        """Replace the row ``expected`` by ``to``, or refuse. Return the new row.
 
         Args:
-            expected: the row as it was read; None: no version ever served.
-            to: what serves from then on.
+            expected: the row as it was read; None if no version ever served.
+            to: version, digest, previous version and entry of the new row.
             approval: digest of the approval that this change uses.
-            deny: the model that may not serve again.
+            deny: the model that must not serve again.
 
         Raises:
             GateRefused: STALE_CHAMPION (another process was faster), APPROVAL_USED, REGISTRY_UNAVAILABLE.
@@ -101,111 +102,97 @@ class ChampionRecord:
         return new
 
     def mark_synced(self, serving: ServingVersion) -> bool:
-        """Note that the alias shows ``serving``; False where another version serves by now."""
-        table = tables().champions
+        """Record that the alias is set to ``serving``. Return False if another version serves now."""
+        rows = self.where("champions", sequence=serving.sequence)
         with connected(self.database) as connection:
-            done = connection.execute(
-                table.update()
-                .where(table.c.model == self.production_model, table.c.sequence == serving.sequence)
-                .values(synced=True)
-            )
-            return bool(done.rowcount)
+            return bool(connection.execute(table("champions").update().where(*rows).values(synced=True)).rowcount)
 
     def has_happened(self, entry: str) -> bool:
-        """Whether the change or reinstatement that a history entry (by its digest) announced is in the database."""
-        with connected(self.database) as connection:
-            return any(
-                connection.execute(
-                    table.select().where(table.c.model == self.production_model, table.c.entry == entry)
-                ).first()
-                is not None
-                for table in (tables().changes, tables().reinstated)
-            )
-
-    def versions_that_served(self) -> frozenset[str]:
-        """Every version that serves or ever served."""
-        table, serving = tables().changes, self.serving()
-        with connected(self.database) as connection:
-            rows = connection.execute(table.select().where(table.c.model == self.production_model)).all()
-        return frozenset({row.version for row in rows} | ({serving.version, serving.previous} if serving else set()))
-
-    def denials(self) -> dict[str, Denial]:
-        """Digest of each denied model -> why it may not serve."""
-        table = tables().denied
-        with connected(self.database) as connection:
-            rows = connection.execute(table.select().where(table.c.model == self.production_model)).all()
-        return {row.digest: Denial(row.digest, row.reason, row.by, row.at) for row in rows}
-
-    def reinstate(self, why: Denial, entry: str, *, denied: bool = True) -> None:
-        """Remove a model's denial, and record who did so, why, when, and in which history entry.
+        """Whether the database has the change or reinstatement that a history entry announced.
 
         Args:
-            denied: False where the model was refused by a person and never denied.
+            entry: digest of that entry.
+        """
+        return bool(self.rows("changes", entry=entry) or self.rows("reinstated", entry=entry))
+
+    def versions_that_served(self) -> frozenset[str]:
+        """The versions that serve or ever served."""
+        serving, changed = self.serving(), {row.version for row in self.rows("changes")}
+        return frozenset(changed | ({serving.version, serving.previous} if serving else set()))
+
+    def denials(self) -> dict[str, Denial]:
+        """Digest of each denied model -> its denial."""
+        return {row.digest: Denial(row.digest, row.reason, row.by, row.at) for row in self.rows("denied")}
+
+    def reinstate(self, why: Denial, entry: str, *, denied: bool = True) -> None:
+        """Remove a model's denial and record the reinstatement.
+
+        Args:
+            why: the model, the reason, the person and the time.
+            entry: digest of the history entry that announced the reinstatement.
+            denied: False if a person refused the model and no rollback denied it.
 
         Raises:
-            GateRefused: NOT_DENIED: the model has no denial (any more).
+            GateRefused: NOT_DENIED: the model has no denial, or no longer has one.
         """
-        table = tables().denied
-        rows = (table.c.model == self.production_model, table.c.digest == why.digest)
+        rows = self.where("denied", digest=why.digest)
         with connected(self.database) as connection:
-            if denied and connection.execute(table.delete().where(*rows)).rowcount != 1:
+            if denied and connection.execute(table("denied").delete().where(*rows)).rowcount != 1:
                 raise GateRefused(
                     "NOT_DENIED",
-                    found=f"model {why.digest[:12]}, which is not denied",
+                    found=f"model {why.digest[:12]} is not denied",
                     expected="a denied model",
-                    remedy="nothing needs to be reinstated",
+                    remedy="no reinstatement is needed",
                 )
             values = {"model": self.production_model, "entry": entry, **asdict(why)}
-            connection.execute(tables().reinstated.insert().values(**values))
+            connection.execute(table("reinstated").insert().values(**values))
 
-    def used_approvals(self) -> frozenset[str]:
-        """Digests of the approvals that were used, for any model."""
-        table = tables().approvals
+    def rows(self, name: str, **values: Any) -> Sequence[Any]:
+        """The rows of the table ``plumbline_<name>`` about this registered model that have these values."""
         with connected(self.database) as connection:
-            return frozenset(row.approval for row in connection.execute(table.select()).all())
+            rows: Sequence[Any] = connection.execute(table(name).select().where(*self.where(name, **values))).all()
+        return rows
+
+    def where(self, name: str, **values: Any) -> list[Any]:
+        """The SQL conditions for the rows that ``rows`` returns."""
+        columns = table(name).c
+        return [columns[column] == value for column, value in {"model": self.production_model, **values}.items()]
 
     def _read(self, connection: Any) -> ServingVersion | None:
-        table = tables().champions
-        row = connection.execute(table.select().where(table.c.model == self.production_model)).one_or_none()
+        row = connection.execute(table("champions").select().where(*self.where("champions"))).one_or_none()
         if row is None:
             return None
         return ServingVersion(row.version, row.digest, row.previous, row.sequence, row.entry, bool(row.synced))
 
     def _swap(self, connection: Any, expected: ServingVersion | None, new: ServingVersion) -> None:
-        table = tables().champions
+        champions = table("champions")
         if expected is None:
             if (found := self._read(connection)) is not None:
                 raise _stale(expected, found)
-            connection.execute(table.insert().values(model=self.production_model, **asdict(new)))
+            connection.execute(champions.insert().values(model=self.production_model, **asdict(new)))
         else:
-            old = (
-                table.c.model == self.production_model,
-                table.c.version == expected.version,
-                table.c.digest == expected.digest,
-                table.c.sequence == expected.sequence,
-            )
-            if connection.execute(table.update().where(*old).values(**asdict(new))).rowcount != 1:
+            old = self.where("champions", version=expected.version, digest=expected.digest, sequence=expected.sequence)
+            if connection.execute(champions.update().where(*old).values(**asdict(new))).rowcount != 1:
                 raise _stale(expected, self._read(connection))
         values = {name: getattr(new, name) for name in ("sequence", "version", "digest", "entry")}
-        connection.execute(tables().changes.insert().values(model=self.production_model, **values))
+        connection.execute(table("changes").insert().values(model=self.production_model, **values))
 
     def _use(self, connection: Any, approval: str) -> None:
-        table = tables().approvals
-        if connection.execute(table.select().where(table.c.approval == approval)).one_or_none() is not None:
+        used = table("approvals")
+        if connection.execute(used.select().where(used.c.approval == approval)).one_or_none() is not None:
             raise GateRefused(
                 "APPROVAL_USED",
-                found=f"approval {approval[:12]}, which was used for an earlier promotion",
-                expected="an approval that was not used yet",
-                remedy="ask for a new one with `plumbline approve`",
+                found=f"approval {approval[:12]} was used for an earlier promotion",
+                expected="an unused approval",
+                remedy="ask a person other than the author to approve with `plumbline approve`",
             )
-        connection.execute(table.insert().values(approval=approval, model=self.production_model))
+        connection.execute(used.insert().values(approval=approval, model=self.production_model))
 
     def _deny(self, connection: Any, denial: Denial) -> None:
-        """Deny a model; where it is denied already, the first reason stays."""
-        table = tables().denied
-        rows = (table.c.model == self.production_model, table.c.digest == denial.digest)
-        if connection.execute(table.select().where(*rows)).one_or_none() is None:
-            connection.execute(table.insert().values(model=self.production_model, **asdict(denial)))
+        """Deny a model. If it is denied already, the first reason stays."""
+        rows, denied = self.where("denied", digest=denial.digest), table("denied")
+        if connection.execute(denied.select().where(*rows)).one_or_none() is None:
+            connection.execute(denied.insert().values(model=self.production_model, **asdict(denial)))
 
 
 def open_champion_record(tracking_uri: str, production_model: str) -> ChampionRecord:
@@ -218,15 +205,15 @@ def open_champion_record(tracking_uri: str, production_model: str) -> ChampionRe
     if not database.startswith(DIALECTS):
         raise ParametersRejected(
             "NO_CHAMPIONS_DB",
-            found=f"a registry behind {database.partition(':')[0]}, which offers no transaction",
-            expected=f"a database ({' or '.join(DIALECTS)}) in which two promoters cannot both win",
-            remedy=f"name one in {DATABASE_VARIABLE}, preferably the registry's; all promoters must use this one",
+            found=f"the registry's address begins with {database.partition(':')[0]}, which has no transactions",
+            expected=f"a database ({' or '.join(DIALECTS)}), so that two promotions cannot both succeed",
+            remedy=f"set {DATABASE_VARIABLE} to the address of one database for all promoters, best the registry's",
         )
     return ChampionRecord(database, production_model)
 
 
 def champion_record_or_none(tracking_uri: str, production_model: str) -> ChampionRecord | None:
-    """``open_champion_record`` for readers: None where the registry is a server and no database is named."""
+    """The champion record for readers; None if the registry is a server and no database is named."""
     try:
         return open_champion_record(tracking_uri, production_model)
     except ParametersRejected:
@@ -237,7 +224,7 @@ def _stale(expected: ServingVersion | None, found: ServingVersion | None) -> Gat
     return GateRefused(
         "STALE_CHAMPION",
         found=_describe(found),
-        expected=f"{_describe(expected)}, as it was when this change began",
+        expected=f"{_describe(expected)}, as at the start of this change",
         remedy=COMPARE_AGAIN,
     )
 

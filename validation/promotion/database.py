@@ -1,13 +1,13 @@
-"""The tables of the gate in the registry's own database, and transactions on them.
+"""The gate's tables in the registry's database, and transactions on them.
 
-Contract: missing tables are created at the first connection. A database file that is missing, truncated or damaged is
-refused as REGISTRY_UNAVAILABLE and never created here. The work within ``connected`` is one transaction.
+Contract: the first connection creates missing tables. A missing, truncated or damaged database file is refused with
+REGISTRY_UNAVAILABLE; this module never creates one. The statements within ``connected`` are one transaction.
 
     plumbline_champions    model (key), version, digest, previous, sequence, entry, synced: the version that serves
     plumbline_changes      model + sequence (key), version, digest, entry: every change of the champion
-    plumbline_denied       model + digest (key), reason, by, at: models that a rollback took out of service
-    plumbline_reinstated   model + entry (key), digest, reason, by, at: models that a person has reinstated
-    plumbline_approvals    approval (key), model: approvals that have been used
+    plumbline_denied       model + digest (key), reason, by, at: models that a rollback denied
+    plumbline_reinstated   model + entry (key), digest, reason, by, at: models that a person reinstated
+    plumbline_approvals    approval (key), model: used approvals
     plumbline_histories    model + first + place + closed_by (key), length, last: the length of each history
 """
 
@@ -15,7 +15,6 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,27 +22,18 @@ from typing import Any
 from spine.errors import GateRefused
 
 WAIT_SECONDS = 30
-"""How long a transaction waits for the lock of another one before it is refused."""
+"""How long a transaction waits for a locked database before it fails."""
 
 _SQLITE = "sqlite:///"
 
 
-@dataclass(frozen=True)
-class Tables:
-    """The gate's tables."""
-
-    metadata: Any
-    champions: Any
-    changes: Any
-    denied: Any
-    reinstated: Any
-    approvals: Any
-    histories: Any
+def table(name: str) -> Any:
+    """The table ``plumbline_<name>`` as an SQLAlchemy object."""
+    return _metadata().tables[f"plumbline_{name}"]
 
 
 @cache
-def tables() -> Tables:
-    """The tables as SQLAlchemy objects."""
+def _metadata() -> Any:
     from sqlalchemy import Boolean, Column, Integer, MetaData, String, Table, Text
 
     metadata = MetaData()
@@ -51,9 +41,9 @@ def tables() -> Tables:
     def digests(*names: str, key: bool = False) -> list[Any]:
         return [Column(name, String(64), primary_key=key, nullable=False) for name in names]
 
-    def table(name: str, *columns: Any, model_is_key: bool = True) -> Any:
+    def add(name: str, *columns: Any, model_is_key: bool = True) -> None:
         model = Column("model", String(256), primary_key=model_is_key, nullable=False)
-        return Table(f"plumbline_{name}", metadata, model, *columns)
+        Table(f"plumbline_{name}", metadata, model, *columns)
 
     def number(name: str, *, key: bool = False) -> Any:
         return Column(name, Integer, primary_key=key, nullable=False)
@@ -63,20 +53,18 @@ def tables() -> Tables:
 
     synced, place = Column("synced", Boolean, nullable=False), Column("place", Text, primary_key=True)
     length, last = number("length"), digests("last")
-    return Tables(
-        metadata,
-        table("champions", *digests("version", "digest", "previous", "entry"), number("sequence"), synced),
-        table("changes", number("sequence", key=True), *digests("version", "digest", "entry")),
-        table("denied", *digests("digest", key=True), *why()),
-        table("reinstated", *digests("entry", key=True), *digests("digest"), *why()),
-        table("approvals", *digests("approval", key=True), model_is_key=False),
-        table("histories", *digests("first", key=True), place, *digests("closed_by", key=True), length, *last),
-    )
+    add("champions", *digests("version", "digest", "previous", "entry"), number("sequence"), synced)
+    add("changes", number("sequence", key=True), *digests("version", "digest", "entry"))
+    add("denied", *digests("digest", key=True), *why())
+    add("reinstated", *digests("entry", key=True), *digests("digest"), *why())
+    add("approvals", *digests("approval", key=True), model_is_key=False)
+    add("histories", *digests("first", key=True), place, *digests("closed_by", key=True), length, *last)
+    return metadata
 
 
 @contextmanager
 def connected(database: str) -> Iterator[Any]:
-    """A connection in one transaction, which is committed at the end or rolled back as a whole.
+    """A connection with one transaction. It is committed at the end of the block, or rolled back after an error.
 
     Raises:
         GateRefused: REGISTRY_UNAVAILABLE.
@@ -97,14 +85,14 @@ def registry_unavailable(why: str) -> GateRefused:
     """The error for a registry that cannot be read or written."""
     return GateRefused(
         "REGISTRY_UNAVAILABLE",
-        found=f"a registry that cannot be read or written: {' '.join(why.split())[:200]}",
+        found=f"the registry cannot be read or written: {' '.join(why.split())[:200]}",
         expected="a database that is reachable and not locked",
-        remedy="start it or wait until it is free, check it with `plumbline history --verify`, then try again",
+        remedy="start the database or wait until it is free; run `plumbline history --verify`, then try again",
     )
 
 
 def database_exists(database: str) -> bool:
-    """Whether there is a database to open; always true for a server, which only a connection can ask.
+    """Whether the database exists. It is always True for a server, because only a connection can find out.
 
     Raises:
         GateRefused: REGISTRY_UNAVAILABLE: the file exists and is not an intact SQLite database.
@@ -124,15 +112,15 @@ def database_exists(database: str) -> bool:
     except sqlite3.DatabaseError as error:
         raise GateRefused(
             "REGISTRY_UNAVAILABLE",
-            found=f"{path.name}, which is damaged or not a database: {error}",
-            expected="the registry's database as it was last written",
-            remedy="restore the file from a backup; `plumbline rollback --local` needs no database meanwhile",
+            found=f"{path.name} is damaged or is not a database: {error}",
+            expected="an intact SQLite database",
+            remedy="restore the file from a backup; until then `plumbline rollback --local` works without a database",
         ) from error
     return True
 
 
 def sqlite_file(database: str) -> Path:
-    """The file of an SQLite address, which may be relative to the working directory."""
+    """The absolute path of an SQLite address, which may be relative to the working directory."""
     return Path(database.removeprefix(_SQLITE).partition("?")[0]).absolute()
 
 
@@ -141,19 +129,19 @@ def _engine_of(database: str, _process: int) -> Any:
     from sqlalchemy import NullPool, create_engine, event
 
     is_sqlite = database.startswith("sqlite")
-    # No pool: a connection lives as long as its transaction, so a forked child shares none.
+    # No pool: each transaction has its own connection, so a forked process shares no connection.
     options = {"timeout": WAIT_SECONDS} if is_sqlite else {"connect_timeout": WAIT_SECONDS}
     engine = create_engine(database, poolclass=NullPool, connect_args=options)
     if is_sqlite:
-        # pysqlite would begin the transaction at the first write. BEGIN IMMEDIATE takes the write lock before the first
-        # read, so that nobody can change what was read.
+        # By default, pysqlite begins the transaction at the first write. BEGIN IMMEDIATE takes the write lock before
+        # the first read, so that no other process can change what was read.
         event.listen(engine, "connect", _disable_implicit_begin)
-        event.listen(engine, "begin", _begin_immediately)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 
 
 def _engine(database: str) -> Any:
-    """The engine of an existing database; tables that are missing are created."""
+    """The engine of an existing database, in which missing tables are created."""
     if not database_exists(database) and not sqlite_file(database).exists():
         raise registry_unavailable("the database file is missing")
     engine = _engine_of(database, os.getpid())
@@ -165,11 +153,11 @@ def _create_tables(engine: Any) -> None:
     from sqlalchemy import inspect
     from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
-    wanted = set(tables().metadata.tables)
+    wanted = set(_metadata().tables)
     if wanted <= set(inspect(engine).get_table_names()):
         return
     try:
-        tables().metadata.create_all(engine)
+        _metadata().create_all(engine)
     except (OperationalError, ProgrammingError, IntegrityError):  # another process created them at the same moment
         if not wanted <= set(inspect(engine).get_table_names()):
             raise
@@ -177,7 +165,3 @@ def _create_tables(engine: Any) -> None:
 
 def _disable_implicit_begin(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
-
-
-def _begin_immediately(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

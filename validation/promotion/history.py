@@ -1,13 +1,13 @@
-"""The history of promotions: a file of entries, each of which carries the digest of the entry before it.
+"""The history of promotions: a file of entries, each of which contains the digest of the entry before it.
 
-Contract: one JSON object per line. An entry that was edited, removed or inserted breaks the chain, and the broken line
-is named. The file is replaced as a whole, so a killed process leaves the old chain or the new one. Entries do not go
-back in time: an entry older than the last one is refused, so a wrong clock cannot revive an expired approval. A
-missing end leaves the chain intact; ``history_length`` detects it.
+Contract: each line is one JSON object. An edited, removed or inserted entry breaks the chain, and the error names the
+line. Every write replaces the whole file, so a killed process leaves either the old or the new chain. A promotion whose
+clock is behind the last entry is refused, so a wrong clock cannot make an expired approval valid. If the last entries
+are missing, the chain is still intact; ``history_length`` detects this.
 
-A change is announced before the registry is touched (``intended``) and confirmed after the registry was read back
-(``promoted``). Rollbacks and reinstatements have the same two entries. An announcement without a confirmation was
-interrupted; the next promotion or ``plumbline history --repair`` completes it.
+A promotion first writes an announcement (``intended``), then changes the registry, and then writes the confirmation
+(``promoted``). Rollbacks and reinstatements also write two entries. An announcement without a confirmation belongs to
+an interrupted change. The next promotion or ``plumbline history --repair`` completes it.
 """
 
 import json
@@ -24,7 +24,7 @@ from validation.evaluation.sealing import digest_of
 
 SCHEMA = "plumbline.promotion/1"
 GENESIS = "0" * 64
-"""Stands for the digest of the entry before the first one."""
+"""The field ``before`` of the first entry."""
 
 Event = Literal[
     "intended",
@@ -49,39 +49,43 @@ OUTCOME_OF: dict[str, Event] = {
 """Announcement -> the event that confirms it."""
 
 SERVING_EVENTS: tuple[Event, ...] = ("promoted", "rolled_back", "observed", "restored")
-"""Events after which their version serves."""
+"""Events after which the version of the entry serves."""
 
 ACCEPT_LOSS = "`plumbline history --accept-loss --as NAME --reason TEXT`"
-"""The command for a history that cannot be restored."""
+"""The command that continues a history that cannot be restored."""
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One event in the life of a served model.
+    """One event in the history of a registered model.
 
     Attributes:
-        event: ``intended``, ``promoted``, ``rollback_intended``, ``rolled_back``; ``abandoned`` (interrupted or too
-            late, and nothing changed); ``observed`` (changed by a promoter with another history); ``restored`` (the
-            alias was set back); ``approved`` and ``rejected`` (by a person, of a verdict); ``reinstatement_intended``
-            and ``reinstated`` (by a person, of a model); ``clock_set`` (the clock was set back before this entry);
-            ``loss_accepted`` (entries before this one are lost).
-        at: ISO 8601; promoter: the person or program that asked.
-        production_model, version, model_digest: what serves from then on, or was meant to.
-        previous_digest: digest of the champion before, None where there was none.
-        verdict, policy_hash, test_digest: what a promotion rests on; None for other events.
-        approval: digest of the approval; reason: of a rollback, or a person's comment.
-        sequence: 0, 1, 2 ...; before: digest of the entry before; digest: of this entry without the digest itself.
+        event: ``intended``, ``promoted``, ``rollback_intended``, ``rolled_back``; ``abandoned`` (the announced change
+            did not happen); ``observed`` (a promoter with another history changed the champion); ``restored`` (the
+            alias was set back); ``approved`` and ``rejected`` (a person's decision on a verdict);
+            ``reinstatement_intended`` and ``reinstated`` (a person's decision on a model); ``clock_set`` (the clock was
+            set back before this entry); ``loss_accepted`` (entries before this one are lost).
+        at: time (ISO 8601).
+        promoter: the person or program that caused the event.
+        production_model, version, model_digest: the model that the event is about.
+        previous_digest: digest of the previous champion; None without one.
+        verdict, policy_hash, test_digest: digests of the verdict, the policy and the test set of a promotion.
+        approval: digest of the approval.
+        reason: the reason of a rollback, or a person's comment.
+        sequence: number of the entry, starting at 0.
+        before: digest of the previous entry.
+        digest: digest of this entry without the field ``digest``.
     """
 
     event: Event
     at: str
     promoter: str
     production_model: str
-    version: str
-    model_digest: str
-    previous_digest: str | None
+    version: str = ""
+    model_digest: str = ""
+    previous_digest: str | None = None
     verdict: str | None = None
     policy_hash: str | None = None
     test_digest: str | None = None
@@ -93,10 +97,10 @@ class HistoryEntry:
 
 
 def append_entry(path: Path, entry: HistoryEntry) -> HistoryEntry:
-    """Append ``entry`` to the history; the entry as written. The caller holds ``history_lock(path)``.
+    """Append ``entry`` to the history. Return it with sequence and digests. The caller holds ``history_lock(path)``.
 
     Raises:
-        EvidenceRejected: ``HISTORY_BROKEN``: the chain so far is not intact.
+        EvidenceRejected: ``HISTORY_BROKEN``: the chain is not intact.
     """
     entries = read_history(path)
     before = entries[-1].digest if entries else GENESIS
@@ -108,10 +112,10 @@ def append_entry(path: Path, entry: HistoryEntry) -> HistoryEntry:
 
 
 def read_history(path: Path) -> tuple[HistoryEntry, ...]:
-    """All entries in order, after the chain was verified; a missing file is an empty history.
+    """All entries in order, after verification of the chain. A missing file is an empty history.
 
     Raises:
-        EvidenceRejected: ``HISTORY_BROKEN``, with the first line that does not follow.
+        EvidenceRejected: ``HISTORY_BROKEN``, with the first line that breaks the chain.
     """
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     entries: list[HistoryEntry] = []
@@ -122,22 +126,22 @@ def read_history(path: Path) -> tuple[HistoryEntry, ...]:
         except (ValueError, TypeError) as error:
             raise _broken(number, str(error)) from error
         if entry.digest != digest_of(SCHEMA, asdict(replace(entry, digest=""))):
-            raise _broken(number, "its content was edited")
+            raise _broken(number, "the entry was edited")
         if (entry.sequence, entry.before) != (number, before):
-            raise _broken(number, "it does not follow the line before it")
+            raise _broken(number, "the entry does not follow the entry before it")
         entries.append(entry)
         before = entry.digest
     return tuple(entries)
 
 
 def last_champion(entries: Sequence[HistoryEntry], production_model: str) -> HistoryEntry | None:
-    """The entry of the version that serves as ``production_model`` now, or None."""
+    """The last entry after which a version of ``production_model`` serves; None without one."""
     serving = (e for e in reversed(entries) if e.production_model == production_model and e.event in SERVING_EVENTS)
     return next(serving, None)
 
 
 def interrupted_change(entries: Sequence[HistoryEntry], production_model: str) -> HistoryEntry | None:
-    """The last announcement, where its outcome was never written; or None."""
+    """The announcement of an interrupted change; None if the last change has an outcome."""
     events = (*OUTCOME_OF, *OUTCOME_OF.values(), "abandoned")
     changes = [e for e in entries if e.production_model == production_model and e.event in events]
     return changes[-1] if changes and changes[-1].event in OUTCOME_OF else None
@@ -153,14 +157,14 @@ def require_clock_not_behind(entries: Sequence[HistoryEntry], at: datetime) -> N
     if at < last - CLOCK_TOLERANCE:
         raise GateRefused(
             "CLOCK_WENT_BACK",
-            found=f"a clock at {at.isoformat(timespec='seconds')}",
-            expected=f"a time after the last entry of the history, {last.isoformat(timespec='seconds')}",
-            remedy="set the clock; if it was ahead at that entry, `plumbline history --repair` records that",
+            found=f"the clock shows {at.isoformat(timespec='seconds')}",
+            expected=f"a time after {last.isoformat(timespec='seconds')}, the last entry of the history",
+            remedy="set the clock; if the clock was fast at the last entry, run `plumbline history --repair`",
         )
 
 
 def history_lock(path: Path) -> AbstractContextManager[bool]:
-    """Lock the history for this process; a second promoter with the same file waits here."""
+    """A lock on the history for this process. Another process with the same history waits for it."""
     return locked(path.with_name(f".{path.name}.lock"))
 
 
@@ -169,6 +173,6 @@ def _broken(number: int, why: str) -> EvidenceRejected:
         "HISTORY_BROKEN",
         found=f"line {number + 1} of the history: {why}",
         expected="an intact chain",
-        remedy="the file was edited or damaged: restore it from a backup; without a backup move it aside (it is "
-        f"evidence) and continue with {ACCEPT_LOSS}",
+        remedy="restore the file from a backup; without a backup, keep the file elsewhere as evidence, and continue "
+        f"with {ACCEPT_LOSS}",
     )

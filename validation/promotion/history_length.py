@@ -1,26 +1,25 @@
-"""How long each history is, remembered in the registry's database, so that a missing end is detected.
+"""The length of each history, stored in the registry's database, so that missing last entries are detected.
 
-Contract: every writer that has a registry appends within ``open_for_append``. Under the history's lock the file is
-compared with the remembered length first, and the new length is remembered at the end, also after an exception. A file
-longer than remembered is valid: a process was killed in between, or an entry was written while the registry was down.
-A shorter file, another entry at the remembered end, or no history where there was one is HISTORY_CUT.
+Contract: every writer with a registry appends within ``open_for_append``. It locks the history, compares the file with
+the stored length, and stores the new length at the end, also after an exception. A file that is longer than the stored
+length is valid: a process was killed in between, or the registry was not available. HISTORY_CUT means that the file is
+shorter, has another entry at the stored end, or is missing.
 
-One database can remember several histories (several workspaces or machines). Each is known by the digest of its first
-entry and by its place. The remembered length protects the file against those who may write the file. It does not
-protect against those who may write the database.
+One database can store the lengths of several histories, from several workspaces or machines. A history is identified by
+the digest of its first entry and by its place. The stored length reveals changes by a person who can write the file. It
+does not reveal changes by a person who can also write the database.
 """
 
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from spine.errors import EvidenceRejected, GateRefused
 from validation.promotion.champion_record import ChampionRecord
-from validation.promotion.database import connected, tables
+from validation.promotion.database import connected, table
 from validation.promotion.history import (
     ACCEPT_LOSS,
     HistoryEntry,
@@ -35,12 +34,14 @@ REMEDY = f"restore the file from a backup; without a backup {ACCEPT_LOSS} contin
 
 @dataclass(frozen=True)
 class HistoryLength:
-    """The remembered length of one history.
+    """The stored length of one history.
 
     Attributes:
-        first: digest of its first entry; place: host and path of the file.
-        length: number of entries; last: digest of the last one.
-        closed_by: digest of the ``loss_accepted`` entry that replaced this length; "" while it is in force.
+        first: digest of the first entry.
+        place: host and path of the file.
+        length: number of entries.
+        last: digest of the last entry.
+        closed_by: digest of the ``loss_accepted`` entry that made this length invalid; "" while it is valid.
     """
 
     first: str
@@ -51,16 +52,16 @@ class HistoryLength:
 
 
 def place_of(ledger: Path) -> str:
-    """Where a history lies: host and resolved path."""
+    """The place of a history: host and resolved path."""
     return f"{socket.gethostname()}:{ledger.resolve()}"
 
 
 @contextmanager
 def open_for_append(record: ChampionRecord | None, ledger: Path) -> Iterator[None]:
-    """Lock the history, check that no entry is missing, and remember the new length at the end.
+    """Lock the history, check that no entry is missing, and store the new length at the end.
 
     Args:
-        record: names the database; None where no database is named, and then the history is only locked.
+        record: its database stores the length; None if no database is named, and then the history is only locked.
 
     Raises:
         GateRefused: HISTORY_CUT, REGISTRY_UNAVAILABLE: nothing was written.
@@ -75,33 +76,31 @@ def open_for_append(record: ChampionRecord | None, ledger: Path) -> Iterator[Non
         try:
             yield
         finally:
-            # An error here would hide the one that ended the block, and a file longer than remembered is valid.
+            # An error here would hide the error that ended the block. A file longer than the stored length is valid.
             with suppress(GateRefused, EvidenceRejected):
                 _remember(record, ledger, known)
 
 
 def known_lengths(record: ChampionRecord) -> tuple[HistoryLength, ...]:
-    """The length of every history of this registered model that the database knows, closed ones too."""
-    table = tables().histories
-    with connected(record.database) as connection:
-        rows = connection.execute(table.select().where(table.c.model == record.production_model)).all()
+    """The stored lengths of this registered model's histories, including closed ones."""
+    rows = record.rows("histories")
     return tuple(HistoryLength(r.first, r.place, r.length, r.last, r.closed_by) for r in rows)
 
 
 def length_faults(
     known: Sequence[HistoryLength], entries: Sequence[HistoryEntry], place: str
 ) -> list[tuple[HistoryLength, str]]:
-    """Each remembered length that the history at ``place`` does not have, and what was found instead."""
+    """The stored lengths that the history at ``place`` contradicts, each with a description of the fault."""
     first = entries[0].digest if entries else ""
     mine = [a for a in known if not a.closed_by and (a.first == first or a.place == place)]
     return [(length, fault) for length in mine if (fault := _fault(length, entries))]
 
 
 def accept_loss(record: ChampionRecord, ledger: Path, entry: HistoryEntry) -> HistoryEntry:
-    """Close the remembered lengths that a cut history lacks, record who accepted the loss, and return that entry.
+    """Close the stored lengths that a cut history contradicts, and append ``entry``. Return the entry as written.
 
     Args:
-        entry: ``loss_accepted`` with the person's reason; a description of the loss is put before the reason.
+        entry: ``loss_accepted`` with the person's reason. A description of the loss is added before the reason.
 
     Raises:
         GateRefused: HISTORY_COMPLETE: no entry is missing; CLOCK_WENT_BACK.
@@ -114,13 +113,13 @@ def accept_loss(record: ChampionRecord, ledger: Path, entry: HistoryEntry) -> Hi
         if not broken:
             raise GateRefused(
                 "HISTORY_COMPLETE",
-                found=f"a history of {len(entries)} entries in which none is missing",
-                expected="a history that is cut or lost",
-                remedy="there is no loss to accept; `plumbline history` shows the history",
+                found=f"the history has {len(entries)} entries, and none is missing",
+                expected="a history with missing entries",
+                remedy="no loss needs to be accepted; `plumbline history` shows the history",
             )
         require_clock_not_behind(entries, datetime.fromisoformat(entry.at))
         longest = max(broken, key=lambda a: a.length)
-        lost = f"lost: {longest.length} entries up to {longest.last[:12]}; the file held {len(entries)}"
+        lost = f"lost: {longest.length} entries up to {longest.last[:12]}; the file had {len(entries)}"
         written = append_entry(ledger, replace(entry, reason=f"{lost}; {entry.reason}"))
         _close(record, broken, written)
         _remember(record, ledger, [length for length in known if length not in broken])
@@ -130,13 +129,13 @@ def accept_loss(record: ChampionRecord, ledger: Path, entry: HistoryEntry) -> Hi
 def _fault(length: HistoryLength, entries: Sequence[HistoryEntry]) -> str:
     end = f"{length.length} entries up to {length.last[:12]}"
     if not entries:
-        return f"no entry, instead of {end}"
+        return f"no entry instead of {end}"
     if entries[0].digest != length.first:
-        return f"another history, instead of {end}"
+        return f"another history instead of {end}"
     if len(entries) < length.length:
-        return f"{len(entries)} entries, instead of {end}"
+        return f"{len(entries)} entries instead of {end}"
     found = entries[length.length - 1].digest
-    return "" if found == length.last else f"entry {length.length - 1} is {found[:12]}, instead of {length.last[:12]}"
+    return "" if found == length.last else f"entry {length.length - 1} is {found[:12]} instead of {length.last[:12]}"
 
 
 def _require_complete(known: Sequence[HistoryLength], ledger: Path) -> None:
@@ -146,35 +145,28 @@ def _require_complete(known: Sequence[HistoryLength], ledger: Path) -> None:
         raise GateRefused(
             "HISTORY_CUT",
             found=f"{ledger.name}: {fault}",
-            expected=f"the {length.length} entries that {length.place} had",
+            expected=f"the {length.length} entries that were written to {length.place}",
             remedy=REMEDY,
         )
 
 
 def _remember(record: ChampionRecord, ledger: Path, known: Sequence[HistoryLength]) -> None:
-    """Remember the present length, unless the history was cut while it was open."""
+    """Store the present length, except if the history was cut while it was open."""
     entries, place = read_history(ledger), place_of(ledger)
     if not entries or length_faults(known, entries, place):
         return
     now = HistoryLength(entries[0].digest, place, len(entries), entries[-1].digest)
     if now in known:
         return
+    histories, key = table("histories"), {"first": now.first, "place": now.place, "closed_by": ""}
     with connected(record.database) as connection:
-        _write(connection, record.production_model, now)
-
-
-def _write(connection: Any, model: str, length: HistoryLength) -> None:
-    table = tables().histories
-    key = {"model": model, "first": length.first, "place": length.place, "closed_by": length.closed_by}
-    values = {"length": length.length, "last": length.last}
-    rows = [table.c[name] == value for name, value in key.items()]
-    if connection.execute(table.update().where(*rows).values(**values)).rowcount == 0:
-        connection.execute(table.insert().values(**key, **values))
+        change = histories.update().where(*record.where("histories", **key))
+        if connection.execute(change.values(length=now.length, last=now.last)).rowcount == 0:
+            connection.execute(histories.insert().values(model=record.production_model, **asdict(now)))
 
 
 def _close(record: ChampionRecord, lengths: Sequence[HistoryLength], entry: HistoryEntry) -> None:
-    table = tables().histories
     with connected(record.database) as connection:
         for a in lengths:
-            rows = (table.c.model == record.production_model, table.c.first == a.first, table.c.place == a.place)
-            connection.execute(table.update().where(*rows, table.c.closed_by == "").values(closed_by=entry.digest))
+            rows = record.where("histories", first=a.first, place=a.place, closed_by="")
+            connection.execute(table("histories").update().where(*rows).values(closed_by=entry.digest))

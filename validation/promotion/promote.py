@@ -1,15 +1,16 @@
 """Promotion: a judged candidate becomes champion, or is refused.
 
-Contract: ``promote`` trusts no caller, no graph and no tag, so it refuses also when it is launched alone. It
+Contract: ``promote`` relies on no earlier check by its caller and on no tag in MLflow. It
 
 1. reads verdict, policy, evidence and approval from their files, and verifies every digest;
 2. judges again, and requires the same verdict;
-3. copies the candidate's bytes under the promoter's own registered model, and requires the digest that was judged;
+3. copies the candidate's files to the promoter's registered model, and requires the judged digest;
 4. runs the smoke test on the copy;
-5. changes the champion record, if it is still as it was read at the start.
+5. changes the champion record, if the record has not changed since the start.
 """
 
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,12 +27,11 @@ from validation.gates.verdict_text import explain
 from validation.promotion.approval import may_be_promoted
 from validation.promotion.approval_check import require_approval
 from validation.promotion.approved_baseline import require_expected_baseline
-from validation.promotion.champion import Champion, current_champion, download, open_registry
-from validation.promotion.champion_change import change_champion, sync
-from validation.promotion.champion_record import COMPARE_AGAIN, ChampionRecord, ServingVersion, open_champion_record
+from validation.promotion.champion import Champion, current_champion, download
+from validation.promotion.champion_change import change_champion, open_for_change, sync
+from validation.promotion.champion_record import COMPARE_AGAIN, ChampionRecord, ServingVersion
 from validation.promotion.cleanup import clean_up
-from validation.promotion.history import HistoryEntry, read_history, require_clock_not_behind
-from validation.promotion.history_length import open_for_append
+from validation.promotion.history import HistoryEntry, read_history
 from validation.promotion.promotion_request import PromotionRequest
 from validation.promotion.registry_errors import errors_as_refusals
 from validation.promotion.served_copy import author_of, copy_judged_bytes
@@ -40,11 +40,13 @@ from validation.promotion.smoke_test import require_smoke_test
 
 @dataclass(frozen=True)
 class Promotion:
-    """A promotion that happened.
+    """A completed promotion.
 
     Attributes:
-        champion: the model that serves now; previous_digest: of the one before, None for the first.
-        verdict: digest of the verdict; history_entry: digest of the last entry of the history.
+        champion: the model that serves now.
+        previous_digest: digest of the previous champion; None for the first champion.
+        verdict: digest of the verdict.
+        history_entry: digest of the last entry of the history.
     """
 
     champion: Champion
@@ -62,15 +64,13 @@ def promote(request: PromotionRequest) -> Promotion:
             STALE_BASELINE, CHAMPION_* (lost, moved, unknown), MODEL_DENIED, APPROVAL_*, SAME_PERSON, AUTHOR_UNKNOWN,
             CANDIDATE_* (address, missing, run dead), MODEL_* (altered, incomplete ...), UNSAFE_FILES, SMOKE_TEST_*,
             HISTORY_* (broken, cut), CLOCK_WENT_BACK, NO_CHAMPIONS_DB, REGISTRY_UNAVAILABLE: nothing has changed.
-            CHANGE_UNFINISHED: the champion record has changed; `plumbline history --repair` does the rest.
+            CHANGE_UNFINISHED: the champion record has changed; `plumbline history --repair` completes the change.
     """
     model, ledger = request.production_model, request.ledger_path
     with errors_as_refusals():
         verdict = _promotable_verdict(request.verdict_path)
-        client, record = open_registry(request.tracking_uri), open_champion_record(request.tracking_uri, model)
-    with errors_as_refusals(), open_for_append(record, ledger):
-        require_clock_not_behind(read_history(ledger), request.at)
-        current_champion(request.tracking_uri, model)  # refuses an alias that is missing or was changed
+    with open_for_change(request.tracking_uri, model, ledger, request.at) as (client, record):
+        current_champion(request.tracking_uri, model)  # It refuses an alias that is missing or was changed.
         serving = sync(client, record, ledger, request.at)
         _require_expected_champion(verdict, serving)
         policy = _reproduce(verdict, request.policy_path, request.evidence_folder)
@@ -110,13 +110,13 @@ def _announcement(request: PromotionRequest, verdict: Verdict, version: str, app
 def _smoke_test(
     request: PromotionRequest, copy: Path, verdict: Verdict, policy: Policy, serving: ServingVersion | None
 ) -> None:
-    """Test the copy that would serve, beside the champion where its bytes can be downloaded."""
+    """Run the smoke test on the copy, and also on the champion if its files can be downloaded."""
     measure = request.measure_virtual_study
     with tempfile.TemporaryDirectory() as scratch:
         champion: Path | None = None
         if serving is not None and measure is not None:
             address = f"models:/{request.production_model}/{serving.version}"
-            # A champion whose files are gone cannot be compared with; the limit in seconds still holds.
+            # If the champion's files are missing, the comparison is omitted. The limit in seconds still applies.
             with suppress(Exception):
                 champion = find_model_folder(download(request.tracking_uri, address, Path(scratch)))
         folder = find_model_folder(copy)
@@ -124,39 +124,40 @@ def _smoke_test(
 
 
 def _promotable_verdict(path: Path) -> Verdict:
-    """The verdict, if it permits a promotion at all."""
+    """The verdict at ``path``; an error if it permits no promotion."""
     verdict = read_verdict(path)
     if not may_be_promoted(verdict):
         raise GateRefused(
             f"VERDICT_{verdict.decision}",
             found=explain(verdict).splitlines()[0],
             expected="a PROMOTE verdict",
-            remedy="read the reasons with `plumbline explain`; a better model or more evidence is needed",
+            remedy="read the reasons with `plumbline explain`; train a better model or provide more evidence",
         )
     return verdict
 
 
 def _reproduce(verdict: Verdict, policy_path: Path, evidence_folder: Path) -> Policy:
-    """Judge the evidence again and require the same verdict; return the policy."""
+    """Judge the evidence again and require the same verdict. Return the policy."""
     policy = read_policy(policy_path)
     if policy.hash != verdict.policy_hash:
         raise GateRefused(
             "POLICY_CHANGED",
             found=f"policy {policy.name} with hash {policy.hash[:12]}",
-            expected=f"hash {verdict.policy_hash[:12]}, which the verdict was judged by",
-            remedy="judge again by the present policy",
+            expected=f"hash {verdict.policy_hash[:12]}, as in the verdict",
+            remedy="judge again with the present policy",
         )
+    files = _by_digest(evidence_folder)
     evidence = Evidence(
-        challenger=_find_record(evidence_folder, verdict.challenger_evidence),
-        champion=_find_record(evidence_folder, verdict.champion_evidence) if verdict.champion_model else None,
-        baseline=_find_record(evidence_folder, verdict.baseline_evidence) if verdict.baseline_model else None,
-        other_seeds=tuple(_find_record(evidence_folder, digest) for digest in verdict.seed_evidence),
+        challenger=_record(files, verdict.challenger_evidence),
+        champion=_record(files, verdict.champion_evidence) if verdict.champion_model else None,
+        baseline=_record(files, verdict.baseline_evidence) if verdict.baseline_model else None,
+        other_seeds=tuple(_record(files, digest) for digest in verdict.seed_evidence),
     )
     again = judge(policy, evidence, judged_at=datetime.fromisoformat(verdict.judged_at))
     if again.digest != verdict.digest:
         raise GateRefused(
             "VERDICT_NOT_REPRODUCED",
-            found=f"{again.decision} ({again.digest[:12]}) from the same evidence",
+            found=f"judging the same evidence again gives {again.decision} ({again.digest[:12]})",
             expected=f"{verdict.decision} ({verdict.digest[:12]}), as in the verdict",
             remedy="judge again",
         )
@@ -164,23 +165,27 @@ def _reproduce(verdict: Verdict, policy_path: Path, evidence_folder: Path) -> Po
 
 
 def _evidence_files(request: PromotionRequest, verdict: Verdict) -> list[Path]:
-    """Verdict, policy, approval, and the evaluation records that the verdict rests on."""
+    """The files of verdict, policy and approval, and of the evaluation records that the verdict names."""
     others = (verdict.champion_evidence, verdict.baseline_evidence, *verdict.seed_evidence)
     wanted = list(dict.fromkeys(d for d in (verdict.challenger_evidence, *others) if d))
-    paths = {unverified_digest(path): path for path in sorted(request.evidence_folder.rglob("*.json"))}
+    files = _by_digest(request.evidence_folder)
     approval = [request.approval] if request.approval else []
-    return [request.verdict_path, request.policy_path, *approval, *(paths[d] for d in wanted if d in paths)]
+    return [request.verdict_path, request.policy_path, *approval, *(files[d] for d in wanted if d in files)]
 
 
-def _find_record(folder: Path, digest: str | None) -> EvaluationRecord:
-    """The record with this digest anywhere below ``folder``, verified."""
-    for path in sorted(folder.rglob("*.json")) if digest else ():
-        if unverified_digest(path) == digest:
-            return read_record(path)
+def _by_digest(folder: Path) -> dict[str | None, Path]:
+    """The digest that a file states -> the file, for the files at any depth below ``folder``."""
+    return {unverified_digest(path): path for path in sorted(folder.rglob("*.json"), reverse=True)}
+
+
+def _record(files: Mapping[str | None, Path], digest: str | None) -> EvaluationRecord:
+    """The verified record with this digest."""
+    if digest in files and digest:
+        return read_record(files[digest])
     raise GateRefused(
         "EVIDENCE_MISSING",
-        found=f"no evaluation record {str(digest)[:12]} in the evidence folder",
-        expected="the record that the verdict rests on",
+        found=f"the evidence folder has no evaluation record {str(digest)[:12]}",
+        expected="every record that the verdict names",
         remedy="evaluate and judge again",
     )
 
@@ -191,7 +196,7 @@ def _require_expected_champion(verdict: Verdict, serving: ServingVersion | None)
         raise GateRefused(
             "STALE_CHAMPION",
             found=f"champion {(found or 'none')[:12]}",
-            expected=f"{(verdict.champion_model or 'none')[:12]}, which the challenger was compared with",
+            expected=f"champion {(verdict.champion_model or 'none')[:12]}, as in the verdict",
             remedy=COMPARE_AGAIN,
         )
 
@@ -201,8 +206,8 @@ def _require_not_denied(record: ChampionRecord, verdict: Verdict) -> None:
     if denial is not None:
         raise GateRefused(
             "MODEL_DENIED",
-            found=f"model {denial.digest[:12]}, denied by {denial.by} on {denial.at[:10]}: {denial.reason}",
+            found=f"model {denial.digest[:12]} was denied by {denial.by} on {denial.at[:10]}: {denial.reason}",
             expected="a model that is not denied",
-            remedy="train another; if the rollback was a mistake, a person other than the author reinstates the "
-            f"model: `plumbline reinstate {denial.digest[:12]} --as NAME --comment TEXT`",
+            remedy="train another model; if the rollback was a mistake, a person other than the author can reinstate "
+            f"the model: `plumbline reinstate {denial.digest[:12]} --as NAME --comment TEXT`",
         )

@@ -1,4 +1,4 @@
-"""The request for a promotion: which candidate, by which verdict and evidence, into which registry, by whom."""
+"""The request for a promotion: candidate, verdict, evidence, registry and promoter."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,19 +9,22 @@ from validation.promotion.smoke_test import MeasureVirtualStudy
 
 @dataclass(frozen=True)
 class PromotionRequest:
-    """What ``promote`` needs.
+    """The input of ``promote``.
 
     Attributes:
-        verdict_path: the sealed verdict; policy_path: the policy that it was judged by.
-        evidence_folder: holds the evaluation records, under any names, at any depth.
+        verdict_path: the sealed verdict.
+        policy_path: the policy of the verdict.
+        evidence_folder: contains the evaluation records, with any names and at any depth.
         tracking_uri: MLflow's tracking store and registry.
         candidate_uri: ``models:/<name>/<version>`` or ``runs:/<run id>/<path>`` of the judged model.
-        production_model: registered model whose champion changes; ledger_path: its history.
-        promoter: the person or program that promotes; at: when.
-        measure_virtual_study: how to run a model for the smoke test; None is refused.
-        approval: sealed record of an approval, where the policy requires one.
-        artifact_root: where the promoter's artefacts go if its experiment does not exist yet; None: where the tracking
-            server says, or ``artifacts`` beside a local database.
+        production_model: the registered model whose champion changes.
+        ledger_path: the history of that registered model.
+        promoter: the person or program that promotes.
+        at: the time of the promotion.
+        measure_virtual_study: the function that runs a model for the smoke test; None is refused.
+        approval: the sealed approval, if the policy requires one.
+        artifact_root: the artefact folder of a new promotions experiment. With None it is ``artifacts`` beside a local
+            database, or the tracking server chooses it.
     """
 
     verdict_path: Path

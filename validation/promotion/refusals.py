@@ -1,8 +1,8 @@
-"""Refusals: which models a person has refused, and whether the refusal still stands.
+"""Refusals: the models that a person has refused and that were not reinstated since.
 
-Contract: a refusal binds to the model's bytes, so the same model stays refused under every later verdict. It stands
-until a later reinstatement of that model. "Later" is the order in the history; where only the sealed record of the
-refusal is left, it is the order of the times.
+Contract: a refusal applies to the model's files, so the same model stays refused under every later verdict. A later
+reinstatement of the model ends the refusal. The order in the history decides what is later. If the history has lost the
+refusal, and only the sealed record is left, the times decide.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,11 @@ class Refusal:
     """A person's refusal of a model.
 
     Attributes:
-        model, verdict: digests; production_model: where the model may not serve.
-        by, at, comment: who, when (ISO 8601), why.
+        model, verdict: digests of the model and of the refused verdict.
+        production_model: the registered model under which it must not serve.
+        by, at, comment: person, time (ISO 8601) and reason.
         record: digest of the sealed record.
-        sequence: number of the history entry, None where the history has lost it.
+        sequence: number of the history entry; None if the history has lost it.
     """
 
     model: str
@@ -35,10 +36,10 @@ class Refusal:
 
 
 def standing_refusals(entries: Sequence[HistoryEntry], sealed: Sequence[Refusal] = ()) -> tuple[Refusal, ...]:
-    """Every refusal without a later reinstatement: those of the history in order, then those that it has lost.
+    """The refusals without a later reinstatement: first those in the history, then those that the history has lost.
 
     Args:
-        sealed: the refusals of the sealed records.
+        sealed: the refusals from the sealed records.
     """
     written = [
         Refusal(
@@ -60,7 +61,7 @@ def standing_refusals(entries: Sequence[HistoryEntry], sealed: Sequence[Refusal]
 
 
 def require_no_refusal(model: str, entries: Sequence[HistoryEntry], sealed: Sequence[Refusal] = ()) -> None:
-    """Refuse a model that a person has refused, under any verdict.
+    """Raise an error if a person has refused the model and it was not reinstated.
 
     Raises:
         GateRefused: APPROVAL_REJECTED.
@@ -70,11 +71,11 @@ def require_no_refusal(model: str, entries: Sequence[HistoryEntry], sealed: Sequ
         lost = f", sealed as {refusal.record[:12]}" if refusal.sequence is None else ""
         raise GateRefused(
             "APPROVAL_REJECTED",
-            found=f"model {model[:12]}, refused by {refusal.by} on {refusal.at[:10]} with verdict "
+            found=f"{refusal.by} refused model {model[:12]} on {refusal.at[:10]} with verdict "
             f"{refusal.verdict[:12]}{lost}: {refusal.comment}",
             expected="a model that no person has refused",
-            remedy="train another candidate without the fault; judging the same files again changes nothing. If "
-            "the refusal was a mistake, a person other than the author reinstates the model: "
+            remedy="train another candidate; judging the same files again does not help. If the refusal was a mistake, "
+            "a person other than the author can reinstate the model: "
             f"`plumbline reinstate {model[:12]} --as NAME --comment TEXT`",
         )
 

@@ -1,4 +1,4 @@
-"""Errors of the registry and of unreadable evidence, as refusals of the gate with stable codes."""
+"""Conversion of errors of the registry and of the evidence into refusals of the gate with stable codes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +9,11 @@ from validation.promotion.database import registry_unavailable
 
 @contextmanager
 def errors_as_refusals() -> Iterator[None]:
-    """Raise evidence that cannot be read, and a registry that fails, as GateRefused.
+    """Convert the errors of the block into GateRefused.
 
     Raises:
-        GateRefused: the code of the evidence's or parameters' error, NOT_PERMITTED, REGISTRY_UNAVAILABLE.
+        GateRefused: with the code of an EvidenceRejected or ParametersRejected; NOT_PERMITTED or REGISTRY_UNAVAILABLE
+            for an error of the registry.
     """
     from mlflow.exceptions import MlflowException
     from requests import RequestException
@@ -23,12 +24,12 @@ def errors_as_refusals() -> Iterator[None]:
     except (EvidenceRejected, ParametersRejected) as error:
         raise GateRefused(error.code, found=error.found, expected=error.expected, remedy=error.remedy) from error
     except (MlflowException, SQLAlchemyError, RequestException) as error:
-        # MLflow's artefact store raises bare HTTP errors.
+        # MLflow's artefact store raises HTTP errors without an error code.
         status = getattr(getattr(error, "response", None), "status_code", None)
         if getattr(error, "error_code", "") == "PERMISSION_DENIED" or status == 403:
             raise GateRefused(
                 "NOT_PERMITTED",
-                found=f"an account that MLflow does not permit to do this: {' '.join(str(error).split())[:200]}",
+                found=f"MLflow does not permit this to the account: {' '.join(str(error).split())[:200]}",
                 expected="an account that may write the served model and its experiment",
                 remedy="use the promoter's account (docs/promotion.md, accounts)",
             ) from error

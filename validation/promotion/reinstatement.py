@@ -1,9 +1,9 @@
 """Reinstatement: a person permits a denied or refused model to serve again.
 
-Contract: a reinstatement is signed, has a comment, and comes from a person other than the author. It is written to the
-history and to the database or to neither; a kill between the two is completed like any other change. It removes the
-denial and every refusal of the model. It does not deploy the model: the model can be judged and promoted, or a
-rollback can return to it.
+Contract: a reinstatement has a name and a comment, and comes from a person other than the author. It is written to the
+history and to the database. If the process is killed between the two, the next repair completes or abandons it. A
+reinstatement ends the denial and all refusals of the model. It does not deploy the model: afterwards the model can be
+judged and promoted, or a rollback can return to it.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,26 +13,26 @@ from pathlib import Path
 
 from spine.errors import GateRefused
 from validation.promotion.approval import SignOff, require_other_person, require_signed, sealed_refusals
-from validation.promotion.champion import TAG, open_registry, version_numbered
-from validation.promotion.champion_change import sync, sync_aliases
-from validation.promotion.champion_record import ChampionRecord, Denial, ServingVersion, open_champion_record
-from validation.promotion.history import OUTCOME_OF, HistoryEntry, append_entry, read_history, require_clock_not_behind
-from validation.promotion.history_length import open_for_append
+from validation.promotion.champion import TAG, version_numbered
+from validation.promotion.champion_change import open_for_change, sync, sync_aliases
+from validation.promotion.champion_record import ChampionRecord, Denial, ServingVersion
+from validation.promotion.history import OUTCOME_OF, HistoryEntry, append_entry, read_history
 from validation.promotion.refusals import Refusal, standing_refusals
-from validation.promotion.registry_errors import errors_as_refusals
 
 _SHORTEST_DIGEST = 8
 
 
 @dataclass(frozen=True)
 class ReinstatementRequest:
-    """What ``reinstate`` needs.
+    """The input of ``reinstate``.
 
     Attributes:
-        tracking_uri, production_model: where; ledger_path: the history.
-        model: a version, or the beginning of a digest.
-        sign_off: who decides and why; at: when.
-        author: digest of a model -> its author by its run, None where none is known.
+        tracking_uri, production_model: the registry and the registered model.
+        ledger_path: the history.
+        model: a version number, or the beginning of a digest.
+        sign_off: the person who decides, and the reason.
+        at: the time of the decision.
+        author: returns the author of the model with a given digest; None if its run names no author.
         approvals: folder of the sealed records, for refusals that the history has lost.
     """
 
@@ -48,10 +48,12 @@ class ReinstatementRequest:
 
 @dataclass(frozen=True)
 class Reinstatement:
-    """What was removed from a model.
+    """The denial and the refusals that a reinstatement ended.
 
     Attributes:
-        digest: of the model; denial: of a rollback, None without one; refusals: by persons.
+        digest: of the model.
+        denial: the denial by a rollback; None without one.
+        refusals: the refusals by persons.
     """
 
     digest: str
@@ -60,33 +62,30 @@ class Reinstatement:
 
 
 def reinstate(request: ReinstatementRequest) -> Reinstatement:
-    """Remove the denial and the refusals of a model.
+    """End the denial and the refusals of a model.
 
     Raises:
         GateRefused: APPROVAL_EMPTY (no name or comment), NOT_DENIED, SAME_PERSON (the author), AUTHOR_UNKNOWN,
             HISTORY_CUT, HISTORY_BROKEN, CLOCK_WENT_BACK, REGISTRY_UNAVAILABLE, EVIDENCE_* (a sealed record is
-            altered): nothing changed.
+            altered). In all cases nothing changed.
     """
     require_signed(request.sign_off)
     model, ledger = request.production_model, request.ledger_path
-    with errors_as_refusals():
-        client, record = open_registry(request.tracking_uri), open_champion_record(request.tracking_uri, model)
-        with open_for_append(record, ledger):
-            require_clock_not_behind(read_history(ledger), request.at)
-            serving = sync(client, record, ledger, request.at)
-            version = version_numbered(client, model, request.model) if request.model.isdigit() else None
-            sealed = sealed_refusals(request.approvals) if request.approvals else ()
-            refusals = standing_refusals(read_history(ledger), sealed)
-            digest = version.tags.get(TAG + "model_digest", "") if version is not None else request.model
-            found = _find(record, refusals, digest)
-            require_other_person(request.sign_off.approver, request.author(found.digest))
-            entry = _announcement(request, str(version.version) if version is not None else "", found.digest, serving)
-            announced = append_entry(ledger, entry)
-            why = Denial(found.digest, entry.reason or "", entry.promoter, entry.at)
-            record.reinstate(why, announced.digest, denied=found.denial is not None)
-            append_entry(ledger, replace(entry, event=OUTCOME_OF[entry.event]))
-            if serving is not None:
-                sync_aliases(client, record)  # the state of the version changes too
+    with open_for_change(request.tracking_uri, model, ledger, request.at) as (client, record):
+        serving = sync(client, record, ledger, request.at)
+        version = version_numbered(client, model, request.model) if request.model.isdigit() else None
+        sealed = sealed_refusals(request.approvals) if request.approvals else ()
+        refusals = standing_refusals(read_history(ledger), sealed)
+        digest = version.tags.get(TAG + "model_digest", "") if version is not None else request.model
+        found = _find(record, refusals, digest)
+        require_other_person(request.sign_off.approver, request.author(found.digest))
+        entry = _announcement(request, str(version.version) if version is not None else "", found.digest, serving)
+        announced = append_entry(ledger, entry)
+        why = Denial(found.digest, entry.reason or "", entry.promoter, entry.at)
+        record.reinstate(why, announced.digest, denied=found.denial is not None)
+        append_entry(ledger, replace(entry, event=OUTCOME_OF[entry.event]))
+        if serving is not None:
+            sync_aliases(client, record)  # It also updates the version's state.
     return found
 
 
@@ -116,5 +115,5 @@ def _find(record: ChampionRecord, refusals: Sequence[Refusal], digest: str) -> R
         "NOT_DENIED",
         found=f"{len(found)} denied or refused models with digest {digest[:12] or '(none)'}",
         expected=f"one of the denied or refused models: {', '.join(d[:12] for d in known) or 'there is none'}",
-        remedy=f"name its version, or at least {_SHORTEST_DIGEST} characters of its digest",
+        remedy=f"name the version, or at least {_SHORTEST_DIGEST} characters of the digest",
     )

@@ -1,10 +1,10 @@
-"""The repair: completes an interrupted change, sets aliases back, and accepts the loss of a history.
+"""The repair: it completes an interrupted change, sets aliases back, and accepts the loss of a history.
 
-Contract: ``repair`` puts no other model into service than the one in the champion record (or, where the record is
-empty, in the history), and only after its bytes were verified. A broken chain is evidence and is not repaired.
+Contract: ``repair`` sets the aliases only to the model in the champion record, or in the history if the record is
+empty. Before that it verifies the model's files. It does not repair a broken chain, because the file is evidence.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -30,18 +30,18 @@ from validation.promotion.registry_errors import errors_as_refusals
 
 @dataclass(frozen=True)
 class Repair:
-    """A repair that happened: the champion (None where no model ever served), and what the cleanup removed."""
+    """A completed repair: the champion (None if no model ever served), and a line for each object that was removed."""
 
     champion: Champion | None
     cleared: tuple[str, ...]
 
 
 def repair(tracking_uri: str, production_model: str, *, ledger_path: Path, promoter: str, at: datetime) -> Repair:
-    """Complete an interrupted change and set a missing or foreign alias back, after verifying the champion's bytes.
+    """Complete an interrupted change and correct the aliases, after verification of the champion's files.
 
     Raises:
-        GateRefused: MODEL_ALTERED, VERSION_GONE (the champion's bytes are missing: roll back), HISTORY_BROKEN,
-            HISTORY_CUT, REGISTRY_UNAVAILABLE.
+        GateRefused: MODEL_ALTERED, VERSION_GONE (the champion's files are missing), HISTORY_BROKEN, HISTORY_CUT,
+            REGISTRY_UNAVAILABLE.
     """
     with errors_as_refusals():
         client, record = open_registry(tracking_uri), open_champion_record(tracking_uri, production_model)
@@ -70,9 +70,9 @@ def repair(tracking_uri: str, production_model: str, *, ledger_path: Path, promo
 def accept_history_loss(
     tracking_uri: str, production_model: str, *, ledger_path: Path, sign_off: SignOff, at: datetime
 ) -> HistoryEntry:
-    """Go on with what is left of a history, and record how much is lost, who accepts it and why; the entry.
+    """Continue a cut history with an entry that describes the loss, the person who accepts it, and the reason.
 
-    Nothing else is written. ``repair`` then brings the history into agreement with the registry.
+    Nothing else is written. Return the entry. Run ``repair`` afterwards, so that history and registry agree.
 
     Raises:
         GateRefused: APPROVAL_EMPTY (no name or reason), HISTORY_COMPLETE, HISTORY_BROKEN, CLOCK_WENT_BACK,
@@ -84,9 +84,6 @@ def accept_history_loss(
         at=at.isoformat(),
         promoter=sign_off.approver.strip(),
         production_model=production_model,
-        version="",
-        model_digest="",
-        previous_digest=None,
         reason=sign_off.comment.strip(),
     )
     with errors_as_refusals():
@@ -94,20 +91,23 @@ def accept_history_loss(
 
 
 def _require_reason(sign_off: SignOff) -> None:
-    """``require_signed`` with the options of `plumbline history`, which has no --comment."""
+    """Refuse a sign-off without a name or a reason, with the options of `plumbline history` in the remedy."""
     try:
         require_signed(sign_off)
     except GateRefused as refusal:
         raise GateRefused(
-            refusal.code, found="no name or no reason", expected="who decides, and what happened", remedy=ACCEPT_LOSS
+            refusal.code,
+            found="no name or no reason",
+            expected="the name of the person who decides, and what happened",
+            remedy=f"run {ACCEPT_LOSS}",
         ) from refusal
 
 
 def _entry(
     event: Event, promoter: str, at: datetime, production_model: str, serving: ServingVersion | None
 ) -> HistoryEntry:
-    version, digest = (serving.version, serving.digest) if serving else ("", "")
-    return HistoryEntry(event, at.isoformat(), promoter, production_model, version, digest, None)
+    entry = HistoryEntry(event, at.isoformat(), promoter, production_model)
+    return replace(entry, version=serving.version, model_digest=serving.digest) if serving else entry
 
 
 def _require_bytes(tracking_uri: str, model: str, serving: ServingVersion) -> None:
@@ -115,8 +115,8 @@ def _require_bytes(tracking_uri: str, model: str, serving: ServingVersion) -> No
     if not actual:
         raise GateRefused(
             "VERSION_GONE",
-            found=f"no bytes of version {serving.version} of {model}, the champion, in the registry",
-            expected="the bytes that were promoted",
+            found=f"the registry has no files of the champion, version {serving.version} of {model}",
+            expected="the promoted files",
             remedy="restore the registry from a backup, or return to an earlier model with `plumbline rollback`",
         )
     if actual != serving.digest:

@@ -1,8 +1,8 @@
-"""Rollback: back to the last good model in one change, with a reason that is recorded.
+"""Rollback: it returns to the last good model in one change, and records the reason.
 
-Contract: the target must have served, must be neither denied nor refused, must have the bytes it was promoted with, and
-must pass the smoke test. The present champion is denied in the same transaction. The models that served are read from
-the history and from the registry's versions, so either may be lost, and so may the alias.
+Contract: the target served before, is neither denied nor refused, still has the promoted files, and passes the smoke
+test. The same transaction denies the present champion. The models that served are read from the history and from the
+registry, so a rollback works if one of them is lost. It also works without the alias.
 """
 
 import tempfile
@@ -21,23 +21,14 @@ from validation.promotion.champion import (
     Champion,
     download,
     model_altered,
-    open_registry,
     version_numbered,
     versions_of,
 )
-from validation.promotion.champion_change import change_champion, sync
-from validation.promotion.champion_record import ChampionRecord, Denial, ServingVersion, open_champion_record
-from validation.promotion.history import (
-    SERVING_EVENTS,
-    HistoryEntry,
-    last_champion,
-    read_history,
-    require_clock_not_behind,
-)
-from validation.promotion.history_length import open_for_append
+from validation.promotion.champion_change import change_champion, open_for_change, sync
+from validation.promotion.champion_record import ChampionRecord, Denial, ServingVersion
+from validation.promotion.history import SERVING_EVENTS, HistoryEntry, last_champion, read_history
 from validation.promotion.refusals import standing_refusals
-from validation.promotion.registry_errors import errors_as_refusals
-from validation.promotion.smoke_test import MeasureVirtualStudy, require_smoke_test
+from validation.promotion.smoke_test import MeasureVirtualStudy, require_smoke_test, smoke_test_absent
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,13 +36,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RollbackRequest:
-    """What ``rollback`` needs.
+    """The input of ``rollback``.
 
     Attributes:
-        tracking_uri, production_model: where; ledger_path: the history.
-        reason: why the present model must not serve; promoter: who decides; at: when.
+        tracking_uri, production_model: the registry and the registered model.
+        ledger_path: the history.
+        reason: why the present model must not serve.
+        promoter: the person or program that decides.
+        at: the time of the rollback.
         measure_virtual_study, limits: the smoke test that the target must pass.
-        to: version to return to; None: the last good one.
+        to: the version to return to; None for the last good version.
     """
 
     tracking_uri: str
@@ -67,11 +61,12 @@ class RollbackRequest:
 
 @dataclass(frozen=True)
 class Rollback:
-    """A rollback that happened.
+    """A completed rollback.
 
     Attributes:
-        champion: the model that serves again; left: digest of the champion before, which is denied now.
-        passed_over: newer models that were not good, each with the reason.
+        champion: the model that serves again.
+        left: digest of the previous champion, which is denied now.
+        passed_over: newer versions that may not serve or do not work, each with the reason.
         history_entry: digest of the last entry of the history.
     """
 
@@ -90,20 +85,17 @@ class FormerChampion:
 
 
 def rollback(request: RollbackRequest) -> Rollback:
-    """Return to ``request.to`` or the last good model, or refuse.
+    """Return to the version ``request.to`` or to the last good version, or refuse.
 
     Raises:
-        GateRefused: NO_REASON, NO_CHAMPION, ROLLBACK_UNKNOWN (the target never served), ROLLBACK_REFUSED (it is denied,
-            altered, gone or fails the smoke test; the next good one is named), NO_GOOD_MODEL, SMOKE_TEST_ABSENT,
-            STALE_CHAMPION, REGISTRY_UNAVAILABLE, HISTORY_* (broken, cut), CLOCK_WENT_BACK: nothing changed;
-            CHANGE_UNFINISHED.
+        GateRefused: NO_REASON, NO_CHAMPION, ROLLBACK_UNKNOWN (the target never served), ROLLBACK_REFUSED (the target is
+            denied, altered, missing or fails the smoke test; the remedy names the next good version), NO_GOOD_MODEL,
+            SMOKE_TEST_ABSENT, STALE_CHAMPION, REGISTRY_UNAVAILABLE, HISTORY_* (broken, cut), CLOCK_WENT_BACK: nothing
+            changed. CHANGE_UNFINISHED: the champion record has changed, and the repair completes the change.
     """
     _require_complete(request)
     model, ledger, reason = request.production_model, request.ledger_path, request.reason.strip()
-    with errors_as_refusals():
-        client, record = open_registry(request.tracking_uri), open_champion_record(request.tracking_uri, model)
-    with errors_as_refusals(), open_for_append(record, ledger):
-        require_clock_not_behind(read_history(ledger), request.at)
+    with open_for_change(request.tracking_uri, model, ledger, request.at) as (client, record):
         serving = _require_serving(client, record, request)
         before = former_champions(client, read_history(ledger), serving, model)
         target, passed_over = _choose(record, request, before)
@@ -119,7 +111,10 @@ def rollback(request: RollbackRequest) -> Rollback:
 def former_champions(
     client: "MlflowClient", entries: Sequence[HistoryEntry], serving: ServingVersion, production_model: str
 ) -> list[FormerChampion]:
-    """Models that served before ``serving``, the last one first, each once: from the history, then the registry."""
+    """The models that served before ``serving``, latest first, each once.
+
+    Those in the history come first, then those that only the registry has.
+    """
     written = [e for e in reversed(entries) if e.production_model == production_model and e.event in SERVING_EVENTS]
     found = [FormerChampion(e.version, e.model_digest) for e in written]
     known = [v for v in versions_of(client, production_model) if v.tags.get(TAG + "state") in SERVED_STATES]
@@ -137,20 +132,15 @@ def _require_complete(request: RollbackRequest) -> None:
         raise GateRefused(
             "NO_REASON",
             found="a rollback without a reason",
-            expected="why the present model must not serve",
-            remedy="give the reason",
+            expected="the reason why the present model must not serve",
+            remedy="add --reason",
         )
     if request.measure_virtual_study is None:
-        raise GateRefused(
-            "SMOKE_TEST_ABSENT",
-            found="no function that runs the model on the bundled study",
-            expected="a smoke test before the model serves",
-            remedy="use `plumbline rollback`, which runs the test",
-        )
+        raise smoke_test_absent()
 
 
 def _require_serving(client: "MlflowClient", record: ChampionRecord, request: RollbackRequest) -> ServingVersion:
-    """The version that serves. An empty champion record is filled from the alias, else from the history."""
+    """The version that serves. An empty champion record is first filled from the alias, or else from the history."""
     try:
         serving = sync(client, record, request.ledger_path, request.at)
     except GateRefused as refusal:
@@ -163,7 +153,7 @@ def _require_serving(client: "MlflowClient", record: ChampionRecord, request: Ro
     if serving is None:
         raise GateRefused(
             "NO_CHAMPION",
-            found="no model that serves",
+            found="no model serves",
             expected="a champion that the rollback can replace",
             remedy="promote a model",
         )
@@ -173,14 +163,14 @@ def _require_serving(client: "MlflowClient", record: ChampionRecord, request: Ro
 def _choose(
     record: ChampionRecord, request: RollbackRequest, before: list[FormerChampion]
 ) -> tuple[FormerChampion, tuple[str, ...]]:
-    """The target, and the reasons against the models that were passed over."""
+    """The target, and for each newer version the reason why it was not chosen."""
     if request.to is None:
         chosen, faults = _next_good(record, request, before)
         if chosen is None:
             raise GateRefused(
                 "NO_GOOD_MODEL",
-                found="; ".join(faults) or "no model that served before the present one",
-                expected="an earlier model that still works",
+                found="; ".join(faults) or "no model served before the present one",
+                expected="an earlier model that may serve and works",
                 remedy="promote a better model",
             )
         return chosen, faults
@@ -188,22 +178,22 @@ def _choose(
     if target is None:
         raise GateRefused(
             "ROLLBACK_UNKNOWN",
-            found=f"version {request.to}",
-            expected=f"one that served before: {', '.join(s.version for s in before) or 'there is none'}",
-            remedy="name one of them, or omit --to",
+            found=f"version {request.to} never served",
+            expected=f"a version that served before: {', '.join(s.version for s in before) or 'there is none'}",
+            remedy="name one of these versions, or omit --to",
         )
     fault = _fault_of(record, request, target)
     if fault is not None:
         other, _ = _next_good(record, request, [s for s in before if s is not target])
         offer = (
-            f"use --to {other.version}, the next version that meets this"
+            f"use --to {other.version}, the next version that may serve and works"
             if other
-            else "no earlier version meets this; promote another model"
+            else "no earlier version may serve and works; promote another model"
         )
         raise GateRefused(
             "ROLLBACK_REFUSED",
             found=fault,
-            expected="a model that is neither denied nor rejected and passes the smoke test",
+            expected="a model that is neither denied nor refused and passes the smoke test",
             remedy=offer,
         )
     return target, ()
@@ -222,14 +212,14 @@ def _next_good(
 
 
 def _fault_of(record: ChampionRecord, request: RollbackRequest, target: FormerChampion) -> str | None:
-    """Why this version may not serve again, None where it may."""
+    """The reason why this version must not serve again; None if it may serve."""
     denial = record.denials().get(target.digest)
     if denial is not None:
-        return f"version {target.version}, denied on {denial.at[:10]} by {denial.by}: {denial.reason}"
+        return f"version {target.version} was denied on {denial.at[:10]} by {denial.by}: {denial.reason}"
     refusals = standing_refusals(read_history(request.ledger_path))
     refusal = next((r for r in refusals if r.model == target.digest), None)
     if refusal is not None:
-        return f"version {target.version}, refused on {refusal.at[:10]} by {refusal.by}: {refusal.comment}"
+        return f"version {target.version} was refused on {refusal.at[:10]} by {refusal.by}: {refusal.comment}"
     try:
         with tempfile.TemporaryDirectory() as scratch:
             address = f"models:/{request.production_model}/{target.version}"
@@ -238,7 +228,7 @@ def _fault_of(record: ChampionRecord, request: RollbackRequest, target: FormerCh
             if actual != target.digest:
                 raise model_altered(actual, target.digest, "the registry")
             require_smoke_test(request.measure_virtual_study, folder, target.digest, request.limits)
-    except Exception as error:  # any error of one version is a reason to try the next one
+    except Exception as error:  # After any error of one version, the next version is tried.
         why = f"{error.code}: {error.found}" if isinstance(error, PlumblineError) else str(error)
         return f"version {target.version}: {' '.join(why.split())[:300]}"
     return None

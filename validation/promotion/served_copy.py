@@ -1,7 +1,7 @@
-"""The served copy: the judged bytes, copied into a run and a registered model that belong to the promoter.
+"""The served copy: the judged files, copied to a run and a registered model that belong to the promoter.
 
-Contract: MLflow's own copy of a version points at files that the trainer can still overwrite, so the bytes themselves
-are copied, with the verdict and its evidence. A file that runs code when it is loaded is refused.
+Contract: if MLflow copies a version, the copy refers to files that the trainer can still overwrite. Therefore the files
+themselves are copied, with the verdict and its evidence. A file that runs code when it is loaded is refused.
 """
 
 import tempfile
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 UNSAFE_SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".py", ".so"})
-"""Files that run code when they are loaded; a model with any of them is not promoted."""
+"""Suffixes of files that run code when they are loaded. A model with such a file is not promoted."""
 
 AUTHOR_TAG = TAG + "author"
 HISTORY_TAG = TAG + "history"
-"""The history that a promotion writes into. It separates a dead promotion from one that is under way elsewhere."""
+"""The tag with the history that a promotion writes. The cleanup uses it to recognise the promotions of one history."""
 
 PREPARED = "prepared"
-"""State of a version that is registered and has not served yet."""
+"""The state of a version that is registered and has not served yet."""
 
 DEAD_RUNS = frozenset({"FAILED", "KILLED"})
 
@@ -42,11 +42,13 @@ def copy_judged_bytes(
     evidence: Sequence[Path],
     inspect: Callable[[Path], None],
 ) -> str:
-    """Copy the candidate's files into a run of the promoter and register the copy; the new version.
+    """Copy the candidate's files to a run of the promoter, and register the copy. Return the new version.
 
     Args:
-        verdict: verified, and permits the promotion; evidence: the files that it rests on, and its own.
-        inspect: called with the folder of the copy, read back, before it is registered; an exception stops the copy.
+        verdict: the verified verdict, which permits the promotion.
+        evidence: the files of the verdict and of everything that it names.
+        inspect: a function that is called with the folder of the downloaded copy before the copy is registered. If it
+            raises an exception, nothing is registered.
 
     Raises:
         GateRefused: CANDIDATE_ADDRESS, CANDIDATE_MISSING, CANDIDATE_RUN_DEAD, UNSAFE_FILES, MODEL_ALTERED.
@@ -67,7 +69,7 @@ def copy_judged_bytes(
             _require_same(folder, back)
             inspect(back)
         except BaseException:
-            with suppress(MlflowException):  # an error here must not hide the first one
+            with suppress(MlflowException):  # An error here must not hide the first one.
                 client.set_terminated(run.info.run_id, "FAILED")
             raise
         client.set_terminated(run.info.run_id)
@@ -79,7 +81,7 @@ def copy_judged_bytes(
 
 
 def tags_of(request: PromotionRequest, verdict: Verdict) -> dict[str, str]:
-    """Tags of the promoter's run and of the served version."""
+    """The tags of the promoter's run and of the served version."""
     tags = {
         "model_digest": verdict.challenger_model,
         "verdict": verdict.digest,
@@ -99,12 +101,12 @@ def tags_of(request: PromotionRequest, verdict: Verdict) -> dict[str, str]:
 
 
 def promotions_experiment(production_model: str) -> str:
-    """Name of the experiment that holds the promoter's runs."""
+    """The name of the experiment of the promoter's runs."""
     return f"{production_model}-promotions"
 
 
 def author_of(client: "MlflowClient", candidate_uri: str) -> str | None:
-    """Author of the candidate: its run's tag ``plumbline.author``, or MLflow's user; None where neither is known."""
+    """The author of the candidate: its run's tag ``plumbline.author``, or else MLflow's user; None without both."""
     from mlflow.exceptions import MlflowException
 
     kind, _, rest = candidate_uri.partition(":/")
@@ -118,7 +120,7 @@ def author_of(client: "MlflowClient", candidate_uri: str) -> str | None:
 
 
 def _download_candidate(client: "MlflowClient", request: PromotionRequest, verdict: Verdict, into: Path) -> Path:
-    """The candidate's files, downloaded, and verified to be those that were judged."""
+    """The folder of the downloaded candidate, whose digest is that of the judged model."""
     from mlflow.exceptions import MlflowException
 
     address = request.candidate_uri
@@ -127,7 +129,7 @@ def _download_candidate(client: "MlflowClient", request: PromotionRequest, verdi
             "CANDIDATE_ADDRESS",
             found=f"the address {address!r}",
             expected="models:/... or runs:/...",
-            remedy="name a candidate",
+            remedy="use the address of a registered candidate",
         )
     try:
         _require_finished_run(client, address)
@@ -135,16 +137,16 @@ def _download_candidate(client: "MlflowClient", request: PromotionRequest, verdi
     except (MlflowException, OSError) as error:
         raise GateRefused(
             "CANDIDATE_MISSING",
-            found=f"{address}, which cannot be fetched: {str(error)[:200]}",
+            found=f"{address} cannot be downloaded: {str(error)[:200]}",
             expected="the judged candidate",
-            remedy="register it again, then promote",
+            remedy="register the candidate again, then promote",
         ) from error
     unsafe = sorted(p.name for p in folder.rglob("*") if p.suffix in UNSAFE_SUFFIXES or p.is_symlink())
     if unsafe:
         raise GateRefused(
             "UNSAFE_FILES",
             found=", ".join(unsafe[:5]),
-            expected="a network, its contract, plain text",
+            expected="only the network, its contract and plain text",
             remedy="register the exported model without code, pickles or links",
         )
     actual = model_digest(find_model_folder(folder))
@@ -154,7 +156,7 @@ def _download_candidate(client: "MlflowClient", request: PromotionRequest, verdi
 
 
 def _require_finished_run(client: "MlflowClient", address: str) -> None:
-    """A run that failed or was killed may have registered a model before its process ended; it is refused."""
+    """Refuse a candidate whose run failed or was killed. Such a run can register a model before its process ends."""
     name, _, version = address.removeprefix("models:/").partition("/")
     if not address.startswith("models:/") or not version.isdigit():
         return
@@ -165,14 +167,14 @@ def _require_finished_run(client: "MlflowClient", address: str) -> None:
             "CANDIDATE_RUN_DEAD",
             found=f"run {run_id} with status {status}",
             expected="a run that finished",
-            remedy="train again; a run that failed or was killed is not promoted",
+            remedy="train again",
         )
 
 
 def _require_same(judged: Path, copied: Path) -> None:
     ours, theirs = sha256_of_tree(judged), sha256_of_tree(copied)
     if ours != theirs:
-        raise model_altered(theirs, ours, "the promoter's copy, read back")
+        raise model_altered(theirs, ours, "the promoter's copy")
 
 
 def _experiment(client: "MlflowClient", request: PromotionRequest) -> str:
@@ -181,6 +183,6 @@ def _experiment(client: "MlflowClient", request: PromotionRequest) -> str:
     if known is not None:
         return str(known.experiment_id)
     if root is None and request.tracking_uri.startswith("sqlite:///"):
-        # MLflow's default is below the working directory of the promoter.
+        # MLflow's default folder is below the working directory of the promoter.
         root = (Path(request.tracking_uri.removeprefix("sqlite:///")).parent / "artifacts").as_uri()
     return str(client.create_experiment(name, artifact_location=f"{root.rstrip('/')}/{name}" if root else None))

@@ -1,8 +1,8 @@
-"""The smoke test: the bytes that would serve measure one bundled virtual patient before anything changes.
+"""The smoke test: before a model serves, its files must measure one bundled virtual study correctly.
 
-Contract: without a way to run the model nothing is promoted. A result that is not finite, far from the truth,
-incomplete or far slower than the champion's is refused with every fault. The test shows that a model works where it
-will serve. How good the model is, the policy decides.
+Contract: without a function that runs the model nothing is promoted. The test refuses a result that is not finite, far
+from the true values, incomplete, or much slower than the champion's. The error lists all faults. The test shows that a
+model works in the environment of the promoter. It does not show how accurate the model is.
 """
 
 import json
@@ -15,18 +15,19 @@ from spine.errors import GateRefused
 from validation.gates.policy import VirtualStudyLimits, is_number
 
 STUDY = Path(__file__).parent / "virtual_study"
-"""The bundled study: ``frontal.png``, ``lateral.png`` and ``study.json`` (geometry and true values)."""
+"""The folder of the bundled study: ``frontal.png``, ``lateral.png`` and ``study.json`` (geometry and true values)."""
 
 
 @dataclass(frozen=True)
 class VirtualStudyResult:
-    """What a model measured on the bundled study.
+    """The result of a model on the bundled study.
 
     Attributes:
-        model_digest: of the bytes that were loaded.
-        values: parameter -> value, None where the model reports none; units: parameter -> unit.
-        views: of the model's contract.
-        seconds: shortest wall time of several runs of the loaded model.
+        model_digest: digest of the loaded files.
+        values: parameter -> value; None if the model reports no value.
+        units: parameter -> unit.
+        views: the views in the model's contract.
+        seconds: the shortest wall time of several runs of the loaded model.
     """
 
     model_digest: str
@@ -37,7 +38,7 @@ class VirtualStudyResult:
 
 
 MeasureVirtualStudy = Callable[[Path], VirtualStudyResult]
-"""Load the model in a folder and measure the bundled study with it."""
+"""A function that loads the model in a folder and measures the bundled study with it."""
 
 
 @cache
@@ -54,41 +55,46 @@ def require_smoke_test(
     limits: VirtualStudyLimits,
     champion_folder: Path | None = None,
 ) -> VirtualStudyResult:
-    """Measure the bundled study with the model in ``folder``, and refuse the model if its result is faulty.
+    """Measure the bundled study with the model in ``folder``, and refuse the model if its result has faults.
 
     Args:
-        measure: how to run a model; None is refused.
-        folder: the files of the model that is to be deployed.
+        measure: the function that runs a model; None is refused.
+        folder: the files of the model.
         digest: the digest of these files.
-        limits: of the policy.
-        champion_folder: the champion's bytes, for comparison; None where there is none.
+        limits: the limits from the policy.
+        champion_folder: the champion's files, for comparison; None without a champion.
 
     Raises:
         GateRefused: SMOKE_TEST_ABSENT, SMOKE_TEST_FAILED.
     """
     if measure is None:
-        raise GateRefused(
-            "SMOKE_TEST_ABSENT",
-            found="no function that runs the model on the bundled study",
-            expected="a smoke test before the model serves",
-            remedy="use `plumbline promote`, `plumbline rollback` or the Dagster job, which run the test",
-        )
+        raise smoke_test_absent()
     result = _measured(measure, folder)
     if isinstance(result, str):
         raise _failed([result])
     rival = _measured(measure, champion_folder) if champion_folder is not None else None
     faults = check_result(result, limits, rival if isinstance(rival, VirtualStudyResult) else None)
     if result.model_digest != digest:
-        faults.insert(0, f"model {result.model_digest[:12]} was run instead of {digest[:12]}")
+        faults.insert(0, f"model {result.model_digest[:12]} was run instead of model {digest[:12]}")
     if faults:
         raise _failed(faults)
     return result
 
 
+def smoke_test_absent() -> GateRefused:
+    """The error for a request without a function that runs the model."""
+    return GateRefused(
+        "SMOKE_TEST_ABSENT",
+        found="no function that runs the model on the bundled study",
+        expected="a smoke test before the model serves",
+        remedy="use `plumbline promote`, `plumbline rollback` or the Dagster job, which run the smoke test",
+    )
+
+
 def check_result(
     result: VirtualStudyResult, limits: VirtualStudyLimits, champion: VirtualStudyResult | None
 ) -> list[str]:
-    """Every fault of a result; empty where it has none."""
+    """The faults of a result; empty if it has none."""
     return [*_wrong_values(result, limits), *_missing_outputs(result, champion), *_slow(result, limits, champion)]
 
 
@@ -102,17 +108,17 @@ def _wrong_values(result: VirtualStudyResult, limits: VirtualStudyLimits) -> lis
         if not is_number(value):
             faults.append(f"{name} is {value}")
         elif result.units.get(name) != unit:
-            faults.append(f"{name} has unit {result.units.get(name) or 'none'}, expected {unit}")
+            faults.append(f"{name} has unit {result.units.get(name) or 'none'} instead of {unit}")
         elif unit == "deg" and not abs(value - truth) <= limits.tolerance_deg:
             faults.append(f"{name} is {value:.1f} {unit}; the true value is {truth:.1f}")
     if answered < limits.least_answers:
-        faults.append(f"{answered} parameters have a value; the policy requires at least {limits.least_answers}")
+        faults.append(f"{answered} parameters have a value; the policy requires {limits.least_answers} or more")
     return faults
 
 
 def _missing_outputs(result: VirtualStudyResult, champion: VirtualStudyResult | None) -> list[str]:
     unknown = sorted(set(result.values) - set(virtual_study_truths()))
-    faults = [f"unknown parameters {', '.join(unknown)}"] if unknown else []
+    faults = [f"the candidate reports unknown parameters: {', '.join(unknown)}"] if unknown else []
     if champion is not None:
         missing = sorted(set(champion.values) - set(result.values))
         faults += [f"the candidate reports no {name.replace('_', ' ')}; the champion does" for name in missing]
@@ -126,11 +132,11 @@ def _slow(result: VirtualStudyResult, limits: VirtualStudyLimits, champion: Virt
     longest = min(longest, limits.seconds)
     if is_number(result.seconds) and 0 < result.seconds <= longest:
         return []
-    return [f"{result.seconds:.3g} s for the study, at most {longest:.3g} s allowed"]
+    return [f"the study took {result.seconds:.3g} s; at most {longest:.3g} s are allowed"]
 
 
 def _measured(measure: MeasureVirtualStudy, folder: Path) -> VirtualStudyResult | str:
-    """The result, or why there is none. Any exception is a fault of the model that was run."""
+    """The result, or the reason why there is no result. Any exception counts as a fault of the model."""
     try:
         return measure(folder)
     except Exception as error:
@@ -141,6 +147,6 @@ def _failed(faults: list[str]) -> GateRefused:
     return GateRefused(
         "SMOKE_TEST_FAILED",
         found="; ".join(faults[:8]) + (f"; and {len(faults) - 8} more" if len(faults) > 8 else ""),
-        expected="finite values near the truth of the bundled study, in the contract's form, in time",
-        remedy="export the model again, or train another; nothing changed",
+        expected="finite values near the true values of the bundled study, complete and within the time limit",
+        remedy="export the model again, or train another model; nothing was changed",
     )

@@ -1,7 +1,7 @@
-"""The actions of a reviewer on a verdict: the exact commands for each decision.
+"""The actions that a reviewer can take on a verdict, with the exact commands.
 
-Every command names the verdict by its digest, so that a command copied from an old page cannot act on a newer verdict.
-An action that was already carried out, or that the gate would refuse, is not offered.
+Every command contains the verdict's digest, so that a command from an old page cannot affect a newer verdict. An action
+that was already taken, or that the gate would refuse, is left out.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from validation.review.verdict_status import VerdictStatus
 
 @dataclass(frozen=True)
 class Option:
-    """One action: its purpose and the command."""
+    """One action: title, purpose and command."""
 
     title: str
     when: str
@@ -24,7 +24,7 @@ class Option:
 def options_for(
     verdict: Verdict, policy: Policy | None = None, status: VerdictStatus | None = None
 ) -> tuple[Option, ...]:
-    """The actions that are possible now, in the order in which they must be carried out."""
+    """The actions that are possible now, in the order in which they must be taken."""
     file = f"state/verdicts/{verdict.digest}.json"
     explain = Option("Explain the verdict", "Prints every rule with its reason.", f"plumbline explain {file} -w .")
     promote = Option(
@@ -39,12 +39,12 @@ def options_for(
     )
     reject = Option(
         "Reject",
-        "Records your refusal and its reason. The champion stays.",
+        "Records your refusal of the model, with the reason. The champion stays.",
         f'plumbline reject {file} --as "YOUR NAME" --comment "WHY" -w .',
     )
     back = Option(
         "Roll back",
-        "Makes the previous champion serve again, if this model fails in service.",
+        "Makes the previous champion serve again. Use this if the model fails in service.",
         'plumbline rollback --reason "WHY" -w .',
     )
     if status is not None and status.decided:
@@ -58,11 +58,11 @@ def options_for(
 def approval_notice(
     verdict: Verdict, policy: Policy | None = None, status: VerdictStatus | None = None, *, where: str = "."
 ) -> str:
-    """The sentence that an approval is required before a promotion, with the command; "" where none is required.
+    """A note that a promotion requires an approval, with the command; "" if no approval is required.
 
     Args:
-        policy: the policy of the verdict, if it is available.
-        where: the path of the workspace, as it appears in the command.
+        policy: the policy of the verdict; None if it is not available.
+        where: the path of the workspace for the command.
     """
     if not may_be_promoted(verdict) or (status is not None and (status.decided or status.approved)):
         return ""
@@ -77,20 +77,22 @@ def approval_notice(
 
 
 def advice_for(verdict: Verdict, policy: Policy | None = None, status: VerdictStatus | None = None) -> str:
-    """The meaning of the decision, and what a person has to do."""
+    """The meaning of the decision, and the next step for a person."""
     if status is not None and status.decided:
-        return "Nothing is left to decide about this verdict."
+        return "This verdict needs no further decision."
     required = policy is not None and needs_approval(policy, verdict)
     hold = (
-        "Only an approval is missing. Check the patients on this page before you approve: no rule checks the images."
+        "Only an approval is missing. Look at the patients on this page before you approve: no rule checks the images."
         if may_be_promoted(verdict)
-        else "No limit is broken, but the challenger was not shown to be better. An approval cannot promote it. "
-        "Train a better model, or evaluate on more patients."
+        else "No limit is broken, but the challenger was not shown to be better. An approval does not permit its "
+        "promotion. Train a better model, or evaluate on more patients."
     )
     return {
         "PROMOTE": f"Every rule passed{', and the policy requires an approval' if required else ''}. "
-        "Check the patients on this page before you promote: no rule checks the images.",
+        "Look at the patients on this page before you promote: no rule checks the images.",
         "HOLD": hold,
-        "REJECT": "A limit is broken, or the challenger is worse than the champion. An approval cannot promote it.",
-        "INSUFFICIENT": "The evidence does not allow a decision. An approval cannot replace it. Correct the evidence.",
+        "REJECT": "A limit is broken, or the challenger is worse than the champion. An approval does not permit its "
+        "promotion.",
+        "INSUFFICIENT": "The evidence is not sufficient for a decision, and an approval cannot replace it. Complete "
+        "the evidence and judge again.",
     }[verdict.decision]

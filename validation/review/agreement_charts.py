@@ -1,7 +1,7 @@
-"""Regression and Bland-Altman charts of one parameter, for one model or for two.
+"""Regression and Bland-Altman charts of each parameter, for one or two models.
 
-The charts of both models have the same scales, so that their spreads can be compared. A model with fewer than two
-answers of a parameter has the number of its answers instead of a chart.
+The charts of both models have the same scales, so that their scatter can be compared. If a model has fewer than two
+predictions of a parameter, the page shows their number instead of a chart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ _SIZE, _MARGINS = (390.0, 190.0), (36.0, 6.0, 30.0, 34.0)
 
 @dataclass(frozen=True)
 class Answers:
-    """The answered studies of one parameter: ids, truths and predictions of the same length."""
+    """Ids, true values and predictions of the N studies of one parameter that have both values."""
 
     names: tuple[str, ...]
     truth: tuple[float, ...]
@@ -32,9 +32,9 @@ class AgreementDrawing:
 
     Attributes:
         label: of the parameter.
-        in_paper: whether it is one of the paper's six.
-        charts: one for each model in order, regression beside Bland-Altman.
-        missing: models with too few answers for a chart, with the number of answers.
+        in_paper: whether it is one of the paper's six parameters.
+        charts: one SVG for each model, with regression and Bland-Altman side by side.
+        missing: a text for each model with too few predictions for a chart.
     """
 
     label: str
@@ -45,7 +45,12 @@ class AgreementDrawing:
 
 @dataclass(frozen=True)
 class _Scales:
-    """Common axis limits of both models' charts: of the values, and of the differences."""
+    """The common axis limits of both models' charts.
+
+    Attributes:
+        values: lower and upper limit of the axes of values.
+        reach: the axis of differences is from ``-reach`` to ``reach``.
+    """
 
     values: tuple[float, float]
     reach: float
@@ -53,7 +58,7 @@ class _Scales:
 
 @chart_style()
 def draw_agreements(records: Sequence[EvaluationRecord]) -> tuple[AgreementDrawing, ...]:
-    """The charts of every parameter with a truth in the test set, those of the paper first."""
+    """The charts of every parameter with a true value in the test set. The paper's parameters are first."""
     names = sorted(PARAMETERS, key=lambda name: not PARAMETERS[name].in_paper)
     return tuple(_draw(records, name) for name in names if records[0].statistics[name].n_truth)
 
@@ -73,11 +78,11 @@ def _draw(records: Sequence[EvaluationRecord], parameter: str) -> AgreementDrawi
 
 def _few(record: EvaluationRecord, parameter: str) -> str:
     agreement = record.statistics[parameter]
-    return f"{record.model_role}: {agreement.n} of {agreement.n_truth} answered"
+    return f"{record.model_role}: {agreement.n} of {agreement.n_truth} values predicted"
 
 
 def answers_of(record: EvaluationRecord, parameter: str) -> Answers:
-    """The model's answers of the studies with a truth."""
+    """The studies in which ``parameter`` has a true value and a prediction."""
     outcomes = [(s.study_id, s.parameter(parameter)) for s in record.studies]
     known = [(i, o.truth, o.predicted) for i, o in outcomes if o.truth is not None and o.predicted is not None]
     return Answers(tuple(i for i, _, _ in known), tuple(t for _, t, _ in known), tuple(p for _, _, p in known))
@@ -140,7 +145,7 @@ def _bland_altman(axes: Any, record: EvaluationRecord, parameter: str, answers: 
 
 
 def _caption(axes: Any, text: str) -> None:
-    """Write the figures of a chart between its title and its frame."""
+    """Write the statistics of a chart between its title and its frame."""
     axes.text(0, 1.03, text.replace("-", "−"), transform=axes.transAxes, fontsize=7)
 
 

@@ -1,7 +1,7 @@
-"""A model card as Markdown for people and as JSON for machines, from the same content."""
+"""A model card as Markdown for people and as JSON for programs, with the same content."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from spine.measurement.registry import PARAMETERS
@@ -12,18 +12,23 @@ from validation.review.model_card import NOT_PROVIDED, CardEvaluation, CardParam
 SCHEMA = "plumbline.model_card/2"
 GROUPS_TITLE = "Errors by subgroup"
 _PARAMETER_HEADS = (
-    "parameter", "answered", "standard error of the estimate", "bias", "90 % interval coverage", "interval width"
+    "parameter", "predicted", "standard error of the estimate", "bias", "90 % interval coverage", "interval width"
 )  # fmt: skip
 _LANDMARK_HEADS = ("landmarks", "found", "median, mm", "mean, mm", "95th percentile, mm")
 
 
 def card_json(card: ModelCard) -> str:
-    """The card for machines."""
+    """The card as JSON."""
     return json.dumps({"schema": SCHEMA, **asdict(card)}, indent=1, sort_keys=True, allow_nan=False)
 
 
 def card_markdown(card: ModelCard, *, brief: bool = False) -> str:
-    """The card for people; ``brief`` leaves out all but the paper's six parameters, landmarks and patient groups."""
+    """The card as Markdown.
+
+    Args:
+        brief: leave out the landmarks, the counts of patients by group, and all parameters except the paper's six. The
+            headings are two levels deeper.
+    """
     deeper = "##" if brief else ""
     sections = {
         "Model": [_facts({"digest": f"`{card.model}`", **card.facts})],
@@ -40,7 +45,7 @@ def card_markdown(card: ModelCard, *, brief: bool = False) -> str:
 
 
 def with_group_errors(text: str, errors: GroupErrors) -> str:
-    """The Markdown of a card with a new section on subgroups."""
+    """The Markdown ``text`` of a card, with its section on subgroups replaced."""
     before, _, rest = text.partition(f"\n## {GROUPS_TITLE}\n")
     _, heading, after = rest.partition("\n## ")
     section = "\n\n".join([f"\n## {GROUPS_TITLE}", *_groups(errors)])
@@ -48,10 +53,11 @@ def with_group_errors(text: str, errors: GroupErrors) -> str:
 
 
 def _facts(facts: Mapping[str, str]) -> str:
-    return _table(("", ""), list(facts.items()))
+    return markdown_table(("", ""), list(facts.items()))
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table of these column headings and rows."""
     return "\n".join([_row(heads), "|---" * len(heads) + "|", *(_row(row) for row in rows)])
 
 
@@ -66,19 +72,16 @@ def _evaluation(evaluation: CardEvaluation, *, brief: bool) -> list[str]:
         "evidence": f"`{evaluation.evidence}`",
     }
     if not brief:
-        facts |= {f"patients by {title}": _listed(groups) for title, groups in evaluation.groups.items()}
+        for title, groups in evaluation.groups.items():
+            facts[f"patients by {title}"] = ", ".join(f"{group}: {n}" for group, n in groups.items())
     rows = [_parameter_row(p) for p in evaluation.parameters if not brief or PARAMETERS[p.name].in_paper]
-    paragraphs = [_facts(facts), _table(_PARAMETER_HEADS, rows)]
+    paragraphs = [_facts(facts), markdown_table(_PARAMETER_HEADS, rows)]
     if evaluation.landmarks and not brief:
-        paragraphs.append(_table(_LANDMARK_HEADS, [_landmark_row(summary) for summary in evaluation.landmarks]))
+        paragraphs.append(markdown_table(_LANDMARK_HEADS, [_landmark_row(summary) for summary in evaluation.landmarks]))
     rate = evaluation.level_shift_rate
     shift = NOT_PROVIDED if rate is None else f"{_share(rate, 1)} of the views"
-    notes = "Answered: number of answers of the number of truths. Square brackets: 95 % intervals over patients."
+    notes = "Predicted: predictions, of the number of true values. Square brackets: 95 % intervals over patients."
     return [*paragraphs, f"Shifted level names: {shift}. {notes}"]
-
-
-def _listed(groups: Mapping[str, int]) -> str:
-    return ", ".join(f"{group}: {n}" for group, n in groups.items())
 
 
 def _parameter_row(row: CardParameter) -> Sequence[str]:
@@ -99,9 +102,9 @@ def _landmark_row(summary: LandmarkSummary) -> Sequence[str]:
 def _groups(errors: GroupErrors) -> list[str]:
     opening = (
         f"{errors.count} {errors.patients} of frozen test set `{errors.test_set[:12]}`. Mean absolute errors in "
-        "degrees. A count follows where not every patient is answered. Square brackets: 95 % intervals over patients."
+        "degrees, with the number of predictions if some are missing. Square brackets: 95 % intervals over patients."
     )
-    return [opening, *(_table(found.heads, found.rows) for found in errors.tables)]
+    return [opening, *(markdown_table(found.heads, found.rows) for found in errors.tables)]
 
 
 def _share(triple: Triple, decimals: int = 0) -> str:

@@ -1,12 +1,14 @@
-"""What changed between the champion's training and the challenger's: data, code, environment, cost.
+"""The differences between the training runs of champion and challenger: data, code, environment and cost.
 
-An unknown fact reads ``not known`` and never counts as unchanged. Energy that the machine does not report reads
-``not measured``.
+An unknown fact is shown as ``not known`` and never counts as unchanged. If the machine does not report its energy, the
+energy is shown as ``not measured``.
 """
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+
+from validation.evaluation.record import CodeVersion
 
 NOT_KNOWN = "not known"
 NOT_MEASURED = "not measured"
@@ -15,7 +17,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class PatientFact:
-    """One patient of a dataset: pseudonym, split and condition."""
+    """One patient in a dataset: pseudonym, split and condition."""
 
     patient: str
     split: str
@@ -24,17 +26,22 @@ class PatientFact:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """The recorded facts of one training run; None or empty where there is no record.
+    """The recorded facts of one training run. A fact without a record is None or empty.
 
     Attributes:
-        run_id, run_url: in MLflow.
-        version: of the registered candidate.
-        dagster_run, dagster_url: the Dagster run that registered it.
+        run_id, run_url: id and address of the MLflow run.
+        version: version of the registered candidate.
+        dagster_run, dagster_url: id and address of the Dagster run that registered the candidate.
         commit, dirty: git commit of the training, and whether there were uncommitted changes.
-        versions: of the libraries.
-        preset, seed, device, devices, seconds, epochs, images, energy: of the training; energy as text.
+        versions: library -> version.
+        preset, seed: of the training.
+        device, devices: kind and number of the devices.
+        seconds: duration of the training.
+        epochs: complete passes over the data.
+        images: number of training images.
+        energy: energy of the devices, as text.
         dataset, dvc_version: digest and DVC version of the dataset.
-        patients: of the dataset.
+        patients: the patients in the dataset.
     """
 
     run_id: str | None = None
@@ -60,7 +67,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Change:
-    """One fact in both runs; ``differs`` is None where it is not known."""
+    """One fact of both runs. ``differs`` is None if the fact of either run is not known."""
 
     what: str
     champion: str
@@ -70,13 +77,14 @@ class Change:
 
 @dataclass(frozen=True)
 class DataChange:
-    """The patients of both datasets.
+    """The differences between the patients of both datasets.
 
     Attributes:
-        known: whether both lists of patients are on record.
-        added, removed: pseudonyms.
-        moved: pseudonyms of patients that are in another split now.
-        mix: rows (condition, patients of the champion's training, patients of the challenger's training).
+        known: whether both lists of patients are recorded.
+        added: pseudonyms of the patients that only the challenger's dataset has.
+        removed: pseudonyms of the patients that only the champion's dataset has.
+        moved: pseudonyms of the patients that are in different splits of the two datasets.
+        mix: rows of (condition, champion's training patients, challenger's training patients), as text.
     """
 
     known: bool
@@ -87,7 +95,7 @@ class DataChange:
 
 
 def compare_data(challenger: RunFacts, champion: RunFacts | None) -> DataChange:
-    """Patients added, removed and moved between splits, and the conditions in both training splits."""
+    """The differences between the patients of both datasets, and the conditions in both training splits."""
     ours = {p.patient: p for p in challenger.patients}
     theirs = {p.patient: p for p in champion.patients} if champion else {}
     known = bool(ours and theirs)
@@ -103,23 +111,23 @@ def compare_data(challenger: RunFacts, champion: RunFacts | None) -> DataChange:
 
 
 def compare_runs(challenger: RunFacts, champion: RunFacts | None) -> tuple[Change, ...]:
-    """Data, code, environment, training and cost of both runs, in the order of the page."""
+    """The facts of both runs on data, code, environment, training and cost, in the order of the page."""
     other = champion or RunFacts()
     pairs = [
         ("dataset", other.dataset, challenger.dataset),
         ("dataset version (DVC)", other.dvc_version, challenger.dvc_version),
         *((f"{split} patients", _in_split(other, split), _in_split(challenger, split)) for split in SPLITS),
-        ("code (git commit)", _commit(other), _commit(challenger)),
+        ("code (git commit)", commit_of(other), commit_of(challenger)),
         ("preset", other.preset, challenger.preset),
         ("seed", other.seed, challenger.seed),
-        ("device", _device(other), _device(challenger)),
+        ("device", device_of(other), device_of(challenger)),
         *(
             (f"library: {name}", other.versions.get(name), challenger.versions.get(name))
             for name in sorted({*other.versions, *challenger.versions})
         ),
         ("training images", _count(other.images), _count(challenger.images)),
         ("epochs", epochs_of(other), epochs_of(challenger)),
-        (f"cost, {_processor(challenger)} minutes", minutes(other), minutes(challenger)),
+        (f"cost, {processor_of(challenger)} minutes", minutes(other), minutes(challenger)),
     ]
     rows = [_change(what, before, after) for what, before, after in pairs]
     spent = _change("energy of the devices", other.energy, challenger.energy)
@@ -128,12 +136,12 @@ def compare_runs(challenger: RunFacts, champion: RunFacts | None) -> tuple[Chang
 
 
 def minutes(facts: RunFacts) -> str | None:
-    """Minutes of all devices together, as text."""
+    """The sum of the minutes of all devices, as text."""
     return None if facts.seconds is None else f"{facts.seconds * (facts.devices or 1) / 60:.1f}"
 
 
 def epochs_of(facts: RunFacts) -> str | None:
-    """Complete passes over the data, as text; ``less than one`` where training ended within the first."""
+    """The number of complete passes over the data, as text; ``less than one`` if the first pass was not complete."""
     return "less than one" if facts.epochs == 0 else _count(facts.epochs)
 
 
@@ -146,17 +154,18 @@ def _in_split(facts: RunFacts, split: str) -> str | None:
     return str(sum(p.split == split for p in facts.patients)) if facts.patients else None
 
 
-def _commit(facts: RunFacts) -> str | None:
-    if facts.commit is None:
-        return None
-    return facts.commit + (" with uncommitted changes" if facts.dirty else "")
+def commit_of(code: RunFacts | CodeVersion) -> str | None:
+    """The git commit, and whether there were uncommitted changes, as text; None if the commit is not known."""
+    return code.commit and code.commit + (" with uncommitted changes" if code.dirty else "")
 
 
-def _processor(facts: RunFacts) -> str:
+def processor_of(facts: RunFacts) -> str:
+    """``CPU`` or ``GPU``."""
     return "CPU" if facts.device is None or "CPU" in facts.device else "GPU"
 
 
-def _device(facts: RunFacts) -> str | None:
+def device_of(facts: RunFacts) -> str | None:
+    """Number and kind of the devices as text; None if they are not known."""
     return f"{facts.devices or 1} × {facts.device}" if facts.device else None
 
 

@@ -1,8 +1,8 @@
-"""The style of all static charts: colours, axes, and a figure as SVG for a page.
+"""The style of all static charts: colours and axes, and the conversion of a figure to SVG.
 
-Contract: text stays text, so that screen readers and search find it. The SVG refers to nothing outside itself, and two
-charts on one page do not affect each other. matplotlib is imported inside functions, because its import writes a cache
-of fonts.
+Contract: text in a chart stays text, so that a screen reader or a search can find it. The SVG needs no other file, and
+two charts on one page do not affect each other. matplotlib is imported inside functions, because its import writes a
+cache of fonts.
 """
 
 import io
@@ -49,7 +49,7 @@ _STYLE: Mapping[str, Any] = {
 _INCH = 72.0
 _DOT_RADIUS = "1.6"
 _TICKS = 4
-"""The most steps of an axis: ticks take most of the drawing time."""
+"""The largest number of tick intervals of an axis. Ticks take most of the drawing time."""
 
 _SVG_NAMES = re.compile(r"#([\w.-]+)")
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}")
@@ -65,12 +65,12 @@ def chart_style() -> Iterator[None]:
 
 
 def panels(count: int, size: tuple[float, float], margins: tuple[float, float, float, float], gap: float = 0.3) -> Any:
-    """A figure of ``size`` and its axes in one row.
+    """A figure of ``size``, and its ``count`` axes in one row.
 
     Args:
         size: width and height in points.
-        margins: left, right, bottom and top, in points. Fixed, because a layout engine draws everything twice.
-        gap: between two panels, in widths of a panel.
+        margins: left, right, bottom and top, in points. They are fixed because a layout engine draws everything twice.
+        gap: distance between two panels, in widths of a panel.
     """
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -91,8 +91,8 @@ def as_svg(figure: Any, title: str, names: Mapping[str, Sequence[str]] | None = 
     """The figure as one ``<svg role="img">`` for a page.
 
     Args:
-        title: text alternative of the chart; unique on the page.
-        names: ``gid`` of a scatter plot -> the name of each of its dots, shown under the pointer.
+        title: text alternative of the chart. It must be unique on the page.
+        names: ``gid`` of a scatter plot -> the name of each dot, which is shown at the mouse pointer.
     """
     import matplotlib
 
@@ -116,7 +116,7 @@ def as_svg(figure: Any, title: str, names: Mapping[str, Sequence[str]] | None = 
 
 
 def _strip(element: ElementTree.Element) -> None:
-    """Remove name spaces, the style sheet (it would apply to the whole page), fonts and empty groups."""
+    """Remove name spaces, fonts, empty groups, and the style sheet, which would apply to the whole page."""
     element.tag = element.tag.rpartition("}")[2]
     element.attrib = {key.rpartition("}")[2]: _short(key, value) for key, value in element.attrib.items()}
     if element.get("transform", "").startswith("rotate(-0 "):
@@ -137,9 +137,10 @@ def _short(key: str, value: str) -> str:
 
 
 def _name_dots(group: ElementTree.Element, names: Sequence[str]) -> None:
-    """Give each dot of a scatter plot its name, and move their common style to the group.
+    """Add the name of each dot of a scatter plot, and move the common style of the dots to the group.
 
-    The dots become circles: a browser draws thousands of circles in half the time of references to one shape.
+    matplotlib writes each dot as a reference to one shape. This function replaces the references by circles, because a
+    browser draws thousands of circles in half the time.
     """
     dots = list(group.iter("use")) if names else []
     for dot, name in zip(dots, names, strict=True):

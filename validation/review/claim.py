@@ -1,7 +1,7 @@
 """A checklist with the subjects of CLAIM (2024), filled from the records of one candidate.
 
-An item is answered from a record, or reads "not provided"; there are no standard answers. The subjects are those of
-CLAIM's items (Mongan, Moy, Kahn, Radiol Artif Intell 2020; update 2024). It is not the official form.
+Each answer comes from a record. Without a record the answer is "not provided". The subjects are those of CLAIM's items
+(Mongan, Moy, Kahn, Radiol Artif Intell 2020; update 2024). The checklist is not the official form.
 """
 
 import json
@@ -12,7 +12,8 @@ from validation.evaluation.record import EvaluationRecord
 from validation.gates.rule_results import RuleResult
 from validation.gates.subgroups import EVERYBODY
 from validation.gates.verdict import Verdict
-from validation.review.changes import SPLITS, RunFacts, epochs_of, minutes
+from validation.review.card_text import markdown_table
+from validation.review.changes import SPLITS, RunFacts, commit_of, device_of, epochs_of, minutes
 from validation.review.model_card import NOT_PROVIDED, VIRTUAL_TEST
 from validation.review.subgroup_names import DIMENSIONS, NOT_KNOWN, group_of, in_order
 
@@ -21,7 +22,7 @@ SCHEMA = "plumbline.claim/1"
 
 @dataclass(frozen=True)
 class ClaimSource:
-    """The records that a checklist is filled from."""
+    """The records from which a checklist is filled."""
 
     record: EvaluationRecord
     verdict: Verdict
@@ -30,7 +31,7 @@ class ClaimSource:
 
 @dataclass(frozen=True)
 class ClaimItem:
-    """One item: section, subject, and answer (``not provided`` where no record has one)."""
+    """One item: section, subject and answer. Without a record the answer is ``not provided``."""
 
     section: str
     subject: str
@@ -38,40 +39,29 @@ class ClaimItem:
 
     @property
     def provided(self) -> bool:
-        """Whether a record answers it."""
+        """Whether the answer comes from a record."""
         return self.answer != NOT_PROVIDED
 
 
 def fill_checklist(source: ClaimSource) -> tuple[ClaimItem, ...]:
-    """Every item, in the checklist's order."""
-    return tuple(ClaimItem(section, subject, answer(source) or NOT_PROVIDED) for section, subject, answer in _ITEMS)
+    """All items of the checklist, in order."""
+    return tuple(
+        ClaimItem(section, subject, (answer and answer(source)) or NOT_PROVIDED) for section, subject, answer in _ITEMS
+    )
 
 
 def claim_json(items: tuple[ClaimItem, ...]) -> str:
-    """The checklist for machines."""
+    """The checklist as JSON."""
     rows = [asdict(item) | {"provided": item.provided} for item in items]
     return json.dumps({"schema": SCHEMA, "items": rows}, indent=1, sort_keys=True)
 
 
 def claim_markdown(items: tuple[ClaimItem, ...]) -> str:
-    """The checklist for people."""
+    """The checklist as Markdown."""
     answered = sum(item.provided for item in items)
-    lines = [
-        "# CLAIM-style checklist",
-        "",
-        f"{answered} of {len(items)} items are answered by records of this run.",
-        "",
-    ]
-    lines += ["| section | item | answer |", "|---|---|---|"]
-    lines += [
-        f"| {item.section} | {item.subject} | {item.answer if item.provided else '**NOT PROVIDED**'} |"
-        for item in items
-    ]
-    return "\n".join([*lines, ""])
-
-
-def _absent(_: ClaimSource) -> str | None:
-    return None
+    rows = [(i.section, i.subject, i.answer if i.provided else "**NOT PROVIDED**") for i in items]
+    table = markdown_table(("section", "item", "answer"), rows)
+    return f"# CLAIM-style checklist\n\nRecords of this run answer {answered} of {len(items)} items.\n\n{table}\n"
 
 
 def _partitions(source: ClaimSource) -> str | None:
@@ -97,7 +87,7 @@ def _failures(source: ClaimSource) -> str | None:
     if not missing:
         return None
     reasons = ", ".join(f"{reason} ({absent.count(reason)})" for reason in sorted(set(absent)))
-    return f"{len(absent)} of {len(missing)} parameters with a truth not answered" + (f": {reasons}" if absent else "")
+    return f"{len(absent)} of {len(missing)} values were not predicted" + (f": {reasons}" if absent else "")
 
 
 def _calibration(source: ClaimSource) -> str | None:
@@ -129,7 +119,7 @@ def _sample_size(source: ClaimSource) -> str | None:
 
 
 def _count(result: RuleResult, value: float | None) -> str:
-    """A number of patients or truths, or a probability."""
+    """A number of patients or true values as text, or a power in per cent."""
     return f"{value:.1%}" if result.power is not None else f"{value:.0f}"
 
 
@@ -165,11 +155,8 @@ def _code(source: ClaimSource) -> str | None:
     run, code = source.run, source.record.code
     if not code.commit:
         return None
-    trained = f"trained at commit {run.commit}{_DIRTY if run.dirty else ''}" if run.commit else "training not on record"
-    return f"repository {NOT_PROVIDED}; {trained}; evaluated at commit {code.commit}{_DIRTY if code.dirty else ''}"
-
-
-_DIRTY = " with uncommitted changes"
+    trained = f"trained at commit {commit_of(run)}" if run.commit else "training not recorded"
+    return f"repository {NOT_PROVIDED}; {trained}; evaluated at commit {commit_of(code)}"
 
 
 def _libraries(source: ClaimSource) -> str | None:
@@ -196,7 +183,7 @@ def _training(source: ClaimSource) -> str | None:
 
 
 def _subgroups(source: ClaimSource) -> str | None:
-    """The groups that were compared with the champion, and the groups that were too small."""
+    """The groups in which the models were compared, and the groups that were too small."""
     rows = [row for row in source.verdict.differences if row.group != EVERYBODY]
     judged = {row.group for row in rows if row.judged}
     small = {row.group for row in rows} - judged
@@ -212,20 +199,20 @@ def _model_location(source: ClaimSource) -> str | None:
 
 
 Answer = Callable[[ClaimSource], str | None]
-_ITEMS: tuple[tuple[str, str, Answer], ...] = (
+_ITEMS: tuple[tuple[str, str, Answer | None], ...] = (
     ("title", "the kind of method", lambda s: f"neural network with DSNT, landmark set {s.record.landmark_set}"),
-    ("introduction", "background and intended clinical role", _absent),
+    ("introduction", "background and intended clinical role", None),
     ("introduction", "aims and hypotheses", _aims),
-    ("methods: design", "prospective or retrospective", _absent),
-    ("methods: design", "ethics approval and consent", _absent),
+    ("methods: design", "prospective or retrospective", None),
+    ("methods: design", "ethics approval and consent", None),
     ("methods: data", "sources of the data", lambda s: ", ".join(sorted({x.source for x in s.record.studies})) or None),
     ("methods: data", "virtual or real patients", lambda s: s.record.patients_are),
-    ("methods: data", "inclusion and exclusion criteria", _absent),
-    ("methods: data", "dates and places of acquisition", _absent),
+    ("methods: data", "inclusion and exclusion criteria", None),
+    ("methods: data", "dates and places of acquisition", None),
     ("methods: data", "version of the dataset", lambda s: f"{s.record.dataset_digest}, DVC {s.record.dvc_version}"),
-    ("methods: data", "de-identification", _absent),
-    ("methods: reference", "definition of the reference standard", _absent),
-    ("methods: reference", "annotators, their training, agreement between them", _absent),
+    ("methods: data", "de-identification", None),
+    ("methods: reference", "definition of the reference standard", None),
+    ("methods: reference", "annotators, their training, agreement between them", None),
     ("methods: partitions", "sizes and assignment", _partitions),
     ("methods: partitions", "level at which they are disjoint", _disjoint),
     ("methods: partitions", "frozen test set", lambda s: s.record.test_digest),
@@ -233,22 +220,22 @@ _ITEMS: tuple[tuple[str, str, Answer], ...] = (
     ("methods: model", "digest of the model's bytes", lambda s: s.record.model_digest),
     ("methods: model", "software and versions", _libraries),
     ("methods: training", "hyperparameters and cost", _training),
-    ("methods: training", "hardware", lambda s: f"{s.run.devices or 1} × {s.run.device}" if s.run.device else None),
-    ("methods: training", "how the final model was chosen", _absent),
+    ("methods: training", "hardware", lambda s: device_of(s.run)),
+    ("methods: training", "how the final model was chosen", None),
     ("methods: evaluation", "metrics and intervals", _figures),
     ("methods: evaluation", "statistical rule and margins", _margins),
     ("methods: evaluation", "robustness and subgroups", _subgroups),
     ("methods: evaluation", "calibration", _calibration),
-    ("methods: evaluation", "explainability", _absent),
-    ("methods: evaluation", "external test data", _absent),
-    ("results", "flow of patients", _absent),
+    ("methods: evaluation", "explainability", None),
+    ("methods: evaluation", "external test data", None),
+    ("results", "flow of patients", None),
     ("results", "demographics of the test set", _demographics),
     ("results", "failures", _failures),
     ("results", "decision", lambda s: f"{s.verdict.decision}, verdict {s.verdict.digest}"),
     ("discussion", "limits", lambda s: VIRTUAL_TEST if s.record.simulated else None),
-    ("discussion", "implications for practice", _absent),
-    ("other", "registration", _absent),
+    ("discussion", "implications for practice", None),
+    ("other", "registration", None),
     ("other", "availability of the code", _code),
     ("other", "availability of the model", _model_location),
-    ("other", "funding", _absent),
+    ("other", "funding", None),
 )  # fmt: skip

@@ -1,6 +1,6 @@
-"""Tables of the agreement of each parameter and the landmark errors of each view, with a row for each model.
+"""Tables with the agreement of each parameter and the landmark errors of each view; each model has a row.
 
-Every figure is copied from the record. An absent figure is a dash with its reason.
+Every figure is copied from the record. A missing figure is shown as a dash with its reason.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ _COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("icc_a1", "ICC(A,1)", 3),
     ("interval_coverage", "90 % interval coverage", 2), ("interval_width", "interval width", 1),
 )  # fmt: skip
-"""Figure, heading, decimals. The limits of agreement share one column after the bias."""
+"""Figure, heading and decimals of each column. The limits of agreement have one column, after the bias."""
 
-AGREEMENT_HEADINGS = ("answered", "bias", "limits of agreement", *(heading for _, heading, _ in _COLUMNS[1:]))
+AGREEMENT_HEADINGS = ("predicted", "bias", "limits of agreement", *(heading for _, heading, _ in _COLUMNS[1:]))
 LANDMARK_HEADINGS = (
     "found / visible", "coverage", "false positives", "mean, mm", "median, mm", "95th percentile, mm", "median, px",
 )  # fmt: skip
@@ -28,7 +28,7 @@ LANDMARK_HEADINGS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """A table cell: text, small print below it, and the reason where it is empty."""
+    """A table cell: text, small print below it, and the reason if the figure is missing."""
 
     text: str
     small: str = ""
@@ -37,7 +37,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """The figures of one model for one subject; ``minor`` where it is not among the paper's six parameters."""
+    """The figures of one model for one parameter or view. ``minor`` marks parameters beyond the paper's six."""
 
     subject: str
     definition: str
@@ -47,7 +47,7 @@ class TableRow:
 
 
 def agreement_rows(records: Sequence[EvaluationRecord]) -> tuple[TableRow, ...]:
-    """Every parameter with a truth in the test set, those of the paper first, each model in order."""
+    """The rows of every parameter with a true value in the test set. The paper's parameters are first."""
     names = sorted(PARAMETERS, key=lambda name: not PARAMETERS[name].in_paper)
     return tuple(
         _agreement_row(record.statistics[name], record.model_role)
@@ -58,7 +58,7 @@ def agreement_rows(records: Sequence[EvaluationRecord]) -> tuple[TableRow, ...]:
 
 
 def landmark_rows(records: Sequence[EvaluationRecord]) -> tuple[TableRow, ...]:
-    """Each view and the points in space, each model in order."""
+    """The rows of each view and of the 3D points."""
     return tuple(
         TableRow(title, "", record.model_role, _landmark_cells(summary))
         for space, title in SPACES
@@ -68,7 +68,7 @@ def landmark_rows(records: Sequence[EvaluationRecord]) -> tuple[TableRow, ...]:
 
 
 def level_shifts(records: Sequence[EvaluationRecord]) -> tuple[str, ...]:
-    """The share of views with shifted level names, as text for each model."""
+    """A text for each model with the share of views that have shifted level names."""
     return tuple(f"{record.model_role}: {_shift(record.level_shift_rate)}" for record in records)
 
 

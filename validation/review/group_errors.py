@@ -1,8 +1,8 @@
 """A model's errors by condition, field of view and appearance, from an evaluation record.
 
-Every patient of the record is in one row of each table. A group that is too small has its number of patients and no
-figures. Square brackets hold 95 % percentile bootstrap intervals over patients. Those of the interval coverage are over
-patients too, because the errors of one patient's parameters are not independent.
+Every patient of the record is in one row of each table by group. For a group that is too small, only the number of
+patients is shown. Square brackets contain 95 % percentile bootstrap intervals. The bootstrap draws patients, also for
+the interval coverage, because the errors of one patient's parameters are not independent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from validation.evaluation.record import EvaluationRecord
 
 FACTS: Mapping[str, str] = {"condition": "condition", "field_of_view": "field of view", "appearance": "appearance"}
 MIN_PATIENTS = 5
-"""A group with fewer patients has no figures."""
+"""The smallest number of patients of a group with figures."""
 
 COVERAGE = "90 % interval coverage"
 _RESAMPLES, _SEED = 4000, 20190405
@@ -26,7 +26,7 @@ _RESAMPLES, _SEED = 4000, 20190405
 
 @dataclass(frozen=True)
 class Table:
-    """Column heads and rows of text."""
+    """A table of text: column headings and rows."""
 
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -34,7 +34,14 @@ class Table:
 
 @dataclass(frozen=True)
 class GroupErrors:
-    """Test set and number of patients of the record, and the tables: all patients, then by each of ``FACTS``."""
+    """The errors of one record by group.
+
+    Attributes:
+        test_set: digest of the test set.
+        count: number of patients.
+        patients: ``virtual patients`` or ``real patients``.
+        tables: a table of all patients, then one table for each of ``FACTS``.
+    """
 
     test_set: str
     count: int
@@ -43,7 +50,7 @@ class GroupErrors:
 
 
 def group_errors_of(record: EvaluationRecord) -> GroupErrors:
-    """Mean absolute error of each of the paper's parameters, and the coverage of their intervals, by group."""
+    """The mean absolute error of the paper's parameters and the coverage of their intervals, by group."""
     tables = (_overall(record.studies), *(_by(fact, title, record.studies) for fact, title in FACTS.items()))
     return GroupErrors(record.test_digest, record.n_patients, record.patients_are, tables)
 
@@ -75,11 +82,11 @@ def _row(group: str, studies: Sequence[StudyOutcome]) -> tuple[str, ...]:
 
 
 def _error(outcomes: Sequence[ParameterOutcome]) -> str:
-    """Mean absolute error of the answers as text, with their number where it is below the number of truths."""
+    """The mean absolute error of the predictions as text, with their number if predictions are missing."""
     truths = [outcome for outcome in outcomes if outcome.truth is not None]
     errors = [abs(outcome.error) for outcome in truths if outcome.error is not None]
     if not errors:
-        return f"0 of {len(truths)} answered"
+        return f"0 of {len(truths)} predicted"
     answered = "" if len(errors) == len(truths) else f" ({len(errors)} of {len(truths)})"
     if len(errors) < MIN_PATIENTS:
         return f"{np.mean(errors):.1f}{answered}"
@@ -101,14 +108,14 @@ def _coverage(studies: Sequence[StudyOutcome]) -> str:
 
 
 def _covers_truth(outcome: ParameterOutcome) -> bool | None:
-    """Whether the model's interval contains the truth; None where either is absent."""
+    """Whether the model's interval contains the true value; None if either is missing."""
     if outcome.interval is None or outcome.truth is None:
         return None
     return outcome.interval[0] <= outcome.truth <= outcome.interval[1]
 
 
 def _interval(sums: Floats, counts: Floats) -> tuple[float, float]:
-    """95 % interval of sum(sums) / sum(counts) over patients; sums and counts are (N,)."""
+    """The 95 % interval of sum(sums) / sum(counts), by bootstrap over N patients; both arrays are (N,)."""
     drawn = draw_patients([str(i) for i in range(len(sums))], _RESAMPLES, _SEED)
     means = (drawn @ sums) / (drawn @ counts)
     low, high = np.quantile(means, (0.025, 0.975))

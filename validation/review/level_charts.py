@@ -1,6 +1,6 @@
 """Charts of the landmark error by level and of the coverage of the intervals, for challenger and champion.
 
-Both models share one scale. In each row the challenger is above the champion. The row of a level without a value is
+Both models have the same scale. In each row the challenger is above the champion. The row of a level without a value is
 empty.
 """
 
@@ -13,7 +13,7 @@ from validation.evaluation.record import EvaluationRecord, ModelRole
 from validation.review.chart_style import BAD, DASHED, INK, MUTED, ROLE_COLOURS, as_svg, chart_style, panels
 
 NOMINAL_COVERAGE = 0.9
-"""The share of truths that a 90 % interval should contain."""
+"""The share of true values that 90 % intervals should contain."""
 
 _ROW = 13.0
 SPACES: tuple[tuple[Space, str], ...] = (("frontal", "frontal"), ("lateral", "lateral"), ("3d", "in space"))
@@ -21,7 +21,7 @@ SPACES: tuple[tuple[Space, str], ...] = (("frontal", "frontal"), ("lateral", "la
 
 @chart_style()
 def draw_landmark_levels(records: Sequence[EvaluationRecord]) -> tuple[str, ...]:
-    """One chart for each space that has figures: median and 95th percentile by level."""
+    """A chart for each space with figures: median and 95th percentile of the error by level."""
     drawn = []
     for space, title in SPACES:
         found = {record.model_role: _levels(record, space) for record in records}
@@ -54,7 +54,10 @@ def _draw_levels(title: str, levels: Sequence[str], found: Mapping[ModelRole, li
 
 @chart_style()
 def draw_calibration(records: Sequence[EvaluationRecord]) -> str | None:
-    """Share of the 90 % intervals that contain the truth, by parameter; None where no model reports intervals."""
+    """The chart of the share of 90 % intervals that contain the true value, by parameter.
+
+    It is None if no model reports intervals.
+    """
     names = [
         name
         for name in sorted(PARAMETERS, key=lambda n: not PARAMETERS[n].in_paper)
@@ -99,5 +102,5 @@ def _rows(labels: Sequence[str], width: float, sides: tuple[float, float]) -> tu
 
 
 def _offset(place: int, count: int) -> float:
-    """Offset of a model's mark in its row: none for one model; for two, the first is above and the second below."""
+    """The vertical offset of a model's mark in its row: 0 for a single model; otherwise the first model is above."""
     return 0.0 if count == 1 else 0.4 * place - 0.2

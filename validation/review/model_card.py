@@ -1,7 +1,7 @@
 """The content of a model card: facts of the model, training, evaluation, decision and limits.
 
-The same card serves a candidate at its registration, a judged candidate and the bundled model; sections without a
-record are left out. Every figure comes from a record. ``card_text`` writes the card.
+A candidate gets its card at registration, and again after the verdict. The bundled model has the same card. Sections
+without a record are left out. Every figure comes from a record. ``card_text`` writes the card.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from validation.evaluation.agreement import Agreement, Figure
 from validation.evaluation.landmark_errors import LandmarkSummary
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.verdict import Verdict
-from validation.review.changes import NOT_MEASURED, RunFacts, epochs_of, minutes
+from validation.review.changes import NOT_MEASURED, RunFacts, commit_of, device_of, epochs_of, minutes, processor_of
 from validation.review.group_errors import GroupErrors
 from validation.review.subgroup_names import DIMENSIONS, group_of, in_order
 
@@ -22,22 +22,20 @@ INTENDED_USE = (
     "research and for review by a person"
 )
 COMMON_LIMITS = (
-    "levels are named by counting: an unusual number of vertebrae shifts every name below it",
+    "the model names levels by counting: an unusual number of vertebrae shifts all names below",
     "the accuracy in a subgroup with few test patients is not known",
     "not for diagnosis or treatment",
 )
-_VIRTUAL_TRAINING = (
-    "trained on virtual patients only: its errors on real radiographs must be measured on real radiographs"
-)
-VIRTUAL_TEST = "every figure on this card is of virtual patients and says nothing about real radiographs"
+_VIRTUAL_TRAINING = "trained on virtual patients only: measure the errors on real radiographs before using it on them"
+VIRTUAL_TEST = "every figure on this card was measured on virtual patients and says nothing about real radiographs"
 
 Triple = tuple[float, float | None, float | None]
-"""A figure and the ends of its 95 % interval."""
+"""A figure, and the low and high end of its 95 % interval."""
 
 
 @dataclass(frozen=True)
 class CardParameter:
-    """Counts and figures of one parameter; a figure is None where it is absent."""
+    """Counts and figures of one parameter. A missing figure is None."""
 
     name: str
     label: str
@@ -59,9 +57,9 @@ class CardEvaluation:
         evidence, test_set, dataset: digests.
         patients: ``virtual patients`` or ``real patients``.
         count: number of patients.
-        groups: title of a dimension -> group -> patients.
-        parameters: one row for each parameter, the paper's six first.
-        landmarks: summary of all landmarks in each view, and in space.
+        groups: title of a dimension -> group -> number of patients.
+        parameters: one row for each parameter. The paper's six are first.
+        landmarks: summary of all landmarks in each view and in 3D.
         level_shift_rate: share of the views with shifted level names.
     """
 
@@ -82,11 +80,11 @@ class ModelCard:
 
     Attributes:
         model: digest.
-        facts: of the model, name -> text.
+        facts: facts of the model, name -> text.
         training: facts of the training, name -> text.
-        limits: what a user must know before use.
-        evaluation, decision, group_errors: None where they are not on record.
-        intended_use: as text.
+        limits: limitations that a user must know.
+        evaluation, decision, group_errors: None if they are not recorded.
+        intended_use: a sentence.
     """
 
     model: str
@@ -100,7 +98,7 @@ class ModelCard:
 
 
 def judged_card(record: EvaluationRecord, verdict: Verdict, run: RunFacts) -> ModelCard:
-    """The card of the candidate of ``record`` and ``verdict``."""
+    """The card of a judged candidate."""
     return ModelCard(
         model=record.model_digest,
         facts={"landmark set": f"`{record.landmark_set}`", "size": size_text(record)},
@@ -112,7 +110,7 @@ def judged_card(record: EvaluationRecord, verdict: Verdict, run: RunFacts) -> Mo
 
 
 def evaluation_of(record: EvaluationRecord) -> CardEvaluation:
-    """The section of the card on the evaluation."""
+    """The card's section on the evaluation."""
     measured = sorted(record.statistics.values(), key=lambda a: not PARAMETERS[a.parameter].in_paper)
     return CardEvaluation(
         evidence=record.digest,
@@ -128,14 +126,14 @@ def evaluation_of(record: EvaluationRecord) -> CardEvaluation:
 
 
 def limits_of(record: EvaluationRecord | None, *, virtual_training: bool = False) -> tuple[str, ...]:
-    """The limits of a model; ``record`` is None where it was not evaluated."""
+    """The limitations of a model; ``record`` is None if it was not evaluated."""
     training = (_VIRTUAL_TRAINING,) if virtual_training else ()
     test = (VIRTUAL_TEST,) if record is not None and record.simulated else ()
     return (*training, *test, *COMMON_LIMITS)
 
 
 def size_text(record: EvaluationRecord) -> str:
-    """The size of the model's files."""
+    """The size of the model's files, as text in MB."""
     return NOT_PROVIDED if record.model_bytes is None else f"{record.model_bytes / 1e6:.1f} MB"
 
 
@@ -152,15 +150,14 @@ def _decision(verdict: Verdict) -> Mapping[str, str]:
 def _training(run: RunFacts) -> Mapping[str, str]:
     spent = minutes(run)
     trained = [p for p in run.patients if p.split == "train"]
-    processor = "CPU" if run.device is None or "CPU" in run.device else "GPU"
     images = run.images or "an unknown number of"
     return {
         "trained on": f"{len(trained)} patients, {images} images" if trained else NOT_PROVIDED,
-        "code": f"`{run.commit}`" + (" with uncommitted changes" if run.dirty else "") if run.commit else NOT_PROVIDED,
+        "code": f"`{commit_of(run)}`" if run.commit else NOT_PROVIDED,
         "preset, seed": f"{run.preset}, {run.seed}" if run.preset else NOT_PROVIDED,
-        "device": f"{run.devices or 1} × {run.device}" if run.device else NOT_PROVIDED,
+        "device": device_of(run) or NOT_PROVIDED,
         "epochs": epochs_of(run) or NOT_PROVIDED,
-        "cost": f"{spent} {processor} minutes" if spent else NOT_PROVIDED,
+        "cost": f"{spent} {processor_of(run)} minutes" if spent else NOT_PROVIDED,
         "energy": run.energy or NOT_MEASURED,
         "libraries": ", ".join(f"{n} {v}" for n, v in run.versions.items()) or NOT_PROVIDED,
         "MLflow run": f"`{run.run_id}`" if run.run_id else NOT_PROVIDED,

@@ -1,8 +1,8 @@
 """The report on one candidate: one HTML file for the reviewer, before and after the verdict.
 
-Contract: the page opens as a file and loads nothing from a network (its security policy forbids it). It shows the
-decision, or that there is none yet, and whether the patients are virtual or real. Without a champion it shows the
-challenger alone. Records that the verdict does not name are refused.
+Contract: a browser can open the page as a file. The page loads nothing from a network, and its content security policy
+forbids it. It shows the decision or "not judged yet", and whether the patients are virtual or real. Without a champion
+it shows only the challenger. Records that the verdict does not name are refused.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict
 from validation.review.actions import advice_for, options_for
 from validation.review.agreement_charts import AgreementDrawing, draw_agreements
-from validation.review.changes import RunFacts, compare_data, compare_runs
+from validation.review.changes import RunFacts, commit_of, compare_data, compare_runs
 from validation.review.chart_style import ROLE_COLOURS
 from validation.review.figure_tables import (
     AGREEMENT_HEADINGS,
@@ -38,7 +38,7 @@ from validation.review.subgroup_names import DIMENSIONS, in_order
 from validation.review.verdict_status import VerdictStatus, day
 
 LIMIT_BYTES = 15_000_000
-"""A larger page is refused, because it opens slowly and is hard to send."""
+"""The largest size of a page. A larger page opens slowly and is hard to send."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class ReviewMaterial:
     """The input of a page.
 
     Attributes:
-        verdict: None before the gate has judged.
-        policy: the policy of the verdict, or the policy that will be used; its margins rank the patients.
+        verdict: the verdict; None before the gate has judged.
+        policy: the policy of the verdict, or the policy for the coming verdict. The patients are ranked by its margins.
         challenger, champion: the evaluation records that the verdict names.
-        challenger_run, champion_run: facts of their training.
+        challenger_run, champion_run: facts of the training runs.
         images: (study, view) -> image, for the studies to show (``patients.chosen_studies``).
-        points: ``challenger``, ``champion``, ``truth`` -> study -> view -> landmarks.
-        test_set_reads: how often the frozen test set was read; None where there is no ledger.
-        status: what was done about the verdict; None where it was not read.
+        points: ``challenger``, ``champion`` or ``truth`` -> study -> view -> landmarks.
+        test_set_reads: how often the frozen test set was used; None if this is not recorded.
+        status: the actions on the verdict; None if the history was not read.
         written_at: time of writing (ISO 8601).
     """
 
@@ -86,10 +86,10 @@ class Charts:
 
 
 def write_review(material: ReviewMaterial, path: Path) -> Path:
-    """Write the page; returns its path.
+    """Write the page. Return its path.
 
     Raises:
-        EvidenceRejected: ``RECORDS_MISMATCH`` where records and verdict do not belong together; ``PAGE_TOO_LARGE``.
+        EvidenceRejected: ``RECORDS_MISMATCH`` if the verdict does not name the records; ``PAGE_TOO_LARGE``.
     """
     text = render_review(material)
     size = len(text.encode())
@@ -105,7 +105,7 @@ def write_review(material: ReviewMaterial, path: Path) -> Path:
 
 
 def render_review(material: ReviewMaterial) -> str:
-    """The page as text.
+    """The page as HTML text.
 
     Raises:
         EvidenceRejected: ``RECORDS_MISMATCH``.
@@ -147,12 +147,12 @@ def render_review(material: ReviewMaterial) -> str:
         reads=material.test_set_reads,
         provenance=_provenance(material),
         colours=ROLE_COLOURS,
-        svg=Markup,  # the charts and layers escape every text in them
+        svg=Markup,  # The charts and layers escape all texts themselves.
     )
 
 
 def draw_charts(records: Sequence[EvaluationRecord], verdict: Verdict | None) -> Charts:
-    """Every static chart of the page."""
+    """The static charts of the page."""
     return Charts(
         agreements=draw_agreements(records),
         forest=draw_forests(verdict.differences) if verdict else (),
@@ -171,18 +171,18 @@ def _require_belonging(material: ReviewMaterial) -> None:
         ("champion", champion.digest if champion else None, verdict.champion_evidence),
         ("policy", material.policy.hash, verdict.policy_hash),
     ]
-    wrong = [f"{what} {str(a)[:12]}, the verdict names {str(b)[:12]}" for what, a, b in pairs if a != b]
+    wrong = [f"{what} {str(a)[:12]} instead of {str(b)[:12]}" for what, a, b in pairs if a != b]
     if wrong:
         raise EvidenceRejected(
             "RECORDS_MISMATCH",
             found="; ".join(wrong),
             expected="the records and the policy that the verdict names",
-            remedy="judge again (`plumbline run`), or use the verdict on these records",
+            remedy="judge again with `plumbline run`, or use the verdict that names these records",
         )
 
 
 def _group_choices(patients: Sequence[Patient]) -> dict[str, list[tuple[str, str, int]]]:
-    """Title of a dimension -> (value of the choice, group, number of patients), where there are several groups."""
+    """Title of a dimension -> its choices (value, group, number of patients), for dimensions with several groups."""
     choices: dict[str, list[tuple[str, str, int]]] = {}
     for dimension, title in DIMENSIONS.items():
         counts = Counter(p.groups[dimension] for p in patients)
@@ -192,7 +192,7 @@ def _group_choices(patients: Sequence[Patient]) -> dict[str, list[tuple[str, str
 
 
 def _provenance(material: ReviewMaterial) -> dict[str, str]:
-    """The sources of the page: digests, versions, runs."""
+    """Name -> text of the digests, versions and runs that the page was made from."""
     record, champion, verdict, run = material.challenger, material.champion, material.verdict, material.challenger_run
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(record.environment.items()))
     rows = {
@@ -201,8 +201,7 @@ def _provenance(material: ReviewMaterial) -> dict[str, str]:
         "frozen test set": record.test_digest,
         "dataset": f"{record.dataset_digest}, DVC {record.dvc_version or 'not versioned'}",
         "landmark set": record.landmark_set,
-        "evaluation code (git commit)": (record.code.commit or "outside a repository")
-        + (" with uncommitted changes" if record.code.dirty else ""),
+        "evaluation code (git commit)": commit_of(record.code) or "outside a repository",
         "evaluation environment": libraries,
         "MLflow run": run.run_id or "not registered yet",
         "Dagster run": run.dagster_run or "not run by Dagster",

@@ -1,7 +1,8 @@
 """The patients on the page: the worst, the most changed, the median and the best, with their figures and images.
 
-A patient's loss is the mean over the compared parameters of |error| divided by the policy's margin. An unanswered
-parameter counts its penalty, as in the gate. Ties are broken by name, so that the same records give the same page.
+A patient's loss is the mean, over the parameters with a margin, of |error| divided by the margin. As in the gate, a
+parameter without a prediction has the penalty as its error. Patients with equal losses are sorted by name, so that the
+same records give the same page.
 """
 
 import base64
@@ -21,20 +22,25 @@ from validation.review.subgroup_names import groups_of
 from validation.review.svg_outline import draw_layer
 
 SHOWN = 20
-"""Number of the worst and of the most changed patients that are shown."""
+"""The number of worst patients on the page, and of most changed patients."""
 
 NOTABLE = 1.0
-"""An answer is marked where its error exceeds the champion's by this, in degrees or mm."""
+"""A prediction is marked if its error exceeds the champion's error by this much, in degrees or mm."""
 
 _LAYERS = ("truth", "champion", "challenger")
-"""The order in which layers are drawn: the challenger lies on top."""
+"""The order in which the layers are drawn. The challenger is on top."""
 
 Points = Mapping[str, Mapping[ViewName, Points2D]]
 
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """A radiograph for the page: JPEG bytes, and the size (width, height) in pixels of the image of its landmarks."""
+    """A radiograph for the page.
+
+    Attributes:
+        jpeg: the encoded image.
+        size: (width, height) in pixels of the image in which the landmarks are given.
+    """
 
     jpeg: bytes
     size: tuple[int, int]
@@ -42,7 +48,7 @@ class EncodedImage:
 
 @dataclass(frozen=True)
 class ViewDrawing:
-    """One view of a patient: the image as a data URL, and a layer of outlines for each role."""
+    """One view of a patient: the image as a data URL, and an SVG layer of outlines for each role."""
 
     view: str
     alt: str
@@ -53,7 +59,10 @@ class ViewDrawing:
 
 @dataclass(frozen=True)
 class AnswerRow:
-    """One parameter of a patient as text: truth, and both models with their errors; ``worse`` rows are marked."""
+    """One parameter of a patient as text: the true value, and both predictions with their errors.
+
+    ``worse`` is True if the challenger has no prediction, or is worse than the champion by ``NOTABLE``.
+    """
 
     label: str
     truth: str
@@ -69,13 +78,13 @@ class Patient:
     Attributes:
         study, patient: ids.
         groups: dimension -> subgroup.
-        loss, champion_loss: in margins; champion_loss is None without a champion.
-        loss_rank, change_rank: rank among all patients by loss and by size of the change, from 1; change_rank is None
-            without a champion.
-        place: ``best``, ``median`` or ``worst`` of all patients, "" for the others.
-        answers: the parameters with a truth.
+        loss, champion_loss: losses of both models, in margins. ``champion_loss`` is None without a champion.
+        loss_rank: rank among all patients by loss; 1 is the worst.
+        change_rank: rank by the size of the change of the loss; None without a champion.
+        place: ``best``, ``median`` or ``worst`` of all patients; "" for the others.
+        answers: the parameters with a true value.
         views: images with outlines.
-        remarks: missing answers and level shifts.
+        remarks: texts on missing predictions and level shifts.
     """
 
     study: str
@@ -92,14 +101,17 @@ class Patient:
 
     @property
     def change(self) -> float | None:
-        """Loss of the challenger minus loss of the champion; above 0 the challenger is worse."""
+        """The challenger's loss minus the champion's loss. Above 0 the challenger is worse."""
         return None if self.champion_loss is None else self.loss - self.champion_loss
 
 
 def chosen_studies(
     challenger: EvaluationRecord, champion: EvaluationRecord | None, comparison: Comparison
 ) -> tuple[str, ...]:
-    """The studies to show, worst first: the ``SHOWN`` worst, the ``SHOWN`` most changed, the median and the best."""
+    """The ids of the studies to show, worst first.
+
+    They are the ``SHOWN`` worst studies, the ``SHOWN`` most changed studies, the median and the best.
+    """
     ranked = _ranked(challenger, champion, comparison)
     return tuple(
         study
@@ -118,8 +130,8 @@ def describe_patients(
     """The patients to show, worst first.
 
     Args:
-        images: (study, view) -> image; a study may have none.
-        points: ``challenger``, ``champion``, ``truth`` -> study -> view -> landmarks.
+        images: (study, view) -> image. A study may have no image.
+        points: ``challenger``, ``champion`` or ``truth`` -> study -> view -> landmarks.
     """
     ours, theirs = _by_id(challenger), _by_id(champion)
     ranks = _ranked(challenger, champion, comparison)
@@ -148,7 +160,7 @@ def _by_id(record: EvaluationRecord | None) -> dict[str, StudyOutcome]:
 def _ranked(
     challenger: EvaluationRecord, champion: EvaluationRecord | None, comparison: Comparison
 ) -> dict[str, tuple[int, int | None]]:
-    """Study -> rank by loss and rank by size of the change, worst first."""
+    """Study -> rank by loss and rank by the size of the change, sorted by the rank by loss."""
     ours, theirs = _by_id(challenger), _by_id(champion)
     losses = {name: _loss(study, comparison) for name, study in ours.items()}
     changes = {name: abs(losses[name] - _loss(study, comparison)) for name, study in theirs.items() if name in losses}
@@ -162,7 +174,7 @@ def _ranks(values: Mapping[str, float]) -> dict[str, int]:
 
 
 def _place(worst: int, count: int) -> str:
-    """The place of a rank among ``count`` patients."""
+    """``worst``, ``median`` or ``best`` for these ranks among ``count`` patients; "" for other ranks."""
     return {count: "best", (count + 1) // 2: "median", 1: "worst"}.get(worst, "")
 
 
@@ -192,7 +204,7 @@ def _answers(ours: StudyOutcome, theirs: StudyOutcome | None) -> tuple[AnswerRow
 
 def _answer(outcome: ParameterOutcome, unit: str) -> str:
     if outcome.predicted is None or outcome.error is None:
-        return "not answered"
+        return "not predicted"
     return f"{outcome.predicted:.1f}{unit} ({outcome.error:+.1f})".replace("-", "−")
 
 
@@ -206,19 +218,19 @@ def _views(
         layers = {role: points[role].get(study, {}).get(view, {}) for role in _LAYERS if role in points}
         strokes = "".join(draw_layer(view, found, role, image.size) for role, found in layers.items())
         counts = ", ".join(f"{role} {len(found)}" for role, found in layers.items())
-        alt = f"{view} radiograph of study {study}; landmarks drawn on it: {counts}"
+        alt = f"{view} radiograph of study {study}; number of landmarks drawn: {counts}"
         data = "data:image/jpeg;base64," + base64.b64encode(image.jpeg).decode()
         drawn.append(ViewDrawing(view, alt, data, image.size, strokes))
     return tuple(drawn)
 
 
 def _remarks(ours: StudyOutcome, theirs: StudyOutcome | None) -> tuple[str, ...]:
-    """Reasons of unanswered parameters, and shifted level names."""
+    """Texts on missing predictions with their reasons, and on shifted level names."""
     remarks: list[str] = []
     for role, study in (("challenger", ours), ("champion", theirs)):
         absent = [o for o in (study.parameters if study else ()) if o.truth is not None and o.predicted is None]
         reasons = Counter(outcome.predicted_absent_reason or "no reason given" for outcome in absent)
-        remarks += [f"{role}: {count} parameters not answered ({reason})" for reason, count in reasons.items()]
+        remarks += [f"{role}: {count} parameters not predicted ({reason})" for reason, count in reasons.items()]
         shifted: Sequence[tuple[str, int]] = [(v, s) for v, s in (study.level_shifts if study else {}).items() if s]
         remarks += [f"{role}: level names shifted by {abs(s)} in the {view} view" for view, s in shifted]
     return tuple(remarks)

@@ -1,7 +1,4 @@
-"""The rule table: every rule of a verdict as one row, rules that did not pass first.
-
-Every result of the verdict has its own row.
-"""
+"""The rule table: the results of a verdict as rows. Results that did not pass are first."""
 
 from dataclasses import dataclass
 
@@ -15,7 +12,7 @@ _KINDS = {
     "limit": "limits",
     "evidence": "evidence",
 }
-_UNASKED = "not required, not judged or not known: neither passed nor failed"
+_UNASKED = "rules that are not required, not judged or not known, so they neither passed nor failed"
 _MATTERS = ("comparison", "first_champion")
 _BADGES = {
     "NO_BASELINE": "NOT KNOWN", "SEED_SPREAD_UNKNOWN": "NOT KNOWN", "SUBGROUPS_TOO_SMALL": "NOT JUDGED",
@@ -26,7 +23,7 @@ _RELATIONS = {"<=": "at most", ">=": "at least", "<": "below", ">": "above"}
 
 @dataclass(frozen=True)
 class RuleRow:
-    """One rule: outcome and code, subject, figure, interval and limit, and the reason of the rule."""
+    """One result as text: outcome, code, subject, figure, interval, limit, finding, reason and source."""
 
     outcome: str
     code: str
@@ -42,9 +39,11 @@ class RuleRow:
 
 @dataclass(frozen=True)
 class PassedRules:
-    """Rules of one kind that passed, or that were not evaluated.
+    """The results of one kind that passed, or all results that are NOT_ASKED.
 
-    ``matters`` shows them unfolded on the page. ``evaluated`` is False where they were not evaluated.
+    Attributes:
+        matters: whether the page shows the rows unfolded.
+        evaluated: False for results that are NOT_ASKED.
     """
 
     title: str
@@ -55,14 +54,14 @@ class PassedRules:
 
 @dataclass(frozen=True)
 class RuleTable:
-    """The rules that did not pass, worst first, and by kind the rules that passed or were not evaluated."""
+    """The results that did not pass, worst first; and the other results by kind."""
 
     refused: tuple[RuleRow, ...]
     passed: tuple[PassedRules, ...]
 
 
 def rule_table(verdict: Verdict) -> RuleTable:
-    """Every rule of the verdict, as a row."""
+    """The table of all results of the verdict."""
     passed, unasked = verdict.passed, verdict.unasked
     kinds = sorted({str(r.kind) for r in passed}, key=lambda k: (list(_KINDS).index(k) if k in _KINDS else 99, k))
     groups = [
@@ -87,7 +86,8 @@ def _row(result: RuleResult) -> RuleRow:
     if result.threshold is not None:
         limit = f"{_RELATIONS.get(result.relation, result.relation)} {_number(result.threshold)}{unit}"
     return RuleRow(
-        outcome=_outcome(result),
+        # A result that is NOT_ASKED never gets the badge PASS.
+        outcome=_BADGES.get(result.code, "NOT REQUIRED") if result.outcome == "NOT_ASKED" else result.outcome,
         code=result.code,
         kind=_title(result.kind),
         about=f"{name}: {result.figure_name.replace('_', ' ')}",
@@ -98,13 +98,6 @@ def _row(result: RuleResult) -> RuleRow:
         reason=result.reason,
         source=result.source,
     )
-
-
-def _outcome(result: RuleResult) -> str:
-    """The text of the badge; a result that was not evaluated is no PASS."""
-    if result.outcome != "NOT_ASKED":
-        return result.outcome
-    return _BADGES.get(result.code, "NOT REQUIRED")
 
 
 def _number(value: float) -> str:

@@ -1,7 +1,7 @@
 """Titles and order of the subgroups.
 
-The groups are those that the gate judges (``validation.gates.subgroups``). Every study has exactly one group in each
-dimension, ``not known`` where the fact is missing, so that a filter loses no patient.
+The groups are those of the gate (``validation.gates.subgroups``). In each dimension every study has exactly one group.
+It is ``not known`` if the fact is missing, so that the page's filters include every patient.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,6 +30,6 @@ def groups_of(study: StudyOutcome) -> dict[str, str]:
 
 
 def in_order(groups: Iterable[str]) -> list[str]:
-    """Groups without repeats: bands of severity and age by size, then others by name."""
+    """The different groups: first the bands of severity and age by size, then the others by name."""
     bands = [name for band in (judged.SEVERITIES, judged.AGES) for _, name in band]
     return sorted(set(groups), key=lambda g: (bands.index(g) if g in bands else len(bands), g))

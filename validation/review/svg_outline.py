@@ -15,11 +15,11 @@ _CLASSES: Mapping[LineKind, str] = {
 """Kind of line -> class of its path."""
 
 _EVERY = 6
-"""Every sixth point of a curve is written, because a page has hundreds of curves."""
+"""Only every sixth point of a curve is written, because a page has hundreds of curves."""
 
 
 def draw_layer(view: ViewName, points: Points2D, role: str, size: tuple[int, int]) -> str:
-    """One layer as an SVG group of class ``layer <role>``, for an image of ``size`` (columns, rows)."""
+    """The outline of one role as an SVG group of class ``layer <role>``, for an image of ``size`` (columns, rows)."""
     outline = outline_of(view, points, size)
     strokes = [_path(kind, _lines(outline, kind)) for kind in dict.fromkeys(_CLASSES.values())]
     strokes.append(_path("mark", [f"{_at(dot)}h0" for dot in outline.dots]))
@@ -37,7 +37,7 @@ def _path(kind: str, parts: Sequence[str]) -> str:
 
 
 def _at(point: Floats) -> str:
-    """The point in SVG coordinates, where the centre of a pixel is half a unit from its edge."""
+    """The point as SVG text. In SVG coordinates the centre of a pixel is half a unit from its edge."""
     return f"{float(point[0]) + 0.5:.1f} {float(point[1]) + 0.5:.1f}"
 
 

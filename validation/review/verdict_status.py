@@ -1,8 +1,8 @@
-"""The status of a verdict: approved, refused, promoted or rolled back, with person, time and reason.
+"""The status of a verdict: the approvals, refusals, promotions and rollbacks, with person, time and reason.
 
-It is read from the history and the sealed approvals. There is a line for every action, oldest first. A history that
-cannot be read gives ``unknown``. As at the gate, a sealed refusal counts also without its line in the history, and so
-does a refusal of the same model under another verdict.
+The status comes from the history and from the sealed approvals. Each action has a line, oldest first. As in the gate, a
+sealed refusal counts even if the history has lost its entry. A refusal of the same model with another verdict counts
+too.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ class VerdictStatus:
     """The actions on a verdict.
 
     Attributes:
-        actions: one line each, oldest first.
-        decided: the model was promoted or refused, so nothing is left to decide.
-        serving: the judged model serves now because of this verdict.
-        no_rollback_target: no other model could serve again.
-        approved: an approval exists that can still be used.
-        unknown: the reason where the status cannot be read, else "".
+        actions: one line for each action, oldest first.
+        decided: whether the model was promoted or refused, so that the verdict needs no further decision.
+        serving: whether the judged model serves now because of this verdict.
+        no_rollback_target: whether no other model could serve again.
+        approved: whether an approval exists that can still be used.
+        unknown: the reason why the status cannot be read; "" if it can.
     """
 
     actions: tuple[str, ...] = ()
@@ -39,21 +39,26 @@ class VerdictStatus:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The lines to show: the actions, or that there are none, or that they are not known."""
+        """The lines to show: the actions; or one line if there is no action, or if the actions are not known."""
         if self.unknown:
-            return (f"the actions on it are not known: {self.unknown}",)
+            return (f"the actions on this verdict are not known: {self.unknown}",)
         return self.actions or (NOTHING,)
 
     @property
     def text(self) -> str:
-        """All lines in one."""
+        """All lines as one text."""
         return "; ".join(self.lines)
 
 
 def status_of(
     verdict: Verdict, entries: Sequence[HistoryEntry], approvals: Sequence[Approval], at: datetime
 ) -> VerdictStatus:
-    """The status of ``verdict`` at the time ``at``, from the history and the sealed approvals and refusals."""
+    """The status of ``verdict`` at the time ``at``.
+
+    Args:
+        entries: the history.
+        approvals: the sealed approvals and refusals.
+    """
     about = [e for e in entries if e.verdict == verdict.digest]
     actions = [(e.at, _described(e, approvals, entries, at)) for e in about if e.event in ("approved", "rejected")]
     known = {e.approval for e in about}
@@ -62,17 +67,14 @@ def status_of(
     standing = [r for r in standing_refusals(entries, refusals_of(approvals)) if r.model == verdict.challenger_model]
     others = [r for r in standing if r.verdict != verdict.digest]
     actions += [
-        (r.at, f"{_refusal_text(r.by, r.at, r.comment)} (this model, with verdict {r.verdict[:12]})") for r in others
+        (r.at, f"{_refusal_text(r.by, r.at, r.comment)} (same model, verdict {r.verdict[:12]})") for r in others
     ]
-    rejected = [e for e in about if e.event == "rejected"]
-    reinstated = [
-        e
-        for e in entries
-        if e.event == "reinstated" and e.model_digest == verdict.challenger_model and (rejected or lost)
-    ]
-    actions += [
-        (e.at, f"model reinstated by {e.promoter} on {day(e.at)}: {e.reason or 'no comment'}") for e in reinstated
-    ]
+    if lost or any(e.event == "rejected" for e in about):
+        actions += [
+            (e.at, f"model reinstated by {e.promoter} on {day(e.at)}: {e.reason or 'no comment'}")
+            for e in entries
+            if e.event == "reinstated" and e.model_digest == verdict.challenger_model
+        ]
     promoted = [e for e in about if e.event == "promoted"]
     for entry in promoted:
         actions.append((entry.at, f"promoted on {day(entry.at)} as version {entry.version} by {entry.promoter}"))
@@ -80,10 +82,9 @@ def status_of(
     last = about[-1] if about else None
     if last is not None and last.event in OUTCOME_OF and not promoted:
         actions.append(
-            (last.at, f"a promotion began on {day(last.at)} and was interrupted: `plumbline history --repair`")
+            (last.at, f"a promotion began on {day(last.at)} and was interrupted; run `plumbline history --repair`")
         )
-    spent = {e.approval for e in promoted}
-    grants = {e.approval for e in about if e.event == "approved"} - spent
+    grants = {e.approval for e in about if e.event == "approved"} - {e.approval for e in promoted}
     actions.sort(key=lambda action: datetime.fromisoformat(action[0]))
     return VerdictStatus(
         actions=tuple(text for _, text in actions),
@@ -94,11 +95,11 @@ def status_of(
     )
 
 
-_LOST = " (from the sealed record; the history has no line of it)"
+_LOST = " (from the sealed record; the history has lost the entry)"
 
 
 def day(at: str) -> str:
-    """A time of the records as text: ``2026-11-23 12:00 UTC``."""
+    """An ISO 8601 time in the form ``2026-11-23 12:00 UTC``."""
     moment = datetime.fromisoformat(at)
     return f"{moment:%Y-%m-%d %H:%M}" + (" UTC" if moment.utcoffset() is not None and not moment.utcoffset() else "")
 
@@ -123,7 +124,7 @@ def _refusal_text(who: str, when: str, why: str) -> str:
 
 
 def _after(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> list[tuple[str, str]]:
-    """Each time another model replaced the promoted one, or the promoted one served again."""
+    """(time, line) for each later event after which the promoted model stopped serving or served again."""
     actions, serving = [], True
     for entry in _moves(promoted, entries):
         ours = entry.model_digest == promoted.model_digest
@@ -146,7 +147,7 @@ def _is_serving(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> bool
 
 
 def _others(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> set[str]:
-    """Digests of the other models that served under this registered name and may serve again."""
+    """The digests of the other models that served under this registered model and may serve again."""
     served: set[str] = set()
     denied: set[str | None] = set()
     for entry in (e for e in entries if e.production_model == promoted.production_model):
@@ -157,7 +158,7 @@ def _others(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> set[str]
 
 
 def _moves(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> list[HistoryEntry]:
-    """Later entries that changed which model serves under this registered name, oldest first."""
+    """The later entries after which a version of this registered model serves, oldest first."""
     return [
         e
         for e in entries

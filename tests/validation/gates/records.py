@@ -1,17 +1,25 @@
-"""Evaluation records of known quality, for tests and for the bench."""
+"""Evaluation records of known quality, for tests and benchmarks."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
 from spine.dataset import Example, ExampleView, Manifest, Truth
 from spine.measurement.registry import PARAMETERS, Measured, Unit
 from spine.prediction import Prediction
-from validation.evaluation.outcomes import StudyOutcome
-from validation.evaluation.record import EvaluationRecord, evaluate
+from validation.evaluation.landmark_errors import LandmarkError, summarise
+from validation.evaluation.outcomes import ParameterOutcome, StudyOutcome
+from validation.evaluation.record import EvaluationRecord, evaluate, statistics_of
+from validation.gates.evidence import Evidence
+from validation.gates.policy import Policy
+from validation.gates.verdict import Verdict, judge
 
+Scored = Callable[..., EvaluationRecord]
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+B, C = "b" * 64, "c" * 64
 PLATES = tuple(f"{level}_{side}" for level in ("T9", "T10", "T11", "T12", "L1", "L2", "L3") for side in ("sup", "inf"))
 
 
@@ -27,7 +35,6 @@ def build_record(
     simulated: bool = True,
     seed: int = 1,
     test_seed: int = 7,
-    commit: str = "c" * 40,
 ) -> EvaluationRecord:
     truths = np.random.default_rng(test_seed).normal(35, 12, (n, len(PARAMETERS)))
     errors = np.random.default_rng(seed).normal(0, noise, (n, len(PARAMETERS))) * scale + bias
@@ -55,7 +62,7 @@ def build_record(
         test_digest=Manifest("galbusera39", 0, tuple(examples)).test_digest,
         dataset_digest="d" * 64,
         dvc_version="v1",
-        code_commit=commit,
+        code_commit="c" * 40,
         code_dirty=False,
         evaluated_at=AT,
         model_bytes=8_000_000,
@@ -69,5 +76,44 @@ def _measured(value: float, unit: Unit) -> Measured:
 
 
 def _with_side(study: StudyOutcome) -> StudyOutcome:
-    """The truths are drawn, not measured in the points: their side is given here, and found wherever it is answered."""
+    """The study with a true side, and the same predicted side if there is a prediction.
+
+    The true values are drawn and not measured from the landmarks, so they have no side of their own.
+    """
     return replace(study, true_side="left", found_side=None if study.parameter("cobb").predicted is None else "left")
+
+
+def ruled(policy: Policy, ours: EvaluationRecord, theirs: EvaluationRecord | None = None, **more: Any) -> Verdict:
+    """The verdict on ``ours`` compared with the champion ``theirs``; ``more`` has other fields of the evidence."""
+    return judge(policy, Evidence(ours, theirs, **more), judged_at=AT)
+
+
+def codes(verdict: Verdict) -> set[str]:
+    return {r.code for r in verdict.refusals}
+
+
+def with_studies(record: EvaluationRecord, change: Callable[[StudyOutcome, int], StudyOutcome]) -> EvaluationRecord:
+    """The record with changed studies; ``change`` gets each study and its number. The statistics stay."""
+    return replace(record, studies=tuple(change(s, i) for i, s in enumerate(record.studies)))
+
+
+def with_outcomes(
+    record: EvaluationRecord, change: Callable[[ParameterOutcome, int], ParameterOutcome]
+) -> EvaluationRecord:
+    """The record with changed outcomes; ``change`` gets each outcome and the number of its study."""
+    return with_studies(record, lambda s, i: replace(s, parameters=tuple(change(o, i) for o in s.parameters)))
+
+
+def with_landmarks(record: EvaluationRecord, change: Callable[[LandmarkError, int], LandmarkError]) -> EvaluationRecord:
+    """The record with changed landmark errors; ``change`` gets each error and the number of its study."""
+    return with_studies(record, lambda s, i: replace(s, landmarks=tuple(change(e, i) for e in s.landmarks)))
+
+
+def summarised(record: EvaluationRecord) -> EvaluationRecord:
+    """The record with its statistics and landmark summaries computed again."""
+    landmarks = summarise([e for s in record.studies for e in s.landmarks])
+    return replace(record, statistics=statistics_of(record.studies, 0, record.seed), landmarks=landmarks)
+
+
+def missed(error: LandmarkError) -> LandmarkError:
+    return replace(error, state="missed", error_px=None, error_mm=None)

@@ -1,4 +1,4 @@
-"""One written rule for many parameters: the shipped policies expand to these limits; mistakes are refused by place."""
+"""Expansion of rules for many parameters: the limits of the shipped policies, and errors with their place."""
 
 from collections import Counter
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from spine.measurement.registry import PAPER_PARAMETERS
-from tests.validation.gates.test_policy import dumped, edited, refused, rule, see
+from tests.validation.gates.test_policy import dumped, edited, figure, refused, rule, see
 from validation.gates.expansion import for_each_parameter
 from validation.gates.policy import DEFAULT_POLICY, FRONTAL_RADIOGRAPHS_POLICY, Policy, read_policy
 from validation.gates.rule_kinds import Bound
@@ -51,7 +51,7 @@ ORDER = [
     "curve_side", "orientation", "failures", "intervals", "interval_score", "cost p95_seconds", "cost model_mb",
     "cost_beside_champion median_seconds",
 ]  # fmt: skip
-"""Of the results, as the report and `plumbline explain` show them; penalised figures parameter by parameter."""
+"""The order of the results in the report and in `plumbline explain`."""
 
 
 def label(bound: Bound) -> str:
@@ -89,8 +89,8 @@ def test_rules_keep_the_order_of_the_file_and_penalised_ones_go_parameter_by_par
     names = ["penalised" if r.kind == "penalised" else label(r) for r in rules]
     assert list(dict.fromkeys(names)) == ORDER
     assert all(names.index(n) + Counter(names)[n] - 1 == len(names) - 1 - names[::-1].index(n) for n in ORDER)
-    for figure in TABLE:
-        assert tuple(r.parameter for r in rules if label(r) == figure) == SIX  # type: ignore[union-attr]
+    for name in TABLE:
+        assert tuple(r.parameter for r in rules if label(r) == name) == SIX  # type: ignore[union-attr]
     penalised = [(r.parameter, r.figure) for r in rules if r.kind == "penalised"]
     assert penalised == [(name, figure) for name in SIX for figure in ("rmse", "mae", "p95", "explained")]
 
@@ -146,32 +146,29 @@ def spell_out(written: dict[str, Any], field: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: rule(c, "truths").pop("parameters"), "rule 2 (truths): names no parameter: list them"),
-        (lambda c: rule(c, "truths").update(parameters=[]), "rule 2 (truths): names no parameter: list them"),
+        (lambda c: rule(c, "truths").pop("parameters"), "rule 2 (truths): no parameter is named: add a list"),
+        (lambda c: rule(c, "truths").update(parameters=[]), "rule 2 (truths): no parameter is named: add a list"),
         (lambda c: rule(c, "truths").update(parameters="cobb"), "rule 2 (truths): parameters must be a list of names"),
         (
             lambda c: rule(c, "truths").update(parameters=["cobb", "cobb"]),
-            "rule 2 (truths): parameters names cobb twice",
+            "(truths): the list parameters names cobb twice",
         ),
-        (lambda c: rule(c, "truths").update(parameter="cobb"), "rule 2 (truths): a rule has no key parameter"),
+        (lambda c: rule(c, "truths").update(parameter="cobb"), "rule 2 (truths): the key parameter is unknown"),
         (lambda c: rule(c, "truths").pop("at_least"), "rule 2 (truths), cobb: a rule needs exactly one of at_most"),
         (
-            lambda c: see(c)["at_most"].pop("pelvic_tilt"),
-            "rule 3 (parameter standard_error_of_estimate): at_most lacks pelvic",
+            lambda c: see(c)["at_most"].pop("cobb"),
+            "3 (parameter standard_error_of_estimate): at_most has no value for cobb",
         ),
-        (lambda c: see(c)["reason"].pop("cobb"), "reason lacks cobb, which the rule names elsewhere"),
-        (lambda c: see(c)["at_most"].update(tilt=2.7), "reason lacks tilt, which the rule names elsewhere"),
+        (lambda c: see(c)["reason"].pop("cobb"), "reason has no value for cobb, which another field"),
+        (lambda c: see(c)["at_most"].update(tilt=2.7), "reason has no value for tilt, which another field"),
+        (lambda c: see(c).update(parameters=["cobb"]), "parameters has no value for thoracic_kyphosis_t4_t12, lumbar"),
         (
-            lambda c: see(c).update(parameters=["cobb"]),
-            "parameters lacks thoracic_kyphosis_t4_t12, lumbar_lordosis_l1_l5",
+            lambda c: figure(c, "mae")["at_most"].pop("cobb"),
+            "9 (penalised): figures.mae: at_most has no value for cobb",
         ),
-        (
-            lambda c: rule(c, "penalised")["figures"]["mae"]["at_most"].pop("cobb"),
-            "rule 9 (penalised): figures.mae: at_most lacks cobb",
-        ),
-        (lambda c: c["comparison"]["margins"]["margin"].pop("cobb"), "comparison.margins: margin lacks cobb"),
-        (lambda c: c["comparison"]["margins"]["margin"].update(cob=1.0), "planned_sd lacks cob"),
-        (lambda c: c["seeds"]["known"].update(sd=0.1), "seeds.known: names no parameter"),
+        (lambda c: c["comparison"]["margins"]["margin"].pop("cobb"), "margins: margin has no value for cobb"),
+        (lambda c: c["comparison"]["margins"]["margin"].update(cob=1.0), "planned_sd has no value for cob"),
+        (lambda c: c["seeds"]["known"].update(sd=0.1), "seeds.known: no parameter is named"),
         (lambda c: rule(c, "level_shift").pop("kind"), "rule 8: kind is missing"),
         (lambda c: c["rules"].append("cobb"), "rule 20: a rule must be a mapping with kind, limit, reason and source"),
         (lambda c: c.update(rules="none"), "rules: Input should be a valid list"),
@@ -180,8 +177,8 @@ def spell_out(written: dict[str, Any], field: str) -> None:
             "rules: rules 2 and 20 limit the same figure (truths, cobb): keep one",
         ),
         (
-            lambda c: c["rules"].append({**see(c), "at_most": 99.0}),
-            "rules 3 and 20 limit the same figure (parameter, cobb): keep one",
+            lambda c: c["rules"].append({**see(c), "at_most": 9.0}),
+            "rules 3 and 20 limit the same figure (parameter, cobb)",
         ),
         (lambda c: c["rules"].append(rule(c, "level_shift")), "rules 8 and 20 limit the same figure (level_shift"),
     ],
@@ -192,15 +189,9 @@ def test_mistakes_in_the_parameters_of_a_rule_are_refused_by_place(tmp_path: Pat
 
 def test_limits_of_two_directions_or_of_two_ends_are_no_repetition(tmp_path: Path) -> None:
     def slopes(content: dict[str, Any]) -> None:
-        common = {
-            "kind": "parameter",
-            "figure": "slope",
-            "parameters": ["cobb"],
-            "reason": "a reason",
-            "source": "a source",
-        }
-        content["rules"] += [{**common, "at_least": 0.9}, {**common, "at_most": 1.1}]
-        content["rules"].append({**common, "at_most": 1.3, "compare": "high"})
+        common = {**rule(content, "parameter", figure="icc_a1"), "figure": "slope", "parameters": ["cobb"]}
+        content["rules"] += [common, {**common, "at_least": None, "at_most": 1.1}]
+        content["rules"].append({**common, "at_least": None, "at_most": 1.3, "compare": "high"})
 
     path = tmp_path / "policy.yaml"
     path.write_text(dumped(edited(slopes)))

@@ -1,9 +1,8 @@
-"""Making the challenger worse never turns a refusal into a pass: larger errors, fewer answers, NaN, in any mixture."""
+"""A refused challenger does not pass after it became worse: larger errors, missing predictions, NaN, in any mixture."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from itertools import count
 
 import numpy as np
 import pytest
@@ -11,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spine.measurement.registry import PAPER_PARAMETERS
-from validation.evaluation.landmark_errors import LandmarkError, summarise
-from validation.evaluation.outcomes import ParameterOutcome, StudyOutcome
-from validation.evaluation.record import EvaluationRecord, statistics_of
-from validation.gates.evidence import Evidence
+from tests.validation.gates.records import PLATES, B, Scored, missed, ruled, summarised, with_landmarks, with_outcomes
+from validation.evaluation.landmark_errors import LandmarkError
+from validation.evaluation.outcomes import ParameterOutcome
+from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import DEFAULT_POLICY, FRONTAL_RADIOGRAPHS_POLICY, Policy, read_policy
 from validation.gates.rule_kinds import (
     IntervalScoreRule,
@@ -23,10 +22,6 @@ from validation.gates.rule_kinds import (
     PenalisedLandmarksRule,
     PenalisedRule,
 )
-from validation.gates.verdict import judge
-
-Scored = Callable[..., EvaluationRecord]
-AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +35,8 @@ def penalties(policy: Policy) -> dict[str, float]:
 
 
 def worse(outcome: ParameterOutcome, rng: np.random.Generator, penalty: float, kind: str) -> ParameterOutcome:
-    """One answer made worse: away from the truth, withheld (where its error was below the penalty), NaN, or with an
-    interval made wider around a truth that it contained, or moved further away from one that it missed."""
+    """A worse prediction: further from the true value, withheld (if its error was below the penalty), NaN, or with a
+    worse interval. A worse interval is wider, or further from the true value if it does not contain it."""
     error = outcome.error
     if error is None or outcome.truth is None:
         return outcome
@@ -64,12 +59,11 @@ def worse_interval(outcome: ParameterOutcome, rng: np.random.Generator) -> tuple
 
 
 def worse_point(error: LandmarkError, rng: np.random.Generator, penalty: float, kind: str) -> LandmarkError:
-    """One point further off; or one that was found, with an error below the penalty, withheld."""
+    """A landmark with a larger error, or a landmark that is withheld although its error is below the penalty."""
     if error.state != "found" or error.error_mm is None or error.error_px is None:
         return error
     if kind == "points withheld":
-        withheld = replace(error, state="missed", error_px=None, error_mm=None)
-        return withheld if error.error_mm < penalty else error
+        return missed(error) if error.error_mm < penalty else error
     more = float(rng.exponential(8.0))
     return replace(error, error_mm=error.error_mm + more, error_px=error.error_px + more)
 
@@ -78,41 +72,30 @@ def points_spoilt(record: EvaluationRecord, policy: Policy, seed: int, share: fl
     """A record in which a random share of the points is worse, with its summaries computed again."""
     rng = np.random.default_rng(seed)
     penalty = min(r.penalty_mm for r in policy.rules if isinstance(r, PenalisedLandmarksRule))
-    studies = tuple(
-        replace(
-            s, landmarks=tuple(worse_point(e, rng, penalty, kind) if rng.random() < share else e for e in s.landmarks)
-        )
-        for s in record.studies
-    )
-    return replace(record, studies=studies, landmarks=summarise([e for s in studies for e in s.landmarks]))
+    spoilt = with_landmarks(record, lambda e, _: worse_point(e, rng, penalty, kind) if rng.random() < share else e)
+    return summarised(spoilt)
 
 
 def with_points_off(record: EvaluationRecord, mm: float) -> EvaluationRecord:
-    """Every tenth point ``mm`` off: points that a model would gain from withholding."""
-    studies = tuple(
-        replace(s, landmarks=tuple(replace(e, error_mm=mm) if i % 10 == 0 else e for i, e in enumerate(s.landmarks)))
-        for s in record.studies
-    )
-    return replace(record, studies=studies, landmarks=summarise([e for s in studies for e in s.landmarks]))
+    """The record with an error of ``mm`` in every tenth landmark, so that withholding these could help the model."""
+    number = count()
+    return summarised(with_landmarks(record, lambda e, _: replace(e, error_mm=mm) if next(number) % 10 == 0 else e))
 
 
 def spoilt(record: EvaluationRecord, policy: Policy, seed: int, share: float, kind: str) -> EvaluationRecord:
     """A record in which a random share of the answers is worse, with its statistics computed again."""
     rng, limits = np.random.default_rng(seed), penalties(policy)
     signs = rng.choice([-1, 0, 1], len(PAPER_PARAMETERS))
-    studies: list[StudyOutcome] = []
-    for study in record.studies:
-        outcomes = []
-        for outcome in study.parameters:
-            name = outcome.parameter
-            sign = signs[PAPER_PARAMETERS.index(name)] if name in PAPER_PARAMETERS else 0
-            # Half of the time only errors of one sign grow: that is how a second shift hides a first.
-            chosen = rng.random() < share and (sign == 0 or sign * (outcome.error or 0.0) >= 0)
-            outcomes.append(worse(outcome, rng, limits.get(name, 5.0), kind) if chosen else outcome)
-        studies.append(replace(study, parameters=tuple(outcomes)))
-    if kind == "NaN":
-        return replace(record, studies=tuple(studies))  # such a record has no statistics and is malformed
-    return replace(record, studies=tuple(studies), statistics=statistics_of(studies, 0, record.seed))
+
+    def spoil(outcome: ParameterOutcome, _: int) -> ParameterOutcome:
+        name = outcome.parameter
+        sign = signs[PAPER_PARAMETERS.index(name)] if name in PAPER_PARAMETERS else 0
+        # For most parameters only errors of one sign grow: that is how a second shift can hide a first one.
+        chosen = rng.random() < share and (sign == 0 or sign * (outcome.error or 0.0) >= 0)
+        return worse(outcome, rng, limits.get(name, 5.0), kind) if chosen else outcome
+
+    changed = with_outcomes(record, spoil)
+    return changed if kind == "NaN" else summarised(changed)  # Statistics of NaN do not exist.
 
 
 @pytest.mark.slow
@@ -138,9 +121,9 @@ def test_no_refusal_becomes_a_pass(
     against: bool,
 ) -> None:
     record = scored(noise=noise, bias=bias, abstain=abstain, seed=3)
-    champion = scored("champion", "b" * 64, noise=2.6, seed=2) if against else None
-    before = judge(quick, Evidence(record, champion), judged_at=AT)
-    after = judge(quick, Evidence(spoilt(record, quick, seed, share, kind), champion), judged_at=AT)
+    champion = scored("champion", B, noise=2.6, seed=2) if against else None
+    before = ruled(quick, record, champion)
+    after = ruled(quick, spoilt(record, quick, seed, share, kind), champion)
     assert before.decision == "PROMOTE" or after.decision != "PROMOTE"
 
 
@@ -156,8 +139,8 @@ def test_no_point_made_worse_or_withheld_turns_a_refusal_into_a_pass(
     quick: Policy, scored: Scored, mm: float, seed: int, share: float, kind: str
 ) -> None:
     record = with_points_off(scored(noise=0.4, seed=3), mm)
-    before = judge(quick, Evidence(record), judged_at=AT)
-    after = judge(quick, Evidence(points_spoilt(record, quick, seed, share, kind)), judged_at=AT)
+    before = ruled(quick, record)
+    after = ruled(quick, points_spoilt(record, quick, seed, share, kind))
     assert before.decision == "PROMOTE" or after.decision != "PROMOTE"
 
 
@@ -166,77 +149,47 @@ def _without(policy: Policy, *kinds: type) -> Policy:
 
 
 def test_withholding_bad_points_passes_only_without_the_penalised_figure(policy: Policy, scored: Scored) -> None:
-    """Why the rule exists: the mean of the points found is 5.2 mm; without the worst twentieth it is 4.4."""
-    record = scored(noise=0.4, seed=3)
-    flat = replace(
-        record,
-        studies=tuple(
-            replace(
-                s,
-                landmarks=tuple(
-                    replace(e, error_mm=4.4 + (16.0 if i == 0 else 0.0)) for i, e in enumerate(s.landmarks)
-                ),
-            )
-            if k % 3
-            else replace(s, landmarks=tuple(replace(e, error_mm=4.4) for e in s.landmarks))
-            for k, s in enumerate(record.studies)
-        ),
-    )
-    flat = replace(flat, landmarks=summarise([e for s in flat.studies for e in s.landmarks]))
-
-    def hidden(study: StudyOutcome) -> StudyOutcome:
-        marks = (
-            replace(e, state="missed", error_px=None, error_mm=None) if (e.error_mm or 0) > 5 else e
-            for e in study.landmarks
+    """The reason for the rule: the mean error of the found landmarks is 5.2 mm, and 4.4 mm without the worst ones."""
+    worst = PLATES[0]
+    flat = summarised(
+        with_landmarks(
+            scored(noise=0.4, seed=3),
+            lambda e, study: replace(e, error_mm=20.4 if study % 3 and e.name == worst else 4.4),
         )
-        return replace(study, landmarks=tuple(marks))
-
-    studies = tuple(hidden(s) for s in flat.studies)
-    after = replace(flat, studies=studies, landmarks=summarise([e for s in studies for e in s.landmarks]))
+    )
+    after = summarised(with_landmarks(flat, lambda e, _: missed(e) if (e.error_mm or 0) > 5 else e))
     bare = _without(policy, PenalisedLandmarksRule)
-    assert [judge(bare, Evidence(r), judged_at=AT).decision for r in (flat, after)] == ["REJECT", "PROMOTE"]
-    assert [judge(policy, Evidence(r), judged_at=AT).decision for r in (flat, after)] == ["REJECT", "REJECT"]
+    assert [ruled(bare, r).decision for r in (flat, after)] == ["REJECT", "PROMOTE"]
+    assert [ruled(policy, r).decision for r in (flat, after)] == ["REJECT", "REJECT"]
 
 
 def test_very_wide_intervals_pass_only_without_their_score(policy: Policy, scored: Scored) -> None:
-    record = scored(noise=0.4, seed=3)
-    studies = tuple(
-        replace(s, parameters=tuple(replace(o, interval=(-500.0, 500.0)) for o in s.parameters)) for s in record.studies
-    )
-    wide = replace(record, studies=studies, statistics=statistics_of(studies, 0, record.seed))
-    assert judge(_without(policy, IntervalScoreRule), Evidence(wide), judged_at=AT).decision == "PROMOTE"
-    refused = judge(policy, Evidence(wide), judged_at=AT)
+    good = scored(noise=0.4, seed=3)
+    wide = summarised(with_outcomes(good, lambda o, _: replace(o, interval=(-500.0, 500.0))))
+    assert ruled(_without(policy, IntervalScoreRule), wide).decision == "PROMOTE"
+    refused = ruled(policy, wide)
     assert (refused.decision, {r.rule.split("/")[0] for r in refused.refusals}) == ("REJECT", {"interval_score"})
 
 
 def test_without_penalised_figures_a_second_shift_hides_a_first(policy: Policy, scored: Scored) -> None:
-    """Why the rules exist: worse answers cancel a bias that was refused, and the model would pass."""
-    bare = policy.model_copy(
-        update={
-            "rules": [r for r in policy.rules if not isinstance(r, PenalisedRule)],
-            "subgroups": policy.subgroups.model_copy(update={"mae_at_most": {}}),  # type: ignore[union-attr]
-        }
-    )
+    """The reason for the rules: worse predictions cancel a bias that was refused, and the model would pass."""
+    without_ceilings = policy.subgroups.model_copy(update={"mae_at_most": {}})  # type: ignore[union-attr]
+    bare = _without(policy, PenalisedRule).model_copy(update={"subgroups": without_ceilings})
     record = scored(noise=0.3, bias=2.75, seed=3)
 
-    def cancelled(study: StudyOutcome, index: int) -> StudyOutcome:
-        """Every other answer, 2.75 degrees too large, becomes as much and a little more too small."""
-        outcomes = (
-            replace(o, predicted=o.truth - abs(o.error or 0.0) - 0.01, interval=(o.truth - 5, o.truth + 5))  # type: ignore[operator]
-            if index % 2
-            else o
-            for o in study.parameters
-        )
-        return replace(study, parameters=tuple(outcomes))
+    def cancelled(o: ParameterOutcome, study: int) -> ParameterOutcome:
+        """Every second prediction, which was about 2.75 degrees too large, becomes a little more too small."""
+        truth = o.truth or 0.0
+        opposite = replace(o, predicted=truth - abs(o.error or 0.0) - 0.01, interval=(truth - 5, truth + 5))
+        return opposite if study % 2 else o
 
-    studies = [cancelled(study, i) for i, study in enumerate(record.studies)]
-    after = replace(record, studies=tuple(studies), statistics=statistics_of(studies, 0, record.seed))
-    assert [judge(bare, Evidence(r), judged_at=AT).decision for r in (record, after)] == ["REJECT", "REJECT"]
+    after = summarised(with_outcomes(record, cancelled))
+    assert [ruled(bare, r).decision for r in (record, after)] == ["REJECT", "REJECT"]
     loose = [r.model_copy(update={"at_most": 9.0}) if _is_error(r) else r for r in bare.rules]
     bare = bare.model_copy(update={"rules": loose})
-    assert [judge(bare, Evidence(r), judged_at=AT).decision for r in (record, after)] == ["REJECT", "PROMOTE"]
+    assert [ruled(bare, r).decision for r in (record, after)] == ["REJECT", "PROMOTE"]
     kept = policy.model_copy(update={"rules": [r for r in policy.rules if not _is_error(r)]})
-    assert [judge(kept, Evidence(r), judged_at=AT).decision for r in (record, after)] == ["REJECT", "REJECT"]
+    assert [ruled(kept, r).decision for r in (record, after)] == ["REJECT", "REJECT"]
 
 
 def _is_error(rule: object) -> bool:

@@ -1,4 +1,4 @@
-"""The policy file: the shipped ones are complete, typos and gaps are refused, the hash follows the meaning."""
+"""The policy file: the shipped policies are complete, mistakes are refused, and the hash follows the content."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def ceilings(policy: Policy) -> dict[str, float]:
 
 
 def test_default_policy_requires_the_papers_level_in_every_parameter() -> None:
-    """Published: 2.7 and 11.5. The others: SD of the difference of two readers, inside the published range."""
+    """2.7 and 11.5 are published. The others are SDs of the difference of two readers, inside the published range."""
     found = ceilings(read_policy(DEFAULT_POLICY))
     assert found == {
         "pelvic_tilt": 2.7,
@@ -61,7 +61,7 @@ def edited(change: Any) -> dict[str, Any]:
 
 
 def dumped(content: Any) -> str:
-    """Without comments and in another layout; the parameters of a rule keep their order."""
+    """The content as YAML without comments and in another layout. The parameters of a rule keep their order."""
     return yaml.safe_dump(content, sort_keys=False)
 
 
@@ -100,10 +100,7 @@ def figure(content: dict[str, Any], name: str) -> dict[str, Any]:
         (lambda c: see(c).update(figure="see"), "rule 3 (parameter see), cobb, figure: unknown figure 'see'"),
         (lambda c: see(c).update(kind="parametre"), "unknown kind 'parametre'; known are"),
         (lambda c: see(c)["at_most"].update(cobb=float("nan")), "cobb, at_most: Input should be a finite number"),
-        (
-            lambda c: see(c)["at_most"].update(pelvic_tilt=float("inf")),
-            "pelvic_tilt, at_most: Input should be a finite",
-        ),
+        (lambda c: see(c)["at_most"].update(cobb=float("inf")), "cobb, at_most: Input should be a finite number"),
         (lambda c: see(c)["at_most"].update(cobb="3.7"), "number"),
         (lambda c: see(c).update(at_least=1.0), "exactly one"),
         (lambda c: see(c).pop("at_most"), "exactly one"),
@@ -111,22 +108,19 @@ def figure(content: dict[str, Any], name: str) -> dict[str, Any]:
         (lambda c: see(c).update(reason=""), "reason"),
         (lambda c: see(c).pop("source"), "source"),
         (lambda c: c.update(rules=[]), "rules"),
-        (lambda c: drop(c, figure="standard_error_of_estimate"), "without any error ceiling"),
-        (lambda c: drop(c, figure="coverage", kind="parameter"), "coverage floor can be gamed"),
-        (lambda c: drop(c, kind="truths"), "least number of truths"),
-        (lambda c: drop(c, kind="test_set"), "least size"),
+        (lambda c: drop(c, figure="standard_error_of_estimate"), "needs an error ceiling"),
+        (lambda c: drop(c, figure="coverage", kind="parameter"), "needs a coverage floor; it is missing for"),
+        (lambda c: drop(c, kind="truths"), "needs a minimum number of truths; it is missing for"),
+        (lambda c: drop(c, kind="test_set"), "minimum size"),
         (lambda c: c["comparison"].update(margins={}), "margins"),
         (
             lambda c: c["comparison"]["margins"]["margin"].update(cobb=0.0),
-            "margins.cobb.margin: Input should be greater than 0",
+            "margins.cobb.margin: Input should be greater",
         ),
         (lambda c: c["first_champion"].update(decision="yes"), "decision"),
         (lambda c: c.pop("comparison"), "comparison"),
         (lambda c: c.update(schema="plumbline.policy/1"), "schema"),
-        (
-            lambda c: rule(c, "penalised")["penalty"].update(cobb=0.0),
-            "cobb, rmse, penalty: Input should be greater than 0",
-        ),
+        (lambda c: rule(c, "penalised")["penalty"].update(cobb=0.0), "cobb, rmse, penalty: Input should be greater"),
         (lambda c: rule(c, "penalised")["figures"].update(mean=figure(c, "mae")), "cobb, mean, figure"),
         (lambda c: rule(c, "penalised")["figures"].update(explained=figure(c, "mae")), "a floor"),
         (lambda c: rule(c, "penalised").pop("penalty"), "rule 9 (penalised): a penalised rule needs a penalty"),
@@ -141,7 +135,7 @@ def figure(content: dict[str, Any], name: str) -> dict[str, Any]:
         (lambda c: c["subgroups"].update(by=["colour"]), "by"),
         (lambda c: c["subgroups"].update(by=[]), "by"),
         (lambda c: c["subgroups"].update(minimum=3), "minimum"),
-        (lambda c: c["subgroups"]["mae_at_most"].update(cobb_midline=3.0), "without a margin: cobb_midline"),
+        (lambda c: c["subgroups"]["mae_at_most"].update(cobb_midline=3.0), "it is missing for cobb_midline"),
         (lambda c: c["subgroups"].update(times_margin=float("inf")), "finite"),
         (lambda c: c["baseline"].update(absent="pass"), "absent"),
         (lambda c: c["baseline"].pop("source"), "source"),
@@ -156,23 +150,36 @@ def test_gaps_and_typos_are_refused(tmp_path: Path, change: Any, message: str) -
 
 
 def refused(tmp_path: Path, content: Any) -> str:
-    """What the refusal of a policy with this content says is wrong."""
+    """The violations that the refusal of a policy with this content lists."""
+    return found_in(tmp_path, dumped(content), "POLICY_INVALID")
+
+
+def found_in(tmp_path: Path, text: str, code: str) -> str:
+    """The finding of the refusal of a policy file with this text."""
     path = tmp_path / "policy.yaml"
-    path.write_text(dumped(content))
+    path.write_text(text)
     with pytest.raises(ParametersRejected) as refusal:
         read_policy(path)
-    assert refusal.value.code == "POLICY_INVALID"
+    assert refusal.value.code == code
     return str(refusal.value.found)
 
 
 @pytest.mark.parametrize(
-    ("text", "code"), [("a: [", "POLICY_UNREADABLE"), ("", "POLICY_INVALID"), ("- 1", "POLICY_INVALID")]
+    ("text", "code", "found"),
+    [
+        ("a: [", "POLICY_UNREADABLE", "policy.yaml: "),
+        ("!!python/object/apply:os.system ['true']\n", "POLICY_UNREADABLE", "policy.yaml: "),
+        ("", "POLICY_INVALID", "policy.yaml: the file is empty"),
+        ("# nothing\n", "POLICY_INVALID", "policy.yaml: the file is empty"),
+        ("- a\n", "POLICY_INVALID", "policy.yaml: the whole file: "),
+    ],
 )
-def test_unreadable_files(tmp_path: Path, text: str, code: str) -> None:
-    path = tmp_path / "policy.yaml"
-    path.write_text(text)
-    with pytest.raises(ParametersRejected, match=code):
-        read_policy(path)
+def test_a_file_without_a_policy_is_refused(tmp_path: Path, text: str, code: str, found: str) -> None:
+    """The second file would make an object: reading it runs no code."""
+    assert found_in(tmp_path, text, code).startswith(found)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ParametersRejected, match="POLICY_MISSING"):
         read_policy(tmp_path / "none.yaml")
 
@@ -186,22 +193,10 @@ def test_unreadable_files(tmp_path: Path, text: str, code: str) -> None:
     ],
 )
 def test_a_repeated_key_is_refused(tmp_path: Path, found: str, repeated: str) -> None:
-    """Plain YAML lets the later of two limits win silently."""
-    path = tmp_path / "policy.yaml"
-    text = DEFAULT_POLICY.read_text()
-    assert found in text
-    path.write_text(text.replace(found, repeated, 1))
-    assert yaml.safe_load(path.read_text()), "the plain reader accepts it"
-    with pytest.raises(ParametersRejected, match="POLICY_UNREADABLE") as refusal:
-        read_policy(path)
-    assert "is repeated" in refusal.value.found
-
-
-def test_a_policy_cannot_make_objects(tmp_path: Path) -> None:
-    path = tmp_path / "policy.yaml"
-    path.write_text("!!python/object/apply:os.system ['true']\n")
-    with pytest.raises(ParametersRejected, match="POLICY_UNREADABLE"):
-        read_policy(path)
+    """In plain YAML, the second of two limits silently replaces the first."""
+    text = DEFAULT_POLICY.read_text().replace(found, repeated, 1)
+    assert repeated in text and yaml.safe_load(text), "the plain reader accepts it"
+    assert "is repeated" in found_in(tmp_path, text, "POLICY_UNREADABLE")
 
 
 def test_hash_follows_the_meaning_not_the_layout(tmp_path: Path) -> None:
@@ -223,22 +218,10 @@ def test_hash_follows_the_meaning_not_the_layout(tmp_path: Path) -> None:
 def test_required_sections_cannot_be_left_out(section: str, tmp_path: Path) -> None:
     found = refused(tmp_path, edited(lambda c: c.pop(section)))
     assert f"{section}: is missing" in found
-    assert "only subgroups, baseline, seeds, approval, virtual_study may be left out" in found
+    assert "only subgroups, baseline, seeds, approval, virtual_study may be omitted" in found
 
 
 @pytest.mark.parametrize("section", ["subgroups", "baseline", "seeds"])
 def test_optional_sections_are_not_filled_in(section: str, tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(dumped(edited(lambda c: c.pop(section, None))))
     assert getattr(read_policy(tmp_path / "p.yaml"), section) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [("", "the file is empty"), ("# nothing\n", "the file is empty"), ("- a\n", "the whole file: ")],
-)
-def test_a_file_without_a_policy_is_refused_in_these_words(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text(text)
-    with pytest.raises(ParametersRejected, match="POLICY_INVALID") as refusal:
-        read_policy(path)
-    assert refusal.value.found.startswith(f"mine.yaml: {message}")

@@ -1,21 +1,15 @@
-"""G9: a challenger evaluated under other conditions than the model beside it is never promoted."""
+"""G9: a challenger that was evaluated under other conditions than the other model is never promoted."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.validation.gates.records import C, Scored, codes, ruled
 from validation.evaluation.code_environment import PACKAGES, evaluating_environment, sources_digest
 from validation.evaluation.record import CodeVersion, EvaluationRecord
-from validation.gates.evidence import Evidence
 from validation.gates.policy import Policy
-from validation.gates.verdict import Verdict, judge
-
-Scored = Callable[..., EvaluationRecord]
-AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 def elsewhere(**changes: str) -> Callable[[EvaluationRecord], EvaluationRecord]:
@@ -37,37 +31,32 @@ OTHER: Mapping[str, tuple[Callable[[EvaluationRecord], EvaluationRecord], str]] 
 }
 
 
-def judged(policy: Policy, challenger: EvaluationRecord, champion: EvaluationRecord, **beside: Any) -> Verdict:
-    return judge(policy, Evidence(challenger, champion, **beside), judged_at=AT)
-
-
 @pytest.mark.parametrize("what", sorted(OTHER))
-def test_other_conditions_are_never_promoted(policy: Policy, scored: Scored, what: str) -> None:
+def test_other_conditions_are_never_promoted(
+    policy: Policy, scored: Scored, good: EvaluationRecord, champion: EvaluationRecord, what: str
+) -> None:
     change, code = OTHER[what]
-    challenger, champion = scored(noise=1.0, seed=3), scored("champion", "b" * 64, noise=2.0, seed=2)
-    baseline = scored("baseline", "c" * 64, noise=2.0, seed=4)
+    baseline = scored("baseline", C, noise=2.0, seed=4)
     sibling = scored(model="9" * 64, noise=1.0, seed=9)
-    assert judged(policy, challenger, champion, baseline=baseline, other_seeds=(sibling,)).decision == "PROMOTE"
+    assert ruled(policy, good, champion, baseline=baseline, other_seeds=(sibling,)).decision == "PROMOTE"
     for verdict in (
-        judged(policy, change(challenger), champion),
-        judged(policy, challenger, change(champion)),
-        judged(policy, challenger, champion, baseline=change(baseline)),
-        judged(policy, challenger, champion, other_seeds=(change(sibling),)),
+        ruled(policy, change(good), champion),
+        ruled(policy, good, change(champion)),
+        ruled(policy, good, champion, baseline=change(baseline)),
+        ruled(policy, good, champion, other_seeds=(change(sibling),)),
     ):
         assert verdict.decision == "INSUFFICIENT"
-        assert code in {r.code for r in verdict.refusals}
+        assert code in codes(verdict)
 
 
-def test_the_refusal_names_what_differs(policy: Policy, scored: Scored) -> None:
-    challenger, champion = scored(noise=1.0, seed=3), scored("champion", "b" * 64, noise=2.0, seed=2)
-    verdict = judged(policy, elsewhere(preprocessing="2")(challenger), elsewhere(preprocessing="1")(champion))
+def test_the_refusal_names_what_differs(policy: Policy, good: EvaluationRecord, champion: EvaluationRecord) -> None:
+    verdict = ruled(policy, elsewhere(preprocessing="2")(good), elsewhere(preprocessing="1")(champion))
     (refusal,) = (r for r in verdict.refusals if r.code == "OTHER_ENVIRONMENT")
     assert refusal.found == "environment preprocessing 2 of the challenger, preprocessing 1 of the champion"
 
 
-def test_a_record_names_the_environment_that_made_it(scored: Scored) -> None:
-    recorded = scored(noise=1.0, seed=3).environment
-    assert dict(recorded) == evaluating_environment()
+def test_a_record_names_the_environment_that_made_it(good: EvaluationRecord) -> None:
+    assert dict(good.environment) == evaluating_environment()
     assert set(evaluating_environment(1)) == {"numpy", "scipy", "onnxruntime", "python", "sources", "preprocessing"}
 
 

@@ -1,4 +1,4 @@
-"""Rules that read the studies one by one: what each refuses, and that a worse answer never improves a figure."""
+"""Rules on figures that need each study: what each rule refuses, and that a worse prediction improves no figure."""
 
 import math
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.validation.gates.records import Scored, with_outcomes, with_studies
 from validation.evaluation.agreement import icc_agreement
 from validation.evaluation.outcomes import StudyOutcome
 from validation.evaluation.record import EvaluationRecord
@@ -23,7 +24,6 @@ from validation.gates.rule_kinds import (
 )
 from validation.gates.study_rules import evaluate_studies, level_shifts
 
-Scored = Callable[..., EvaluationRecord]
 WHY: dict[str, Any] = {"reason": "a reason for the test", "source": "the test itself"}
 SIDE = CurveSideRule(kind="curve_side", min_cobb_deg=10.0, min_curves=10, at_least=0.95, **WHY)
 ORIENTATION = OrientationRule(kind="orientation", at_least=0.95, **WHY)
@@ -31,7 +31,7 @@ INTERVALS = IntervalsRule(kind="intervals", parameter="cobb", at_least=0.75, **W
 
 
 def changed(record: EvaluationRecord, count: int, change: Callable[[StudyOutcome], StudyOutcome]) -> EvaluationRecord:
-    return replace(record, studies=tuple(change(s) if i < count else s for i, s in enumerate(record.studies)))
+    return with_studies(record, lambda s, i: change(s) if i < count else s)
 
 
 def answered(study: StudyOutcome, parameter: str, predicted: float | None) -> StudyOutcome:
@@ -49,7 +49,7 @@ def test_curves_on_the_wrong_side_are_refused_though_every_angle_is_right(scored
     assert evaluate_studies(SIDE, changed(good, 3, lambda s: replace(s, found_side=None))).outcome == "REJECT"
     few = evaluate_studies(SIDE, changed(good, 45, lambda s: replace(s, true_side=None)))
     assert (few.outcome, few.code) == ("INSUFFICIENT", "FIGURE_MISSING")
-    assert "10 needed" in few.found
+    assert "10 are needed" in few.found
 
 
 def test_mirrored_and_unanswered_views_are_refused(scored: Scored) -> None:
@@ -61,8 +61,8 @@ def test_mirrored_and_unanswered_views_are_refused(scored: Scored) -> None:
     silent = evaluate_studies(
         ORIENTATION, changed(good, 3, lambda s: replace(s, orientations={"frontal": "unanswered"}))
     )
-    assert (mirrored.outcome, mirrored.found) == ("REJECT", "3 of 50 views mirrored, 0 unanswered")
-    assert (silent.outcome, silent.found) == ("REJECT", "0 of 50 views mirrored, 3 unanswered")
+    assert (mirrored.outcome, mirrored.found) == ("REJECT", "3 of 50 views mirrored, 0 without a prediction")
+    assert (silent.outcome, silent.found) == ("REJECT", "0 of 50 views mirrored, 3 without a prediction")
     none = changed(good, 50, lambda s: replace(s, orientations={"frontal": "undecidable"}))
     assert evaluate_studies(ORIENTATION, none).outcome == "INSUFFICIENT"
 
@@ -71,21 +71,15 @@ def test_intervals_that_contain_too_few_truths_are_refused(scored: Scored) -> No
     good = scored(noise=1.0)
     assert evaluate_studies(INTERVALS, good).figure == 1.0
 
-    def missed(study: StudyOutcome) -> StudyOutcome:
-        outcomes = (replace(o, interval=(-90.0, -80.0)) for o in study.parameters)
-        return replace(study, parameters=tuple(outcomes))
+    def outcome(count: int, **wrong: Any) -> str:
+        return evaluate_studies(
+            INTERVALS, with_outcomes(good, lambda o, i: replace(o, **wrong) if i < count else o)
+        ).outcome
 
-    def without(study: StudyOutcome) -> StudyOutcome:
-        return replace(study, parameters=tuple(replace(o, interval=None) for o in study.parameters))
-
-    for change in (missed, without, lambda s: answered(s, "cobb", None)):
-        assert evaluate_studies(INTERVALS, changed(good, 12, change)).outcome == "PASS"
-        assert evaluate_studies(INTERVALS, changed(good, 13, change)).outcome == "REJECT"
-
-    def unbounded(study: StudyOutcome) -> StudyOutcome:
-        return replace(study, parameters=tuple(replace(o, interval=(-math.inf, math.inf)) for o in study.parameters))
-
-    assert evaluate_studies(INTERVALS, changed(good, 50, unbounded)).outcome == "REJECT"
+    wrong: dict[str, Any]
+    for wrong in ({"interval": (-90.0, -80.0)}, {"interval": None}, {"predicted": None}):
+        assert (outcome(12, **wrong), outcome(13, **wrong)) == ("PASS", "REJECT")
+    assert outcome(50, interval=(-math.inf, math.inf)) == "REJECT"
 
 
 def test_studies_with_any_gap_are_counted_once(scored: Scored) -> None:
@@ -125,7 +119,7 @@ def test_unanswered_studies_count_as_the_penalty(scored: Scored) -> None:
     for figure, value in expected.items():
         result = evaluate_studies(penalised(figure, 100.0), silent)
         assert result.figure == pytest.approx(value)
-        assert "5 of 50 unanswered" in result.found
+        assert "5 of 50 without a prediction" in result.found
     assert evaluate_studies(penalised("mae", 1.0), changed(good, 50, lambda s: answered(s, "cobb", None))).figure == 8.0
     nothing = replace(good, studies=())
     assert evaluate_studies(penalised("mae", 1.0), nothing).outcome == "INSUFFICIENT"
@@ -146,9 +140,7 @@ def test_a_worse_answer_improves_no_penalised_figure(
         if outcome.predicted is None or (more is None and abs(outcome.error or 0.0) > 8.0):
             continue
         worse = None if more is None else outcome.predicted + math.copysign(more, outcome.error or 1.0)
-        studies = list(record.studies)
-        studies[index] = answered(studies[index], "cobb", worse)
-        record = replace(record, studies=tuple(studies))
+        record = with_studies(record, lambda s, i: answered(s, "cobb", worse) if i == index else s)  # noqa: B023
     after = evaluate_studies(penalised(figure, 1.0), record).figure
     assert before is not None
     assert after is not None
@@ -160,7 +152,7 @@ def test_a_worse_answer_improves_no_penalised_figure(
 def test_half_of_the_variation_explained_implies_the_floor_of_the_icc(
     seed: int, noise: float, shift: float, shrink: float
 ) -> None:
-    """The bound of docs/gate.md: whatever the answers are, with half explained ICC(A,1) is above 0.5."""
+    """The bound of docs/gate.md: if half of the variation is explained, ICC(A,1) is above 0.5 for any predictions."""
     rng = np.random.default_rng(seed)
     x = rng.normal(35, 12, 23)
     y = x + rng.normal(0, noise, 23) + shift + shrink * (x - x.mean())
@@ -180,4 +172,4 @@ def test_a_view_that_was_not_answered_counts_as_shifted(scored: Scored) -> None:
         assert level_shifts(record).value == pytest.approx(0.2)
     assert level_shifts(good).value == 0.0
     empty = changed(good, 10, lambda s: replace(s, level_shifts={"frontal": None}, landmarks=()))
-    assert level_shifts(empty).value == 0.0, "an image that shows too few levels counts as nothing"
+    assert level_shifts(empty).value == 0.0, "a view that shows too few levels is not counted"

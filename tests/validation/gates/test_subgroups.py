@@ -1,17 +1,15 @@
 """Groups of patients: the groups of each study, and the paired differences in each group."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from tests.validation.gates.records import Scored, with_outcomes
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.paired import paired_difference, patients_needed, pooled_difference, power_at
 from validation.gates.policy import Policy
 from validation.gates.subgroups import groups_of, paired_differences
-
-Scored = Callable[..., EvaluationRecord]
 
 
 def test_groups_follow_from_facts_and_truth_alone(scored: Scored) -> None:
@@ -22,8 +20,9 @@ def test_groups_follow_from_facts_and_truth_alone(scored: Scored) -> None:
     assert set(by_truth.values()) <= {"Cobb below 10", "Cobb 10 to 25", "Cobb 25 to 45", "Cobb 45 and more"}
 
 
-def test_every_parameter_and_group_has_its_difference(policy: Policy, scored: Scored) -> None:
-    good, champion = scored(noise=1.0, seed=3), scored("champion", "b" * 64, noise=2.0, seed=2)
+def test_every_parameter_and_group_has_its_difference(
+    policy: Policy, good: EvaluationRecord, champion: EvaluationRecord
+) -> None:
     rows = {(d.subject, d.group): d for d in paired_differences(good, champion, policy)}
     groups = {group for _, group in rows}
     assert {"all", "condition: normal", "condition: scoliosis", "severity: Cobb 25 to 45"} <= groups
@@ -41,7 +40,7 @@ def test_every_parameter_and_group_has_its_difference(policy: Policy, scored: Sc
 
 
 def test_a_bound_covers_the_true_difference_as_often_as_claimed(policy: Policy, scored: Scored) -> None:
-    """Equal models: the upper bound of the group of about 33 lies below 0 about once in forty."""
+    """For equal models, the upper bound of the group of about 33 lies below 0 in about 2.5 % of the cases."""
     quick = policy.model_copy(update={"comparison": policy.comparison.model_copy(update={"resamples": 1000})})
     ours, theirs = scored(), scored("champion", "b" * 64)
     below = 0
@@ -53,13 +52,9 @@ def test_a_bound_covers_the_true_difference_as_often_as_claimed(policy: Policy, 
 
 
 def with_errors(record: EvaluationRecord, seed: int) -> EvaluationRecord:
-    """The record of a model with other errors, of 1 degree."""
+    """The record with new random errors of 1 degree."""
     random = np.random.default_rng(seed)
-    studies = (
-        replace(s, parameters=tuple(replace(o, predicted=o.truth + random.normal()) for o in s.parameters))
-        for s in record.studies
-    )
-    return replace(record, studies=tuple(studies))
+    return with_outcomes(record, lambda o, _: replace(o, predicted=(o.truth or 0) + random.normal()))
 
 
 def test_power_is_that_of_the_normal_test() -> None:

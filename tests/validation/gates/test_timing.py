@@ -1,43 +1,31 @@
-"""The challenger's time beside the champion's: a slower model is stopped; without a champion the rule is not asked."""
+"""The challenger's time as a multiple of the champion's: a slower model is refused, and no champion gives NOT_ASKED."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
+from tests.validation.gates.records import ruled, with_studies
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.evidence import Evidence
 from validation.gates.policy import DEFAULT_POLICY, FRONTAL_RADIOGRAPHS_POLICY, Policy, read_policy
 from validation.gates.rule_kinds import CostBesideRule
 from validation.gates.rule_results import RuleResult
 from validation.gates.timing import evaluate_cost_beside
-from validation.gates.verdict import judge
 
-Scored = Callable[..., EvaluationRecord]
-AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 RULE = CostBesideRule(
     kind="cost_beside_champion", figure="median_seconds", within_hours=12.0, at_most=2.0, reason="a reason for it",
     source="a source of it",
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def champion(scored: Scored) -> EvaluationRecord:
-    return scored("champion", "b" * 64, noise=2.0, seed=2)
-
-
 def times(record: EvaluationRecord, factor: float, n: int = 50) -> EvaluationRecord:
-    studies = tuple(replace(s, seconds=s.seconds * factor) if i < n else s for i, s in enumerate(record.studies))
-    return replace(record, studies=studies)
+    return with_studies(record, lambda s, i: replace(s, seconds=s.seconds * factor) if i < n else s)
 
 
 def timed(record: EvaluationRecord, champion: EvaluationRecord | None) -> RuleResult:
     return evaluate_cost_beside(RULE, record, champion)
 
 
-def test_the_median_study_decides(scored: Scored, champion: EvaluationRecord) -> None:
-    good = scored(noise=1.0, seed=3)
+def test_the_median_study_decides(good: EvaluationRecord, champion: EvaluationRecord) -> None:
     for factor, n, figure, outcome in (
         (1.0, 50, 1.0, "PASS"), (2.0, 50, 2.0, "PASS"), (2.1, 50, 2.1, "REJECT"), (50.0, 24, 1.0, "PASS"),
         (50.0, 26, 50.0, "REJECT"),
@@ -45,13 +33,13 @@ def test_the_median_study_decides(scored: Scored, champion: EvaluationRecord) ->
         result = timed(times(good, factor, n), champion)
         assert (result.figure, result.outcome) == (pytest.approx(figure), outcome)
     partly = timed(times(good, 0.0, 49), champion)
-    assert partly.found == "median over 1 studies that both answered"
+    assert partly.found == "median over 1 studies that were timed for both models"
     assert timed(times(good, 0.0), champion).outcome == "INSUFFICIENT"
     assert timed(times(good, float("nan")), champion).outcome == "INSUFFICIENT"
 
 
-def test_without_a_champion_of_the_same_run_it_is_not_asked(scored: Scored, champion: EvaluationRecord) -> None:
-    slow = times(scored(noise=1.0, seed=3), 50.0)
+def test_without_a_champion_of_the_same_run_it_is_not_asked(good: EvaluationRecord, champion: EvaluationRecord) -> None:
+    slow = times(good, 50.0)
     alone = timed(slow, None)
     assert (alone.outcome, alone.kind, alone.code) == ("NOT_ASKED", "informational", "COST_NOT_COMPARED")
     yesterday = replace(champion, evaluated_at="2026-11-22T12:00:00+00:00")
@@ -67,10 +55,9 @@ def test_the_shipped_policies_have_the_rule(path: object) -> None:
 
 
 def test_a_challenger_three_times_as_slow_is_rejected(
-    policy: Policy, scored: Scored, champion: EvaluationRecord
+    policy: Policy, good: EvaluationRecord, champion: EvaluationRecord
 ) -> None:
-    good = scored(noise=1.0, seed=3)
-    assert judge(policy, Evidence(good, champion), judged_at=AT).decision == "PROMOTE"
-    slow = judge(policy, Evidence(times(good, 3.0), champion), judged_at=AT)
+    assert ruled(policy, good, champion).decision == "PROMOTE"
+    slow = ruled(policy, times(good, 3.0), champion)
     assert (slow.decision, [r.rule for r in slow.refusals]) == ("REJECT", ["cost/model/times_the_champion"])
-    assert judge(policy, Evidence(times(good, 3.0)), judged_at=AT).decision == "PROMOTE"
+    assert ruled(policy, times(good, 3.0)).decision == "PROMOTE"

@@ -1,8 +1,6 @@
-"""What was not asked, or cannot be known, has its own outcome: it weakens no rule and lets no model pass."""
+"""The outcome NOT_ASKED: it weakens no other rule and lets no model pass."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -11,16 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spine.errors import EvidenceRejected
+from tests.validation.gates.records import ruled
 from validation.evaluation.record import EvaluationRecord
 from validation.evaluation.sealing import read_sealed, write_sealed
-from validation.gates.evidence import Evidence
 from validation.gates.policy import Policy
 from validation.gates.rule_results import MAY_BE_UNASKED, Kind, Outcome, RuleResult, plain_result
-from validation.gates.verdict import SCHEMA, decide, judge, read_verdict, write_verdict
+from validation.gates.verdict import SCHEMA, decide, read_verdict, write_verdict
 from validation.gates.verdict_text import explain, summarise_verdict
-
-Scored = Callable[..., EvaluationRecord]
-AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 def result(kind: Kind, outcome: Outcome) -> RuleResult:
@@ -35,7 +30,7 @@ RESULTS = st.lists(
 @settings(max_examples=400, deadline=None)
 @given(RESULTS)
 def test_not_asked_is_never_more_than_a_pass(results: list[RuleResult]) -> None:
-    """What is promoted with unasked rules is also promoted when those rules are asked and pass."""
+    """If results with NOT_ASKED lead to PROMOTE, then the same results with PASS instead do so too."""
     passed = [replace(r, outcome="PASS") if r.outcome == "NOT_ASKED" else r for r in results]
     assert decide(results) != "PROMOTE" or decide(passed) == "PROMOTE"
 
@@ -43,7 +38,7 @@ def test_not_asked_is_never_more_than_a_pass(results: list[RuleResult]) -> None:
 @settings(max_examples=400, deadline=None)
 @given(RESULTS, st.integers(0, 5))
 def test_leaving_a_rule_unasked_never_turns_a_refusal_into_a_promote(results: list[RuleResult], at: int) -> None:
-    """A limit, a comparison or evidence that was not evaluated is missing; only ``informational`` decides nothing."""
+    """A limit, a comparison or evidence that is NOT_ASKED counts as missing; ``informational`` changes nothing."""
     index = at % len(results)
     less = [*results[:index], replace(results[index], outcome="NOT_ASKED"), *results[index + 1 :]]
     asked = results[index].kind not in MAY_BE_UNASKED
@@ -52,6 +47,7 @@ def test_leaving_a_rule_unasked_never_turns_a_refusal_into_a_promote(results: li
 
 
 def test_unasked_rules_alone_promote_nothing() -> None:
+    assert decide([]) == "INSUFFICIENT"
     assert decide([result("informational", "NOT_ASKED")]) == "INSUFFICIENT"
     assert decide([result("limit", "NOT_ASKED"), result("first_champion", "NOT_ASKED")]) == "INSUFFICIENT"
     assert decide([result("limit", "PASS"), result("first_champion", "NOT_ASKED")]) == "PROMOTE"
@@ -59,23 +55,23 @@ def test_unasked_rules_alone_promote_nothing() -> None:
     assert decide([result("limit", "PASS"), result("informational", "NOT_ASKED")]) == "INSUFFICIENT"
 
 
-def test_no_champion_no_baseline_and_no_spread_are_no_pass(policy: Policy, scored: Scored) -> None:
+def test_no_champion_no_baseline_and_no_spread_are_no_pass(policy: Policy, good: EvaluationRecord) -> None:
     assert policy.seeds is not None
     unmeasured = policy.model_copy(update={"seeds": policy.seeds.model_copy(update={"known": {}})})
-    verdict = judge(unmeasured, Evidence(scored(noise=1.0, seed=3)), judged_at=AT)
+    verdict = ruled(unmeasured, good)
     assert verdict.decision == "PROMOTE"
     unasked = {r.code: r.outcome for r in verdict.unasked}
     assert {"FIRST_CHAMPION", "NO_BASELINE", "SEED_SPREAD_UNKNOWN", "SUBGROUPS_TOO_SMALL"} <= unasked.keys()
     assert set(unasked.values()) == {"NOT_ASKED"}
     assert {r.outcome for r in verdict.results if r.kind == "informational"} == {"NOT_ASKED"}
     assert len(verdict.passed) + len(verdict.unasked) == len(verdict.results)
-    assert "Not asked, not judged or not known" in explain(verdict)
-    assert f"{len(unasked)} more were not asked" in summarise_verdict(verdict)
+    assert "not required, not judged or not known" in explain(verdict)
+    assert f"{len(unasked)} more were not required" in summarise_verdict(verdict)
 
 
-def test_a_verdict_of_another_schema_is_refused(policy: Policy, scored: Scored, tmp_path: Path) -> None:
-    """An older verdict called these results PASS: read as one of today, it would count rules that nobody asked."""
-    verdict = judge(policy, Evidence(scored(noise=1.0, seed=3)), judged_at=AT)
+def test_a_verdict_of_another_schema_is_refused(policy: Policy, good: EvaluationRecord, tmp_path: Path) -> None:
+    """Schema 2 has PASS for these results. Read as schema 3, such a verdict would count rules that nobody required."""
+    verdict = ruled(policy, good)
     path = tmp_path / "verdict.json"
     write_verdict(verdict, path)
     assert read_verdict(path) == verdict

@@ -1,7 +1,8 @@
-"""Processes that race to promote, and processes that are killed while they do, for tests and benchmarks.
+"""Processes that promote at the same time, and processes that are killed during a promotion, for tests and benchmarks.
 
-Each racer is a process with its own connections, and all start a round at one barrier. Some share a history and others
-have one of their own, like promoters on different machines, so only the champion record can decide who wins.
+Each racer is a process with its own connections, and a barrier starts all racers of a round together. Some racers share
+a history, and some have their own history, like promoters on different machines. So only the champion record can decide
+which racer wins.
 """
 
 import multiprocessing
@@ -11,19 +12,21 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import mlflow  # noqa: F401  imported once, by the fork server
+import mlflow  # noqa: F401  the fork server imports it once for all processes
 
 from spine import storage
 from spine.errors import PlumblineError
-from tests.validation.promotion.registry import AT, SERVED, Registry, correct_result
+from tests.validation.gates.records import build_record
+from tests.validation.promotion.registry import AT, SERVED, Registry
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.policy import DEFAULT_POLICY
 from validation.promotion import (
     champion_change,
     champion_record,
@@ -37,8 +40,6 @@ from validation.promotion.audit import audit
 from validation.promotion.champion import current_champion, open_registry, versions_of
 from validation.promotion.champion_record import ChampionRecord, ServingVersion
 from validation.promotion.history import read_history
-from validation.promotion.promote import promote
-from validation.promotion.promotion_request import PromotionRequest
 from validation.promotion.repair import repair
 from validation.promotion.served_copy import promotions_experiment
 
@@ -46,42 +47,29 @@ STEPS = frozenset(
     str(module.__file__)
     for module in (champion_change, champion_record, cleanup, database, history, history_length, served_copy, storage)
 )
-"""Files whose calls count as points at which a promotion can be killed."""
+"""The files of the functions at whose calls and returns a promotion can be killed."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One promotion that any racer can attempt."""
+    """One promotion that any racer can attempt; ``folder`` has the evidence."""
 
-    folder: Path
     tracking_uri: str
-    evidence: Path
+    folder: Path
     address: str
 
     def promote(self, ledger: Path) -> str:
         """``won``, or the code of the refusal."""
+        registry = Registry(self.tracking_uri, self.folder, build_record)
         try:
-            promote(
-                PromotionRequest(
-                    verdict_path=self.evidence / "verdict.json",
-                    policy_path=DEFAULT_POLICY,
-                    evidence_folder=self.evidence,
-                    tracking_uri=self.tracking_uri,
-                    candidate_uri=self.address,
-                    production_model=SERVED,
-                    ledger_path=ledger,
-                    promoter=f"process {os.getpid()}",
-                    at=AT,
-                    measure_virtual_study=correct_result,
-                )
-            )
+            registry.promote(self.address, ledger_path=ledger, promoter=f"process {os.getpid()}")
         except PlumblineError as error:
             return error.code
         return "won"
 
 
 class Track:
-    """Prepares promotions one after another, each of a model that was judged against the present champion."""
+    """A source of attempts: each has a new model that was judged against the present champion."""
 
     def __init__(self, folder: Path, tracking_uri: str, scored: Any) -> None:
         self.folder, self.tracking_uri = folder, tracking_uri
@@ -93,16 +81,12 @@ class Track:
     def next(self) -> Attempt:
         """Register and judge one more model."""
         self._made += 1
-        evidence = self.folder / f"round-{self._made}"
-        (evidence / "evidence").mkdir(parents=True)
-        registry = Registry(self.tracking_uri, evidence, self._scored)
-        address, _ = registry.register(f"model-{self._made}")
+        folder = self.folder / f"round-{self._made}"
+        (folder / "evidence").mkdir(parents=True)
+        registry = Registry(self.tracking_uri, folder, self._scored)
         champion = current_champion(self.tracking_uri, SERVED)
-        if champion is None:
-            registry.judge(f"model-{self._made}")
-        else:
-            registry.judge_against_digest(f"model-{self._made}", champion.model_digest)
-        return Attempt(self.folder, self.tracking_uri, evidence / "evidence", address)
+        address = registry.candidate(f"model-{self._made}", champion.model_digest if champion else None)
+        return Attempt(self.tracking_uri, folder, address)
 
     def _scored(self, role: str, digest: str, **_: Any) -> EvaluationRecord:
         return replace(self._records[role], model_digest=digest)
@@ -125,20 +109,27 @@ def race(track: Track, *, processes: int, rounds: int, histories: int) -> list[C
         context.Process(target=_racer, args=(barrier, theirs, ledger), daemon=True)
         for (_, theirs), ledger in zip(pipes, ledgers, strict=True)
     ]
-    for racer in racers:
-        racer.start()
     outcomes = []
-    for _ in range(rounds):
-        attempt = track.next()
+    with running(racers):
+        for _ in range(rounds):
+            attempt = track.next()
+            for ours, _theirs in pipes:
+                ours.send(attempt)
+            barrier.wait()
+            outcomes.append(Counter(ours.recv() for ours, _theirs in pipes))
         for ours, _theirs in pipes:
-            ours.send(attempt)
-        barrier.wait()
-        outcomes.append(Counter(ours.recv() for ours, _theirs in pipes))
-    for ours, _theirs in pipes:
-        ours.send(None)
-    for racer in racers:
-        racer.join()
+            ours.send(None)
     return outcomes
+
+
+@contextmanager
+def running(processes: Sequence[BaseProcess]) -> Iterator[None]:
+    """Start the processes, and wait for their end after the block."""
+    for process in processes:
+        process.start()
+    yield
+    for process in processes:
+        process.join()
 
 
 def _racer(barrier: Any, pipe: Any, ledger: Path) -> None:
@@ -149,7 +140,7 @@ def _racer(barrier: Any, pipe: Any, ledger: Path) -> None:
 
 
 def race_for_the_row(database: str, *, processes: int, rounds: int) -> list[Counter[str]]:
-    """Change the row alone: all processes have read the same row, and all change it at once."""
+    """Outcomes of each round in which all processes read the same row and then change it at the same time."""
     context = preloaded()
     barrier = context.Barrier(processes)
     results = context.SimpleQueue()
@@ -157,14 +148,11 @@ def race_for_the_row(database: str, *, processes: int, rounds: int) -> list[Coun
         context.Process(target=_swapper, args=(database, barrier, results, i, rounds), daemon=True)
         for i in range(processes)
     ]
-    for racer in racers:
-        racer.start()
     outcomes: list[Counter[str]] = [Counter() for _ in range(rounds)]
-    for _ in range(processes * rounds):
-        number, outcome = results.get()
-        outcomes[number][outcome] += 1
-    for racer in racers:
-        racer.join()
+    with running(racers):
+        for _ in range(processes * rounds):
+            number, outcome = results.get()
+            outcomes[number][outcome] += 1
     return outcomes
 
 
@@ -183,12 +171,13 @@ def _swapper(database: str, barrier: Any, results: Any, me: int, rounds: int) ->
 
 @dataclass(frozen=True)
 class Killed:
-    """One kill.
+    """The state after one killed promotion.
 
     Attributes:
-        changed: the new model serves afterwards; finished: the promotion ended before it was killed.
-        faults_before, faults_after: of the audit, before and after the repair.
-        leftovers: runs and versions left after the repair.
+        changed: whether the new model serves.
+        finished: whether the promotion ended before it was killed.
+        faults_before, faults_after: codes of the audit before and after the repair.
+        leftovers: runs and versions that the repair did not remove.
     """
 
     changed: bool
@@ -199,7 +188,7 @@ class Killed:
 
 
 def kill(track: Track, *, points: int, seed: int) -> list[Killed]:
-    """Kill -9 a promotion at ``points`` random points, half of them by the clock and half by the step."""
+    """Kill ``points`` promotions with signal 9, half of them at a random time and half at a random step."""
     draw = random.Random(seed)
     context, ledger = preloaded(), track.folder / "killed.jsonl"
     attempt = track.next()
@@ -224,7 +213,7 @@ def kill(track: Track, *, points: int, seed: int) -> list[Killed]:
 
 
 def leftovers(tracking_uri: str) -> tuple[str, ...]:
-    """Promotion runs that never ended, and versions that were prepared and never served."""
+    """The promotion runs that never ended, and the versions that were prepared and never served."""
     client = open_registry(tracking_uri)
     experiment = client.get_experiment_by_name(promotions_experiment(SERVED))
     runs = client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'") if experiment else []
@@ -233,12 +222,11 @@ def leftovers(tracking_uri: str) -> tuple[str, ...]:
 
 
 def _whole_run(context: ForkServerContext, attempt: Attempt, ledger: Path, *, count: bool) -> tuple[float, int]:
-    """(seconds, steps) of a promotion that is not killed; counting steps makes it slower."""
+    """(seconds, steps) of a promotion that is not killed. Counting steps makes it slower."""
     ours, theirs = context.Pipe()
     process = context.Process(target=_counted, args=(attempt, ledger, theirs, count), daemon=True)
-    process.start()
-    seconds, steps = ours.recv()
-    process.join()
+    with running([process]):
+        seconds, steps = ours.recv()
     return seconds, steps
 
 
@@ -258,12 +246,11 @@ def _killed_run(
     """Whether the promotion ended before it was killed."""
     ours, theirs = context.Pipe()
     process = context.Process(target=_doomed, args=(attempt, ledger, theirs, at_step), daemon=True)
-    process.start()
-    ours.recv()
-    if at_step is None:
-        time.sleep(after_seconds)
-        process.kill()
-    process.join()
+    with running([process]):
+        ours.recv()
+        if at_step is None:
+            time.sleep(after_seconds)
+            process.kill()
     return process.exitcode != -signal.SIGKILL
 
 
@@ -275,7 +262,7 @@ def _doomed(attempt: Attempt, ledger: Path, pipe: Any, at_step: int | None) -> N
 
 
 def _count_steps(die_at: int | None) -> list[int]:
-    """Count calls into ``STEPS``; the process kills itself with signal 9 at the given one."""
+    """Count the calls and returns in ``STEPS``. At the number ``die_at`` the process kills itself with signal 9."""
     count = [0]
 
     def seen(frame: Any, event: str, _: Any) -> None:
@@ -289,7 +276,7 @@ def _count_steps(die_at: int | None) -> list[int]:
 
 
 def histories_agree(track: Track, ledgers: Sequence[Path], rounds: int) -> list[str]:
-    """Faults of all histories together: every chain must be intact, and every promotion in exactly one of them."""
+    """The faults of all histories: each chain must be intact, and each promotion must be in exactly one history."""
     promoted = [e.version for path in ledgers for e in read_history(path) if e.event == "promoted"]
     faults = [f"{len(promoted)} promotions in the histories, {rounds} rounds"] if len(promoted) != rounds else []
     if len(set(promoted)) != len(promoted):

@@ -3,8 +3,8 @@
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,11 +36,26 @@ REVIEWER = SignOff("R. Viewer", "looked at the worst twenty")
 
 
 def correct_result(folder: Path, *, seconds: float = 0.2, **other: float | None) -> VirtualStudyResult:
-    """The result of a model that measures the bundled study correctly; keywords replace single values."""
+    """A correct result for the bundled study, in which keywords replace single values."""
     truths = virtual_study_truths()
     values: Mapping[str, float | None] = {name: value for name, (value, _) in truths.items()} | other
     units = {name: unit for name, (_, unit) in truths.items()}
     return VirtualStudyResult(model_digest(folder), values, units, ("frontal", "lateral"), seconds)
+
+
+@contextmanager
+def killed_in(owner: object, name: str, *, after: bool = False) -> Iterator[None]:
+    """End the block in the function ``owner.name``, or ``after`` it, like a kill: no error handler runs."""
+    complete = getattr(owner, name)
+
+    def dies(*arguments: Any, **named: Any) -> Any:
+        if after:
+            complete(*arguments, **named)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(owner, name, dies)
+        yield
 
 
 @dataclass
@@ -72,6 +87,12 @@ class Registry:
         return self.folder / "evidence" / "promotions.jsonl"
 
     @property
+    def where(self) -> dict[str, Any]:
+        """The fields that the requests of a promotion, a rollback and a reinstatement have in common."""
+        known = {"tracking_uri": self.tracking_uri, "production_model": SERVED}
+        return {**known, "ledger_path": self.ledger, "at": AT}
+
+    @property
     def approvals(self) -> Path:
         return self.folder / "approvals"
 
@@ -82,6 +103,12 @@ class Registry:
     @property
     def serving(self) -> ServingVersion | None:
         return self.record.serving()
+
+    def execute(self, *statements: str) -> None:
+        """Run SQL statements in the database, without the gate's transactions."""
+        with closing(sqlite3.connect(self.folder / "mlflow.db")) as database, database:
+            for statement in statements:
+                database.execute(statement)
 
     def digest(self, name: str) -> str:
         """Digest of the exported model ``name``."""
@@ -95,16 +122,11 @@ class Registry:
         (model / "card.md").write_text(f"# {name}\n")
         return model
 
-    def register_again(self, name: str) -> tuple[str, Path]:
-        """Register the same bytes as a new candidate."""
-        shutil.rmtree(self.folder / name)
-        return self.register(name)
-
-    def register(self, name: str) -> tuple[str, Path]:
-        """Log and register an exported model as a candidate: (address, folder of the registry's own bytes)."""
+    def register(self, name: str) -> str:
+        """Export, log and register a model as a candidate. Return its address."""
         client = open_registry(self.tracking_uri)
         known = client.get_experiment_by_name("training")
-        # A server decides itself where artefacts go.
+        # A server chooses the artefact folder itself.
         server = self.tracking_uri.startswith("http")
         where = None if server else (self.folder / "artifacts" / "training").as_uri()
         experiment = known.experiment_id if known else client.create_experiment("training", artifact_location=where)
@@ -114,21 +136,26 @@ class Registry:
         if known is None:
             client.create_registered_model("candidates")
         version = client.create_model_version("candidates", f"{run.info.artifact_uri}/model", run_id=run.info.run_id)
-        return f"models:/candidates/{version.version}", self.folder / "artifacts" / "training" / run.info.run_id
+        return f"models:/candidates/{version.version}"
+
+    def stored(self, address: str) -> Path:
+        """The folder of the run that registered the candidate. Its name is the run's id."""
+        version = open_registry(self.tracking_uri).get_model_version("candidates", address.rpartition("/")[2])
+        return self.folder / "artifacts" / "training" / version.run_id
+
+    def candidate(self, name: str, champion: str | None = None, **quality: Any) -> str:
+        """Register and judge a model. Return its address."""
+        address = self.register(name)
+        self.judge(name, champion, **quality)
+        return address
 
     def judge(self, name: str, champion: str | None = None, **quality: Any) -> Verdict:
-        """Score, judge and write the evidence of model ``name`` against the exported model ``champion``."""
-        return self._judge(name, self.digest(champion) if champion is not None else None, **quality)
-
-    def judge_against_digest(self, name: str, champion_digest: str) -> Verdict:
-        """``judge`` against a champion whose files are elsewhere."""
-        return self._judge(name, champion_digest)
-
-    def _judge(self, name: str, champion_digest: str | None, **quality: Any) -> Verdict:
+        """Score, judge and write the evidence of model ``name``; ``champion`` is an exported model or a digest."""
         challenger = self.scored("challenger", self.digest(name), **quality)
         write_record(challenger, self.folder / "evidence" / f"record-{name}.json")
         rival = None
-        if champion_digest is not None:
+        if champion is not None:
+            champion_digest = self.digest(champion) if (self.folder / champion).exists() else champion
             rival = self.scored("champion", champion_digest, noise=2.0, seed=2)
             write_record(rival, self.folder / "evidence" / "deeper" / f"record-{champion_digest[:12]}.json")
         verdict = judge(read_policy(self.policy), Evidence(challenger, rival), judged_at=AT)
@@ -140,15 +167,11 @@ class Registry:
             "verdict_path": self.verdict_path,
             "policy_path": policy or self.policy,
             "evidence_folder": self.folder / "evidence",
-            "tracking_uri": self.tracking_uri,
             "candidate_uri": address,
-            "production_model": SERVED,
-            "ledger_path": self.ledger,
             "promoter": "test",
-            "at": AT,
             "measure_virtual_study": correct_result,
         }
-        return promote(PromotionRequest(**(arguments | changes)))
+        return promote(PromotionRequest(**(self.where | arguments | changes)))
 
     def refuses(self, address: str, code: str, policy: Path | None = None, **changes: Any) -> GateRefused:
         before = current_champion(self.tracking_uri, SERVED)
@@ -165,7 +188,7 @@ class Registry:
         sign_off: SignOff = REVIEWER,
         **changes: Any,
     ) -> Path:
-        """Call ``grant`` or ``reject``; the path of the sealed record."""
+        """Call ``grant`` or ``reject``. Return the path of the sealed record."""
         arguments: dict[str, Any] = {
             "verdict": verdict,
             "policy": read_policy(self.policy),
@@ -181,29 +204,16 @@ class Registry:
 
     def roll_back(self, **changes: Any) -> Rollback:
         arguments: dict[str, Any] = {
-            "tracking_uri": self.tracking_uri,
-            "production_model": SERVED,
-            "ledger_path": self.ledger,
             "reason": "wrong side in 3 of 40 radiographs",
             "promoter": "R. Viewer",
-            "at": AT,
             "measure_virtual_study": correct_result,
             "limits": VirtualStudyLimits(),
         }
-        return rollback(RollbackRequest(**(arguments | changes)))
+        return rollback(RollbackRequest(**(self.where | arguments | changes)))
 
     def reinstate(self, model: str, sign_off: SignOff = REVIEWER, **changes: Any) -> Reinstatement:
-        arguments: dict[str, Any] = {
-            "tracking_uri": self.tracking_uri,
-            "production_model": SERVED,
-            "ledger_path": self.ledger,
-            "model": model,
-            "sign_off": sign_off,
-            "at": AT,
-            "author": lambda _: AUTHOR,
-            "approvals": self.approvals,
-        }
-        return reinstate(ReinstatementRequest(**(arguments | changes)))
+        arguments = {"model": model, "sign_off": sign_off, "author": lambda _: AUTHOR, "approvals": self.approvals}
+        return reinstate(ReinstatementRequest(**(self.where | arguments | changes)))
 
     def repair(self, **changes: Any) -> Repair:
         arguments: dict[str, Any] = {"ledger_path": self.ledger, "promoter": "test", "at": AT}

@@ -1,7 +1,7 @@
-"""With MLflow's accounts on, a trainer cannot change what is served.
+"""With MLflow's accounts, a trainer cannot change the served model.
 
-Candidates and the served model are two registered models, and promotion writes into an experiment of its own, so the
-accounts of MLflow's own server (`--app-name basic-auth`) separate them. This test starts such a server.
+Candidates and the served model are two registered models, and promotions have their own experiment. So the permissions
+of MLflow's server (`--app-name basic-auth`) can separate trainers and promoters. This test starts such a server.
 """
 
 import shutil
@@ -20,8 +20,6 @@ from validation.evaluation.record import EvaluationRecord
 from validation.promotion.champion import current_champion, fetch_champion, open_registry
 from validation.promotion.champion_record import DATABASE_VARIABLE
 from validation.promotion.registry_errors import errors_as_refusals
-
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
 PROMOTIONS = f"{SERVED}-promotions"
 ADMIN, TRAINER, PROMOTER = "administrator", "trainer", "promoter"
@@ -54,7 +52,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, empty_mlflow_database: Path
     settings = {
         "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
         "MLFLOW_FLASK_SERVER_SECRET_KEY": "of this test",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes more, that nothing here uses
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # It would start eight processes that this test does not need.
     }
     address = f"http://127.0.0.1:{port}"
     web = Service("mlflow", command, f"{address}/health")
@@ -72,7 +70,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, empty_mlflow_database: Path
 
 
 def administer(address: str, endpoint: str, **what: str) -> None:
-    """Call the server over HTTP: MLflow's own client of accounts would load the whole server."""
+    """Call the server over HTTP, because importing MLflow's client for accounts loads the whole server."""
     account = (ADMIN, f"{ADMIN}-password")
     requests.post(f"{address}/api/{endpoint}", json=what, auth=account, timeout=60).raise_for_status()
 
@@ -92,8 +90,7 @@ def test_a_trainer_cannot_change_what_is_served(registry: Registry, tmp_path: Pa
     from mlflow.exceptions import MlflowException
 
     with signed_in(TRAINER):
-        address, _ = registry.register("first")
-        registry.judge("first", noise=2.0, seed=2)
+        address = registry.candidate("first", noise=2.0, seed=2)
         with pytest.raises(GateRefused) as refusal:
             registry.promote(address)
     assert refusal.value.code == "NOT_PERMITTED"
@@ -121,7 +118,7 @@ def test_a_trainer_cannot_change_what_is_served(registry: Registry, tmp_path: Pa
             assert "ermission denied" in str(denied.value), what
         own = client.get_model_version("candidates", address.rpartition("/")[2])
         (tmp_path / "first" / "model.onnx").write_bytes(b"another graph")
-        client.log_artifacts(own.run_id, str(tmp_path / "first"), "model")  # the trainer may
+        client.log_artifacts(own.run_id, str(tmp_path / "first"), "model")  # The trainer may do this.
         assert current_champion(registry.tracking_uri, SERVED) == champion
         assert fetch_champion(registry.tracking_uri, SERVED, into=tmp_path / "served") == champion
     assert (tmp_path / "served" / "model.onnx").read_bytes() == b"graph of first"

@@ -1,4 +1,4 @@
-"""Approval: who may approve what, for how long, and how often (fault G13), and when the policy requires it."""
+"""Approval (fault G13): who may approve which verdict, how long and how often it is valid, and when it is required."""
 
 import json
 from datetime import timedelta
@@ -19,8 +19,6 @@ from validation.promotion.champion_record import Denial, ServingVersion
 from validation.promotion.history import read_history
 from validation.promotion.refusals import require_no_refusal
 
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
-
 SPINES = SignOff("R. Viewer", "three mirrored spines")
 
 
@@ -39,8 +37,7 @@ def granted(registry: Registry, name: str, *sign_off: SignOff, **changes: Any) -
 
 def test_a_required_approval_promotes_the_judged_model_once_and_is_in_the_history(registry: Registry) -> None:
     require(registry, "always")
-    address, _ = registry.register("model")
-    registry.judge("model")
+    address = registry.candidate("model")
     registry.refuses(address, "APPROVAL_MISSING")
     path = granted(registry, "model")
     champion = registry.promote(address, approval=path).champion
@@ -56,15 +53,14 @@ def test_a_required_approval_promotes_the_judged_model_once_and_is_in_the_histor
 
 
 def test_replayed_approval_is_refused_for_the_same_model_and_by_another_history(registry: Registry) -> None:
-    """The same approval must not work again, neither for another model nor with an earlier copy of the history."""
+    """An approval must not work a second time, even for another model or with an earlier copy of the history."""
     require(registry, "always")
-    address, _ = registry.register("model")
-    registry.judge("model")
+    address = registry.candidate("model")
     path = granted(registry, "model")
     approved = registry.ledger.read_bytes()
     registry.promote(address, approval=path)
     registry.refuses(address, "APPROVAL_OTHER", production_model="elsewhere", approval=path)
-    registry.ledger.write_bytes(approved)  # a history in which it was granted and never used
+    registry.ledger.write_bytes(approved)  # In this history the approval was granted and never used.
     record = registry.record
     before = record.serving()
     digest = read_approval(path).digest
@@ -86,16 +82,17 @@ def test_nobody_approves_their_own(registry: Registry, name: str) -> None:
 
 
 def test_approver_is_compared_with_the_author_again_at_promotion(registry: Registry) -> None:
-    """An approval with a wrong author does not help: the tag of the run decides."""
+    """An approval that states a wrong author does not help, because the tag of the run is used."""
     require(registry, "always")
-    address, _ = registry.register("model")
+    address = registry.register("model")
     path = granted(registry, "model", SignOff(AUTHOR, "mine"), author="somebody else")
     registry.refuses(address, "SAME_PERSON", approval=path)
 
 
 def test_unknown_author_is_refused(registry: Registry) -> None:
     require(registry, "always")
-    address, stored = registry.register("model")
+    address = registry.register("model")
+    stored = registry.stored(address)
     with pytest.raises(GateRefused, match="AUTHOR_UNKNOWN"):
         granted(registry, "model", author=None)
     path = granted(registry, "model")
@@ -105,7 +102,7 @@ def test_unknown_author_is_refused(registry: Registry) -> None:
 
 def test_expired_approval_and_a_clock_that_jumps(registry: Registry) -> None:
     require(registry, "always")
-    address, _ = registry.register("model")
+    address = registry.register("model")
     path = granted(registry, "model", SignOff("R. Viewer", "quickly", ttl_hours=2.0))
     registry.refuses(address, "APPROVAL_EXPIRED", approval=path, at=AT + timedelta(hours=2))
     registry.refuses(address, "APPROVAL_NOT_YET", approval=path, at=AT - timedelta(minutes=1))
@@ -119,15 +116,14 @@ def test_approval_of_another_verdict_or_model_is_refused(registry: Registry) -> 
     require(registry, "always")
     registry.register("other")
     path = granted(registry, "other")
-    address, _ = registry.register("model")
-    registry.judge("model")
+    address = registry.candidate("model")
     assert "verdict" in registry.refuses(address, "APPROVAL_OTHER", approval=path).found
 
 
 def test_forged_and_edited_approvals_are_refused(registry: Registry) -> None:
-    """An edited record breaks its seal. A record sealed anew, or never granted, is not in the history."""
+    """An edited record has a wrong digest. A record with a new digest is not in the history."""
     require(registry, "always")
-    address, _ = registry.register("model")
+    address = registry.register("model")
     path = granted(registry, "model", SignOff("R. Viewer", "good", ttl_hours=1.0))
     edited = registry.folder / "edited.json"
     edited.write_text(path.read_text().replace("R. Viewer", "R. Viewers"))
@@ -141,7 +137,7 @@ def test_forged_and_edited_approvals_are_refused(registry: Registry) -> None:
 
 
 def test_rejected_verdict_promotes_nothing_whatever_the_policy_says(registry: Registry) -> None:
-    address, _ = registry.register("model")
+    address = registry.register("model")
     path = registry.decide(reject, registry.judge("model"), SPINES)
     assert "three mirrored spines" in registry.refuses(address, "APPROVAL_REJECTED").found
     registry.refuses(address, "APPROVAL_REJECTED", approval=path)
@@ -150,8 +146,8 @@ def test_rejected_verdict_promotes_nothing_whatever_the_policy_says(registry: Re
 
 
 def test_a_refused_model_stays_refused_when_it_is_judged_again(registry: Registry) -> None:
-    """Another verdict on the same bytes, by any policy, does not remove a person's refusal."""
-    address, _ = registry.register("model")
+    """Another verdict on the same files does not end a person's refusal, whatever its policy is."""
+    address = registry.register("model")
     first = registry.judge("model")
     registry.decide(reject, first, SPINES)
     require(registry, "never", version=99)
@@ -162,8 +158,7 @@ def test_a_refused_model_stays_refused_when_it_is_judged_again(registry: Registr
     assert f"plumbline reinstate {registry.digest('model')[:12]}" in refusal.remedy
     with pytest.raises(GateRefused, match="APPROVAL_REJECTED"):
         granted(registry, "model")
-    other, _ = registry.register("other")
-    registry.judge("other")
+    other = registry.candidate("other")
     registry.promote(other)
 
 
@@ -176,7 +171,7 @@ def test_a_sealed_refusal_binds_to_the_model_where_the_history_lost_it(registry:
     with pytest.raises(GateRefused, match="APPROVAL_REJECTED") as refusal:
         require_no_refusal(first.challenger_model, (), sealed)
     assert "sealed as" in refusal.value.found
-    elsewhere = registry.folder / "another.jsonl"  # a history without the refusal; the sealed record is still there
+    elsewhere = registry.folder / "another.jsonl"  # This history has no refusal, but the sealed record still exists.
     require(registry, "always")
     with pytest.raises(GateRefused, match="APPROVAL_REJECTED"):
         granted(registry, "model", ledger_path=elsewhere)
@@ -184,13 +179,12 @@ def test_a_sealed_refusal_binds_to_the_model_where_the_history_lost_it(registry:
 
 
 def test_a_verdict_that_was_promoted_is_not_approved_again(registry: Registry) -> None:
-    address, _ = registry.register("model")
-    registry.judge("model")
+    address = registry.candidate("model")
     registry.promote(address)
     before = registry.ledger.read_bytes()
     with pytest.raises(GateRefused, match="APPROVAL_POINTLESS") as refused:
         granted(registry, "model")
-    assert f"promoted on {AT:%Y-%m-%d} as version 1" in refused.value.found
+    assert f"was promoted on {AT:%Y-%m-%d} as version 1" in refused.value.found
     assert registry.ledger.read_bytes() == before
     assert not list(registry.approvals.glob("*.json")), "no record of an approval that was refused"
 
@@ -209,12 +203,11 @@ def test_approval_that_cannot_help_is_not_given(registry: Registry) -> None:
 def test_first_champion_alone_needs_a_person(registry: Registry) -> None:
     """G8: a person approves the first champion; the figures decide on later ones."""
     require(registry, "first_champion")
-    first, _ = registry.register("first")
+    first = registry.register("first")
     verdict = registry.judge("first", noise=2.0, seed=2)
     registry.refuses(first, "APPROVAL_MISSING")
     registry.promote(first, approval=registry.decide(grant, verdict))
-    second, _ = registry.register("second")
-    registry.judge("second", champion="first", noise=0.5, seed=3)
+    second = registry.candidate("second", champion="first", noise=0.5, seed=3)
     registry.promote(second)
 
 
@@ -222,7 +215,7 @@ def test_verdict_held_for_approval_is_promoted_with_one(registry: Registry) -> N
     """``first_champion: needs_approval`` gives HOLD; an approval satisfies that rule and no other."""
     needed = {"decision": "needs_approval", "reason": "a person answers for the first one"}
     require(registry, "never", first_champion=needed)
-    address, _ = registry.register("model")
+    address = registry.register("model")
     assert registry.judge("model").decision == "HOLD"
     registry.refuses(address, "APPROVAL_MISSING")
     registry.promote(address, approval=granted(registry, "model"))

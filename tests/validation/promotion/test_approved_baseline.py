@@ -1,4 +1,4 @@
-"""The last model that a person approved: found in the history, and compared with every later verdict."""
+"""The last model that a person approved: its search in the history, and the comparison that a verdict must have."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,6 +36,7 @@ def test_the_baseline_is_the_last_promotion_with_an_approval() -> None:
     assert found is not None
     assert found.version == "2"
     assert last_approved(HISTORY[2:], "plumbline", ()) is None
+    assert last_approved(HISTORY[:4], "another", ()) is None
 
 
 def test_a_denied_or_refused_model_is_no_baseline(policy: Policy, scored: Callable[..., EvaluationRecord]) -> None:
@@ -50,7 +51,7 @@ def test_a_denied_or_refused_model_is_no_baseline(policy: Policy, scored: Callab
     assert last_approved((*HISTORY, refused), "plumbline", {"1" * 64}) is None
     good, champion = scored(noise=0.5, seed=3), scored("champion", "1" * 64, noise=2.0, seed=2)
     verdict = judge(policy, Evidence(good, champion), judged_at=AT)
-    require_expected_baseline(policy, verdict, HISTORY, "plumbline", {C})  # the champion is the baseline again
+    require_expected_baseline(policy, verdict, HISTORY, "plumbline", {C})  # Now the champion is the baseline.
     with pytest.raises(GateRefused, match="STALE_BASELINE"):
         require_expected_baseline(policy, verdict, HISTORY, "plumbline", ())
 
@@ -63,9 +64,8 @@ def test_a_verdict_without_the_baseline_is_refused(policy: Policy, scored: Calla
     with pytest.raises(GateRefused, match="STALE_BASELINE"):
         require_expected_baseline(policy, without, HISTORY, "plumbline", ())
     require_expected_baseline(policy, beside, HISTORY, "plumbline", ())
-    require_expected_baseline(policy, without, HISTORY[2:], "plumbline", ())  # nothing was ever approved
-    require_expected_baseline(
-        policy, without, (entry(B, "3", "grant"),), "plumbline", ()
-    )  # the champion is the baseline
+    require_expected_baseline(policy, without, HISTORY[2:], "plumbline", ())  # No model was ever approved.
+    champion_alone = (entry(B, "3", "grant"),)
+    require_expected_baseline(policy, without, champion_alone, "plumbline", ())  # The champion is the baseline.
     without_rule = policy.model_copy(update={"baseline": None})
     require_expected_baseline(without_rule, without, HISTORY, "plumbline", ())

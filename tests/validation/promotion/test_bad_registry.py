@@ -17,7 +17,6 @@ import pytest
 from spine.errors import GateRefused
 from tests.validation.promotion.registry import AT, SERVED, Registry, correct_result
 from validation.promotion import database as databases
-from validation.promotion.approved_baseline import last_approved
 from validation.promotion.audit import Fault, audit
 from validation.promotion.champion import current_champion, open_registry
 from validation.promotion.champion_record import (
@@ -29,9 +28,6 @@ from validation.promotion.champion_record import (
 )
 from validation.promotion.history import HistoryEntry, append_entry, read_history
 from validation.promotion.smoke_test import VirtualStudyResult
-
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
-
 
 SECOND = "models:/candidates/2"
 
@@ -82,8 +78,8 @@ def test_a_new_database_does_not_make_the_next_model_a_first_champion(
     serving: Registry, empty_mlflow_database: Path
 ) -> None:
     shutil.copyfile(empty_mlflow_database, database(serving))
-    address, _ = serving.register("third")
-    serving.judge("third", noise=0.5, seed=3)  # against no champion: the new database has none
+    address = serving.register("third")
+    serving.judge("third", noise=0.5, seed=3)  # There is no champion, because the new database has none.
     before = serving.ledger.read_bytes()
     serving.refuses(address, "CHAMPION_LOST")
     assert serving.ledger.read_bytes() == before
@@ -93,7 +89,7 @@ def test_a_new_database_does_not_make_the_next_model_a_first_champion(
 def test_a_database_a_missing_one_and_a_damaged_one_are_distinguished(
     serving: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also by a relative address, and while another program writes in it."""
+    """This also works with a relative address, and while another program writes the database."""
     monkeypatch.chdir(serving.folder)
     address = f"sqlite:///{database(serving).name}"
     assert databases.database_exists(address) and databases.database_exists("http://mlflow:5000")
@@ -105,7 +101,7 @@ def test_a_database_a_missing_one_and_a_damaged_one_are_distinguished(
     for damage in (whole[: len(whole) // 2], b"garbage" * 999):
         database(serving).write_bytes(damage)
         for read in (lambda: current_champion(address, SERVED), lambda: serving.faults(), lambda: serving.repair()):
-            with pytest.raises(GateRefused, match=r"REGISTRY_UNAVAILABLE: found mlflow\.db, which is damaged"):
+            with pytest.raises(GateRefused, match=r"REGISTRY_UNAVAILABLE: found mlflow\.db is damaged"):
                 read()
     for nothing in (lambda: database(serving).write_bytes(b""), database(serving).unlink):
         nothing()
@@ -139,7 +135,7 @@ def test_database_missing_during_a_promotion(serving: Registry) -> None:
 def test_registry_that_fails_after_the_record_changed_has_its_own_code(
     serving: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This is the one failure after which something has changed. One command completes the change."""
+    """Only after this failure the champion record has changed. One command completes the change."""
     import mlflow
 
     def broken(*_: object, **__: object) -> None:
@@ -157,12 +153,11 @@ def test_registry_that_fails_after_the_record_changed_has_its_own_code(
 
 
 def test_alias_changed_by_hand_is_refused_and_set_back(serving: Registry) -> None:
-    """The alias is set to another version of a promotion, or to a version that no promotion wrote."""
+    """The alias is set to another promoted version, or to a version that no promotion wrote."""
     client = open_registry(serving.tracking_uri)
     serving.promote(SECOND)
     client.set_registered_model_alias(SERVED, "champion", "1")
-    serving.register("third")
-    serving.judge("third", champion="second", noise=0.3, seed=5)
+    serving.candidate("third", champion="second", noise=0.3, seed=5)
     with pytest.raises(GateRefused, match="CHAMPION_MOVED"):
         serving.promote("models:/candidates/3")
     assert serving.faults() == ["ALIAS_DISAGREES"]
@@ -188,11 +183,10 @@ def test_edited_tag_does_not_make_another_model_champion(serving: Registry) -> N
 
 
 def test_deleted_version_or_model_is_not_an_empty_registry(serving: Registry) -> None:
-    """G8: without the champion's version, or without the whole registered model, no model is a first champion."""
+    """G8: if the champion's version or the whole registered model was deleted, no model becomes a first champion."""
     client = open_registry(serving.tracking_uri)
     client.delete_model_version(SERVED, "1")
-    address, _ = serving.register("newcomer")
-    serving.judge("newcomer")
+    address = serving.candidate("newcomer")
     with pytest.raises(GateRefused, match="CHAMPION_LOST"):
         serving.promote(address)
     assert serving.faults() == ["VERSION_GONE", "ALIAS_DISAGREES"]
@@ -204,9 +198,9 @@ def test_deleted_version_or_model_is_not_an_empty_registry(serving: Registry) ->
 
 
 def test_metric_edited_in_mlflow_after_the_run_decides_nothing(registry: Registry) -> None:
-    """G3: MLflow accepts a better metric for a finished run. The verdict rests on the sealed record."""
-    address, stored = registry.register("model")
-    registry.judge("model", noise=30.0)
+    """G3: MLflow accepts a better metric for a finished run, but the verdict uses the sealed record."""
+    address = registry.candidate("model", noise=30.0)
+    stored = registry.stored(address)
     open_registry(registry.tracking_uri).log_metric(stored.name, "test/cobb/standard_error_deg", 0.1)
     registry.refuses(address, "VERDICT_REJECT")
 
@@ -214,8 +208,7 @@ def test_metric_edited_in_mlflow_after_the_run_decides_nothing(registry: Registr
 def test_clock_that_went_back_is_refused_and_one_that_was_ahead_is_recorded(serving: Registry) -> None:
     serving.refuses(SECOND, "CLOCK_WENT_BACK", at=AT - timedelta(days=1))
     serving.promote(SECOND, at=AT + timedelta(days=400))
-    serving.register("third")
-    serving.judge("third", champion="second", noise=0.3, seed=5)
+    serving.candidate("third", champion="second", noise=0.3, seed=5)
     refusal = serving.refuses("models:/candidates/3", "CLOCK_WENT_BACK", at=AT)
     assert "history --repair" in refusal.remedy
     assert serving.faults() == []
@@ -226,11 +219,9 @@ def test_clock_that_went_back_is_refused_and_one_that_was_ahead_is_recorded(serv
 
 
 def test_history_that_was_cut_or_lost_is_detected(serving: Registry) -> None:
-    """A chain without its end is intact. The champion record knows the last change, also without a history length."""
+    """A chain without its end is intact. The champion record knows the last change, even without a stored length."""
     serving.promote(SECOND)
-    with sqlite3.connect(database(serving)) as connection:
-        connection.execute("DELETE FROM plumbline_histories")
-    connection.close()
+    serving.execute("DELETE FROM plumbline_histories")
     whole = serving.ledger.read_text().splitlines()
     serving.ledger.write_text("\n".join(whole[:2]) + "\n")
     assert serving.faults() == ["HISTORY_BEHIND"]
@@ -260,7 +251,7 @@ def test_broken_history_refuses_promotion(serving: Registry) -> None:
 
 
 def test_server_without_a_named_database_promotes_nothing(serving: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server offers no transaction. A database must be named, and is then used for any registry."""
+    """A server has no transactions, so a database must be named. A named database is used for every registry."""
     with pytest.raises(Exception, match="NO_CHAMPIONS_DB"):
         open_champion_record("http://mlflow:5000", SERVED)
     assert champion_record_or_none("http://mlflow:5000", SERVED) is None
@@ -272,14 +263,3 @@ def test_server_without_a_named_database_promotes_nothing(serving: Registry, mon
     assert open_champion_record(serving.tracking_uri, SERVED).serving() == ServingVersion("1", "1" * 64)
     with pytest.raises(GateRefused, match="CHAMPION_MOVED"):
         serving.promote(SECOND)
-
-
-def test_last_approved_champion_is_known(tmp_path: Path) -> None:
-    """G12: the baseline is the last model that a person approved, however many were promoted by figures since."""
-    ledger = tmp_path / "promotions.jsonl"
-    for number, approval in (("1", None), ("2", "a" * 64), ("3", None), ("4", None)):
-        entry = HistoryEntry("promoted", AT.isoformat(), "test", SERVED, number, number * 64, None, approval=approval)
-        append_entry(ledger, entry)
-    found = last_approved(read_history(ledger), SERVED, ())
-    assert found is not None and found.version == "2"
-    assert last_approved(read_history(ledger), "other", ()) is None

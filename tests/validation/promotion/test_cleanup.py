@@ -1,46 +1,32 @@
-"""The next promotion or the repair removes what a killed promotion left, and nothing else."""
+"""The next promotion or the repair removes the remains of a killed promotion, and nothing else."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.validation.promotion.racers import leftovers
-from tests.validation.promotion.registry import SERVED, Registry
+from tests.validation.promotion.registry import SERVED, Registry, killed_in
+from validation.promotion import promote
 from validation.promotion.champion import open_registry, versions_of
 from validation.promotion.cleanup import clean_up
 from validation.promotion.served_copy import tags_of
-from validation.promotion.smoke_test import VirtualStudyResult
 
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 SECOND = "models:/candidates/2"
 
 
 def killed_while_copying(registry: Registry, patch: pytest.MonkeyPatch, **changes: Any) -> None:
-    """The process dies in the smoke test of the copy, and cleans up nothing, as after kill -9."""
-
-    def dies(folder: Path) -> VirtualStudyResult:
-        raise KeyboardInterrupt
-
+    """End a promotion in the smoke test of the copy, without any cleanup, as ``kill -9`` does."""
     client = type(open_registry(registry.tracking_uri))
-    with patch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with patch.context() as patched, killed_in(promote, "require_smoke_test"):
         patched.setattr(client, "set_terminated", lambda *_, **__: None)
-        registry.promote(SECOND, measure_virtual_study=dies, **changes)
-
-
-def killed_before_the_change(registry: Registry, patch: pytest.MonkeyPatch) -> None:
-    def dies(*_: Any, **__: Any) -> Any:
-        raise KeyboardInterrupt
-
-    with patch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("validation.promotion.promote.change_champion", dies)
-        registry.promote(SECOND)
+        registry.promote(SECOND, **changes)
 
 
 def test_repair_ends_the_run_and_deletes_the_version(serving: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     killed_while_copying(serving, monkeypatch)
-    killed_before_the_change(serving, monkeypatch)
-    (version,) = leftovers(serving.tracking_uri)  # the second promotion has marked the run of the first one
+    with killed_in(promote, "change_champion"):
+        serving.promote(SECOND)
+    (version,) = leftovers(serving.tracking_uri)  # The second promotion has ended the run of the first one.
     cleared = serving.repair().cleared
     assert len(cleared) == 1 and version in cleared[0] and "never served" in cleared[0]
     killed_while_copying(serving, monkeypatch)
@@ -68,10 +54,9 @@ def test_a_promotion_under_way_into_another_history_is_left_alone(
 def test_a_version_that_served_or_has_an_alias_is_never_deleted(
     serving: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also with the tag of an unused version: the champion, one that served before, one with another alias."""
+    """The champion, a former one, and a version with another alias stay, even with the tag of an unused version."""
     serving.promote(SECOND)
-    serving.register("third")
-    serving.judge("third", champion="second", noise=0.4, seed=5)
+    serving.candidate("third", champion="second", noise=0.4, seed=5)
     with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
         patched.setattr("validation.promotion.promote.change_champion", lambda *_, **__: 1 / 0)
         serving.promote("models:/candidates/3")

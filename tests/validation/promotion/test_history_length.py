@@ -1,6 +1,5 @@
-"""The end of a history: a missing end is detected however it went missing, and a loss that is accepted is recorded."""
+"""The length of a history: every kind of missing last entries is detected, and an accepted loss is recorded."""
 
-import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +17,12 @@ from validation.promotion.history import GENESIS, HistoryEntry, append_entry, re
 from validation.promotion.history_length import known_lengths, open_for_append, place_of
 from validation.promotion.repair import accept_history_loss
 
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
-
 REVIEWER = SignOff("R. Viewer", "the disk died")
 
 
 @pytest.fixture
 def serving(serving: Registry) -> Registry:
-    """The last entry of the history is a person's refusal of the better model."""
+    """A registry whose history ends with a person's refusal of the better model."""
     decide(serving, reject)
     return serving
 
@@ -54,14 +51,14 @@ def cut(ledger: Path) -> None:
 
 
 def other_end(ledger: Path) -> None:
-    """Another last entry: the chain is intact, and as long as before."""
+    """Replace the last entry by another one: the chain is intact and has the same length."""
     last = read_history(ledger)[-1]
     cut(ledger)
     append_entry(ledger, replace(last, event="approved"))
 
 
 def replaced(ledger: Path) -> None:
-    """Another history, longer than the one before."""
+    """Replace the history by another one, which is longer."""
     entries = read_history(ledger)
     ledger.unlink()
     for entry in (*entries, *entries):
@@ -74,7 +71,7 @@ def emptied(ledger: Path) -> None:
 
 @pytest.mark.parametrize("damage", [cut, other_end, replaced, emptied, Path.unlink])
 def test_every_writer_refuses_a_history_that_lost_an_entry(serving: Registry, damage: Any) -> None:
-    """The lost entry is a refusal, which neither champion record nor alias would reveal."""
+    """The lost entry is a refusal, so champion record and alias do not reveal the loss."""
     assert serving.faults() == []
     whole = serving.ledger.read_bytes()
     damage(serving.ledger)
@@ -96,7 +93,7 @@ def test_every_writer_refuses_a_history_that_lost_an_entry(serving: Registry, da
 
 
 def test_a_history_longer_than_remembered_is_valid(serving: Registry) -> None:
-    """After a kill, or after an entry was written while the registry was down. The next writer remembers it."""
+    """This happens after a kill, or after a write while the registry was down. The next writer stores the length."""
     entry = read_history(serving.ledger)[-1]
     append_entry(serving.ledger, replace(entry, reason="written while the registry was down"))
     assert serving.faults() == []
@@ -132,7 +129,7 @@ def test_an_accepted_loss_is_recorded_and_is_not_a_fault_any_more(serving: Regis
     assert not serving.ledger.exists()
     written = accept_loss(serving)
     assert (written.event, written.promoter, written.before) == ("loss_accepted", "R. Viewer", GENESIS)
-    assert written.reason == f"lost: 3 entries up to {last[:12]}; the file held 0; the disk died"
+    assert written.reason == f"lost: 3 entries up to {last[:12]}; the file had 0; the disk died"
     serving.repair()
     assert [e.event for e in read_history(serving.ledger)] == ["loss_accepted", "observed"]
     assert serving.faults() == []
@@ -171,10 +168,7 @@ def test_a_history_that_was_moved_is_known_by_its_first_entry(serving: Registry)
 
 
 def test_missing_tables_are_created(serving: Registry) -> None:
-    with sqlite3.connect(serving.tracking_uri.removeprefix("sqlite:///")) as connection:
-        connection.execute("DROP TABLE plumbline_histories")
-        connection.execute("DROP TABLE plumbline_reinstated")
-    connection.close()
+    serving.execute("DROP TABLE plumbline_histories", "DROP TABLE plumbline_reinstated")
     assert serving.faults() == []
     serving.repair()
     cut(serving.ledger)

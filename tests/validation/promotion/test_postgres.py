@@ -1,4 +1,4 @@
-"""Whole promotions on PostgreSQL, with MLflow's registry, champion record and history lengths in one database."""
+"""Promotions on PostgreSQL, with MLflow's registry, champion record and history lengths in one database."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,15 +10,13 @@ import pytest
 from spine.errors import GateRefused
 from tests.validation.promotion.registry import AT, SERVED, Registry
 from validation.evaluation.record import EvaluationRecord
-from validation.promotion.approval import SignOff, grant
+from validation.promotion.approval import SignOff, grant, read_approval
 from validation.promotion.champion import current_champion
+from validation.promotion.champion_record import ServingVersion
 from validation.promotion.history import read_history
 from validation.promotion.repair import accept_history_loss
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -38,18 +36,19 @@ def promoted(registry: Registry, address: str, **changes: Any) -> str:
 
 def test_the_life_of_three_models(registry: Registry) -> None:
     record = registry.record
-    addresses = {name: registry.register(name)[0] for name in ("first", "second", "third")}
+    addresses = {name: registry.register(name) for name in ("first", "second", "third")}
     registry.judge("first", noise=2.0, seed=2)
     assert promoted(registry, addresses["first"]) == "1"
     assert registry.faults() == []
-    registry.refuses(addresses["first"], "STALE_CHAMPION")  # judged against no champion, and there is one now
+    registry.refuses(addresses["first"], "STALE_CHAMPION")  # It was judged without a champion, and now there is one.
     registry.judge("second", champion="first", noise=0.5, seed=3)
     assert promoted(registry, addresses["second"]) == "2"
     registry.refuses(addresses["second"], "STALE_CHAMPION")
 
     path = registry.decide(grant, registry.judge("third", champion="second", noise=0.4, seed=5))
     assert promoted(registry, addresses["third"], approval=path) == "3"
-    assert len(record.used_approvals()) == 1
+    with pytest.raises(GateRefused, match="APPROVAL_USED"):
+        record.change(record.serving(), ServingVersion("9", "9" * 64), approval=read_approval(path).digest)
     assert registry.faults() == []
 
     assert registry.roll_back().champion.model_digest == registry.digest("second")

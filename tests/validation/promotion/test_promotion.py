@@ -1,4 +1,4 @@
-"""Promotion in a real MLflow registry: what it refuses, what it changes, what it writes."""
+"""Promotion in a real MLflow registry: its refusals, its changes and its records."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ import pytest
 
 from spine.errors import EvidenceRejected, GateRefused
 from spine.model_digest import find_model_folder, model_digest
-from tests.validation.promotion.registry import AT, SERVED, Registry
+from tests.validation.promotion.registry import AT, SERVED, Registry, killed_in
 from validation.evaluation import record
 from validation.evaluation.record import read_record, write_record
 from validation.evaluation.sealing import write_sealed
@@ -19,12 +19,9 @@ from validation.promotion.champion import current_champion, fetch_champion, open
 from validation.promotion.champion_record import ChampionRecord
 from validation.promotion.history import HistoryEntry, append_entry, read_history
 
-# The warning is about MLflow's own use of SQLAlchemy 2.1.
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
-
 
 def test_first_then_better_champion(registry: Registry) -> None:
-    address, _ = registry.register("first")
+    address = registry.register("first")
     assert current_champion(registry.tracking_uri, SERVED) is None
     registry.judge("first", noise=2.0, seed=2)
     promotion = registry.promote(address)
@@ -32,7 +29,7 @@ def test_first_then_better_champion(registry: Registry) -> None:
     assert promotion.champion.model_digest == model_digest(registry.folder / "first")
     assert promotion.champion.simulated
 
-    better, _ = registry.register("second")
+    better = registry.register("second")
     assert registry.judge("second", champion="first", noise=0.5, seed=3).decision == "PROMOTE"
     second = registry.promote(better)
     assert second.previous_digest == promotion.champion.model_digest
@@ -50,8 +47,8 @@ def test_first_then_better_champion(registry: Registry) -> None:
 
 
 def test_promotion_alone_without_a_verdict_is_refused(registry: Registry) -> None:
-    """G4: launched alone, without a verdict."""
-    address, _ = registry.register("model")
+    """G4: the promotion is launched without a verdict."""
+    address = registry.register("model")
     registry.refuses(address, "EVIDENCE_MISSING")
     assert not registry.ledger.exists()
 
@@ -65,28 +62,25 @@ def test_promotion_alone_without_a_verdict_is_refused(registry: Registry) -> Non
     ],
 )
 def test_failed_verdict_is_refused(registry: Registry, quality: dict[str, Any], code: str) -> None:
-    address, _ = registry.register("model")
-    registry.judge("model", **quality)
+    address = registry.candidate("model", **quality)
     registry.refuses(address, code)
 
 
 def test_equal_and_worse_challengers_do_not_replace(registry: Registry) -> None:
-    address, _ = registry.register("first")
-    registry.judge("first", noise=2.0, seed=2)
+    address = registry.candidate("first", noise=2.0, seed=2)
     registry.promote(address)
-    again, _ = registry.register("equal")
+    again = registry.register("equal")
     assert registry.judge("equal", champion="first", noise=2.0, seed=2).decision == "HOLD"
     registry.refuses(again, "VERDICT_HOLD")
-    worse, _ = registry.register("worse")
+    worse = registry.register("worse")
     assert registry.judge("worse", champion="first", noise=2.6, seed=2, bias=1.9).decision == "REJECT"
     registry.refuses(worse, "VERDICT_REJECT")
 
 
 def test_stale_champion_is_refused(registry: Registry) -> None:
-    """G7: two challengers were judged while there was no champion. The second one is too late."""
-    first, _ = registry.register("first")
-    late, _ = registry.register("late")
-    registry.judge("late", noise=1.0)
+    """G7: two challengers were judged without a champion, and the first one was promoted."""
+    first = registry.register("first")
+    late = registry.candidate("late", noise=1.0)
     kept = registry.verdict_path.read_bytes()
     registry.judge("first", noise=2.0)
     registry.promote(first)
@@ -96,9 +90,9 @@ def test_stale_champion_is_refused(registry: Registry) -> None:
 
 
 def test_altered_bytes_are_refused_and_never_served(registry: Registry) -> None:
-    """V2: the candidate's files change after they were judged, or the served ones after promotion."""
-    address, stored = registry.register("model")
-    registry.judge("model")
+    """V2: the candidate's files change after they were judged, or the served files change after the promotion."""
+    address = registry.candidate("model")
+    stored = registry.stored(address)
     graph = stored / "artifacts" / "model" / "model.onnx"
     judged = graph.read_bytes()
     graph.write_bytes(b"evil")
@@ -106,7 +100,7 @@ def test_altered_bytes_are_refused_and_never_served(registry: Registry) -> None:
     graph.write_bytes(judged)
     registry.promote(address)
 
-    graph.write_bytes(b"evil")  # the trainer's own copy; the served copy does not change
+    graph.write_bytes(b"evil")  # This is the trainer's copy. The served copy does not change.
     champion = fetch_champion(registry.tracking_uri, SERVED, into=registry.folder / "served")
     assert model_digest(registry.folder / "served") == champion.model_digest
     for copy in (registry.folder / "artifacts" / f"{SERVED}-promotions").rglob("model.onnx"):
@@ -120,7 +114,7 @@ def test_altered_bytes_are_refused_and_never_served(registry: Registry) -> None:
 
 def test_another_model_than_the_judged_one_is_refused(registry: Registry) -> None:
     registry.register("judged")
-    other, _ = registry.register("other")
+    other = registry.register("other")
     registry.judge("judged")
     registry.refuses(other, "MODEL_ALTERED")
     registry.refuses("file:///etc", "CANDIDATE_ADDRESS")
@@ -129,8 +123,8 @@ def test_another_model_than_the_judged_one_is_refused(registry: Registry) -> Non
 
 def test_candidates_that_are_missing_or_were_killed_are_refused(registry: Registry) -> None:
     """A version that does not exist, files that were deleted, a run that registered a model and was killed."""
-    address, stored = registry.register("model")
-    registry.judge("model")
+    address = registry.candidate("model")
+    stored = registry.stored(address)
     registry.refuses("models:/candidates/99", "CANDIDATE_MISSING")
     registry.refuses("models:/strangers/1", "CANDIDATE_MISSING")
     client = open_registry(registry.tracking_uri)
@@ -144,7 +138,7 @@ def test_candidates_that_are_missing_or_were_killed_are_refused(registry: Regist
 
 
 def test_a_logged_model_is_promoted_and_carries_its_evidence(registry: Registry) -> None:
-    """As training registers: a logged model, and a version that points at it."""
+    """Training registers a logged model and a version that refers to it."""
     client = open_registry(registry.tracking_uri)
     experiment = client.create_experiment("logged", artifact_location=(registry.folder / "logged").as_uri())
     run = client.create_run(experiment)
@@ -152,7 +146,7 @@ def test_a_logged_model_is_promoted_and_carries_its_evidence(registry: Registry)
     client.log_model_artifacts(logged.model_id, str(registry.export("model")))
     client.finalize_logged_model(logged.model_id, "READY")
     client.create_registered_model("candidates")
-    where = logged.artifact_location  # MLflow would look models:/m-... up in its global registry
+    where = logged.artifact_location  # For models:/m-... MLflow would use its global registry.
     client.create_model_version("candidates", where, run_id=run.info.run_id, model_id=logged.model_id)
     client.set_registered_model_alias("candidates", "challenger", "1")
     registry.judge("model", noise=2.0, seed=2)
@@ -168,16 +162,15 @@ def test_a_logged_model_is_promoted_and_carries_its_evidence(registry: Registry)
 
 def test_pickles_are_refused(registry: Registry) -> None:
     """V1: a file that runs code when it is loaded is never registered as the served model."""
-    address, stored = registry.register("model")
-    registry.judge("model")
+    address = registry.candidate("model")
+    stored = registry.stored(address)
     (stored / "artifacts" / "model" / "python_model.pkl").write_bytes(b"cos\nsystem\n")
     assert "python_model.pkl" in registry.refuses(address, "UNSAFE_FILES").found
 
 
 def test_altered_evidence_is_refused(registry: Registry) -> None:
-    """G3, G1: one edited character, half a verdict, an edited or missing record, a changed or invalid policy."""
-    address, _ = registry.register("model")
-    registry.judge("model", noise=1.0)
+    """G3, G1: an edited or truncated verdict, an edited or missing record, a changed or invalid policy."""
+    address = registry.candidate("model", noise=1.0)
     record_path = registry.folder / "evidence" / "record-model.json"
     verdict_text, record_text = registry.verdict_path.read_text(), record_path.read_text()
 
@@ -202,21 +195,9 @@ def test_altered_evidence_is_refused(registry: Registry) -> None:
     registry.promote(address)
 
 
-def test_a_metric_edited_in_mlflow_decides_nothing(registry: Registry) -> None:
-    """G3: anyone may append a metric to a finished run in MLflow. The sealed record is what was judged."""
-    address, _ = registry.register("model")
-    assert registry.judge("model", noise=30.0).decision == "REJECT"
-    client = open_registry(registry.tracking_uri)
-    run_id = client.get_model_version("candidates", address.rsplit("/", 1)[1]).run_id
-    client.log_metric(run_id, "test/cobb/mae", 0.1)
-    assert client.get_run(run_id).data.metrics["test/cobb/mae"] == 0.1
-    registry.refuses(address, "VERDICT_REJECT")
-
-
 def test_forged_verdict_is_refused(registry: Registry) -> None:
     """A verdict that was edited to PROMOTE and sealed again does not follow from the evidence."""
-    address, _ = registry.register("model")
-    registry.judge("model", noise=30.0)
+    address = registry.candidate("model", noise=30.0)
     content = json.loads(registry.verdict_path.read_text())["content"]
     content["decision"] = "PROMOTE"
     for result in content["results"]:
@@ -238,8 +219,7 @@ def test_forged_record_is_refused(registry: Registry) -> None:
 
 def test_lost_alias_is_no_first_champion_and_can_be_restored(registry: Registry) -> None:
     """G8: without the alias no model is a first champion. The repair sets it back."""
-    address, _ = registry.register("model")
-    registry.judge("model")
+    address = registry.candidate("model")
     champion = registry.promote(address).champion
     client = open_registry(registry.tracking_uri)
     client.delete_registered_model_alias(SERVED, "champion")
@@ -258,20 +238,11 @@ def test_lost_alias_is_no_first_champion_and_can_be_restored(registry: Registry)
     [("change", False, "abandoned"), ("change", True, "promoted"), ("mark_synced", False, "promoted")],
 )
 def test_interrupted_promotion_is_completed_or_abandoned(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch, died_in: str, after_it: bool, outcome: str
+    registry: Registry, died_in: str, after_it: bool, outcome: str
 ) -> None:
-    """A kill before or after the record changed leaves an announcement; the next promotion writes its outcome."""
-    address, _ = registry.register("first")
-    registry.judge("first", noise=2.0, seed=2)
-    living = getattr(ChampionRecord, died_in)
-
-    def dies(*arguments: Any, **named: Any) -> Any:
-        if after_it:
-            living(*arguments, **named)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(ChampionRecord, died_in, dies)
+    """A kill before or after the change of the record leaves an announcement. The next promotion writes the outcome."""
+    address = registry.candidate("first", noise=2.0, seed=2)
+    with killed_in(ChampionRecord, died_in, after=after_it):
         registry.promote(address)
     assert [e.event for e in read_history(registry.ledger)] == ["intended"]
     if outcome == "abandoned":
@@ -280,8 +251,7 @@ def test_interrupted_promotion_is_completed_or_abandoned(
     else:
         serving = current_champion(registry.tracking_uri, SERVED)
         assert serving is not None and serving.model_digest == model_digest(registry.folder / "first")
-        better, _ = registry.register("second")
-        registry.judge("second", champion="first", noise=0.5, seed=3)
+        better = registry.candidate("second", champion="first", noise=0.5, seed=3)
         registry.promote(better)
     assert [e.event for e in read_history(registry.ledger)] == ["intended", outcome, "intended", "promoted"]
     assert registry.faults() == []

@@ -1,4 +1,4 @@
-"""Many processes promote at once, and some are killed (fault G6); ``benchmarks promotion`` repeats it at length."""
+"""Many processes promote at once, and some are killed (fault G6). ``benchmarks promotion`` has more of both."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from validation.evaluation.record import EvaluationRecord
 from validation.promotion.champion_record import ChampionRecord, ServingVersion
 from validation.promotion.history import read_history
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")]
+pytestmark = pytest.mark.slow
 PROCESSES, ROUNDS, POINTS = 8, 5, 10
 
 
@@ -34,7 +34,7 @@ def test_of_all_who_have_read_the_same_row_one_changes_it(request: pytest.Fixtur
 def test_one_of_many_promoters_wins_whichever_history_they_write(track: Track) -> None:
     outcomes = race(track, processes=PROCESSES, rounds=ROUNDS, histories=4)
     assert [outcome["won"] for outcome in outcomes] == [1] * ROUNDS
-    # On a busy machine a locked database may be another reason for a refusal.
+    # On a busy machine, a locked database can be another reason for a refusal.
     assert set(sum(outcomes, Counter())) <= {"won", "STALE_CHAMPION", "REGISTRY_UNAVAILABLE"}
     assert histories_agree(track, sorted(track.folder.glob("history-*.jsonl")), ROUNDS) == []
 
@@ -48,7 +48,7 @@ def test_killed_promotions_leave_the_old_champion_or_the_new_one(track: Track) -
 
 
 def test_an_old_read_never_wins_even_where_version_and_digest_came_back(tracking_uri: str) -> None:
-    """A model that serves again has its old version and digest, and another sequence."""
+    """A model that serves again has its old version and digest, but a new sequence."""
     record = ChampionRecord(tracking_uri, "served")
     first = record.change(None, ServingVersion("1", "1" * 64))
     second = record.change(first, ServingVersion("2", "2" * 64))

@@ -1,19 +1,17 @@
-"""Reinstatement of a denied or refused model: signed, written to history and database together, and no promotion."""
+"""Reinstatement of a denied or refused model: it is signed, written to history and database, and is no promotion."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from spine.errors import GateRefused
-from tests.validation.promotion.registry import AT, AUTHOR, REVIEWER, SERVED, Registry
+from tests.validation.promotion.registry import AT, AUTHOR, REVIEWER, SERVED, Registry, killed_in
 from validation.promotion.approval import SignOff, reject, sealed_refusals
 from validation.promotion.champion import open_registry
 from validation.promotion.champion_record import ChampionRecord
 from validation.promotion.history import read_history
 from validation.promotion.refusals import standing_refusals
 
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 MIRRORED = SignOff("N. Ay", "mirrored")
 
 
@@ -66,18 +64,8 @@ def test_without_a_denial_or_a_signature_nothing_is_reinstated(left: Registry) -
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_killed_reinstatement_is_completed_if_the_database_has_it(
-    left: Registry, monkeypatch: pytest.MonkeyPatch, after: bool
-) -> None:
-    complete = ChampionRecord.reinstate
-
-    def dies(self: ChampionRecord, *arguments: Any, **named: Any) -> None:
-        if after:
-            complete(self, *arguments, **named)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(ChampionRecord, "reinstate", dies)
+def test_a_killed_reinstatement_is_completed_if_the_database_has_it(left: Registry, after: bool) -> None:
+    with killed_in(ChampionRecord, "reinstate", after=after):
         left.reinstate("2")
     assert "CHANGE_INTERRUPTED" in left.faults()
     left.repair()
@@ -87,7 +75,7 @@ def test_a_killed_reinstatement_is_completed_if_the_database_has_it(
 
 
 def test_a_refusal_is_removed_like_a_denial_and_can_be_repeated(registry: Registry) -> None:
-    address, _ = registry.register("model")
+    address = registry.register("model")
     verdict = registry.judge("model")
     registry.decide(reject, verdict, MIRRORED)
     registry.refuses(address, "APPROVAL_REJECTED")
@@ -97,7 +85,7 @@ def test_a_refusal_is_removed_like_a_denial_and_can_be_repeated(registry: Regist
     assert [e.event for e in read_history(registry.ledger)] == ["rejected", "reinstatement_intended", "reinstated"]
     with pytest.raises(GateRefused, match="NOT_DENIED"):
         registry.reinstate(verdict.challenger_model[:12])
-    registry.decide(reject, verdict, MIRRORED)  # at the same time by the clock, but later in the history
+    registry.decide(reject, verdict, MIRRORED)  # It has the same time, but it is later in the history.
     registry.refuses(address, "APPROVAL_REJECTED")
     registry.reinstate(verdict.challenger_model[:12])
     assert registry.faults() == []
@@ -119,18 +107,11 @@ def test_a_refusal_that_the_history_lost_is_removed_by_its_time(registry: Regist
     assert [r.at for r in standing] == [later.isoformat()], "the reinstatement is older than this refusal alone"
 
 
-def test_a_killed_removal_of_a_refusal_is_completed(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_removal_of_a_refusal_is_completed(registry: Registry) -> None:
     registry.register("model")
     verdict = registry.judge("model")
     registry.decide(reject, verdict, MIRRORED)
-    complete = ChampionRecord.reinstate
-
-    def dies(self: ChampionRecord, *arguments: Any, **named: Any) -> None:
-        complete(self, *arguments, **named)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(ChampionRecord, "reinstate", dies)
+    with killed_in(ChampionRecord, "reinstate", after=True):
         registry.reinstate(verdict.challenger_model[:12])
     assert standing_refusals(read_history(registry.ledger)), "not before the change is completed"
     registry.repair()
@@ -139,7 +120,7 @@ def test_a_killed_removal_of_a_refusal_is_completed(registry: Registry, monkeypa
 
 @pytest.mark.parametrize("name", [AUTHOR, "a. trainer", " A  Trainer "])
 def test_nobody_reinstates_their_own_model(left: Registry, name: str) -> None:
-    other, _ = left.register("other")
+    other = left.register("other")
     left.decide(reject, left.judge("other", champion="first", noise=0.5, seed=3))
     before = left.ledger.read_bytes()
     for model in ("2", left.digest("other")[:12]):

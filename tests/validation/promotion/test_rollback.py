@@ -1,7 +1,6 @@
-"""Rollback in one change (faults G14, G15), also with a registry, alias or clock that fails."""
+"""Rollback in one change (faults G14, G15), also with a broken registry, a missing alias or a wrong clock."""
 
 import shutil
-import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -12,22 +11,20 @@ import pytest
 
 from spine.errors import GateRefused
 from spine.model_digest import model_digest
-from tests.validation.promotion.registry import AT, SERVED, Registry, correct_result
+from tests.validation.promotion.registry import AT, SERVED, Registry, correct_result, killed_in
+from validation.promotion import champion_change
 from validation.promotion.approval import SignOff
 from validation.promotion.champion import current_champion, fetch_champion, open_registry, version_of_alias
 from validation.promotion.history import HistoryEntry, append_entry, read_history
 from validation.promotion.repair import accept_history_loss
 from validation.promotion.smoke_test import VirtualStudyResult
 
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
-
 
 @pytest.fixture(scope="module")
 def third_once(serving_once: Registry, tmp_path_factory: pytest.TempPathFactory) -> Registry:
     registry = serving_once.copy_to(tmp_path_factory.mktemp("third"))
     registry.promote("models:/candidates/2")
-    address, _ = registry.register("third")
-    registry.judge("third", champion="second", noise=0.5, seed=5)
+    address = registry.candidate("third", champion="second", noise=0.5, seed=5)
     registry.promote(address)
     return registry
 
@@ -54,7 +51,7 @@ def alias(registry: Registry, name: str) -> str | None:
 
 
 def wrong_for(name: str) -> Callable[[Path], VirtualStudyResult]:
-    """Measure the virtual study; the model of this name gives NaN."""
+    """A function that measures the virtual study; the model of this name returns NaN."""
 
     def measure(folder: Path) -> VirtualStudyResult:
         bad = (folder / "model.onnx").read_bytes() == f"graph of {name}".encode()
@@ -67,7 +64,7 @@ def test_a_model_that_was_refused_after_it_served_is_passed_over(third: Registry
     digest = third.digest("second")
     refusal = HistoryEntry("rejected", AT.isoformat(), "N. Ay", SERVED, "", digest, None, "v" * 64, reason="mirrored")
     append_entry(third.ledger, refusal)
-    assert "version 2, refused on" in refused(third, "ROLLBACK_REFUSED", to="2").found
+    assert "version 2 was refused on" in refused(third, "ROLLBACK_REFUSED", to="2").found
     done = third.roll_back()
     assert done.champion.model_digest == third.digest("first")
     assert any("mirrored" in fault for fault in done.passed_over)
@@ -94,8 +91,8 @@ def test_denied_model_is_neither_returned_to_nor_promoted_again(third: Registry)
     refusal = refused(third, "ROLLBACK_REFUSED", to="3")
     assert "denied" in refusal.found and "wrong side" in refusal.found
     assert "--to 1" in refusal.remedy
-    address, _ = third.register_again("third")
-    third.judge("third", champion="second", noise=0.3, seed=9)
+    shutil.rmtree(third.folder / "third")
+    address = third.candidate("third", champion="second", noise=0.3, seed=9)
     assert third.refuses(address, "MODEL_DENIED").found.endswith("wrong side in 3 of 40 radiographs")
     assert third.roll_back(reason="and this").champion.version == "1"
     assert "denied" in refused(third, "NO_GOOD_MODEL", reason="and that").found
@@ -104,7 +101,7 @@ def test_denied_model_is_neither_returned_to_nor_promoted_again(third: Registry)
 def test_target_that_fails_its_smoke_test_is_refused_and_the_next_good_one_offered(third: Registry) -> None:
     refusal = refused(third, "ROLLBACK_REFUSED", to="2", measure_virtual_study=wrong_for("second"))
     assert "cobb is nan" in refusal.found
-    assert refusal.remedy == "use --to 1, the next version that meets this"
+    assert refusal.remedy == "use --to 1, the next version that may serve and works"
     done = third.roll_back(measure_virtual_study=wrong_for("second"))
     assert done.champion.version == "1"
     assert "version 2" in done.passed_over[0]
@@ -136,7 +133,7 @@ def test_no_champion_at_all(registry: Registry) -> None:
 
 
 def test_rollback_needs_neither_alias_nor_history(third: Registry) -> None:
-    """Either may be lost, because the other lists what served. A person accepts the loss of the history first."""
+    """Both list the models that served, so one may be lost. A person must first accept the loss of a history."""
     client = open_registry(third.tracking_uri)
     client.delete_registered_model_alias(SERVED, "champion")
     assert third.roll_back().champion.version == "2"
@@ -151,10 +148,11 @@ def test_rollback_needs_neither_alias_nor_history(third: Registry) -> None:
 
 
 def test_an_empty_champion_record_is_filled_from_alias_or_history(third: Registry) -> None:
-    empty_record(third)
+    empty_record = ("DELETE FROM plumbline_champions", "DELETE FROM plumbline_changes")
+    third.execute(*empty_record)
     assert third.faults() == ["CHAMPION_RECORD_EMPTY"]
     assert third.roll_back().champion.version == "2"
-    empty_record(third)
+    third.execute(*empty_record)
     open_registry(third.tracking_uri).delete_registered_model_alias(SERVED, "champion")
     with pytest.raises(GateRefused, match="CHAMPION_LOST"):
         current_champion(third.tracking_uri, SERVED)
@@ -163,19 +161,8 @@ def test_an_empty_champion_record_is_filled_from_alias_or_history(third: Registr
     assert alias(third, "champion") == "2"
 
 
-def empty_record(registry: Registry) -> None:
-    with sqlite3.connect(registry.tracking_uri.removeprefix("sqlite:///")) as connection:
-        connection.execute("DELETE FROM plumbline_champions")
-        connection.execute("DELETE FROM plumbline_changes")
-    connection.close()
-
-
-def test_interrupted_rollback_is_finished_by_the_repair(third: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    def dies(*_: Any) -> Any:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("validation.promotion.champion_change.sync_aliases", dies)
+def test_interrupted_rollback_is_finished_by_the_repair(third: Registry) -> None:
+    with killed_in(champion_change, "sync_aliases"):
         third.roll_back()
     assert alias(third, "champion") == "3"
     served = current_champion(third.tracking_uri, SERVED)
@@ -189,8 +176,7 @@ def test_interrupted_rollback_is_finished_by_the_repair(third: Registry, monkeyp
 
 def test_rolled_back_model_can_be_followed_by_a_better_one(third: Registry) -> None:
     third.roll_back()
-    fourth, _ = third.register("fourth")
-    third.judge("fourth", champion="second", noise=0.4, seed=11)
+    fourth = third.candidate("fourth", champion="second", noise=0.4, seed=11)
     assert third.promote(fourth, measure_virtual_study=partial(correct_result, seconds=0.3)).champion.version == "4"
     assert (alias(third, "champion"), alias(third, "previous_champion")) == ("4", "2")
     assert third.faults() == []

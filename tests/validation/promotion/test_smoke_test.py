@@ -14,7 +14,6 @@ from validation.gates.policy import VirtualStudyLimits
 from validation.promotion.champion import open_registry, versions_of
 from validation.promotion.smoke_test import STUDY, VirtualStudyResult, check_result, virtual_study_truths
 
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 NAN = float("nan")
 
 
@@ -32,20 +31,19 @@ def crashing(folder: Path) -> VirtualStudyResult:
         (partial(correct_result, cobb=NAN), "cobb is nan"),
         (partial(correct_result, cobb=float("inf")), "cobb is inf"),
         (partial(correct_result, pelvic_tilt=95.0), "pelvic_tilt is 95.0 deg"),
-        (partial(correct_result, seconds=61.0), "61 s for the study, at most 60 s"),
-        (partial(correct_result, seconds=NAN), "nan s for the study"),
-        (partial(correct_result, mood=3.0), "unknown parameters mood"),
+        (partial(correct_result, seconds=61.0), "the study took 61 s; at most 60 s"),
+        (partial(correct_result, seconds=NAN), "the study took nan s"),
+        (partial(correct_result, mood=3.0), "unknown parameters: mood"),
         (partial(other_result, values={}), "0 parameters have a value"),
         (partial(other_result, values=dict.fromkeys(PARAMETERS)), "0 parameters have a value"),
         (partial(other_result, values={"cobb": "31"}), "cobb is 31"),
-        (partial(other_result, units={"cobb": "rad"}), "cobb has unit rad, expected deg"),
+        (partial(other_result, units={"cobb": "rad"}), "cobb has unit rad instead of deg"),
         (partial(other_result, model_digest="f" * 64), "was run instead of"),
         (crashing, "the model cannot be run: ContractViolation: MODEL_SIGNATURE"),
     ],
 )
 def test_model_that_loads_but_answers_wrongly_is_stopped(registry: Registry, measure: object, found: str) -> None:
-    address, _ = registry.register("model")
-    registry.judge("model")
+    address = registry.candidate("model")
     refusal = registry.refuses(address, "SMOKE_TEST_FAILED", measure_virtual_study=measure)
     assert found in refusal.found
     client = open_registry(registry.tracking_uri)
@@ -55,17 +53,14 @@ def test_model_that_loads_but_answers_wrongly_is_stopped(registry: Registry, mea
 
 
 def test_without_a_way_to_run_the_model_nothing_is_promoted(registry: Registry) -> None:
-    address, _ = registry.register("model")
-    registry.judge("model")
+    address = registry.candidate("model")
     registry.refuses(address, "SMOKE_TEST_ABSENT", measure_virtual_study=None)
 
 
 def test_ten_times_slower_than_the_champion_is_stopped(registry: Registry) -> None:
-    first, _ = registry.register("first")
-    registry.judge("first", noise=2.0, seed=2)
+    first = registry.candidate("first", noise=2.0, seed=2)
     registry.promote(first)
-    second, _ = registry.register("second")
-    registry.judge("second", champion="first", noise=0.5, seed=3)
+    second = registry.candidate("second", champion="first", noise=0.5, seed=3)
     loaded: list[bytes] = []
 
     def measure(folder: Path) -> VirtualStudyResult:
@@ -74,7 +69,7 @@ def test_ten_times_slower_than_the_champion_is_stopped(registry: Registry) -> No
         return correct_result(folder, seconds=2.1 if graph == b"graph of second" else 0.2)
 
     assert (
-        "2.1 s for the study, at most 2 s"
+        "the study took 2.1 s; at most 2 s"
         in registry.refuses(second, "SMOKE_TEST_FAILED", measure_virtual_study=measure).found
     )
     assert set(loaded) == {b"graph of first", b"graph of second"}, "the bytes of both models were loaded"

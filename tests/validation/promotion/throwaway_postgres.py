@@ -1,7 +1,7 @@
-"""A PostgreSQL server of the tests' own, for as long as they run: no network, a folder of its own, no durability.
+"""A temporary PostgreSQL server for the tests, with its own folder, without network and without durability.
 
-``PLUMBLINE_TEST_POSTGRES`` names a server's database instead. PostgreSQL refuses to run as root, so under root it is
-started as the account ``postgres`` or ``nobody``.
+If ``PLUMBLINE_TEST_POSTGRES`` names a database, the tests use that one instead. PostgreSQL refuses to run as root, so
+root starts it with the account ``postgres`` or ``nobody``.
 """
 
 import os
@@ -20,13 +20,13 @@ ADDRESS = "PLUMBLINE_TEST_POSTGRES"
 
 
 def why_not() -> str | None:
-    """Why no PostgreSQL can be had here, None where one can."""
+    """The reason why PostgreSQL cannot be started here; None if it can."""
     if find_spec("psycopg2") is None:
         return "psycopg2 is not installed (extra `dev`)"
     if os.environ.get(ADDRESS):
         return None
     if _binary("initdb") is None or _binary("postgres") is None:
-        return f"no initdb and postgres on this machine, and {ADDRESS} names no database"
+        return f"initdb and postgres are not installed, and {ADDRESS} names no database"
     if os.geteuid() == 0 and _account() is None:
         return "PostgreSQL does not run as root, and there is no account `postgres` or `nobody`"
     return None
@@ -34,7 +34,7 @@ def why_not() -> str | None:
 
 @contextmanager
 def running() -> Iterator[str]:
-    """Address of an empty database on a server that lives as long as the block."""
+    """The address of an empty database on a server that is stopped at the end of the block."""
     if named := os.environ.get(ADDRESS):
         yield named
         return

@@ -1,4 +1,4 @@
-"""The material of a page without a workspace: judged virtual patients with images and points."""
+"""The input of a report page without a workspace: judged virtual patients with images and landmarks."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from tests.charts_drawn_once import charts_drawn_once
 from tests.validation.review.constructed_reviews import AT, SHAPE, N, predicted_points, record
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.evidence import Evidence
-from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
+from validation.gates.policy import Policy
 from validation.gates.verdict import judge
 from validation.review.changes import PatientFact, RunFacts
 from validation.review.page import ReviewMaterial
@@ -26,11 +26,6 @@ from validation.review.patients import EncodedImage
 def _charts_once() -> Iterator[None]:
     with charts_drawn_once():
         yield
-
-
-@pytest.fixture(scope="session")
-def policy() -> Policy:
-    return read_policy(DEFAULT_POLICY)
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +43,7 @@ def image() -> bytes:
 
 @pytest.fixture
 def material(scored: Any, policy: Policy, image: bytes) -> Callable[..., ReviewMaterial]:
-    """Material of a page, with a champion or without; fields can be replaced."""
+    """A function that returns the input of a page, with or without a champion. Keywords replace fields."""
 
     def make(*, with_champion: bool = True, **changes: Any) -> ReviewMaterial:
         roles = ("challenger", "champion") if with_champion else ("challenger",)

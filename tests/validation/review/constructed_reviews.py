@@ -1,4 +1,4 @@
-"""Virtual patients with known answers and points: one is not answered, one changes most, one name is HTML code."""
+"""Virtual patients with known predictions. One has no prediction, one changes most, and a condition is HTML code."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -23,16 +23,10 @@ def predicted_points(i: int, shift: float) -> dict[str, Any]:
 
 def example(i: int) -> Example:
     rng = np.random.default_rng(i)
+    points = predicted_points(i, 0.0)
     views = {
         view: ExampleView(
-            view,
-            f"{i}{view}.npy",
-            f"{i}{view}".ljust(64, "0"),
-            SHAPE,
-            (0.5, 0.5),
-            "GEOMETRY",
-            None,
-            predicted_points(i, 0.0),
+            view, f"{i}{view}.npy", f"{i}{view}".ljust(64, "0"), SHAPE, (0.5, 0.5), "GEOMETRY", None, points
         )
         for view in VIEWS
     }

@@ -1,4 +1,4 @@
-"""Errors by subgroup: every patient in one row, intervals over patients, small groups without figures."""
+"""Errors by subgroup: each patient is in one row, intervals are over patients, and small groups have no figures."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from validation.review.group_errors import COVERAGE, Table, _by, _overall
 
 
 def study(i: int, error: float | None, *, holds: bool = True, **facts: str) -> StudyOutcome:
-    """A study of which the Cobb angle alone has a truth, 10 degrees."""
+    """A study in which only the Cobb angle has a true value, 10 degrees."""
     found = None if error is None else 10.0 + error
     interval = None if found is None else (min(found, 10.0) - 1, max(found, 10.0) + 1) if holds else (90.0, 91.0)
     outcomes = tuple(
@@ -29,7 +29,7 @@ def test_intervals_are_over_the_patients_of_a_group() -> None:
     assert row["patients"] == "200"
     assert row[PARAMETERS["cobb"].label] == "2.0 [1.8, 2.2]", "mean 2, SD 1.414, over the root of 200: 0.1"
     assert row[COVERAGE] == "90% [86%, 94%] of 200"
-    assert row[PARAMETERS["pelvic_tilt"].label] == "0 of 0 answered"
+    assert row[PARAMETERS["pelvic_tilt"].label] == "0 of 0 predicted"
 
 
 def test_every_patient_is_in_one_row_and_a_small_group_has_no_figures() -> None:

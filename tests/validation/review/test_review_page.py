@@ -127,7 +127,7 @@ def test_every_figure_of_both_models_is_in_the_tables(material: Make) -> None:
     assert {len(row.cells) for row in rows} == {len(AGREEMENT_HEADINGS)}
     cobb = dict(zip(AGREEMENT_HEADINGS, next(r for r in rows if r.subject.startswith("Cobb")).cells, strict=True))
     figures = given.challenger.statistics["cobb"].figures
-    assert (cobb["answered"].text, cobb["answered"].small) == (f"{N - 1} / {N}", "98%")
+    assert (cobb["predicted"].text, cobb["predicted"].small) == (f"{N - 1} / {N}", "98%")
     for heading, name, decimals in (
         ("SEE", "standard_error_of_estimate", 2),
         ("slope", "slope", 2),
@@ -193,10 +193,10 @@ def test_the_worst_and_the_most_changed_are_shown(material: Make) -> None:
 
 def test_an_unanswered_patient_has_a_reason_and_no_outline_of_the_challenger(material: Make) -> None:
     first = describe(material())[0]
-    assert all(row.challenger == "not answered" and row.worse for row in first.answers)
-    assert first.remarks[0] == f"challenger: {len(PARAMETERS)} parameters not answered (not seen)"
+    assert all(row.challenger == "not predicted" and row.worse for row in first.answers)
+    assert first.remarks[0] == f"challenger: {len(PARAMETERS)} parameters not predicted (not seen)"
     (frontal, lateral) = first.views
-    assert "challenger 0" in frontal.alt
+    assert "challenger 0" in frontal.alt, "no landmark of the challenger is drawn"
     assert "champion 39" in lateral.alt
     order = re.findall(r'class="layer (\w+)"', frontal.layers)
     assert order == ["truth", "champion", "challenger"], "the challenger lies on top"
@@ -239,10 +239,10 @@ def test_the_page_before_a_verdict(material: Make) -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 8])
 def test_the_page_of_very_few_patients(material: Make, n: int) -> None:
-    """Of very few patients (the eighth is not answered): dashes with reasons, no crash, no NaN."""
+    """The page shows dashes with reasons and no NaN. The eighth patient has no prediction."""
     scored, _ = record("challenger", "a" * 64, 1, n)
     text = render_review(material(with_champion=False, verdict=None, challenger=scored, images={}))
     assert ("at least 3 needed" in text) == (n < 3)
-    assert (f"challenger: {n} of {n} answered: too few for a chart" in text) == (n < 2)
+    assert (f"challenger: {n} of {n} values predicted, too few for a chart" in text) == (n < 2)
     assert f"{n - (n == 8)} / {n}" in text
     assert "nan" not in text.lower().replace("provenance", "")

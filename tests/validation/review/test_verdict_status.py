@@ -1,4 +1,4 @@
-"""The status of a verdict after actions of people and of the gate, from the history."""
+"""The status of a verdict after actions of people and of the gate."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ def verdict(material: Make) -> Verdict:
 
 
 def history(verdict: Verdict, *events: tuple[str, dict[str, Any]]) -> list[HistoryEntry]:
-    """Entries an hour apart, of the verdict and its model unless ``events`` change that."""
+    """Entries an hour apart about the verdict and its model; ``events`` can change single fields."""
     found = []
     for number, (event, changes) in enumerate(events):
         fields: dict[str, Any] = {
@@ -61,7 +61,7 @@ def test_a_promotion_is_shown_with_its_version_until_it_is_replaced(verdict: Ver
     assert done.lines == ("promoted on 2026-11-23 13:00 UTC as version 3 by R. Viewer",)
     assert done.decided and done.serving
     assert [o.title for o in options_for(verdict, None, done)] == ["Explain the verdict"], "the only one so far"
-    assert "Nothing is left to decide" in advice_for(verdict, None, done)
+    assert "This verdict needs no further decision" in advice_for(verdict, None, done)
     later = ("promoted", {"verdict": OTHER, "model_digest": OTHER, "version": "4"})
     done = status(verdict, history(verdict, *events, later))
     assert done.lines[-1] == "replaced by version 4 on 2026-11-23 14:00 UTC"
@@ -132,14 +132,14 @@ def test_a_refusal_is_shown_without_its_line_in_the_history(verdict: Verdict) ->
     assert done.decided
     assert [o.title for o in options_for(verdict, None, done)] == ["Explain the verdict"]
     lost = status(verdict, [], refusal)
-    assert lost.decided and "the history has no line of it" in lost.text
+    assert lost.decided and "the history has lost the entry" in lost.text
 
 
 def test_a_refusal_of_the_same_model_under_another_verdict_is_shown_until_it_is_reinstated(verdict: Verdict) -> None:
     refusal = replace(approval(verdict, "rejected"), verdict=OTHER)
     line = ("rejected", {"approval": refusal.digest, "reason": "mirrored", "verdict": OTHER})
     for done in (status(verdict, history(verdict, line), refusal), status(verdict, [], refusal)):
-        assert "refused by R. Viewer" in done.text and f"(this model, with verdict {OTHER[:12]})" in done.text
+        assert "refused by R. Viewer" in done.text and f"(same model, verdict {OTHER[:12]})" in done.text
         assert done.decided
     reinstated = ("reinstated", {"verdict": None, "reason": "the wrong radiographs"})
     done = status(verdict, history(verdict, line, reinstated), refusal)
@@ -155,7 +155,7 @@ def test_a_refusal_of_the_same_model_under_another_verdict_is_shown_until_it_is_
 
 def test_an_interrupted_promotion_names_the_repair_command(verdict: Verdict) -> None:
     done = status(verdict, history(verdict, ("intended", {})))
-    assert "interrupted: `plumbline history --repair`" in done.text
+    assert "interrupted; run `plumbline history --repair`" in done.text
     assert not done.decided
 
 
@@ -164,13 +164,13 @@ def test_the_page_shows_the_actions_and_the_time_of_writing(material: Make) -> N
     entries = history(given.verdict, ("promoted", {"promoter": "<b>R</b>"}))
     page = render_review(replace(given, status=status(given.verdict, entries), written_at=AT.isoformat()))
     assert "promoted on 2026-11-23 12:00 UTC as version 3 by &lt;b&gt;R" in page
-    assert "Nothing is left to decide" in page
-    assert "as of 2026-11-23 12:00 UTC, when this page was written" in page
+    assert "This verdict needs no further decision" in page
+    assert "until 2026-11-23 12:00 UTC, when this page was written" in page
     assert 'id="status" class="decided"' in page
     assert "plumbline approve" not in page and "plumbline promote" not in page
     assert "How to decide" not in page and "plumbline rollback" not in page
     assert "with Plumbline's environment on your path" in page
     assert "How to decide" in render_review(given)
     unknown = render_review(replace(given, status=VerdictStatus(unknown="HISTORY_BROKEN, line 3")))
-    assert "the actions on it are not known: HISTORY_BROKEN, line 3" in unknown
+    assert "the actions on this verdict are not known: HISTORY_BROKEN, line 3" in unknown
     assert NOTHING not in unknown
