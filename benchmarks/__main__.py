@@ -1,10 +1,10 @@
 """``make bench``: run every measurement and store the figures in ``bench/results.json``.
 
-python -m benchmarks                    every group; runs the demo if the workspace has no finished run
-python -m benchmarks geometry           one group
+python -m benchmarks                    every group; runs the demo first if its workspace has no finished run
+python -m benchmarks exactness          one group
 python -m benchmarks rendering --full   the same group with more patients
 python -m benchmarks seeds -w WORKSPACE NAME=FIT ...   the spread between fits of a GPU machine (``seeds``)
-make bench-peers                        the group ``peers``, which is left out if the peers are not installed
+make bench-peers                        installs the other renderers and runs the group ``peers``
 """
 
 import json
@@ -18,29 +18,21 @@ from benchmarks import (
     demo,
     exactness,
     gate,
-    geometry,
-    measuring,
     neighbour_tilts,
     peers,
     promotion,
     rendering,
     reviewing,
     seeds,
-    stages,
-    tilts,
     views,
 )
 from benchmarks.figures import Figure, print_figures
 
 GROUPS = {
-    "geometry": geometry.figures,
     "exactness": exactness.figures,
-    "tilts": tilts.figures,
     "neighbour-tilts": neighbour_tilts.figures,
     "rendering": rendering.figures,
-    "stages": stages.figures,
     "views": views.figures,
-    "measuring": measuring.figures,
     "bundled-model": bundled_model.figures,
     "gate": gate.figures,
     "demo": demo.figures,
@@ -51,23 +43,19 @@ GROUPS = {
 RESULTS = Path("bench/results.json")
 
 
-def _can_run(group: str) -> bool:
-    """Whether everything that a group needs is installed."""
-    return {"peers": peers.installed, "reviewing": reviewing.installed}.get(group, lambda: True)()
-
-
 def main(wanted: list[str]) -> int:
-    """Run the wanted groups (all by default), print them, merge them into the stored results."""
+    """Run the groups ``wanted`` (by default all), print their figures and update the stored results."""
     if wanted[:1] == ["seeds"]:
         return seeds.main(wanted[1:])
     full = "--full" in wanted
     wanted = [name for name in wanted if name != "--full"]
     unknown = [name for name in wanted if name not in GROUPS]
     if unknown:
-        sys.stderr.write(f"found unknown groups {unknown}; expected some of {list(GROUPS)}\n")
+        sys.stderr.write(f"found the unknown groups {unknown}; expected some of {list(GROUPS)}\n")
         return 2
     stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    for name in wanted or [group for group in GROUPS if _can_run(group)]:
+    missing = {"peers": not peers.installed(), "reviewing": not reviewing.installed()}
+    for name in wanted or [group for group in GROUPS if not missing.get(group)]:
         figures: list[Figure] = rendering.figures(full) if name == "rendering" else GROUPS[name]()
         if not figures:
             continue

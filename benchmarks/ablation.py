@@ -1,8 +1,8 @@
-"""Ablation of the steps from landmarks to angles.
+"""Errors of the angles without some of the steps from landmarks to angles (an ablation).
 
     python -m benchmarks.ablation -w WORKSPACE [--model FOLDER] [--splits train,validation]
 
-The model runs once; its landmarks are then measured without some of the steps. The table gives standard errors of the
+The model runs once. Its landmarks are then measured without some of the steps. The table has standard errors of the
 estimate in degrees. Contract: the frozen test split is never read.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from benchmarks.figures import print_table
 from benchmarks.workspace_arguments import read_arguments
 from inference.measure import predict_examples
 from inference.model import load_model
@@ -26,17 +27,17 @@ Method = Callable[[Prediction, Example], Mapping[str, Measured]]
 
 
 def as_shipped(prediction: Prediction, example: Example) -> Mapping[str, Measured]:
-    """All steps."""
+    """The angles with all steps."""
     return prediction.parameters
 
 
 def without_neighbours(prediction: Prediction, example: Example) -> Mapping[str, Measured]:
-    """Plate tilts from the plates' own margins only."""
+    """The angles if the tilt of an end plate follows from its own margins only."""
     return measure(_planes(prediction, example))
 
 
 def centre_line(prediction: Prediction, example: Example) -> Mapping[str, Measured]:
-    """Plate tilts from the line through the plate centres, without margins."""
+    """The angles if the tilt of an end plate follows from the line through the plate centres, without margins."""
     planes = _planes(prediction, example)
     kept = {
         plane: PlanePoints(plane, {n: p for n, p in given.points.items() if n in GALBUSERA39.index})
@@ -46,7 +47,7 @@ def centre_line(prediction: Prediction, example: Example) -> Mapping[str, Measur
 
 
 def each_view_alone(prediction: Prediction, example: Example) -> Mapping[str, Measured]:
-    """Each view in its own plane: no neighbours, no common height, no correction of the fan beam."""
+    """The angles in the plane of each view: no neighbours, no common height, no correction of the fan beam."""
     planes: dict[Plane, PlanePoints] = {}
     for view in VIEWS:
         if view in example.views:
@@ -74,15 +75,16 @@ METHODS: Mapping[str, Method] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; 0."""
+    """Print the table and return 0."""
     model, folder, examples = read_arguments("ablation", __doc__.splitlines()[0], arguments)
     predictions = predict_examples(load_model(model), folder, examples)
     labels = [PARAMETERS[n].label for n in PAPER_PARAMETERS]
     sys.stdout.write(f"{len(examples)} patients; standard error, deg [95 % interval], bias\n")
-    sys.stdout.write(f"| | {' | '.join(labels)} |\n" + "|---" * (len(labels) + 1) + "|\n")
-    for name, method in METHODS.items():
-        cells = [_cell(parameter, method, predictions, examples) for parameter in PAPER_PARAMETERS]
-        sys.stdout.write(f"| {name} | {' | '.join(cells)} |\n")
+    rows = (
+        [name, *(_cell(parameter, method, predictions, examples) for parameter in PAPER_PARAMETERS)]
+        for name, method in METHODS.items()
+    )
+    print_table(["", *labels], rows)
     return 0
 
 

@@ -1,13 +1,12 @@
-"""The bundled model in process: time and memory of a pair, and the share of wrong images that it refuses.
+"""The bundled model: time and memory of a prediction, and the share of wrong images that it refuses.
 
-The images come from the demo workspace. Images without a spine are cut from them or generated (``not_spines``); wrong
-images of a spine are made from them (``wrong_images``). Real radiographs are included if they were packed
-(`python -m benchmarks.sim_to_real pack`).
+The images come from the workspace of the demo. Images without a spine are cut from them or generated (``not_spines``).
+Wrong images of a spine are made from them (``wrong_images``). Real radiographs are included if they were packed
+(``python -m benchmarks.sim_to_real pack``).
 """
 
 import statistics
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from benchmarks import not_spines, wrong_images
 from benchmarks.demo import demo_workspace
-from benchmarks.figures import Figure, python, run_command
+from benchmarks.figures import Figure, python, run_command, timed
 from benchmarks.real_radiographs.folds import radiograph_of
 from benchmarks.sim_to_real.pack import read_pack
 from inference.bundled import open_bundled
@@ -40,19 +39,15 @@ for views in first_pairs(sys.argv[1], 3):
 
 
 def figures() -> list[Figure]:
-    """Cost, refusals of images without a spine, and reactions to wrong images of a spine."""
+    """Time and memory, refusals of images without a spine, and reactions to wrong images of a spine."""
     workspace, model = demo_workspace(), open_bundled()
     return [*_cost(model, workspace), *refusals(model, workspace), *_wrong_images(model, workspace)]
 
 
 def first_pairs(workspace: Path | str, count: int) -> list[dict[ViewName, ImageInput]]:
-    """The first pairs of a workspace's validation and training splits."""
+    """The first ``count`` pairs of images of the validation and training splits of a workspace."""
     folder = Workspace(Path(workspace)).dataset
     return [{v: _given(folder, e, v) for v in VIEWS} for e in _paired(folder)[:count]]
-
-
-def _frontal_landmarks(workspace: Workspace, count: int) -> list[Points2D]:
-    return [e.views["frontal"].points for e in _paired(workspace.dataset)[:count]]
 
 
 def _paired(folder: Path) -> list[Example]:
@@ -60,28 +55,28 @@ def _paired(folder: Path) -> list[Example]:
 
 
 def _cost(model: Model, workspace: Workspace) -> list[Figure]:
-    """Pairs and calls of the bare session alternate, so that other load of the machine affects both."""
+    """Time and memory. Whole predictions and bare network calls alternate, so that other load affects both alike."""
     whole, bare = [], []
     for views in first_pairs(workspace.root, PAIRS):
         shape = model.contract.input_shape
         pixels = np.stack([prepare(views[v].image, shape, spacing_mm=views[v].spacing_mm).pixels for v in VIEWS])
         if not whole:
             measure_views(model, views)  # warm-up
-        whole.append(_seconds(partial(measure_views, model, views)))
-        bare.append(_seconds(partial(model.run, pixels, list(VIEWS))))
+        whole.append(timed(partial(measure_views, model, views))[1])
+        bare.append(timed(partial(model.run, pixels, list(VIEWS)))[1])
     ratio = statistics.median(w / b for w, b in zip(whole, bare, strict=True))
     _, peak = run_command(python("-c", _CHILD, str(workspace.root)))
     how = f"median of {len(whole)} pairs of the demo"
     return [
-        Figure("a pair in process", statistics.median(whole), "s", "<= 1.0", how),
-        Figure("the bare onnxruntime session on the same pair", statistics.median(bare), "s", "", how),
-        Figure("a pair relative to the bare session", ratio, "times", "<= 1.3", "median of the pairs' ratios"),
-        Figure("measuring three pairs, peak memory", peak / 1024, "GiB", "< 1.5", "in a separate process"),
+        Figure("measuring a pair of images", statistics.median(whole), "s", "<= 1.0", how),
+        Figure("the onnxruntime session alone on the same pair", statistics.median(bare), "s", "", how),
+        Figure("ratio of these two times", ratio, "", "<= 1.3", "median of the ratios of all pairs"),
+        Figure("peak memory of a process that measures three pairs", peak / 1024, "GiB", "< 1.5"),
     ]
 
 
 def refusals(model: Model, workspace: Workspace) -> list[Figure]:
-    """Refused share of each kind of image, percent."""
+    """The share of each kind of image that the model refuses, percent."""
     folder = workspace.dataset
     examples = _examples(folder)
     rows = []
@@ -105,8 +100,9 @@ def refusals(model: Model, workspace: Workspace) -> list[Figure]:
 
 
 def _wrong_images(model: Model, workspace: Workspace) -> list[Figure]:
-    """Reactions to wrong images of a spine, and false alarms of correct ones."""
-    pairs, landmarks = first_pairs(workspace.root, 2 * OF_EACH_KIND), _frontal_landmarks(workspace, 2 * OF_EACH_KIND)
+    """Reactions to wrong images of a spine, and false alarms on correct images."""
+    pairs = first_pairs(workspace.root, 2 * OF_EACH_KIND)
+    landmarks = [e.views["frontal"].points for e in _paired(workspace.dataset)[: 2 * OF_EACH_KIND]]
     return [
         *wrong_images.exchanged(model, pairs),
         *wrong_images.covered(model, pairs, landmarks),
@@ -118,7 +114,7 @@ def _wrong_images(model: Model, workspace: Workspace) -> list[Figure]:
 
 
 def _laterals(workspace: Workspace, count: int) -> list[tuple[ImageInput, Points2D, float]]:
-    """Lateral radiographs outside the test split that show L5, their landmarks and true L1-L5 lordosis."""
+    """Lateral radiographs outside the test split that show L5, with their landmarks and true lordosis L1-L5."""
     chosen = []
     for example in _examples(workspace.dataset):
         truth, view = example.truth.get("lumbar_lordosis_l1_l5"), example.views.get("lateral")
@@ -156,9 +152,3 @@ def _examples(folder: Path) -> Sequence[Example]:
 def _given(folder: Path, example: Example, view: ViewName) -> ImageInput:
     record = example.views[view]
     return ImageInput(load_example_image(folder, record), record.spacing_mm, record.calibration, record.geometry)
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started

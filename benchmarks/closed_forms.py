@@ -1,4 +1,4 @@
-"""Analytic phantoms: sphere, spherical shell, cylinder and wedge, with closed-form path lengths and their grids."""
+"""Analytic phantoms: sphere, spherical shell, cylinder and wedge, as grids and with closed-form path lengths."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from spine.scanner import ViewGeometry
 from spine.types import Floats
 
 Chord = Callable[[Floats, Floats, Floats], Floats]
-"""Function of (..., 2) source, (..., 2) unit direction and (...) height; returns (...) mm."""
+"""(...) path lengths in mm from (..., 2) sources, (..., 2) unit directions and (...) heights of rays."""
 
 CENTRE = np.array([12.0, -9.0, 4.0])
 RADIUS, THICKNESS, HALF_HEIGHT = 40.0, 1.5, 60.0
@@ -20,7 +20,7 @@ ROWS, AROUND = 121, 240
 
 @dataclass(frozen=True)
 class Phantom:
-    """A solid or shell, and its closed form."""
+    """A solid or shell as a grid, and its closed-form path length."""
 
     name: str
     part: Part
@@ -28,7 +28,7 @@ class Phantom:
 
 
 def phantoms() -> list[Phantom]:
-    """Sphere, shell, cylinder and wedge."""
+    """All phantoms."""
     return [
         Phantom("sphere", Part("sphere", *_sphere(), 1.0, 2.6), _sphere_chord(RADIUS)),
         Phantom("shell", Part("shell", _sphere()[0], None, THICKNESS, 1.4), _shell_chord),
@@ -38,7 +38,7 @@ def phantoms() -> list[Phantom]:
 
 
 def closed_form(chord: Chord, geometry: ViewGeometry, finer: int = 1) -> Floats:
-    """(H * finer, W * finer) path lengths at the centres of pixels, each divided ``finer`` times in both directions."""
+    """(H finer, W finer) path lengths at the centres of subpixels; a pixel has ``finer`` x ``finer`` of them."""
     height, width = geometry.shape
     columns = (np.arange(width * finer) + 0.5) / finer - 0.5
     rows = (np.arange(height * finer) + 0.5) / finer - 0.5
@@ -52,7 +52,7 @@ def closed_form(chord: Chord, geometry: ViewGeometry, finer: int = 1) -> Floats:
 
 
 def footprint(fine: Floats, finer: int) -> Floats:
-    """Filter an image of ``finer`` subpixels with the splat's kernel, a tent two pixels wide."""
+    """(H, W) image from (H finer, W finer) subpixels, filtered with the splat's kernel, a tent two pixels wide."""
     offsets = (np.arange(-finer, 2 * finer) + 0.5) / finer - 0.5
     weights = np.clip(1 - np.abs(offsets), 0, None)
     for axis in (0, 1):
@@ -71,7 +71,7 @@ def _tent(fine: Floats, weights: Floats, finer: int) -> Floats:
 
 
 def cylinder_margin(geometry: ViewGeometry, sign: float) -> Floats:
-    """(3,) the point of the cylinder that the outermost ray touches, on the side of increasing (+1) or decreasing u."""
+    """(3,) point at which the outermost ray touches the cylinder, on the side of larger (+1) or smaller (-1) u."""
     f = geometry.source_to_isocentre_mm
     across, deep = (0, 1) if geometry.view == "frontal" else (1, 0)
     flat, far = CENTRE[across], CENTRE[deep] + f
@@ -84,13 +84,13 @@ def cylinder_margin(geometry: ViewGeometry, sign: float) -> Floats:
 
 def _circle() -> Floats:
     angle = np.linspace(0, 2 * np.pi, AROUND + 1)
-    # The polygon has the area of the circle, so that its error does not count for the renderer.
+    # The polygon has the area of the circle, so that it adds no error to that of the renderer.
     radius = RADIUS * np.sqrt(2 * np.pi / AROUND / np.sin(2 * np.pi / AROUND))
     return radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
 
 
 def _polygon(corners: Floats) -> Floats:
-    """(K, 2) points along the sides of a polygon; the last repeats the first."""
+    """(K, 2) points along the sides of a polygon; the last point is equal to the first."""
     t = np.linspace(0, 1, AROUND // len(corners), endpoint=False)[:, None]
     sides = [a * (1 - t) + b * t for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)]
     ring = np.concatenate(sides)
@@ -98,7 +98,7 @@ def _polygon(corners: Floats) -> Floats:
 
 
 def _prism(ring: Floats) -> tuple[Floats, Floats]:
-    """(M, K, 3) an upright prism and its (M, 3) axis."""
+    """(M, K, 3) surface and (M, 3) axis of an upright prism."""
     z = np.linspace(-HALF_HEIGHT, HALF_HEIGHT, ROWS)
     grid = np.concatenate([np.broadcast_to(ring, (ROWS, *ring.shape)), np.zeros((ROWS, len(ring), 1))], axis=-1)
     grid[..., 2] += z[:, None]

@@ -2,10 +2,11 @@
 
     python -m benchmarks.comparison -w WORKSPACE galbusera2019=FOLDER ours=FOLDER ...
 
-The table gives, for each of the paper's parameters, the standard error of the estimate with its 95 % interval, the
-bias and the answered share, and the distances of plate centres. Then follow the cost of each fit and the time at which
-its validation error reached the best of the first model. Contract: every call is a read of the test set and is
-recorded in the workspace's ledger. The published figures are of real patients, the others of virtual ones.
+For each of the paper's parameters, the table has the standard error of the estimate with its 95 % interval, the bias
+and the answered share. It also has the distances of plate centres. The lines below it show the cost of each fit, and
+the time at which its validation error was as small as the final error of the first model. Contract: every call reads
+the test set, which the workspace's ledger records. The published figures are those of real patients, the others those
+of virtual patients.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.figures import print_table
 from inference.decoding import expectation, pixels_from_normalised
 from inference.measure import predict_examples
 from inference.model import Model, load_model
@@ -29,17 +31,17 @@ from spine.dataset import Manifest, load_example_image, read_manifest
 from spine.landmarks import LANDMARK_SETS, PLATES, VIEWS
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 from spine.storage import sha256_of_bytes
-from validation.evaluation.record import EvaluationRecord, evaluate, write_record
+from validation.evaluation.record import EvaluationRecord, evaluate
 from validation.evaluation.test_set_ledger import record_read
 
 PAPER = {"pelvic_tilt": "2.7", "lumbar_lordosis_l1_l5": "11.5"}
-"""Standard errors of the estimate in Galbusera 2019, degrees; the others lie between these two and are unpublished."""
+"""Smallest and largest standard error of the estimate in Galbusera 2019, degrees. The others were not published."""
 
 
 def joined_model(folder: Path) -> Model:
-    """The model in ``folder``, with the heat maps of the model in its folder ``replacement`` where there is one.
+    """The model in ``folder``; if there is a model in ``folder/replacement``, with the heat maps of that model.
 
-    The paper's method has one network for each landmark, and some of them can be fitted separately.
+    The paper's method has one network for each landmark, and some networks can be fitted again separately.
     """
     model = load_model(folder)
     if not (folder / "replacement").is_dir():
@@ -51,7 +53,7 @@ def joined_model(folder: Path) -> Model:
 
 
 class _Joined:
-    """An onnxruntime session in which another one replaces some heat maps."""
+    """An onnxruntime session that takes some heat maps from another session."""
 
     def __init__(self, whole: Any, part: Any, at: Sequence[int]) -> None:
         self.whole, self.part, self.at = whole, part, list(at)
@@ -64,7 +66,7 @@ class _Joined:
 
 
 def evaluate_model(workspace: Workspace, manifest: Manifest, folder: Path) -> EvaluationRecord:
-    """Evaluate one model on the frozen test split."""
+    """The evaluation record of one model on the frozen test split."""
     model, now = joined_model(folder), datetime.now(UTC)
     record_read(workspace.test_set_ledger, manifest.test_digest, model.digest, "challenger", now)
     commit, dirty = code_version()
@@ -85,7 +87,7 @@ def evaluate_model(workspace: Workspace, manifest: Manifest, folder: Path) -> Ev
 
 
 def centres_mm(record: EvaluationRecord, space: str) -> tuple[float, float, float]:
-    """Median and 95th percentile of the distances of plate centres, and the share of found ones."""
+    """Median and 95th percentile of the distances of plate centres in mm, and the share of centres that were found."""
     every = (e for study in record.studies for e in study.landmarks if e.space == space and e.name in PLATES)
     rows = [e for e in every if e.state in ("found", "missed")]
     found = np.array([e.error_mm for e in rows if e.error_mm is not None])
@@ -95,81 +97,61 @@ def centres_mm(record: EvaluationRecord, space: str) -> tuple[float, float, floa
 
 
 def learning_curve(folder: Path) -> list[tuple[float, float]]:
-    """(seconds, validation error) of a fit, from its journal."""
-    points = []
-    for line in (folder / "journal.jsonl").read_text().splitlines():
-        values = json.loads(line).get("values", {})
-        error = next(
-            (v for n, v in values.items() if n.startswith("validation/landmark_error_m") and "median" not in n), None
-        )
-        if error is not None:
-            points.append((float(json.loads(line)["time_s"]), float(error)))
-    started = _started(folder, points)
+    """(seconds since the start, validation error) of a fit after each validation, from its journal."""
+    entries = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+    points = [
+        (float(entry["time_s"]), float(error))
+        for entry in entries
+        for name, error in entry.get("values", {}).items()
+        if name in ("validation/landmark_error_mm", "validation/landmark_error_px")
+    ]
+    started = points[-1][0] - float(json.loads((folder / "fitted.json").read_text())["seconds"])
     return [(at - started, error) for at, error in points]
 
 
-def _started(folder: Path, points: Sequence[tuple[float, float]]) -> float:
-    summary = json.loads((folder / "fitted.json").read_text())
-    return points[-1][0] - float(summary["seconds"])
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables; 0."""
+    """Print the tables and return 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.comparison", description=__doc__.splitlines()[0])
     parser.add_argument("-w", "--workspace", type=Path, required=True)
     parser.add_argument("models", nargs="+", metavar="NAME=FOLDER")
-    parser.add_argument("--records", type=Path, help="folder for the evaluation records, NAME.json")
     given = parser.parse_args(arguments)
     folders = {name: Path(path) for name, _, path in (text.partition("=") for text in given.models)}
     workspace = Workspace(given.workspace)
     manifest = read_manifest(workspace.dataset)
     records = {name: evaluate_model(workspace, manifest, folder) for name, folder in folders.items()}
-    if given.records is not None:
-        for name, record in records.items():
-            write_record(record, given.records / f"{name}.json")
-    _print_parameters(records)
-    _print_landmarks(records)
-    first = next(iter(folders.values()))
-    _print_cost(folders, validation_mm(workspace, manifest, first))
+    _print_figures(records)
+    _print_cost(folders, validation_mm(workspace, manifest, next(iter(folders.values()))))
     return 0
 
 
-def _print_parameters(records: dict[str, EvaluationRecord]) -> None:
-    first = next(iter(records.values()))
+def _print_figures(records: dict[str, EvaluationRecord]) -> None:
+    first, every = next(iter(records.values())), list(records.values())
     sys.stdout.write(f"{len(first.studies)} {first.patients_are}, frozen test set {first.test_digest[:12]}\n\n")
-    names = list(records)
-    sys.stdout.write(f"| standard error, deg | the paper, real patients | {' | '.join(names)} |\n")
-    sys.stdout.write("|---" * (len(names) + 2) + "|\n")
-    for parameter in PAPER_PARAMETERS:
-        cells = []
-        for record in records.values():
-            figures = record.statistics[parameter].figures
-            see, bias, answered = (figures[n] for n in ("standard_error_of_estimate", "bias", "coverage"))
-            if see.value is None or see.low is None or see.high is None or bias.value is None or answered.value is None:
-                cells.append(f"absent: {see.absent_reason}")
-                continue
-            cells.append(
-                f"{see.value:.2f} [{see.low:.2f}, {see.high:.2f}], bias {bias.value:+.2f}, "
-                f"{answered.value:.0%} answered"
-            )
-        paper = PAPER.get(parameter, "not published")
-        sys.stdout.write(f"| {PARAMETERS[parameter].label} | {paper} | {' | '.join(cells)} |\n")
-    shifts = [record.level_shift_rate for record in records.values()]
-    cells = ["-" if s.value is None else f"{s.value:.1%} [{s.low:.1%}, {s.high:.1%}]" for s in shifts]
-    sys.stdout.write(f"| images with a level shift | not published | {' | '.join(cells)} |\n")
-
-
-def _print_landmarks(records: dict[str, EvaluationRecord]) -> None:
+    rows = [
+        [PARAMETERS[n].label, PAPER.get(n, "not published"), *(_agreement(record, n) for record in every)]
+        for n in PAPER_PARAMETERS
+    ]
+    shifts = (record.level_shift_rate for record in every)
+    cells = ("-" if s.value is None else f"{s.value:.1%} [{s.low:.1%}, {s.high:.1%}]" for s in shifts)
+    rows.append(["images with a level shift", "not published", *cells])
     for space in (*VIEWS, "3d"):
-        cells = []
-        for record in records.values():
-            median, high, found = centres_mm(record, space)
-            cells.append(f"median {median:.2f}, 95 % {high:.2f}, {found:.1%} found")
-        sys.stdout.write(f"| plate centres, {space}, mm | not published | {' | '.join(cells)} |\n")
+        found = (centres_mm(record, space) for record in every)
+        cells = (f"median {median:.2f}, 95 % {high:.2f}, {share:.1%} found" for median, high, share in found)
+        rows.append([f"plate centres, {space}, mm", "not published", *cells])
+    print_table(["standard error, deg", "the paper, real patients", *records], rows)
+
+
+def _agreement(record: EvaluationRecord, parameter: str) -> str:
+    figures = record.statistics[parameter].figures
+    see, bias, answered = (figures[n] for n in ("standard_error_of_estimate", "bias", "coverage"))
+    if see.value is None or see.low is None or see.high is None or bias.value is None or answered.value is None:
+        return f"absent: {see.absent_reason}"
+    interval = f"{see.value:.2f} [{see.low:.2f}, {see.high:.2f}]"
+    return f"{interval}, bias {bias.value:+.2f}, {answered.value:.0%} answered"
 
 
 def validation_mm(workspace: Workspace, manifest: Manifest, folder: Path) -> float:
-    """Mean distance of all landmarks of the validation split, answered or not; it selects checkpoints."""
+    """Mean distance in mm of all landmarks of the validation split, which also selects checkpoints."""
     model, distances = joined_model(folder), []
     shape = model.contract.input_shape
     for example in manifest.in_split("validation"):
@@ -198,7 +180,7 @@ def _print_cost(folders: dict[str, Path], goal: float) -> None:
         sys.stdout.write(
             f"{name}: {summary['epochs']} epochs, {summary['steps']} steps, {summary['seconds']:.0f} s on "
             f"{summary['device']}, validation {summary['validation_error']:.2f} mm; "
-            f"{goal:.2f} mm (that of {reference}) "
+            f"{goal:.2f} mm (final error of {reference}) "
             + (f"reached after {reached:.0f} s\n" if reached is not None else "never reached\n")
         )
 

@@ -1,6 +1,6 @@
 """Contact sheets of virtual patients for the documentation.
 
-    python -m benchmarks.contact_sheet          docs/virtual-pairs.png and docs/virtual-radiographs.png
+    python -m benchmarks.contact_sheet          writes docs/virtual-pairs.png and docs/virtual-radiographs.png
 
 Contract: patients 0..23 of seed 2026, not selected.
 """

@@ -1,9 +1,9 @@
 """Exactness of the renderer: path lengths, mass and edges against closed forms and projected landmarks.
 
-Splatted path lengths are compared at pixel centres that lie at least two pixels inside the outline, as a mean absolute
-difference relative to the largest closed form there. Mass is the sum of the image. Points are jittered, so the
-difference is grain that decreases with the number of points; each figure names its spacing, and the renderer's own
-spacing is among them. ``mean`` is the signed difference, in which the grain averages out.
+Splatted path lengths are compared at pixel centres that lie at least two pixels inside the outline. The figure is the
+mean absolute difference relative to the largest path length. Mass is the sum of the image. Points have random
+positions, so the difference is noise that decreases with the number of points. Each figure names its spacing; the
+renderer's spacing is one of them. ``mean`` is the signed difference, in which the noise averages out.
 """
 
 import numpy as np
@@ -12,19 +12,20 @@ from scipy.ndimage import binary_erosion, map_coordinates
 from benchmarks import closed_forms, rendering_cost
 from benchmarks.closed_forms import Phantom
 from benchmarks.figures import Figure
+from simulation.body.solids import Ellipsoid
 from spine.landmarks import VERTEBRAE, VIEWS, ViewName
 from spine.scanner import NATIVE_SPACING_MM, SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 from spine.types import Floats
 
 PIXEL_MM = 8 * NATIVE_SPACING_MM
-SOLID_MM, SHELL_MM = 0.6, 0.15  # so fine that the grain is below the target
+SOLID_MM, SHELL_MM = 0.6, 0.15  # spacings at which the noise is below the target
 FINER = 8
 EDGE_ON_DEG = 6.0
 SEED = 1
 
 
 def figures() -> list[Figure]:
-    """Phantoms, edges, mass of every bone."""
+    """Path lengths and mass of the phantoms, positions of edges, mass of every bone."""
     rows = [row for phantom in closed_forms.phantoms() for row in _phantom(phantom)]
     return [*rows, *_chords(), _margins(), *_plates(), *_bone_mass()]
 
@@ -43,11 +44,11 @@ def _phantom(phantom: Phantom) -> list[Figure]:
         found = [_profile(rendering_cost.image_of(points, g), phantom, g) for g in geometries]
         grain, signed = max(f[0] for f in found), max((f[1] for f in found), key=abs)
         mass = max(mass, *(abs(f[2]) for f in found))
-        how = f"worst of both views, mean {100 * signed:+.3f} %, {rendering_cost.point_count(points)} points"
+        how = f"worse view, mean {100 * signed:+.3f} %, {points.volume_mm3.numel()} points"
         target = "< 0.5" if spacing == fine else ""
         name = f"{phantom.name}, path length, points every {spacing:g} mm"
         rows.append(Figure(name, 100 * grain, "% of the peak", target, how))
-    return [*rows, Figure(f"{phantom.name}, mass", 100 * mass, "%", "< 0.5", "sum of the image, worst of both")]
+    return [*rows, Figure(f"{phantom.name}, mass", 100 * mass, "%", "< 0.5", "sum of the image, worse view")]
 
 
 def _profile(image: Floats, phantom: Phantom, geometry: ViewGeometry) -> tuple[float, float, float]:
@@ -55,18 +56,18 @@ def _profile(image: Floats, phantom: Phantom, geometry: ViewGeometry) -> tuple[f
     centre = closed_forms.closed_form(phantom.chord, geometry)
     fine = closed_forms.closed_form(phantom.chord, geometry, FINER)
     inside = binary_erosion(centre > 0, iterations=2)
-    if phantom.part.axis is None:  # a shell's limb is steeper than a pixel
+    if phantom.part.axis is None:  # the path length of a shell changes within a pixel near its outline
         inside = binary_erosion(inside, iterations=2)
     difference = (image - centre)[inside] / centre[inside].max()
     return float(np.abs(difference).mean()), float(difference.mean()), float(image.sum() * FINER**2 / fine.sum() - 1)
 
 
 def _chords() -> list[Figure]:
-    """The renderer's closed forms for soft tissue against those of this benchmark, at every pixel."""
+    """The renderer's closed-form path lengths of soft tissue against those of this benchmark, at every pixel."""
     chords = {phantom.name: phantom.chord for phantom in closed_forms.phantoms()}
     centre, radius = closed_forms.CENTRE, closed_forms.RADIUS
     solids = {
-        "sphere": rendering_cost.ball_solid(centre, radius),
+        "sphere": Ellipsoid(centre, np.eye(3) * radius),
         "cylinder": rendering_cost.cylinder_solid(centre, radius, closed_forms.HALF_HEIGHT),
     }
     rows = []
@@ -82,7 +83,7 @@ def _chords() -> list[Figure]:
 
 
 def _margins() -> Figure:
-    """The four margins of an upright cylinder in the images against the projections of its rim."""
+    """The edges of an upright cylinder in both images against the projections of its outermost points."""
     phantom = next(p for p in closed_forms.phantoms() if p.name == "cylinder")
     points = rendering_cost.points_of(phantom.part, SOLID_MM)
     worst = 0.0
@@ -92,8 +93,8 @@ def _margins() -> Figure:
         for sign in (-1.0, 1.0):
             rim = float(geometry.project(closed_forms.cylinder_margin(geometry, sign))[0])
             worst = max(worst, abs(_edge(profile, phantom, geometry, rim, sign) - rim))
-    how = "position of the best-fitting closed form, 4 margins, mean of 32 rows"
-    return Figure("rendered margin against projected rim, worst", worst, "px", "< 0.1", how)
+    how = "position of the closed form that fits best, 4 edges, mean of 32 rows"
+    return Figure("rendered edge against projected margin, worst", worst, "px", "< 0.1", how)
 
 
 def _edge(profile: Floats, phantom: Phantom, geometry: ViewGeometry, rim: float, sign: float) -> float:
@@ -112,12 +113,13 @@ def _tent_row(fine: Floats) -> Floats:
 
 
 def _plates() -> list[Figure]:
-    """Plates of a virtual patient: the half-maximum of the path length along the plate's normal, against the landmark.
+    """Rendered end plates of a virtual patient against their landmarks.
 
-    Only edge-on plates count: the path length below a tilted plate rises over millimetres and has no edge.
+    The position of a plate is the half-maximum of the path length along the normal of the plate. Only plates that are
+    parallel to the rays count: the image of a tilted plate has no edge.
     """
     walls, axes, levels = rendering_cost.body_solids(SEED)
-    points = rendering_cost.landmarks(SEED)
+    points = rendering_cost.patient(SEED).reconstruction.points
     rows = []
     for view in VIEWS:
         geometry, found = view_geometry(view, (512, 256)), []
@@ -136,17 +138,17 @@ def _plates() -> list[Figure]:
 
 
 def _tilt_deg(ring: Floats, view: ViewName) -> float:
-    """The tilt of the plane of a (K, 3) ring against the middle ray of the view."""
+    """The angle between the plane of a (K, 3) ring and the central ray of the view."""
     normal = np.linalg.svd(ring[:-1] - ring[:-1].mean(axis=0))[2][-1]
     return float(np.rad2deg(np.arcsin(abs(normal[1 if view == "frontal" else 0]))))
 
 
 def _half_height(image: Floats, plate: Floats, other: Floats) -> float:
-    """Distance in pixels of the half-maximum outside the plate's landmark, on the line from the other plate."""
+    """Distance in pixels of the half-maximum from the plate's landmark, on the line from the other plate."""
     length = float(np.linalg.norm(plate - other))
     outwards = (plate - other) / length
     steps = np.linspace(-length / 2, length / 2, 401)
-    beside = np.linspace(-1.5, 1.5, 7)  # neighbouring lines, to average the grain
+    beside = np.linspace(-1.5, 1.5, 7)  # neighbouring lines, over which the noise is averaged
     across = np.array([-outwards[1], outwards[0]])
     at = plate + steps[:, None, None] * outwards + beside[:, None] * across
     profile = map_coordinates(image, [at[..., 1], at[..., 0]], order=1).mean(axis=1)
@@ -159,7 +161,7 @@ def _half_height(image: Floats, plate: Floats, other: Floats) -> float:
 
 
 def _bone_mass() -> list[Figure]:
-    """Every grid of a patient: the sum of its image against the mass of its cells, each with its magnification."""
+    """The image of every grid of a patient: its sum against the magnified mass of the cells of the grid."""
     worst, where, count, total = 0.0, "", 0, np.zeros(2)
     geometry = ViewGeometry("frontal", (1600, 700), (2.0, 2.0), SOURCE_TO_ISOCENTRE_MM["frontal"])
     for part in rendering_cost.bone_parts(SEED):
@@ -171,12 +173,12 @@ def _bone_mass() -> list[Figure]:
             worst, where = abs(found / expected - 1), part.name
     return [
         Figure("mass of a bone's grid, worst", 100 * worst, "%", "< 0.1", f"{where}, {count} grids of one patient"),
-        Figure("mass of all bone", 100 * abs(total[0] / total[1] - 1), "%", "< 0.1", "the same, summed"),
+        Figure("mass of all bone", 100 * abs(total[0] / total[1] - 1), "%", "< 0.1", "sum of the same grids"),
     ]
 
 
 def _cell_mass(part: rendering_cost.Part, geometry: ViewGeometry) -> float:
-    """Sum over cells of volume x magnification x slant at their centres, mm^3, in double precision."""
+    """Sum of volume x magnification x obliquity of all cells, mm^3, in double precision."""
     a, b, c, d = (part.vertices[i : i - 1 or None, j : j - 1 or None] for i in (0, 1) for j in (0, 1))
     middle = (a + b + c + d) / 4
     if part.axis is None:

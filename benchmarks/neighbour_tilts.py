@@ -1,4 +1,4 @@
-"""Deviation of an end plate's tilt from its neighbours' mean in the virtual population: the table of ``fusion``."""
+"""Deviation of the tilt of an end plate from the mean of its neighbours: the constants of ``measurement.fusion``."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ PLANES: tuple[Plane, Plane] = ("coronal", "sagittal")
 
 
 def deviations_from_neighbours(count: int, first_seed: int = FIRST_SEED) -> dict[Plane, tuple[Floats, Floats]]:
-    """Plane -> (mean, standard deviation), (32,) each, degrees."""
+    """Plane -> (32,) means and (32,) standard deviations of the deviations of virtual patients, degrees."""
     tilts: dict[Plane, list[list[float]]] = {plane: [] for plane in PLANES}
     for seed in range(first_seed, first_seed + count):
         points = build_patient(sample_patient(seed), seed).reconstruction.points
@@ -34,7 +34,7 @@ def deviations_from_neighbours(count: int, first_seed: int = FIRST_SEED) -> dict
 
 
 def figures() -> list[Figure]:
-    """One row for each plane; the note has all values."""
+    """Mean deviation and standard deviation in each plane; the notes have the values of all plates."""
     return [
         Figure(f"{plane}, {what}", float(np.abs(values).mean()), "deg, mean of 32", "", _listed(values))
         for plane, pair in deviations_from_neighbours(PATIENTS).items()

@@ -1,7 +1,7 @@
 """Images that are not whole-spine radiographs: chests, pelves, noise, blank images, photographs.
 
-Chests and pelves are cut from the radiographs of virtual patients. Photographs are cut from those of scikit-learn and
-matplotlib. Contract: (H, W) uint16, 0..4095; the same seed gives the same images.
+Chests and pelves are cut from radiographs of virtual patients. Photographs are cut from sample images of scikit-learn
+and matplotlib. Contract: (H, W) uint16 in 0..4095; the same seed gives the same images.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +20,12 @@ _MOST = 4095
 
 
 def chest(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage | None:
-    """Cut from above T1 to below the diaphragm (L1), about as wide as high."""
+    """The image from above T1 to below L1, about as wide as high; None if it does not show both."""
     return _cut(image, view, ("T1_sup", "L1_inf"), random)
 
 
 def pelvis(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage | None:
-    """Cut from L3 to below the hips."""
+    """The image from L3 to below the hips; None if it does not show both."""
     return _cut(image, view, ("L3_sup", "HIP_L"), random)
 
 
@@ -54,7 +54,7 @@ def noise(random: np.random.Generator) -> GreyImage:
 
 
 def blank(random: np.random.Generator) -> GreyImage:
-    """A flat field with a slope, a few rectangles and a little noise."""
+    """A grey ramp with a few rectangles and a little noise."""
     shape = (int(random.integers(300, 900)), int(random.integers(200, 500)))
     field = random.uniform(-1, 1) * np.linspace(0, 1, shape[0])[:, None] + random.uniform(-1, 1) * np.linspace(
         0, 1, shape[1]
@@ -86,7 +86,7 @@ def photograph(whole: Sequence[NDArray[np.float64]], random: np.random.Generator
 
 
 def generate(count: int, seed: int = 7) -> Mapping[str, list[GreyImage]]:
-    """Generate ``count`` images of each kind that needs no patient."""
+    """Kind -> ``count`` images, for each kind that needs no patient."""
     whole = photographs()
     kinds: Mapping[str, Callable[[np.random.Generator], GreyImage]] = {
         "noise": noise,

@@ -1,8 +1,8 @@
 """Rendering rate of virtual patients on a GPU, the time of each stage, and the memory bandwidth for comparison.
 
-    python -m benchmarks.on_device --out DIR        needs torch, numpy and scipy; a GPU, or --device cpu for a test
+    python -m benchmarks.on_device --out DIR        needs torch, numpy and scipy, and a GPU (or --device cpu for a test)
 
-Contract: "complete" is everything from a seed to both images with their landmarks, including posing on CPU workers.
+Contract: a "complete" pair is rendered from its seed, including the pose on CPU workers, to both images with landmarks.
 """
 
 import argparse
@@ -36,7 +36,7 @@ SIZES = {"512x256": ((512, 256), NATIVE_SPACING_MM * 8), "768x384": ((768, 384),
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print the figures as JSON and write them into ``--out``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--count", type=int, default=8192)
@@ -60,7 +60,7 @@ def _name(device: str) -> str:
 
 
 def _timed(call: Callable[[], object], device: str, repeats: int = 5) -> float:
-    """Median milliseconds of ``call`` after two warm-ups."""
+    """Median milliseconds of ``call`` after two calls that do not count."""
     times = []
     for i in range(repeats + 2):
         _wait(device)
@@ -109,9 +109,9 @@ def _of_size(shape: tuple[int, int], spacing: float, options: argparse.Namespace
 
 
 def _steady_rate(stream: VirtualPatients, options: argparse.Namespace) -> float:
-    """Pairs per second from seed to image in the steady state.
+    """Complete pairs per second in the steady state.
 
-    A worker takes a second or two to start and to fill its caches, so its first two batches do not count.
+    A worker needs a second or two to start and to fill its caches, so its first two batches do not count.
     """
     skipped, seen, started = min(2 * options.workers, len(stream) // 2), 0, time.perf_counter()
     for i, rendered in enumerate(stream):
@@ -125,7 +125,7 @@ def _steady_rate(stream: VirtualPatients, options: argparse.Namespace) -> float:
 
 
 def _gas(patients: PatientBatch, rays: Rays) -> torch.Tensor:
-    """The bubbles only, on an empty image."""
+    """Path lengths of the gas bubbles of the bowel alone."""
     gas = ellipsoids_of(patients.gas)[BOWEL]
     empty = torch.zeros(len(rays), *rays.shape, device=rays.device)
     return add_small(empty, gas, rays, BOWEL_REACH_MM, torch.ones_like(gas.floor_mm))

@@ -1,4 +1,4 @@
-"""The DiffDRR part of ``peers``; its own interpreter runs ``python peer_diffdrr.py scene.npz found.npz``."""
+"""The DiffDRR part of ``peers``. The interpreter of the peers runs ``python peer_diffdrr.py scene.npz found.npz``."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ RAY_LENGTH = 1.25  # in distances from source to isocentre
 
 
 def main(scene_path: str, found_path: str) -> None:
-    """Render every view once with both renderers, after a warm-up with a few rays."""
+    """Render every view once with both renderers; a few rays before do not count."""
     found = {"threads": np.array(torch.get_num_threads())}
     with np.load(scene_path) as scene, torch.no_grad():
         volume = torch.as_tensor(scene["volume"], dtype=torch.float32)
@@ -28,7 +28,7 @@ def main(scene_path: str, found_path: str) -> None:
 
 
 def rays(scene: "np.lib.npyio.NpzFile", view: str) -> tuple[np.ndarray, np.ndarray]:
-    """(R, 3) each: source and target of every pixel, mm; rays are horizontal and fan out from a vertical line."""
+    """Source and target of the ray of every pixel, (R, 3) each, mm. The slot scanner's rays are horizontal."""
     rows, columns = (int(n) for n in scene["shape"])
     spacing, f = float(scene["spacing_mm"]), float(scene[f"{view}_distance_mm"])
     u = (np.arange(columns) - columns / 2 + 0.5) * spacing
@@ -48,7 +48,7 @@ def draw(
     target: torch.Tensor,
     scene: "np.lib.npyio.NpzFile",
 ) -> torch.Tensor:
-    """(R,) path lengths in mm as in ``DRR.render``: rays in voxel coordinates, lengths in millimetres."""
+    """(R,) path lengths in mm, computed as in ``DRR.render``: rays in voxel coordinates, lengths in mm."""
     origin = torch.as_tensor(scene["origin_mm"], dtype=torch.float32)
     voxel_mm = float(scene["voxel_mm"])
     parts = []

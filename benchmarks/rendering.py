@@ -1,9 +1,9 @@
 """Rendering rate of a cohort on a CPU, the time of each stage, and memory against the number of patients.
 
-Contract: "complete" is the whole command, from the start of its process to the last file.
+Contract: the rate is that of the whole command, from the start of its process to the last file.
 
     python -m benchmarks rendering           memory up to 1,000 patients, about six minutes
-    python -m benchmarks rendering --full    ... up to 10,000, about half an hour and 6 GB of disk
+    python -m benchmarks rendering --full    memory up to 10,000 patients, about half an hour and 6 GB of disk
 """
 
 import subprocess
@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from benchmarks.figures import Figure, python
+from benchmarks.figures import Figure, new_chart, python, run_command, save_chart
 from simulation.body.batch import PatientBatch, collate
 from simulation.body.patient import build_patient
 from simulation.body.patient_mass import PatientMass, sample_patient_mass
@@ -46,7 +46,7 @@ _MIB = 2**20
 
 @dataclass(frozen=True)
 class Sample:
-    """Patients begun so far, and memory in MiB of all processes, of the largest worker and of the parent."""
+    """Number of patients begun, and memory in MiB of all processes, of the largest worker and of the parent."""
 
     patients: int
     total: float
@@ -55,7 +55,7 @@ class Sample:
 
 
 def figures(full: bool = False) -> list[Figure]:
-    """Patients per minute, stages of one patient, memory against the number of patients."""
+    """Patients per minute, time of each stage of one patient, memory against the number of patients."""
     return [_speed(), *_stages(), *_memory(MEMORY_AT_FULL if full else MEMORY_AT)]
 
 
@@ -66,29 +66,27 @@ def _command(folder: Path, count: int) -> list[str]:
 
 def _speed() -> Figure:
     with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        subprocess.run(_command(Path(folder), PATIENTS), check=True, capture_output=True)
-        rate = 60 * PATIENTS / (time.perf_counter() - started)
-    how = f"{PATIENTS} patients, 2 views 512x256, {WORKERS} workers, whole command, files written"
-    return Figure("virtual patients, complete, on a CPU", rate, "patients/min", ">= 400", how)
+        rate = 60 * PATIENTS / run_command(_command(Path(folder), PATIENTS))[0]
+    how = f"{PATIENTS} patients, two views of 512 x 256, {WORKERS} workers, whole command, files written"
+    return Figure("virtual patients on a CPU", rate, "patients/min", ">= 400", how)
 
 
 def _stages() -> list[Figure]:
-    """Milliseconds of one patient on one thread by stage; the last row is everything with the files."""
+    """Milliseconds of each stage of one patient on one thread; the last row is all stages with the files."""
     config = CohortConfig(count=1, seed=SEED)
     clock = _Clock()
     with one_thread(), torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
         write_case(Path(folder), config, 0)  # fills the caches
         for index in range(1, STAGED + 1):
             _time_stages(clock, config, config.case_seed(index))
-            with clock("everything, files written"):
+            with clock("all stages, files written"):
                 write_case(Path(folder), config, index)
     how = f"one thread, mean of {STAGED} patients, both views"
     return [Figure(f"one patient: {n}", 1000 * s / STAGED, "ms", "", how) for n, s in clock.seconds.items()]
 
 
 class _Clock:
-    """Total seconds by name."""
+    """Name -> total seconds in ``with`` statements of this name."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -101,7 +99,7 @@ class _Clock:
 
 
 def _time_stages(clock: _Clock, config: CohortConfig, seed: int) -> None:
-    with clock("draw and pose"):
+    with clock("sample and pose"):
         patient = build_patient(sample_patient(seed), seed)
         batch = collate([patient.arrays])
     geometry = scan_geometry(patient, config.shape, config.spacing_mm)
@@ -116,21 +114,21 @@ def _time_stages(clock: _Clock, config: CohortConfig, seed: int) -> None:
 def _time_view(clock: _Clock, seed: int, mass: PatientMass, batch: PatientBatch, acquisition: Acquisition) -> None:
     rays, seeds = rays_of([acquisition.geometry]), [seed]
     exposure, appearance = exposure_batch([acquisition.exposure]), appearance_batch([acquisition.appearance])
-    with clock("bones onto the images"):
+    with clock("splat of the bones"):
         splat(mass.bones, rays)
-    with clock("path lengths, bones and soft parts"):
+    with clock("path lengths of bones and soft tissue"):
         paths = path_lengths(batch, mass.bones, mass.vessels, mass.metal, rays)
     with clock("attenuation and texture"):
         integrals = line_integrals(paths, batch, rays, exposure, seeds)
     with clock("scatter, noise, blur"):
         measured = detect(integrals, rays, exposure, seeds)
-    with clock("display and marks"):
+    with clock("display and overlay"):
         greys = apply_display(measured, paths, rays, appearance).to(torch.float32) / MAXIMUM
         apply_overlay(greys, [acquisition.overlay], appearance.background)
 
 
 def _memory(counts: Sequence[int]) -> list[Figure]:
-    """Peak memory up to each number of patients, and the curve as an image."""
+    """Peak memory up to each number of patients; the curve is drawn as an image."""
     with tempfile.TemporaryDirectory() as folder:
         samples = _watched(Path(folder), max(counts))
     draw_memory(samples, IMAGE)
@@ -139,12 +137,12 @@ def _memory(counts: Sequence[int]) -> list[Figure]:
 
 
 def peak_until(samples: Sequence[Sample], patients: int) -> float:
-    """Peak memory of all processes until this number of patients was begun, MiB."""
+    """Peak memory of all processes in MiB until more than this number of patients was begun."""
     return max(s.total for s in samples if s.patients <= patients)
 
 
 def _watched(folder: Path, count: int) -> list[Sample]:
-    """Write a cohort in a subprocess and sample the memory of its process tree twice a second."""
+    """Samples of the memory of a process tree that writes a cohort, two each second."""
     process = subprocess.Popen(_command(folder, count), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     parent, samples = psutil.Process(process.pid), []
     while process.poll() is None:
@@ -163,13 +161,8 @@ def _watched(folder: Path, count: int) -> list[Sample]:
 
 def draw_memory(samples: Sequence[Sample], path: Path) -> None:
     """Draw memory against patients as a PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     shown = [s for s in samples if s.patients > 0 and s.worker > 0]
-    figure, axis = pyplot.subplots(figsize=(8, 4.5), constrained_layout=True)
+    figure, axis = new_chart(8, 4.5)
     begun = [s.patients for s in shown]
     for name, values in (
         (f"parent and {WORKERS} workers", [s.total for s in shown]),
@@ -180,9 +173,7 @@ def draw_memory(samples: Sequence[Sample], path: Path) -> None:
     axis.set_xlabel("patients written")
     axis.set_ylabel("resident memory (MiB)")
     axis.set_ylim(0, 1.15 * max(s.total for s in shown))
-    axis.set_title(f"plumbline cohort, two views 512x256: memory over {begun[-1]:,} patients")
+    axis.set_title(f"plumbline cohort, two views of 512 x 256: memory while {begun[-1]:,} patients are written")
     axis.grid(alpha=0.3)
     axis.legend(loc="lower right", bbox_to_anchor=(1.0, 0.12))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    save_chart(figure, path)

@@ -1,4 +1,4 @@
-"""The renderer as ``peers`` and ``exactness`` use it: grids and solids in, path lengths out."""
+"""The renderer as ``peers`` and ``exactness`` use it: path lengths of grids and solids."""
 
 import functools
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import torch
 
 from simulation.body.batch import PatientBatch, collate
 from simulation.body.mass_points import MassPoints, sample_bones, sample_filling, sample_shell
-from simulation.body.patient import build_patient
+from simulation.body.patient import VirtualPatient, build_patient
 from simulation.body.skeleton import build_bones, reference_cells
 from simulation.body.solids import CONTROLS, Ellipsoid, Loft, Solid, ellipsoids_of, lofts_of
 from simulation.body.surfaces import Bones, Filling, Shell
@@ -31,7 +31,7 @@ class Part:
         vertices: (M, K, 3) mm, closed around.
         axis: (M, 3) mm of a filling; None for a shell.
         amount: thickness in mm of a shell, fraction of a filling.
-        spacing_mm: between mass points, as in the renderer.
+        spacing_mm: distance between mass points in the renderer.
     """
 
     name: str
@@ -57,21 +57,16 @@ def solid_points(vertices: Floats, axis: Floats, spacing_mm: float) -> MassPoint
 
 
 def image_of(points: MassPoints, geometry: ViewGeometry) -> Floats:
-    """(H, W) path length in mm."""
+    """(H, W) path lengths in mm through mass points."""
     return splat(points, rays_of([geometry]))[0].double().numpy()
 
 
 def chord_image_of(solid: Solid, geometry: ViewGeometry) -> Floats:
-    """(H, W) closed-form path length in mm through one solid."""
+    """(H, W) closed-form path lengths in mm through one solid."""
     lines, row = ray_lines(rays_of([geometry])), torch.as_tensor(solid.array())[None, None]
     if isinstance(solid, Ellipsoid):
         return _array(ellipsoid_chords(ellipsoids_of(row), lines)[0, 0])
     return _array(loft_chords(lofts_of(row), lines)[0, 0])
-
-
-def ball_solid(centre: Floats, radius: float) -> Solid:
-    """A ball as an ellipsoid of the renderer."""
-    return Ellipsoid(centre, np.eye(3) * radius)
 
 
 def cylinder_solid(centre: Floats, radius: float, half_height: float) -> Solid:
@@ -80,22 +75,11 @@ def cylinder_solid(centre: Floats, radius: float, half_height: float) -> Solid:
     return Loft(z, np.tile(centre[:2], (CONTROLS, 1)), np.full((CONTROLS, 2), radius))
 
 
-def point_count(points: MassPoints) -> int:
-    """The number of mass points."""
-    return points.volume_mm3.numel()
-
-
 def body_solids(seed: int) -> tuple[Floats, Floats, tuple[str, ...]]:
-    """(V, M, K, 3) walls of a virtual patient's vertebral bodies, their (V, M, 3) axes and levels."""
-    patient = build_patient(sample_patient(seed), seed)
+    """(V, M, K, 3) walls and (V, M, 3) axes of a virtual patient's vertebral bodies, and their levels."""
     walls, axes = body_grid(_batch(seed))
-    levels = patient.spine.levels
-    return _array(walls[0, : len(levels)]), _array(axes[0, : len(levels)]), tuple(levels)
-
-
-def landmarks(seed: int) -> dict[str, Floats]:
-    """3D landmarks of the same patient."""
-    return dict(build_patient(sample_patient(seed), seed).reconstruction.points)
+    levels = patient(seed).spine.levels
+    return _array(walls[0, : len(levels)]), _array(axes[0, : len(levels)]), levels
 
 
 def bone_parts(seed: int) -> Iterator[Part]:
@@ -112,13 +96,19 @@ def bone_parts(seed: int) -> Iterator[Part]:
 
 
 def skeleton_points(seed: int) -> MassPoints:
-    """Mass points of a patient's whole skeleton at the product's spacing."""
+    """Mass points of a patient's whole skeleton at the renderer's spacing."""
     return sample_bones(_bones(seed), reference_cells()["bones"])
 
 
 @functools.cache
+def patient(seed: int) -> VirtualPatient:
+    """The virtual patient with this seed."""
+    return build_patient(sample_patient(seed), seed)
+
+
+@functools.cache
 def _batch(seed: int) -> PatientBatch:
-    return collate([build_patient(sample_patient(seed), seed).arrays])
+    return collate([patient(seed).arrays])
 
 
 @functools.cache

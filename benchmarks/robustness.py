@@ -2,18 +2,20 @@
 
     python -m benchmarks.robustness -w WORKSPACE [--model FOLDER] [--splits train,validation]
 
-Each row has the mean absolute errors of the paper's parameters, and their ratio to those on unchanged images. Contract:
-all rows have the same patients, except those about a group of patients. The frozen test split is never read.
+Each row has the mean absolute errors of the paper's parameters, and the mean ratio to the errors on unchanged images.
+Contract: all rows have the same patients, except the rows of a group of patients. The frozen test split is never read.
 """
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from benchmarks.figures import print_table
 from benchmarks.workspace_arguments import read_arguments
 from inference.inputs import ImageInput
 from inference.measure import measure_views
@@ -30,12 +32,12 @@ _MOST = 4095
 
 
 def unchanged(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """Unchanged."""
+    """The image itself."""
     return image
 
 
 def truncated(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """Black above T5 and below the sacrum, as with a smaller detector."""
+    """The image, black above T5 and below the sacrum, as from a smaller detector."""
     top = view.points.get("T5_sup")
     bottom = max((p[1] for n, p in view.points.items() if n.startswith("S1")), default=image.shape[0])
     cut = image.copy()
@@ -46,28 +48,19 @@ def truncated(image: GreyImage, view: ExampleView, random: np.random.Generator) 
 
 
 def inverted(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """Bone dark, without a tag for it."""
+    """The image with dark bone, without the DICOM tag for it."""
     return (_MOST - image).astype(np.uint16)
 
 
-def noisy(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """Smoothed noise of 1/24 of the grey range."""
-    return _grained(image, random, 24)
-
-
-def very_noisy(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """Smoothed noise of 1/12 of the grey range; plates are difficult to see for a person too."""
-    return _grained(image, random, 12)
-
-
-def _grained(image: GreyImage, random: np.random.Generator, part: float) -> GreyImage:
+def noisy(image: GreyImage, view: ExampleView, random: np.random.Generator, part: float = 24) -> GreyImage:
+    """The image with smoothed noise of 1 / ``part`` of the grey range. With 12, a person hardly sees end plates."""
     grain = random.standard_normal(image.shape)
     grain = (grain + np.roll(grain, 1, 0) + np.roll(grain, 1, 1) + np.roll(grain, (1, 1), (0, 1))) / 2
     return np.clip(image + grain * _MOST / part, 0, _MOST).astype(np.uint16)
 
 
 def marked(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """Burned-in letters, a ruler on one side and metal beads over the spine."""
+    """The image with burned-in letters, a ruler on one side and metal beads over the spine."""
     drawing = Image.fromarray((image / 16).astype(np.uint8))
     draw = ImageDraw.Draw(drawing)
     height, width = image.shape
@@ -91,7 +84,7 @@ CHANGES: Mapping[str, Change] = {
     "truncated": truncated,
     "inverted": inverted,
     "noisy": noisy,
-    "very noisy": very_noisy,
+    "very noisy": partial(noisy, part=12),
     "markers": marked,
 }
 
@@ -109,7 +102,7 @@ def obese(example: Example) -> bool:
 def errors(
     model: Model, folder: Path, examples: Sequence[Example], change: Change = unchanged
 ) -> dict[str, list[float | None]]:
-    """Parameter -> absolute error of each example with a true value; None where the model gives no value."""
+    """Parameter -> absolute errors of the examples that have a true value; None where the model gives no value."""
     found: dict[str, list[float | None]] = {name: [] for name in PAPER_PARAMETERS}
     for i, example in enumerate(examples):
         views: dict[ViewName, ImageInput] = {}
@@ -127,7 +120,7 @@ def errors(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; 0."""
+    """Print the table and return 0."""
     model_folder, folder, examples = read_arguments("robustness", __doc__.splitlines()[0], arguments)
     model = load_model(model_folder)
     plain = errors(model, folder, examples)
@@ -142,16 +135,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print(rows: Mapping[str, tuple[int, dict[str, list[float | None]]]], plain: dict[str, list[float | None]]) -> None:
     labels = [PARAMETERS[n].label for n in PAPER_PARAMETERS]
-    sys.stdout.write(f"mean absolute error, deg (answered)\n| | n | {' | '.join(labels)} | times unchanged |\n")
-    sys.stdout.write("|---" * (len(labels) + 3) + "|\n")
-    overall = {name: _mean(values) for name, values in plain.items()}
+    overall, table = {name: _mean(values) for name, values in plain.items()}, []
     for row, (count, found) in rows.items():
         cells, ratios = [], []
         for name, values in found.items():
             answered = [v for v in values if v is not None]
             cells.append(f"{_mean(values):.2f} ({len(answered)}/{len(values)})" if answered else "not measured")
             ratios += [_mean(values) / overall[name]] if answered else []
-        sys.stdout.write(f"| {row} | {count} | {' | '.join(cells)} | {np.mean(ratios):.2f} |\n")
+        table.append([row, str(count), *cells, f"{np.mean(ratios):.2f}"])
+    sys.stdout.write("mean absolute error, deg (answered)\n")
+    print_table(["", "n", *labels, "relative to unchanged"], table)
 
 
 def _mean(values: Sequence[float | None]) -> float:

@@ -1,7 +1,7 @@
-"""Seconds from the command ``plumbline rollback`` until the other model serves, with and without a registry.
+"""Seconds from the command ``plumbline rollback`` until it has replaced the champion, with and without a registry.
 
-Both models are copies of the bundled model that differ in one byte. The command runs as a process; it fetches and
-verifies the bytes from the registry, runs the smoke test and replaces the local copy.
+Both models are copies of the bundled model with another note each. The command runs as a process. It fetches and
+verifies the model from the registry, runs the smoke test and replaces the local copy of the champion.
 """
 
 import json
@@ -26,7 +26,7 @@ from validation.gates.verdict import judge, write_verdict
 
 
 def figures() -> list[Figure]:
-    """Both rollbacks of one workspace: first a local one, then an ordinary one, which also updates the registry."""
+    """Two rollbacks of one workspace: a local rollback, then an ordinary one, which also updates the registry."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder) / "ws")
         first = _serving(workspace)
@@ -35,13 +35,13 @@ def figures() -> list[Figure]:
         ordinary = _timed(workspace, first)
     how = "one command as a process, with smoke test"
     return [
-        Figure("rollback: until the other model serves", round(ordinary, 1), "s", "< 60", how),
-        Figure("rollback --local, MLflow down: until the other model serves", round(local, 1), "s", "< 60", how),
+        Figure("plumbline rollback", round(ordinary, 1), "s", "< 60", how),
+        Figure("plumbline rollback --local, without MLflow", round(local, 1), "s", "< 60", how),
     ]
 
 
 def _serving(workspace: Workspace) -> str:
-    """Promote two models; return the digest of the first one."""
+    """Promote two models; return the digest of the first model."""
     workspace.prepare()
     write_params(Params(), workspace.params_file)
     first = _promoted(workspace, "a", None)

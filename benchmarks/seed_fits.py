@@ -3,12 +3,11 @@
     python -m benchmarks.seed_fits pack WORKSPACE/data/dataset FILE
     python -m benchmarks.seed_fits fit --dataset FILE --out FOLDER --seeds 1,2 --minutes 1.83 [-- OPTIONS]
 
-``pack`` runs where the data set is, ``fit`` on the GPU machine.
-
-``OPTIONS`` are those of ``python -m training``; the default is the default recipe of docs/landmark-model.md.
+``pack`` runs where the data set is, ``fit`` on the GPU machine. ``OPTIONS`` are those of ``python -m training``; by
+default they are the recipe *default* of docs/landmark-model.md.
 
 Contract: ``fit`` needs only torch, lightning, numpy and scipy. It writes each fit when it is finished, and does not
-repeat finished fits. A first fit of one epoch fills the compiler's cache, so that no seed includes compilation.
+repeat finished fits. Before the fits, one epoch fills the compiler's cache, so that no fit includes compilation.
 """
 
 import argparse
@@ -29,17 +28,17 @@ RECIPE = (
     "--landmark-set margins175 --heatmap-stride 4 --batch-size 64 --learning-rate 2e-3 --augment rotation_deg=6 "
     "--augment scale=0.15 --virtual-pairs 448 --reuse 0 --workers 14 --device cuda"
 )
-"""The row *default* of docs/landmark-model.md, "Beside the paper's method", without budget and seed."""
+"""The row *default* of docs/landmark-model.md, without budget and seed."""
 KEPT = ("weights.safetensors", "weights.pt", "contract.json", "fit.json", "fitted.json", "journal.jsonl", "history.csv")
 WARM_UP_EPOCHS = "1"
 WITHOUT_EXPORT = "import sys; sys.modules['onnx'] = None; from training.__main__ import main; sys.exit(main())"
-"""The fit without the export, which needs only a CPU and is done here."""
+"""A fit without the export to ONNX; ``seeds`` exports the model."""
 VALIDATION_STUDIES = 24
 """With more studies, validation takes longer than training in a fit of two minutes."""
 
 
 def pack(dataset: Path, out: Path, count: int = VALIDATION_STUDIES) -> int:
-    """Write a gzipped tar with the images of ``count`` validation studies, without training and test images."""
+    """Write the images of ``count`` validation studies into a gzipped tar, without training and test images."""
     manifest = read_manifest(dataset)
     validation, train = manifest.in_split("validation")[:count], manifest.in_split("train")[:1]
     small = Manifest(manifest.landmark_set, manifest.split_seed, (*train, *validation))
@@ -54,7 +53,7 @@ def pack(dataset: Path, out: Path, count: int = VALIDATION_STUDIES) -> int:
 
 
 def fit_seeds(dataset: Path, out: Path, seeds: Sequence[int], budget: Sequence[str], given: argparse.Namespace) -> int:
-    """Fit each seed that is not in ``out``, ``given.gpus`` at a time; return 1 if one failed."""
+    """Fit each seed that is not in ``out``, ``given.gpus`` at a time; return 1 if a fit failed, else 0."""
     options = given.options or RECIPE.split()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "dataset"
@@ -64,7 +63,7 @@ def fit_seeds(dataset: Path, out: Path, seeds: Sequence[int], budget: Sequence[s
         missing = [seed for seed in seeds if not (out / f"seed{seed}.tar").is_file()]
         if missing:
             warm = [*options, "--dataset", str(folder), "--out", f"{scratch}/warm", "--epochs", WARM_UP_EPOCHS]
-            _run(warm, 0, "the warm-up")
+            _run(warm, 0, "warm-up")
         shares = [missing[k :: given.gpus] for k in range(given.gpus)]
         with ThreadPoolExecutor(given.gpus) as pool:
             done = pool.map(
@@ -77,7 +76,7 @@ def fit_seeds(dataset: Path, out: Path, seeds: Sequence[int], budget: Sequence[s
 def _fit(
     dataset: Path, out: Path, scratch: Path, seed: int, budget: Sequence[str], options: Sequence[str], gpu: int
 ) -> bool:
-    """Fit one seed and pack it into ``seedN.tar``, which is complete once it has that name."""
+    """Fit one seed and write it as ``seedN.tar``, under another name until it is complete."""
     fitted = scratch / f"seed{seed}"
     arguments = [*options, "--dataset", str(dataset), "--out", str(fitted), "--seed", str(seed), *budget]
     if not _run(arguments, gpu, f"seed {seed}"):
@@ -92,7 +91,7 @@ def _fit(
 
 
 def _run(arguments: Sequence[str], gpu: int, what: str) -> bool:
-    """Run a fit as a subprocess, so that seeds share no state."""
+    """Run one fit as a process, so that fits share no state; return whether it succeeded."""
     started = time.monotonic()
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": str(gpu)}
     done = subprocess.run([sys.executable, "-c", WITHOUT_EXPORT, *arguments, "--quiet"], env=environment, check=False)
@@ -102,7 +101,7 @@ def _run(arguments: Sequence[str], gpu: int, what: str) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``pack`` or ``fit``."""
+    """Run ``pack`` or ``fit``; return the exit status."""
     given = _parser().parse_args(arguments)
     if given.command == "pack":
         return pack(given.dataset, given.out, given.validation)
@@ -113,18 +112,18 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.seed_fits", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    packing = commands.add_parser("pack", help="here: the data for the GPU machine")
+    packing = commands.add_parser("pack", help="write the data for the GPU machine, where the data set is")
     packing.add_argument("dataset", type=Path)
     packing.add_argument("out", type=Path)
     packing.add_argument("--validation", type=int, default=VALIDATION_STUDIES, help="number of validation studies")
-    fitting = commands.add_parser("fit", help="on the GPU machine")
-    fitting.add_argument("--dataset", type=Path, required=True, help="file from `pack`")
+    fitting = commands.add_parser("fit", help="fit the seeds, on the GPU machine")
+    fitting.add_argument("--dataset", type=Path, required=True, help="file written by `pack`")
     fitting.add_argument("--out", type=Path, required=True)
-    fitting.add_argument("--seeds", required=True, help="comma separated")
+    fitting.add_argument("--seeds", required=True, help="separated by commas")
     fitting.add_argument("--minutes")
     fitting.add_argument("--epochs")
-    fitting.add_argument("--gpus", type=int, default=1, help="fits at a time, one for each GPU")
-    fitting.add_argument("options", nargs="*", help="after --: options of python -m training instead of the recipe")
+    fitting.add_argument("--gpus", type=int, default=1, help="number of fits at a time, one on each GPU")
+    fitting.add_argument("options", nargs="*", help="after --: options of python -m training, instead of the recipe")
     return parser
 
 

@@ -1,9 +1,9 @@
-"""Speed of fits, the share of time spent on rendering, and the share of the GPU's matrix rate.
+"""Speed of fits, share of the time for rendering, and share of the GPU's peak rate.
 
     python -m benchmarks.training_rate FOLDER ...        folders of finished fits (fitted.json, journal.jsonl)
 
-Torch's flop counter counts the operations of a forward pass; a backward pass counts twice. Times come from the fit's
-journal and include start and compilation.
+Torch counts the operations of a forward pass. A backward pass is assumed to need twice as many. Times come from the
+journal of the fit. The rate of the whole fit includes start and compilation.
 """
 
 import argparse
@@ -23,11 +23,11 @@ PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0}
 """Dense bfloat16 rate of the tensor cores from NVIDIA's data sheet, 1e12 operations per second."""
 
 BACKWARD = 3.0
-"""Operations of a training step in forward passes."""
+"""Operations of a training step relative to a forward pass."""
 
 
 def operations(summary: FitSummary, folder: Path) -> float:
-    """Operations of a forward pass of one image."""
+    """Number of operations of a forward pass of one image."""
     network = build_network(summary.config, read_contract(folder).views).eval()
     image = torch.zeros(1, 1, *summary.config.input_shape)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -36,7 +36,7 @@ def operations(summary: FitSummary, folder: Path) -> float:
 
 
 def row(folder: Path) -> str:
-    """One fit as a row of the table."""
+    """The row of one fit."""
     summary = read_summary(folder, FITTED_FILE)
     lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
     measured = [(line["time_s"], line["step"], line["values"]) for line in lines if line["kind"] == "measurements"]
@@ -52,23 +52,21 @@ def row(folder: Path) -> str:
     reached = forward * BACKWARD * steady / summary.config.devices / 1e12
     peak = next((rate for name, rate in PEAK_TFLOPS.items() if name in summary.device), None)
     share = f"{reached / peak:.1%} of {peak:.0f}" if peak else "peak unknown"
-    drawing = values.get("train/drawing_share")
+    drawing = values.get("train/rendering_share")
     source = "kept on the device" if summary.config.preload else "from disk"
     time = source if drawing is None else f"{drawing:.0%} rendering"
     return f"{whole}| {steady:.0f} | {time} | {forward / 1e9:.1f} | {reached:.1f} ({share}) |"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; 0."""
-    parser = argparse.ArgumentParser(
-        "python -m benchmarks.training_rate", description="Speed of fits, and the share of the GPU's rate they reached."
-    )
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="of a finished fit")
+    """Print the table and return 0."""
+    parser = argparse.ArgumentParser("python -m benchmarks.training_rate", description=__doc__.splitlines()[0])
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="folder of a finished fit")
     folders = parser.parse_args(arguments).folders
     if unfinished := [str(folder) for folder in folders if not (folder / FITTED_FILE).is_file()]:
-        parser.error(f"no {FITTED_FILE} in {', '.join(unfinished)}: name folders of finished fits")
+        parser.error(f"found no {FITTED_FILE} in {', '.join(unfinished)}; expected folders of finished fits")
     sys.stdout.write(
-        "| preset | on | images/s, whole fit | after its start | time | GFLOP forward | TFLOP/s a GPU |\n"
+        "| preset | on | images/s, whole fit | images/s after the start | time | GFLOP forward | TFLOP/s of a GPU |\n"
         "|---|---|---|---|---|---|---|\n"
     )
     for folder in folders:

@@ -1,6 +1,7 @@
-"""False alarms and hits of the check for exchanged views at intake.
+"""False alarms and detections of the check for exchanged views at intake.
 
-Every second virtual patient has the scanner's appearance, the others any family. No limit was chosen with this seed.
+Every second virtual patient has images of the slot scanner, the others have any appearance family. The limits of the
+check were not chosen with this seed.
 """
 
 from benchmarks.figures import Figure
@@ -17,7 +18,7 @@ PATIENTS, SEED, WORKERS = 600, 9090, 2
 
 
 def figures() -> list[Figure]:
-    """Correct pairs that are reported as exchanged, and exchanged pairs that are, %."""
+    """Shares of correct pairs and of exchanged pairs that are reported as exchanged, percent."""
     with worker_pool(WORKERS) as pool:
         judged = list(pool.map(_judged, range(PATIENTS), chunksize=10))
     how = f"{PATIENTS} virtual patients of seed {SEED}, all conditions, fields and appearances"
@@ -29,7 +30,7 @@ def figures() -> list[Figure]:
 
 
 def _judged(index: int) -> tuple[bool, bool]:
-    """Whether one patient's images are reported as exchanged: the correct pair, and the exchanged one."""
+    """Whether the correct pair and the exchanged pair of one patient are reported as exchanged."""
     config = CohortConfig(count=1, seed=SEED)
     seed = config.case_seed(index)
     patient = build_patient(sample_patient(seed), seed)

@@ -1,4 +1,4 @@
-"""Command-line arguments of the benchmarks of a model on the patients of a workspace.
+"""Command-line arguments of the benchmarks that test a model on the patients of a workspace.
 
 Contract: the frozen test split is refused.
 """
@@ -15,17 +15,17 @@ _SPLITS = ("train", "validation")
 
 
 def read_arguments(name: str, about: str, arguments: Sequence[str] | None) -> tuple[Path, Path, list[Example]]:
-    """Model folder, data set folder and examples of ``python -m benchmarks.<name>``."""
+    """The model folder, the data set folder and the examples for ``python -m benchmarks.<name>``."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=about)
     parser.add_argument("-w", "--workspace", type=Path, required=True)
     parser.add_argument("--model", type=Path, default=BUNDLED)
-    parser.add_argument("--splits", default=",".join(_SPLITS), help="train, validation; never test")
+    parser.add_argument("--splits", default=",".join(_SPLITS), help="train, validation or both; never test")
     given = parser.parse_args(arguments)
     splits = given.splits.split(",")
     if not set(splits) <= set(_SPLITS):
-        parser.error(f"--splits {given.splits}: expected some of {', '.join(_SPLITS)}; the test split is frozen")
+        parser.error(f"found --splits {given.splits}; expected some of {', '.join(_SPLITS)}, because test is frozen")
     folder = Workspace(given.workspace).dataset
     if not (folder / "manifest.json").is_file():
-        parser.error(f"no data set in {folder}: run the pipeline of this workspace first")
+        parser.error(f"found no data set in {folder}; expected one: run the pipeline of this workspace first")
     manifest = read_manifest(folder)
     return given.model, folder, [e for split in splits for e in manifest.in_split(split)]

@@ -28,13 +28,13 @@ _FAR_OFF_DEG = 10.0
 
 
 def exchanged(model: Model, pairs: Sequence[Inputs]) -> list[Figure]:
-    """Pairs and single radiographs with the tags of the other view; false alarms of correct pairs."""
+    """Pairs and single radiographs with the DICOM tags of the other view, and false alarms on correct pairs."""
     alike = [p for p in pairs if p["frontal"].image.shape == p["lateral"].image.shape]
     changed = [{v: replace(p[v], image=p[_OTHER[v]].image) for v in VIEWS} for p in alike]
     rows = [_share(model, "reported: images of a pair exchanged", changed, _refused_or_inconsistent, ">= 99")]
     for view in VIEWS:
         single = [{_OTHER[view]: ImageInput(p[view].image, p[view].spacing_mm)} for p in pairs]
-        name = f"refused: a single {view}, given as a {_OTHER[view]}"
+        name = f"refused: a single {view} radiograph, given as {_OTHER[view]}"
         rows.append(_share(model, name, single, lambda p: bool(p.refused), ">= 99"))
     rows.append(_share(model, "refused or reported: correct pairs", pairs, _refused_or_inconsistent, "<= 0.5"))
     return [*rows, _second_runs(model, pairs)]
@@ -48,24 +48,22 @@ _TURNS: Mapping[str, Callable[[NDArray[np.uint16]], NDArray[np.uint16]]] = {
 
 
 def wrong_way_round(model: Model, pairs: Sequence[Inputs]) -> list[Figure]:
-    """Single radiographs, upside down or mirrored, with unchanged tags."""
+    """Single radiographs that are upside down or mirrored, with unchanged DICOM tags."""
     rows = []
     for view in VIEWS:
         for how, turn in _TURNS.items():
             radiographs = [replace(p[view], image=np.ascontiguousarray(turn(p[view].image))) for p in pairs]
             found: Iterable[Inputs] = ({view: ImageInput(f.image, f.spacing_mm)} for f in radiographs)
-            # A mirrored frontal image could be of another patient, so it has no target.
+            # A mirrored frontal image looks like that of another patient, so there is no target.
             target = "" if (view, how) == ("frontal", "mirrored") else ">= 99"
-            rows.append(_share(model, f"refused: a {view} {how}", found, lambda p: bool(p.refused), target))
+            rows.append(_share(model, f"refused: a {view} radiograph {how}", found, lambda p: bool(p.refused), target))
     return rows
 
 
 def cut_through(model: Model, laterals: Sequence[tuple[ImageInput, Points2D, float]]) -> list[Figure]:
-    """Lateral radiographs that end in the middle of L5: the network can take the last whole vertebra for L5.
+    """Lateral radiographs that end in the middle of L5, so that the network can take L4 for L5.
 
-    Args:
-        model: to test.
-        laterals: radiographs with their landmarks and true L1-L5 lordosis.
+    ``laterals`` are radiographs with their landmarks and true lordosis L1-L5.
     """
     misses = []
     for radiograph, truth, lordosis_deg in laterals:
@@ -73,7 +71,7 @@ def cut_through(model: Model, laterals: Sequence[tuple[ImageInput, Points2D, flo
         found = measure_views(model, {"lateral": ImageInput(radiograph.image[:end], radiograph.spacing_mm)})
         value = found.parameters["lumbar_lordosis_l1_l5"].value
         misses.append(value is not None and abs(value - lordosis_deg) > _FAR_OFF_DEG and not found.levels_uncertain)
-    name = "a lateral cut through L5: lordosis off by more than 10 degrees without a warning"
+    name = "lateral radiographs cut through L5: lordosis wrong by more than 10 degrees without a warning"
     return [Figure(name, 100 * float(np.mean(misses)), "%", "", f"of {len(misses)}")] if misses else []
 
 
@@ -86,7 +84,7 @@ def _second_runs(model: Model, pairs: Sequence[Inputs]) -> Figure:
     for pair in pairs:
         measure_views(replace(model, session=session), pair)
     share = 100 * (session.calls - len(pairs)) / len(pairs)
-    return Figure("run a second time: correct pairs", share, "%", "<= 10", f"of {len(pairs)}")
+    return Figure("correct pairs for which the network runs twice", share, "%", "<= 10", f"of {len(pairs)}")
 
 
 class _CountingSession:
@@ -102,12 +100,9 @@ class _CountingSession:
 
 
 def covered(model: Model, pairs: Sequence[Inputs], landmarks: Sequence[Points2D]) -> list[Figure]:
-    """Frontal radiographs that are black from T8 to L1; false alarms of correct pairs.
+    """Frontal radiographs that are black from T8 to L1, and false alarms on correct pairs.
 
-    Args:
-        model: to test.
-        pairs: correct pairs.
-        landmarks: true frontal landmarks of each pair; pairs without T8 or L1 are left out.
+    ``landmarks`` are the true frontal landmarks of each pair. Pairs without T8 or L1 are left out.
     """
     absent, inside, dropped = [], 0, 0
     for pair, points in zip(pairs, landmarks, strict=True):
@@ -124,9 +119,9 @@ def covered(model: Model, pairs: Sequence[Inputs], landmarks: Sequence[Points2D]
     how = f"of {len(absent)} frontal radiographs, black from T8 to L1"
     remaining = 100 * inside / max(inside + dropped, 1)
     return [
-        Figure("black middle: no Cobb angle", 100 * float(np.mean(absent)), "%", ">= 99", how),
-        Figure("black middle: landmarks that remain in the black", remaining, "%", "<= 1", f"of {inside + dropped}"),
-        _share(model, "a landmark dropped as in the black: correct pairs", pairs, _drops, "<= 1"),
+        Figure("black from T8 to L1: no Cobb angle", 100 * float(np.mean(absent)), "%", ">= 99", how),
+        Figure("black from T8 to L1: landmarks inside the black", remaining, "%", "<= 1", f"of {inside + dropped}"),
+        _share(model, "correct pairs that lose a landmark to a blank region", pairs, _drops, "<= 1"),
     ]
 
 
@@ -135,7 +130,7 @@ def _drops(prediction: Prediction) -> bool:
 
 
 def rotated(model: Model, radiographs: Sequence[ImageInput]) -> list[Figure]:
-    """Frontal radiographs rotated in both directions; false alarms of upright ones."""
+    """Frontal radiographs that are rotated in both directions, and false alarms on upright radiographs."""
     rows = [_share(model, "reported as rotated: upright frontal radiographs", _frontal(radiographs), _reported, "<= 1")]
     for angle in _ANGLES:
         images = (
@@ -155,11 +150,11 @@ def _reported(prediction: Prediction) -> bool:
 
 
 def real_radiographs(model: Model, radiographs: Sequence[ImageInput]) -> list[Figure]:
-    """False alarms of the same checks on real frontal radiographs, which are all correct; empty without any."""
+    """False alarms of the same checks on real frontal radiographs, which are all correct."""
     found = [measure_views(model, views) for views in _frontal(radiographs)]
     checks: list[tuple[str, Check]] = [
         ("reported as rotated or refused", _reported),
-        ("a landmark dropped as in the black", _drops),
+        ("a landmark lost to a blank region", _drops),
     ]
     return [_share_of(found, f"{name}: real frontal radiographs", check, "<= 1") for name, check in checks if found]
 

@@ -7,21 +7,21 @@ import the tools, because most tools read them at import time.
 import os
 
 WORKSPACE_VARIABLE = "PLUMBLINE_WORKSPACE"
-"""Holds the workspace folder that the Dagster definitions use."""
+"""Names the workspace folder that the Dagster definitions use."""
 
 MLFLOW_UI_VARIABLE = "PLUMBLINE_MLFLOW_UI"
-"""Holds the address of MLflow's pages as a browser reaches it. Only links use it."""
+"""Names the address under which a browser reaches MLflow. Only links use it."""
 
 DEFAULT_MLFLOW_UI = "http://127.0.0.1:5000"
 
 DAGSTER_UI_VARIABLE = "PLUMBLINE_DAGSTER_UI"
-"""Holds the address of Dagster's pages, for links."""
+"""Names the address under which a browser reaches Dagster. Only links use it."""
 
 DEFAULT_DAGSTER_UI = "http://127.0.0.1:3000"
 
 _TELEMETRY_OFF = {
     "DO_NOT_TRACK": "1",
-    # Stops Dagster's upload; the record itself is off through `telemetry: {enabled: false}` in dagster.yaml.
+    # Stops the upload of Dagster's telemetry. `telemetry: {enabled: false}` in dagster.yaml stops the collection.
     "DAGSTER_DISABLE_TELEMETRY": "1",
     "DVC_NO_ANALYTICS": "1",
     "DVC_STUDIO_OFFLINE": "1",
@@ -34,9 +34,9 @@ _TELEMETRY_OFF = {
 _SAFE_MLFLOW = {
     # The job runner costs ten processes and 1.5 GB, and had an unauthenticated interface (CVE-2026-0545).
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    # With the default, loading a pickled model executes it.
+    # With MLflow's default, loading a pickled model runs its code.
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    # MLflow's assistant has a shell tool; inside a container or not at all. No gateway to language models either.
+    # MLflow's assistant can run shell commands, so it may start only in a container. The model gateway is off.
     "MLFLOW_ENABLE_ASSISTANT_SANDBOX": "true",
     "MLFLOW_ENABLE_AI_GATEWAY": "false",
     # An empty catalogue and no requirements check: nothing is fetched from a network.
@@ -45,12 +45,12 @@ _SAFE_MLFLOW = {
 }
 
 _QUIET = {
-    # Its notes on table migrations would tear the progress bars.
+    # MLflow's messages on table migrations would break the progress bars.
     "MLFLOW_LOGGING_LEVEL": "WARNING",
-    # GitPython (below MLflow) complains at import on machines without git.
+    # GitPython, which MLflow uses, warns at import on machines without git.
     "GIT_PYTHON_REFRESH": "quiet",
     "MPLBACKEND": "Agg",
-    # Its bars would draw over ours.
+    # MLflow's progress bars would overwrite ours.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
@@ -61,7 +61,7 @@ def quiet_environment() -> dict[str, str]:
 
 
 def links_from_environment() -> dict[str, str]:
-    """``mlflow`` and ``dagster`` -> the address of their pages."""
+    """The addresses of MLflow's and Dagster's pages, under ``mlflow`` and ``dagster``."""
     return {
         "mlflow": os.environ.get(MLFLOW_UI_VARIABLE, DEFAULT_MLFLOW_UI),
         "dagster": os.environ.get(DAGSTER_UI_VARIABLE, DEFAULT_DAGSTER_UI),

@@ -1,8 +1,8 @@
 """Virtual patients and their radiographs, simulated with numpy and torch from the seed to the image.
 
-A seed always gives the same patient and, on a CPU, the same images. Up to ``body.patient`` one patient is a set of
-numpy arrays; from ``body.batch`` on, N patients are torch tensors on a CPU or a GPU. Training on these patients does
-not belong here: see ``training.data``.
+A seed always gives the same patient and, on a CPU, the same images. Up to ``body.patient``, one patient is a set of
+numpy arrays. From ``body.batch`` on, N patients are torch tensors on a CPU or a GPU. Training on these patients is part
+of ``training.data``.
 
     vocabulary    the words that describe a patient: condition, sex, anatomy, rod metal, field of view
     anatomy       which vertebrae a patient has, and how end plates are numbered

@@ -1,10 +1,10 @@
 """Which vertebrae a patient has, and where their end plates lie in arrays.
 
 Contract: levels run from C3 to the last mobile vertebra. Every column begins with C3..C7, T1..T12, so ``T1_INDEX`` is
-the index of T1 for every patient. Plates are numbered cranial to caudal: 2 i is the upper plate of level i, 2 i + 1
-the lower one, and the S1 plate is last.
+the index of T1 for every patient. End plates are numbered from cranial to caudal: plate 2 i is the upper plate of
+level i, plate 2 i + 1 is its lower plate, and the S1 plate is last.
 
-Transitional columns (docs/sources.md, population and anatomy; about one patient in ten, the shares are a choice):
+About one patient in ten has a transitional column (docs/sources.md, population and anatomy). The shares are a choice.
 
     six_lumbar          L6 between L5 and S1
     four_lumbar         L5 is fused with the sacrum, whose upper plate is called S1
@@ -37,7 +37,7 @@ _MOBILE: Mapping[Anatomy, tuple[str, ...]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class VertebralColumn:
-    """The V levels of one anatomy; it has P = 2 V + 1 plates and P - 1 segments (body, disc, body, ... disc)."""
+    """The V levels of one anatomy. They have P = 2 V + 1 end plates and P - 1 segments (body, disc, body, ... disc)."""
 
     levels: tuple[str, ...]
 
@@ -57,20 +57,16 @@ class VertebralColumn:
         return 2 * len(self.levels)
 
     def plate(self, level: str, side: int) -> int:
-        """The index of a plate: side 0 is the upper, 1 the lower; ``S1`` has one plate."""
+        """The index of an end plate: side 0 is the upper plate, side 1 the lower plate; ``S1`` has one plate."""
         return self.s1 if level == "S1" else 2 * self.index[level] + side
 
     @cached_property
     def lordotic_end(self) -> str:
-        """The level whose lower plate ends the angle L1-L5: L5, or L4 where L5 is part of the sacrum."""
+        """The level whose lower plate ends the angle L1-L5. It is L5, or L4 where L5 is part of the sacrum."""
         return "L5" if "L5" in self.index else "L4"
 
 
 @cache
 def vertebral_column(anatomy: Anatomy) -> VertebralColumn:
-    """The column of one kind of anatomy.
-
-    Raises:
-        KeyError: there is no such anatomy. ``parameters.check`` refuses it earlier.
-    """
+    """The vertebral column of one anatomy. ``PatientParameters`` has refused unknown anatomies before."""
     return VertebralColumn((*CERVICAL, *_MOBILE[anatomy]))

@@ -1,4 +1,4 @@
-"""The parameters of one virtual patient: everything that is decided before a bone is shaped.
+"""The parameters of one virtual patient, and their allowed ranges.
 
 Contract: an instance exists only with values inside ``ALLOWED``. An error names every violation with its range.
 """
@@ -45,23 +45,23 @@ COBB_DEG = (0.0, 100.0)
 BODY_SHARE = (0.2, 0.8)
 FRACTURE_LOSS = (0.05, 0.5)
 LUMBOSACRAL_DEG = (-8.0, 50.0)
-"""Lordosis between the lower plate of L5 and S1: L1-S1 minus L1-L5."""
+"""Lordosis between the lower plate of L5 and the S1 plate: lordosis L1-S1 minus lordosis L1-L5."""
 MIN_CURVE_VERTEBRAE = 3
-"""Vertebrae of the shortest curve, both end vertebrae included."""
+"""Number of vertebrae of the shortest curve, both end vertebrae included."""
 MAX_SEGMENT_DEG = 15.0
-"""Mean share of a curve's Cobb angle that one body or disc may take; a choice. A sampled curve takes at most 12.9
-degrees (90 degrees over four vertebrae). At twice that, wedged bodies would be triangles."""
+"""Largest mean angle of the bodies and discs of a curve; a choice. Sampled curves reach 12.9 degrees (90 degrees over
+four vertebrae). At 26 degrees, wedged bodies would be triangles."""
 
 
 @dataclass(frozen=True)
 class CoronalCurve:
-    """One lateral curve: from the upper end plate of ``upper_end`` to the lower of ``lower_end``.
+    """One lateral curve, from the upper end plate of ``upper_end`` to the lower end plate of ``lower_end``.
 
     Attributes:
         upper_end, lower_end: end vertebrae, e.g. ``T5``, ``T12``.
         cobb_deg: angle between those two plates in the coronal plane.
         convex: the patient's side to which the apex lies.
-        body_share: part of the Cobb angle in wedged bodies, most at the apex. The discs take the rest.
+        body_share: share of the Cobb angle that comes from wedged bodies; the rest comes from discs.
     """
 
     upper_end: str
@@ -73,7 +73,7 @@ class CoronalCurve:
 
 @dataclass(frozen=True)
 class WedgeFracture:
-    """A wedge fracture: the anterior wall keeps ``1 - loss`` of its height, the posterior wall all of it."""
+    """A wedge fracture: the anterior wall loses the share ``loss`` of its height, the posterior wall loses nothing."""
 
     level: str
     loss: float
@@ -84,7 +84,7 @@ class Instrumentation:
     """The implants of one operated spine.
 
     Attributes:
-        upper, lower: end levels of the construct; ``lower`` may be ``S1``.
+        upper, lower: first and last level of the construct; ``lower`` may be ``S1``.
         rod_metal: metal of the rods. Screws are titanium.
         screws: (level, side) of each pedicle screw.
         rods: sides that have a rod.
@@ -103,19 +103,21 @@ class Instrumentation:
 
 @dataclass(frozen=True)
 class PatientParameters:
-    """Everything that is decided about a patient before a bone is shaped.
+    """The parameters of one patient.
 
     Attributes:
         size_factor: linear size relative to the adult male mean.
         lumbar_lordosis_l1_l5_deg: upper plate of L1 to lower plate of L5, or of L4 with four lumbar vertebrae.
-        t1_inclination_deg: wanted angle between the vertical and the line from the hip axis to T1 (+ forward).
-            It is reached as far as lordosis and kyphosis allow.
-        curves: lateral curves, cranial to caudal. Neighbours share an end vertebra and alternate in side.
-        coronal_shift_mm: wanted offset of T1 from S1 (+ left). It is reached as far as the curves allow.
-        rotation_per_cobb: axial rotation of a thoracic apex per degree of Cobb (lumbar: 0.8 of it).
+        t1_inclination_deg: target angle between the vertical and the line from the hip axis to T1, positive forward.
+            The pose comes as near to it as lordosis and kyphosis allow.
+        curves: lateral curves, cranial to caudal. Neighbouring curves share an end vertebra and have opposite sides.
+        coronal_shift_mm: target offset of T1 from S1, positive to the left. The pose comes as near to it as the curves
+            allow.
+        rotation_per_cobb: axial rotation of a thoracic apex, degrees per degree of Cobb angle. A lumbar apex rotates
+            0.8 times as much.
         disc_narrowing: mean loss of lumbar disc height, 0 (healthy) to 0.8.
-        listhesis_mm: forward slip of ``listhesis_level`` and all above on the vertebra below it.
-        lateral_listhesis_mm: slip of ``lateral_listhesis_level`` to the left (+) on the vertebra below it.
+        listhesis_mm: forward slip of ``listhesis_level`` on the vertebra below it; all levels above move along.
+        lateral_listhesis_mm: slip of ``lateral_listhesis_level`` on the vertebra below it, positive to the left.
         fractures: wedge fractures, at most one a level.
         instrumentation: implants, or None.
         bone_density: cortical thickness and trabecular density relative to a young adult.
@@ -154,30 +156,20 @@ class PatientParameters:
     femoral_head_radius_mm: float = 23.5
 
     def __post_init__(self) -> None:
-        check(self)
-
-
-def check(parameters: PatientParameters) -> None:
-    """Refuse impossible parameters.
-
-    Raises:
-        ValuesRejected: values outside their ranges; the error names each with its range.
-    """
-    found = [*_out_of_range(parameters), *_unknown_choices(parameters)]
-    found += _inconsistent(parameters)
-    if parameters.anatomy in CHOICES["anatomy"]:
-        column = vertebral_column(parameters.anatomy)
-        found += [*_curve_violations(parameters.curves, column), *_slip_violations(parameters, column)]
-        found += _fracture_violations(parameters.fractures, column)
-        if parameters.instrumentation is not None:
-            found += _implant_violations(parameters.instrumentation, column)
-    if found:
-        raise ValuesRejected(
-            "PATIENT_IMPLAUSIBLE",
-            found="; ".join(found),
-            expected="values inside the ranges named, PI = PT + SS, neighbouring curves on alternating sides",
-            remedy="choose values inside the ranges (simulation.parameters.ALLOWED), or use sample_patient",
-        )
+        found = [*_out_of_range(self), *_unknown_choices(self), *_inconsistent(self)]
+        if self.anatomy in CHOICES["anatomy"]:
+            column = vertebral_column(self.anatomy)
+            found += [*_curve_violations(self.curves, column), *_slip_violations(self, column)]
+            found += _fracture_violations(self.fractures, column)
+            if self.instrumentation is not None:
+                found += _implant_violations(self.instrumentation, column)
+        if found:
+            raise ValuesRejected(
+                "PATIENT_IMPLAUSIBLE",
+                found="; ".join(found),
+                expected="values inside the ranges named, PI = PT + SS, neighbouring curves on alternating sides",
+                remedy="choose values inside the ranges (simulation.parameters.ALLOWED), or use sample_patient",
+            )
 
 
 def _is_number(*values: object) -> bool:

@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run the body in one torch thread and restore the number afterwards."""
+    """Run the body of the ``with`` statement in one torch thread, then restore the number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

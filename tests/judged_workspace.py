@@ -17,7 +17,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
 from orchestration.pipeline.names import CANDIDATES_MODEL
 from orchestration.pipeline.params import Params, write_params
-from orchestration.pipeline.policies import policy_path
+from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.run_facts import log_data
 from spine.dataset import Example, ExampleView, Manifest, Truth, write_manifest
@@ -27,7 +27,6 @@ from spine.prediction import Prediction
 from validation.evaluation.predicted_points import FILE, write_predicted_points
 from validation.evaluation.record import evaluate, read_record, write_record
 from validation.gates.evidence import Evidence
-from validation.gates.policy import read_policy
 from validation.gates.verdict import judge, write_verdict
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -138,7 +137,7 @@ def _prediction(example: Example, rng: np.random.Generator, role: str) -> Predic
 def _judge(workspace: Workspace, params: Params, *, with_champion: bool) -> None:
     challenger = read_record(workspace.evaluation / "record.json")
     champion = read_record(workspace.champion_evaluation / "record.json") if with_champion else None
-    verdict = judge(read_policy(policy_path(params, workspace)), Evidence(challenger, champion), judged_at=AT)
+    verdict = judge(workspace_policy(params, workspace), Evidence(challenger, champion), judged_at=AT)
     for path in (workspace.verdict_file, workspace.verdict_file.with_name(f"{verdict.digest}.json")):
         write_verdict(verdict, path)
 

@@ -1,7 +1,7 @@
 """Training: a dataset in, a candidate model out.
 
-The fit, its data and its export belong here, and the log of a candidate in MLflow. Evaluation and promotion do not
-belong here: see ``validation``. A fit needs torch, lightning and numpy alone, so that it runs on a bare GPU machine.
+The fit, its data, its export and its log in MLflow belong here. Evaluation and promotion do not: see ``validation``. A
+fit needs only torch, lightning and numpy, so that it runs on a bare GPU machine.
 
     arguments      the options of ``python -m training``
     config         the parameters of a fit

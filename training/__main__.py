@@ -1,6 +1,6 @@
-"""`python -m training`: a fit from the command line of a machine with torch, lightning, numpy and scipy alone.
+"""`python -m training`: a fit from the command line, on a machine that has only torch, lightning, numpy and scipy.
 
-Contract: exit code 0 with a finished fit, else that of the error class, with the reason on stderr.
+Contract: the exit code is 0 after a finished fit, otherwise that of the error class. The reason is on stderr.
 """
 
 import argparse
@@ -21,8 +21,8 @@ def main(arguments: Sequence[str] | None = None, implied: Mapping[str, Any] | No
     """Run a fit; returns the exit code.
 
     Args:
-        arguments: of the command line.
-        implied: parameters that hold where neither a recipe nor an option gives them.
+        arguments: arguments of the command line.
+        implied: default parameters; recipes and options override them.
     """
     options = parser().parse_args(arguments)
     try:
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None, implied: Mapping[str, Any] | No
     if leads:
         sys.stderr.write(
             f"\nvalidation landmark error {summary.validation_error:.2f} {summary.error_unit} "
-            f"after {summary.epochs} whole epochs ({summary.steps} steps), {summary.seconds:.0f} s "
+            f"after {summary.epochs} complete epochs ({summary.steps} steps), {summary.seconds:.0f} s "
             f"at {summary.images_per_second:.1f} images/s on {summary.device}\n"
         )
     return 0
@@ -52,17 +52,17 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m training",
         allow_abbrev=False,
-        description="Fit a landmark model on a data set folder. The landmark set is the data set's.",
+        description="Fit a landmark model to a data set, for the landmark set of this data set.",
         epilog="example: python -m training --dataset data/dataset --out candidate --minutes 5",
     )
     made.add_argument("--dataset", type=Path, required=True, help="folder with manifest.json")
-    made.add_argument("--out", type=Path, required=True, help="folder of the candidate; an unfinished fit goes on")
+    made.add_argument("--out", type=Path, required=True, help="folder of the candidate; an unfinished fit is continued")
     made.add_argument(
         "--recipe",
         action="append",
         default=[],
         metavar="NAME",
-        help="bundled, or a TOML file: parameters to start from; may be given again; options below override them",
+        help="use the parameters of a recipe: bundled, or a TOML file. Later recipes and the options below override it",
     )
     made.add_argument("--quiet", action="store_true", help="no progress line")
     add_parameters(made)
@@ -70,10 +70,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def config_of(options: argparse.Namespace, implied: Mapping[str, Any]) -> TrainingConfig:
-    """What the options ask, for the data set they name.
+    """The config from the recipes and options, for the landmark set of the data set.
 
     Raises:
-        ParametersRejected: an unknown recipe, or impossible parameters.
+        ParametersRejected: a recipe is unknown, or a parameter is invalid.
     """
     recipe = read_recipes(options.recipe)
     values = merged(merged(implied, recipe.get("training", {})), given_parameters(options))

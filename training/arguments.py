@@ -1,7 +1,7 @@
 """The options of `python -m training`, one for each training parameter.
 
-Contract: name, type, choices, description and default come from the fields of ``TrainingParameters``; only what is
-given on the command line is returned.
+Contract: name, type, choices, description and default of an option come from a field of ``TrainingParameters``. Only
+parameters that are given on the command line are returned.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def given_parameters(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _reading(field: "Field[Any]") -> dict[str, Any]:
-    """How argparse reads a value of the field."""
+    """The arguments of ``add_argument`` that follow from the type of the field."""
     kind = without_none(field.type)
     optional = _or_none if kind is not field.type else lambda reader: reader
     if record_in(kind) is not None:
@@ -50,7 +50,7 @@ def _or_none(reader: Callable[[str], Any]) -> Callable[[str], Any]:
     def read(text: str) -> Any:
         return None if text == "none" else reader(text)
 
-    read.__name__ = getattr(reader, "__name__", "value")  # argparse names it where the text does not fit
+    read.__name__ = getattr(reader, "__name__", "value")  # argparse shows this name in its error message
     return read
 
 
@@ -58,7 +58,7 @@ def _sizes(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split("x")]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}, not rows x columns such as 512x256") from None
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected ROWSxCOLUMNS such as 512x256") from None
 
 
 def _words(text: str) -> list[str]:
@@ -69,7 +69,7 @@ def _named_numbers(text: str) -> dict[str, float]:
     try:
         return {name: _number(value) for name, _, value in (part.partition("=") for part in text.split(","))}
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}, not NAME=NUMBER such as rotation_deg=6") from None
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected NAME=NUMBER such as rotation_deg=6") from None
 
 
 def _number(text: str) -> float:

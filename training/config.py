@@ -39,13 +39,13 @@ class Augmentation:
     brightness: float = parameter(0.1, "standard deviation of the offset, in normalised grey values", ge=0, lt=90)
     gamma: float = parameter(0.25, "standard deviation of log2 of the exponent", ge=0, lt=90)
     noise: float = parameter(0.08, "largest standard deviation of white noise, in normalised grey values", ge=0, lt=90)
-    # A spine that is drawn narrower is a spine with stronger curves.
+    # Stretching changes the angles of the spine.
     stretch: float = parameter(0.0, "standard deviation of log2 of width over height", ge=0, lt=90)
 
 
 @dataclass(frozen=True)
 class NextStage:
-    """What a later stage of a fit changes; None keeps the value of the stage before."""
+    """The parameters that a later stage of a fit changes; None keeps the value of the previous stage."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
@@ -56,53 +56,56 @@ class NextStage:
 
 @dataclass(frozen=True)
 class TrainingParameters:
-    """What a person chooses about a training run."""
+    """The parameters of a training run that a person chooses."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
     preset: Preset = parameter(
-        "shared",
-        "shared: one network for all landmarks of all views; galbusera2019: one network per landmark and view",
+        "shared", "shared: one network for all landmarks of all views; galbusera2019: one network per landmark and view"
     )
-    landmark_subset: tuple[str, ...] | None = parameter(None, "train these landmarks of the set only; none for all")
+    landmark_subset: tuple[str, ...] | None = parameter(None, "train only these landmarks of the set; none: all")
     input_shape: tuple[int, int] = parameter(
         (512, 256), "rows and columns of the network's input in pixels, multiples of 64"
     )
     heatmap_stride: Literal[4, 8] = parameter(8, "input pixels per heat-map cell; 4 takes twice the time of 8")
-    minutes: float | None = parameter(None, "budget in minutes; with epochs too, whichever ends first", gt=0)
-    epochs: int | None = parameter(None, "budget in epochs; with minutes too, whichever ends first", ge=1)
+    minutes: float | None = parameter(
+        None, "budget in minutes; with minutes and epochs, the fit ends with the first", gt=0
+    )
+    epochs: int | None = parameter(None, "budget in epochs; with minutes and epochs, the fit ends with the first", ge=1)
     batch_size: int = parameter(8, "images per step of each device", ge=1)
     learning_rate: float = parameter(
         1e-3, "peak of the schedule: warm-up, then cosine to nearly zero at the end of the budget", gt=0, lt=1
     )
     weight_decay: float = parameter(1e-2, "weight decay of AdamW", ge=0, lt=1)
-    coordinate_weight: float = parameter(10.0, "weight of the Euclidean against the Jensen-Shannon loss", ge=0)
+    coordinate_weight: float = parameter(10.0, "weight of the Euclidean loss relative to the Jensen-Shannon loss", ge=0)
     sigma_cells: float = parameter(
-        1.0, "standard deviation of the Gaussian that heat maps are pulled towards, in cells", ge=0.3, le=8
+        1.0, "standard deviation of the Gaussian that is the target of each heat map, in cells", ge=0.3, le=8
     )
-    device: Device = parameter("auto", "auto takes CUDA where there is a GPU")
-    precision: Precision = parameter("auto", "auto takes bfloat16 where the hardware multiplies it natively")
+    device: Device = parameter("auto", "auto uses CUDA if there is a GPU")
+    precision: Precision = parameter("auto", "auto uses bfloat16 if the hardware multiplies it natively")
     workers: int = parameter(0, "loader processes; 0 loads in the training process", ge=0, le=64)
     seed: int = parameter(2019, "seed of weights, order, augmentation and virtual patients", ge=0)
     deterministic: bool = parameter(True, "on a CPU, refuse operations without a deterministic form")
-    width: float = parameter(1.0, "multiplies the channels of the shared network", ge=0.125, le=8)
+    width: float = parameter(1.0, "factor on the number of channels of the shared network", ge=0.125, le=8)
     augmentation: Augmentation = parameter(Augmentation(), "strengths of augmentation; 0 switches one off")
     virtual_pairs: int = parameter(
         0,
-        "learn from this many virtual patients at a time, rendered on the device, instead of the train split; 0: off",
+        "number of virtual patients that replace the train split, rendered on the device; 0: use the train split",
         ge=0,
     )
-    virtual_frontals: int = parameter(0, "and from this many virtual frontal radiographs of other patients", ge=0)
-    reuse: int = parameter(8, "epochs that a virtual patient stays; 0: all of them", ge=0)
+    virtual_frontals: int = parameter(
+        0, "number of virtual frontal radiographs of other patients, in addition to virtual_pairs", ge=0
+    )
+    reuse: int = parameter(8, "number of epochs after which a virtual patient is replaced; 0: never", ge=0)
     preload: bool = parameter(False, "keep the data set's images on the training device, prepared once")
-    label_shift: int = parameter(0, "levels by which the level names of an image's labels may be off", ge=0, le=2)
-    devices: int = parameter(1, "GPUs that fit one model together, one process each", ge=1, le=16)
-    init_from: str | None = parameter(None, "start from the weights of this model folder, or of: bundled")
+    label_shift: int = parameter(0, "number of levels by which all level names of an image may be wrong", ge=0, le=2)
+    devices: int = parameter(1, "number of GPUs that fit one model together, with one process each", ge=1, le=16)
+    init_from: str | None = parameter(None, "start from the weights in this model folder; bundled: the bundled model")
     next_stages: tuple[NextStage, ...] = parameter(
-        (), "fits that follow, each from the best weights of the one before, with the next seed"
+        (), "later stages; each starts from the best weights of the previous stage, with the next seed"
     )
     calibration_splits: tuple[CalibrationSplit, ...] = parameter(
-        ("validation",), "whose patients calibrate the intervals; train only where virtual patients are learnt from"
+        ("validation",), "splits whose patients calibrate the intervals; train is permitted with virtual_pairs only"
     )
 
     def __post_init__(self) -> None:
@@ -111,7 +114,7 @@ class TrainingParameters:
             raise ParametersRejected(
                 "TRAINING_CONFIG",
                 found="; ".join(violations),
-                expected="possible training parameters (`python -m training --help` lists them)",
+                expected="valid training parameters (`python -m training --help` lists them)",
                 remedy="correct the named parameters",
             )
 
@@ -121,37 +124,27 @@ class TrainingParameters:
 
     def _contradictions(self) -> list[str]:
         """Violations that concern more than one value."""
+        pairs, frontals, splits = self.virtual_pairs, self.virtual_frontals, self.calibration_splits
         batch = DRAWN_TOGETHER * max(self.reuse, 1) * self.devices
         multiple = f"not a multiple of {DRAWN_TOGETHER} x reuse x devices = {batch}"
-        checks = [
-            (
-                all(size > 0 and size % 64 == 0 for size in self.input_shape),
-                f"input_shape {self.input_shape}, not two positive multiples of 64",
-            ),
-            (self.epochs is not None or self.minutes is not None, "no budget: give minutes or epochs"),
-            (self.virtual_pairs % batch == 0, f"virtual_pairs {self.virtual_pairs}, {multiple}"),
-            (self.virtual_frontals % batch == 0, f"virtual_frontals {self.virtual_frontals}, {multiple}"),
-            (
-                self.virtual_pairs > 0 or self.virtual_frontals == 0,
-                f"virtual_frontals {self.virtual_frontals} without virtual_pairs",
-            ),
-            (
-                self.virtual_pairs == 0 or self.virtual_pairs >= self.batch_size,
-                f"virtual_pairs {self.virtual_pairs}, fewer than batch_size {self.batch_size}",
-            ),
-            (not (self.preload and self.virtual_pairs), "preload with virtual_pairs, which are on the device anyway"),
-            (bool(self.calibration_splits), "calibration_splits without a split"),
-            (
-                self.virtual_pairs > 0 or "train" not in self.calibration_splits,
-                "calibration_splits with train, the split that the model learns from",
-            ),
-        ]
-        return [text for holds, text in checks if not holds]
+        sizes_fit = all(size > 0 and size % 64 == 0 for size in self.input_shape)
+        violations = {
+            f"input_shape {self.input_shape}, not two positive multiples of 64": not sizes_fit,
+            "no budget: give minutes or epochs": self.epochs is None and self.minutes is None,
+            f"virtual_pairs {pairs}, {multiple}": pairs % batch != 0,
+            f"virtual_frontals {frontals}, {multiple}": frontals % batch != 0,
+            f"virtual_frontals {frontals} without virtual_pairs": frontals > 0 and pairs == 0,
+            f"virtual_pairs {pairs}, fewer than batch_size {self.batch_size}": 0 < pairs < self.batch_size,
+            "preload with virtual_pairs, which are on the device anyway": self.preload and pairs > 0,
+            "calibration_splits without a split": not splits,
+            "calibration_splits with train, the split that the model learns from": pairs == 0 and "train" in splits,
+        }
+        return [text for text, holds in violations.items() if holds]
 
 
 @dataclass(frozen=True)
 class TrainingConfig(TrainingParameters):
-    """What a fit is asked: the chosen parameters, and the landmark set of the data set."""
+    """The config of a fit: the chosen parameters, and the landmark set of the data set."""
 
     landmark_set: str = parameter("galbusera39", "landmark set of the data set")
 
@@ -163,7 +156,7 @@ class TrainingConfig(TrainingParameters):
 
     @property
     def stages(self) -> tuple["TrainingConfig", ...]:
-        """One config a stage; where each later one starts is the business of the fit."""
+        """The config of each stage. The fit sets ``init_from`` of the later stages."""
         found = [replace(self, next_stages=())]
         for number, changes in enumerate(self.next_stages, start=1):
             own = {name: value for name, value in asdict(changes).items() if value is not None}
@@ -182,13 +175,13 @@ class TrainingConfig(TrainingParameters):
 
 
 def config_for(parameters: TrainingParameters, landmark_set: str) -> TrainingConfig:
-    """The parameters for a data set of this landmark set."""
+    """The config of a fit with these parameters, to a data set with this landmark set."""
     chosen = {field.name: getattr(parameters, field.name) for field in fields(TrainingParameters)}
     return TrainingConfig(**chosen, landmark_set=landmark_set)
 
 
 def config_to_json(config: TrainingConfig) -> dict[str, Any]:
-    """Plain JSON values."""
+    """The config as plain JSON values."""
     record: dict[str, Any] = json.loads(json.dumps(asdict(config)))
     return record
 
@@ -197,7 +190,7 @@ def config_from_json(record: Mapping[str, Any]) -> TrainingConfig:
     """The inverse of ``config_to_json``; a missing key takes its default.
 
     Raises:
-        ParametersRejected: an unknown key, or an impossible value.
+        ParametersRejected: a key is unknown, or a value is invalid.
     """
     unknown = unknown_names(TrainingConfig, record)
     if unknown:

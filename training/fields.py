@@ -1,6 +1,6 @@
-"""Record fields with a description and bounds: declaring, checking and reading them, with the standard library alone.
+"""Fields of a parameter record: description, bounds and checks. Needs only the standard library.
 
-Contract: bounds have the names of pydantic's ``Field`` arguments, so pydantic applies them to the same record.
+Contract: bounds have the names of the arguments of pydantic's ``Field``, so pydantic applies them to the same record.
 """
 
 import dataclasses
@@ -25,33 +25,33 @@ def parameter(default: Any, description: str, **bounds: float) -> Any:
 
 
 def without_none(kind: Any) -> Any:
-    """``X`` of ``X | None``; any other type as it is."""
+    """``X`` for the type ``X | None``; any other type unchanged."""
     if get_origin(kind) in (Union, UnionType):
         return next(part for part in get_args(kind) if part is not NoneType)
     return kind
 
 
 def record_in(kind: Any) -> Any:
-    """The dataclass that a type consists of (``R`` or ``tuple[R, ...]``); None where it is no record."""
+    """The dataclass ``R`` in a type ``R`` or ``tuple[R, ...]``; None for any other type."""
     plain = without_none(kind)
     inner = get_args(plain)[0] if get_origin(plain) is tuple else plain
     return inner if dataclasses.is_dataclass(inner) else None
 
 
 def bounds_of(field: "dataclasses.Field[Any]") -> str:
-    """In words, the bounds of a field; empty where it has none."""
+    """The bounds of a field as text; empty without bounds."""
     known = [f"{text} {field.metadata[name]:g}" for name, (_, text) in _BOUNDS.items() if name in field.metadata]
     return " and ".join(known)
 
 
 def wanted(field: "dataclasses.Field[Any]") -> str:
-    """In words, what a field may hold."""
+    """The permitted values of a field as text."""
     words = f"{_words(without_none(field.type))} {bounds_of(field)}".strip()
     return f"{words}, or none" if without_none(field.type) is not field.type else words
 
 
 def default_of(field: "dataclasses.Field[Any]") -> str:
-    """In words, the default of a field."""
+    """The default of a field as text."""
     default = field.default
     if dataclasses.is_dataclass(default):
         return ", ".join(f"{inner.name} {getattr(default, inner.name):g}" for inner in dataclasses.fields(default))
@@ -67,7 +67,7 @@ def help_of(field: "dataclasses.Field[Any]") -> str:
 
 
 def violations_of(record: Any, prefix: str = "") -> list[str]:
-    """Every field of a record, and of the records in it, whose type or bounds do not hold."""
+    """A message for each value in a record, and in the records inside it, that has a wrong type or is out of bounds."""
     found = []
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
@@ -80,7 +80,7 @@ def violations_of(record: Any, prefix: str = "") -> list[str]:
 
 
 def unknown_names(record: Any, values: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Names in ``values`` that the record class, or a record in it, does not have."""
+    """The names in ``values`` for which the record class, or a record class inside it, has no field."""
     known = {field.name: field.type for field in dataclasses.fields(record)}
     found = [f"{prefix}{name}" for name in values if name not in known]
     for name in values.keys() & known.keys():
@@ -92,7 +92,7 @@ def unknown_names(record: Any, values: Mapping[str, Any], prefix: str = "") -> l
 
 
 def built(kind: Any, value: Any) -> Any:
-    """A value of JSON, TOML or the command line as the type wants it: records, tuples, and floats of whole numbers."""
+    """``value`` converted from JSON, TOML or the command line to ``kind``: to records, tuples and floats."""
     kind = without_none(kind)
     if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
         known = {field.name: field.type for field in dataclasses.fields(kind)}
@@ -104,7 +104,7 @@ def built(kind: Any, value: Any) -> Any:
 
 
 def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """``values`` with ``changes`` put in; mappings in them are merged, everything else is replaced."""
+    """``values`` updated with ``changes``: mappings inside them are merged, any other value is replaced."""
     both = {
         name: merged(values[name], new)
         for name, new in changes.items()

@@ -1,6 +1,6 @@
-"""Everything that one fit works with: hardware, data, config, journal and process group.
+"""The context of a fit: hardware, data, config, journal and process group.
 
-Contract: a device or number format that the machine lacks is refused.
+Contract: a device or a number format that the machine does not support is refused.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from spine.errors import ParametersRejected
 from spine.landmarks import ViewName
 from training.config import TrainingConfig
 from training.journal import Journal
-from training.process_group import ProcessGroup
+from training.process_group import SINGLE_PROCESS, ProcessGroup
 
 _SMALLEST_BF16_INPUT = 128
 """The coarsest level of a smaller input is one pixel wide. There oneDNN's bfloat16 convolution of stride two reads
@@ -24,7 +24,7 @@ memory that it never wrote (torch 2.13, measured: NaN forward or backward)."""
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a fit runs on: ``accelerator`` cpu or cuda, ``dtype`` of autocast (None: 32 bit)."""
+    """The hardware of a fit: ``accelerator`` is cpu or cuda, ``dtype`` is that of autocast (None: 32 bit)."""
 
     accelerator: str
     dtype: torch.dtype | None
@@ -37,15 +37,15 @@ class Hardware:
 
 @dataclass(frozen=True)
 class FitContext:
-    """Everything that one stage of a fit works with.
+    """The context of one stage of a fit.
 
     Attributes:
-        folder: of the data set.
-        out: folder of the stage; that of the candidate for the last one.
-        config: of the stage.
-        asked: the whole fit's config; equal to ``config`` where there is one stage.
-        earlier: folders of the stages before, for the last stage alone.
-        manifest, views, hardware, journal, team: data, machine and record.
+        folder: folder of the data set.
+        out: folder of the stage; for the last stage, the folder of the candidate.
+        config: config of the stage.
+        asked: config of the complete fit, with all its stages.
+        views: views that the model learns.
+        earlier: folders of the earlier stages; set for the last stage only.
     """
 
     folder: Path
@@ -56,35 +56,33 @@ class FitContext:
     views: tuple[ViewName, ...]
     hardware: Hardware
     journal: Journal
-    process_group: ProcessGroup
+    process_group: ProcessGroup = SINGLE_PROCESS
     earlier: tuple[Path, ...] = ()
 
     @property
     def device(self) -> torch.device:
         """The device of this process."""
-        return torch.device(
-            self.hardware.accelerator, self.process_group.rank if self.hardware.accelerator == "cuda" else 0
-        )
+        accelerator = self.hardware.accelerator
+        return torch.device(accelerator, self.process_group.rank if accelerator == "cuda" else 0)
 
 
 def hardware_of(config: TrainingConfig) -> Hardware:
-    """Where a fit of this config runs.
+    """The hardware that a fit with this config runs on.
 
     Raises:
-        ParametersRejected: there is no such device, or the number format gives wrong results on it.
+        ParametersRejected: the device does not exist, or the number format gives wrong results on it.
     """
     cuda = torch.cuda.is_available()
     if config.device == "cuda" and not cuda:
-        raise ParametersRejected(
-            "DEVICE_MISSING", found="no CUDA device", expected="one", remedy="use --device auto or --device cpu"
-        )
+        remedy = "use --device auto or --device cpu"
+        raise ParametersRejected("DEVICE_MISSING", found="no GPU", expected="a CUDA device", remedy=remedy)
     accelerator = "cuda" if cuda and config.device != "cpu" else "cpu"
     native = torch.cuda.is_bf16_supported() if accelerator == "cuda" else _cpu_multiplies_bf16(config)
     if accelerator == "cpu" and config.precision == "bf16-mixed" and not native:
         raise ParametersRejected(
             "PRECISION_UNSOUND",
             found=f"bf16 on this processor with input {config.input_shape}",
-            expected=f"a processor with AMX and an input of at least {_SMALLEST_BF16_INPUT} pixels each way",
+            expected=f"a processor with AMX, and at least {_SMALLEST_BF16_INPUT} rows and columns",
             remedy="use --precision 32 or auto",
         )
     use_bf16 = native and config.precision != "32"
@@ -92,21 +90,17 @@ def hardware_of(config: TrainingConfig) -> Hardware:
 
 
 def _cpu_multiplies_bf16(config: TrainingConfig) -> bool:
-    """Whether bfloat16 is fast and correct on this processor: with matrix units it is 2.5 times as fast (measured)."""
+    """Whether bfloat16 is fast and correct on this processor. With matrix units it is 2.5 times as fast (measured)."""
     probe: Callable[[], bool] | None = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return probe is not None and bool(probe()) and min(config.input_shape) >= _SMALLEST_BF16_INPUT
 
 
 def require_data_set(folder: Path) -> None:
-    """Refuse a folder without a data set.
-
-    Raises:
-        ParametersRejected: it has no manifest.
-    """
+    """Raise ``ParametersRejected`` where ``folder`` has no manifest."""
     if not (folder / "manifest.json").is_file():
         raise ParametersRejected(
             "DATASET_MISSING",
             found=f"no manifest.json in {folder}",
-            expected="a data set folder, as the pipeline writes to data/dataset",
-            remedy="name that folder with --dataset",
+            expected="a data set folder, such as data/dataset of the pipeline",
+            remedy="give the data set folder with --dataset",
         )

@@ -1,8 +1,9 @@
 """The journal of a fit: parameters, figures and costs, line by line, on the machine of the fit.
 
-Contract: ``journal.jsonl`` holds one JSON object per line, each written and synced whole; a last line torn by a crash
-is ignored and cut off before the next is written; figures logged twice (because a run resumed from an older checkpoint)
-count once, the later ones. ``tracking`` logs a journal to MLflow, elsewhere and later.
+Contract: ``journal.jsonl`` has one JSON object per line, and each line is synced to disk. An incomplete last line, as
+after a crash, is ignored when the journal is read and removed before the next line is written. Where a fit resumed from
+an older checkpoint and logged a figure again, the later figure is used. ``tracking`` logs the journal to MLflow later,
+possibly on another machine.
 """
 
 import json
@@ -17,7 +18,7 @@ JOURNAL_FILE = "journal.jsonl"
 
 @dataclass(frozen=True)
 class Measurements:
-    """Figures at one step: ``values`` is metric name -> finite value, ``time_s`` seconds since the epoch."""
+    """Figures at one step: ``values`` maps metric names to finite values, ``time_s`` is in seconds since 1970."""
 
     step: int
     time_s: float
@@ -34,9 +35,9 @@ class JournalContent:
 
 
 class Journal:
-    """Appends to ``journal.jsonl`` in ``folder``; touches nothing before the first line.
+    """Appends to ``journal.jsonl`` in ``folder``; creates nothing before the first line.
 
-    Every process of a fit has one, and only the first process writes.
+    Every process of a fit has a journal, but only the leader writes to it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -44,15 +45,15 @@ class Journal:
         self._begun = False
 
     def write_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Parameters of the run; nested mappings are flattened with dots."""
+        """Write the parameters of the run; nested mappings are flattened with dots."""
         self._append({"kind": "parameters", "values": flattened(parameters)})
 
     def write_facts(self, **facts: Any) -> None:
-        """Cost and hardware (device, wall time, images per second ...); JSON values."""
+        """Write cost and hardware (device, wall time, images per second ...) as JSON values."""
         self._append({"kind": "facts", "values": facts})
 
     def write_measurements(self, step: int, time_s: float, values: Mapping[str, float]) -> None:
-        """Figures at one step."""
+        """Write the figures at one step."""
         self._append({"kind": "measurements", "step": step, "time_s": time_s, "values": dict(values)})
 
     def _append(self, record: Mapping[str, Any]) -> None:
@@ -77,7 +78,7 @@ class Journal:
 
 
 def read_journal(folder: Path) -> JournalContent:
-    """Read the journal in ``folder``; a torn last line is ignored, repeated figures count once."""
+    """Read the journal in ``folder``; empty where there is none."""
     parameters: dict[str, str] = {}
     facts: dict[str, Any] = {}
     times: dict[int, float] = {}
@@ -99,7 +100,7 @@ def _records(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     lines = path.read_bytes().split(b"\n")
-    return [json.loads(line) for line in lines[:-1] if line]  # a line without a newline is torn
+    return [json.loads(line) for line in lines[:-1] if line]  # a line without a newline is incomplete
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -25,7 +25,7 @@ class ProcessGroup:
         return self.rank == 0
 
     def agree(self, seconds: float, stop: bool, device: torch.device) -> tuple[float, bool]:
-        """The leader's ``seconds``, and whether any process asks to stop; all processes call this at the same step."""
+        """The leader's ``seconds``, and whether any process asked to stop. All processes must call this at one step."""
         if self.size == 1:
             return seconds, stop
         shared = torch.tensor([seconds if self.is_leader else 0.0, float(stop)], dtype=torch.float64, device=device)
@@ -37,6 +37,9 @@ class ProcessGroup:
         """Wait until every process has reached this call."""
         if self.size > 1 and torch.distributed.is_initialized():
             torch.distributed.barrier()
+
+
+SINGLE_PROCESS = ProcessGroup()
 
 
 def process_group_of(devices: int) -> ProcessGroup:

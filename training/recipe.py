@@ -1,7 +1,7 @@
-"""Recipes: named values for params.yaml, of which `python -m training` reads those of the fit.
+"""Recipes: files of parameter values for params.yaml; `python -m training` uses the values that concern a fit.
 
-Contract: a recipe is a TOML file of sections and names of params.yaml (TOML, because the standard library reads it, and
-a GPU machine needs no more). Several recipes given together are merged, a later one over an earlier one.
+Contract: a recipe is a TOML file with sections and names of params.yaml. The standard library reads TOML, so a bare GPU
+machine can read a recipe. Several recipes are merged, and a later one overrides an earlier one.
 """
 
 import tomllib
@@ -23,10 +23,10 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def read_recipes(names: Sequence[str]) -> Sections:
-    """Section -> name -> value of several recipes together; each is a shipped one's name or the path of a file.
+    """Section -> name -> value of the merged recipes. ``names`` has names of shipped recipes and paths of files.
 
     Raises:
-        ParametersRejected: there is no such recipe, or it is no TOML of sections.
+        ParametersRejected: a recipe does not exist, or its file is not TOML with sections.
     """
     together: Sections = {}
     for name in names:

@@ -1,14 +1,13 @@
 """MLflow: a finished candidate becomes a tracked run and a registered model, exactly once.
 
-Contract: a second replay of the same candidate finds the first run and logs nothing. A run that does not reach its end
-is FAILED; the next replay also ends the run of a killed one. The registered model has the bytes of the candidate,
+Contract: a second replay of the same candidate finds the first run and logs nothing. An incomplete run gets the status
+FAILED. If a replay was killed, the next replay sets this status. The registered model has the bytes of the candidate,
 without a pickle and without code.
 
-Metrics are called ``train/loss``, ``validation/landmark_error_mm``, ``cost/seconds`` and so on. Parameters have the
+Metrics have names such as ``train/loss``, ``validation/landmark_error_mm`` and ``cost/seconds``. Parameters have the
 names of ``TrainingConfig``, with dots between levels.
 """
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -22,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.contract import ModelContract, read_contract
-from inference.model import INPUTS
+from inference.model import INPUTS, OUTPUTS
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS
 from spine.model_digest import CONTRACT_FILE, GRAPH_FILE, model_digest
-from spine.storage import sha256_of_tree
+from spine.storage import sha256_of_bytes, sha256_of_tree
 from training.curves import draw_curves
 from training.export.candidate import FitSummary, read_summary
 from training.export.candidate_card import candidate_card
@@ -35,6 +34,7 @@ from validation.review.card_text import card_markdown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
 
 KEY_TAG = "plumbline.model_digest"
 _EVIDENCE_TAG = "plumbline.evidence_logged"
@@ -54,7 +54,7 @@ class DatasetReference:
 
 @dataclass(frozen=True)
 class TrackedModel:
-    """Run, registered version and address ``models:/<name>/<version>`` of a candidate."""
+    """Run, registered version and URI ``models:/<name>/<version>`` of a candidate."""
 
     run_id: str
     model_version: str
@@ -76,14 +76,13 @@ def replay_journal(
 
     Args:
         candidate: folder of a finished fit.
-        tracking_uri: MLflow's server or database.
         experiment, registered_model: created if missing.
-        tags: of run and version: git commit, dirty flag, Dagster run ...
-        dataset: what it was trained on; must match the record of the candidate.
+        tags: tags of run and version: git commit, dirty flag, Dagster run ...
+        dataset: data set of the fit; must match the record of the candidate.
         artifact_root: folder for the artefacts of a new experiment (for a database without a server).
 
     Raises:
-        ContractViolation: the candidate is unfinished, altered, or of another data set.
+        ContractViolation: the candidate is unfinished, was altered, or was trained on another data set.
     """
     from mlflow import MlflowClient
 
@@ -102,7 +101,7 @@ def replay_journal(
     try:
         _log_figures(client, run_id, read_journal(candidate), summary)
         _log_dataset(client, run_id, dataset)
-        version = _register(client, run_id, experiment_id, candidate, registered_model, (summary, contract), tags)
+        version = _register(client, run, candidate, registered_model, (summary, contract), tags)
     except BaseException:
         client.set_terminated(run_id, "FAILED")
         raise
@@ -113,21 +112,14 @@ def replay_journal(
 def log_evidence(
     run_id: str, tracking_uri: str, *, metrics: Mapping[str, float], artifacts: Path, tags: Mapping[str, str]
 ) -> None:
-    """Add an evaluation to a run: metrics, files (below ``evaluation/``) and tags; the same evidence only once.
-
-    Args:
-        run_id: of ``replay_journal``.
-        tracking_uri: MLflow's server or database.
-        metrics: name -> finite value.
-        artifacts: folder of the evaluation.
-        tags: further tags.
-    """
+    """Add an evaluation to a run: finite metrics, the folder ``artifacts``, tags. The same evidence is added once."""
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
     client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
     run = client.get_run(run_id)
-    digest = _digest_of(metrics, artifacts)
+    figures = json.dumps(sorted((n, float(v)) for n, v in metrics.items()))
+    digest = sha256_of_bytes((figures + sha256_of_tree(artifacts)).encode())
     before, logged = run.data.tags.get(_EVIDENCE_TAG), run.data.metrics
     changed = {n: float(v) for n, v in metrics.items() if logged.get(n) != float(v)}
     if before == digest and not changed:
@@ -135,9 +127,7 @@ def log_evidence(
     client.log_artifacts(run_id, str(artifacts), "evaluation")
     # MLflow shows the latest value of a metric, so a new value needs a later time than an earlier or edited one.
     now = int(run.info.end_time or run.info.start_time) if before is None else int(time.time() * 1000)
-    new = [Metric(n, value, now, 0) for n, value in changed.items()]
-    for start in range(0, len(new), _BATCH):
-        client.log_batch(run_id, metrics=new[start : start + _BATCH])
+    _log_metrics(client, run_id, [Metric(n, value, now, 0) for n, value in changed.items()])
     for name, value in {**tags, _EVIDENCE_TAG: digest}.items():
         client.set_tag(run_id, name, value)
 
@@ -169,7 +159,7 @@ def _experiment(client: "MlflowClient", name: str, artifact_root: Path | None) -
 
 
 def _finished(client: "MlflowClient", experiment_id: str, model: str, digest: str) -> TrackedModel | None:
-    """The finished run of this model; unfinished runs are ended as FAILED and their versions removed."""
+    """The finished run of this model, or None. Unfinished runs become FAILED, and their model versions are removed."""
     for run in client.search_runs([experiment_id], filter_string=f"tags.`{KEY_TAG}` = '{digest}'"):
         run_id = str(run.info.run_id)
         versions = client.search_model_versions(f"run_id = '{run_id}'")
@@ -217,29 +207,27 @@ def _log_figures(client: "MlflowClient", run_id: str, journal: JournalContent, s
     }
     cost |= {f"cost/{name.lower()}_joules": joules for name, joules in summary.joules.items()}
     metrics += [Metric(name, value, end, summary.steps) for name, value in cost.items()]
-    for start in range(0, len(metrics), _BATCH):
-        client.log_batch(run_id, metrics=metrics[start : start + _BATCH])
+    _log_metrics(client, run_id, metrics)
     with tempfile.TemporaryDirectory() as scratch:
         for path in draw_curves(journal.measurements, Path(scratch)):
             client.log_artifact(run_id, str(path), "curves")
+
+
+def _log_metrics(client: "MlflowClient", run_id: str, metrics: Sequence["Metric"]) -> None:
+    for start in range(0, len(metrics), _BATCH):
+        client.log_batch(run_id, metrics=metrics[start : start + _BATCH])
 
 
 def _log_dataset(client: "MlflowClient", run_id: str, dataset: DatasetReference) -> None:
     """Log two inputs: the training data, and the frozen test set, which has its own digest."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    # MLflow keeps 36 characters of a digest; the profile and the tags of the run have all.
+    # MLflow keeps 36 characters of a digest; the profile and the tags of the run have the full digest.
     profile = {"digest": dataset.digest, "test_digest": dataset.test_digest, "dvc_version": dataset.dvc_version}
     known = (("training", dataset.name, dataset.digest), ("testing", f"{dataset.name}-test", dataset.test_digest))
-    inputs = []
+    source, inputs = json.dumps({"uri": dataset.folder.resolve().as_uri()}), []
     for context, name, digest in known:
-        entity = Dataset(
-            name=name,
-            digest=digest[:36],
-            source_type="local",
-            source=json.dumps({"uri": dataset.folder.resolve().as_uri()}),
-            profile=json.dumps(profile),
-        )
+        entity = Dataset(name, digest[:36], source_type="local", source=source, profile=json.dumps(profile))
         tags = [InputTag("mlflow.data.context", context), InputTag("dvc_version", dataset.dvc_version or "none")]
         inputs.append(DatasetInput(entity, tags))
     client.log_inputs(run_id, inputs)
@@ -247,22 +235,21 @@ def _log_dataset(client: "MlflowClient", run_id: str, dataset: DatasetReference)
 
 def _register(
     client: "MlflowClient",
-    run_id: str,
-    experiment_id: str,
+    run: "Run",
     candidate: Path,
     registered_model: str,
-    description: tuple[FitSummary, ModelContract],
+    records: tuple[FitSummary, ModelContract],
     tags: Mapping[str, str],
 ) -> str:
     """Log the model with signature, example and card, and register it as a version of ``registered_model``."""
     from mlflow.entities import LoggedModelOutput
 
-    summary, contract = description
+    (summary, contract), run_id = records, str(run.info.run_id)
     card = card_markdown(candidate_card(summary, contract))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
         _write_model_folder(candidate, folder, contract, card)
-        logged = client.create_logged_model(experiment_id, name="model", source_run_id=run_id)
+        logged = client.create_logged_model(run.info.experiment_id, name="model", source_run_id=run_id)
         try:
             client.log_model_artifacts(logged.model_id, str(folder))
         except BaseException:
@@ -271,9 +258,8 @@ def _register(
         client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, summary.steps)])
     if not client.search_registered_models(f"name = '{registered_model}'"):
-        client.create_registered_model(
-            registered_model, description="Candidates as trained. No model here is in service."
-        )
+        description = "Candidates as trained. No model here is in service."
+        client.create_registered_model(registered_model, description=description)
     version = client.create_model_version(
         registered_model,
         logged.artifact_location,
@@ -311,30 +297,15 @@ def _signature(contract: ModelContract) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    k, (h, w) = len(contract.names), contract.heatmap_shape
-    return ModelSignature(
-        inputs=Schema(
-            [
-                TensorSpec(np.dtype(np.float32), (-1, 1, *contract.input_shape), INPUTS[0]),
-                TensorSpec(np.dtype(np.int64), (-1,), "view"),
-            ]
-        ),
-        outputs=Schema(
-            [
-                TensorSpec(np.dtype(np.float32), (-1, k, h, w), "heatmaps"),
-                TensorSpec(np.dtype(np.float32), (-1, k), "visibility"),
-            ]
-        ),
-    )
+    k, real = len(contract.names), np.dtype(np.float32)
+    image = TensorSpec(real, (-1, 1, *contract.input_shape), INPUTS[0])
+    view = TensorSpec(np.dtype(np.int64), (-1,), INPUTS[1])
+    heatmaps = TensorSpec(real, (-1, k, *contract.heatmap_shape), OUTPUTS[0])
+    return ModelSignature(Schema([image, view]), Schema([heatmaps, TensorSpec(real, (-1, k), OUTPUTS[1])]))
 
 
 def _input_example(contract: ModelContract) -> dict[str, Any]:
-    """A synthetic image, never a patient's; multiples of 1/8 are short in JSON."""
+    """A synthetic image, so that no patient's image is logged; multiples of 1/8 are short in JSON."""
     ramp = np.linspace(-8, 8, contract.input_shape[0])[:, None] * np.ones(contract.input_shape[1])
     image = (np.round(ramp) / 8).astype(np.float32)[None, None]
-    return {INPUTS[0]: image, "view": np.array([VIEWS.index(contract.views[0])], dtype=np.int64)}
-
-
-def _digest_of(metrics: Mapping[str, float], artifacts: Path) -> str:
-    figures: Sequence[tuple[str, float]] = sorted((n, float(v)) for n, v in metrics.items())
-    return hashlib.sha256((json.dumps(figures) + sha256_of_tree(artifacts)).encode()).hexdigest()
+    return {INPUTS[0]: image, INPUTS[1]: np.array([VIEWS.index(contract.views[0])], dtype=np.int64)}

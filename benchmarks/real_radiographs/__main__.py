@@ -1,10 +1,10 @@
-"""``python -m benchmarks.real_radiographs``; needs .carry/aasce.npz (from ``sim_to_real pack``).
+"""``python -m benchmarks.real_radiographs``; needs .carry/aasce.npz (from ``benchmarks.sim_to_real pack``).
 
-split      data set folders of the five folds, for ``python -m training``: --out
-zero-shot  the bundled model (or --model) on all radiographs: figures, overlays of the ten worst
-folds      five fine-tuned models, --models DIR with fold0 .. fold4, each on the radiographs of its fold; several DIRs
-           form an ensemble; --mirrored adds mirrored radiographs to it
-labels     the reliability of the labels; with --models also relative to two models
+split      write data set folders of the five folds, for ``python -m training``
+zero-shot  the bundled model (or --model) on all radiographs: figures, and overlays of the ten worst
+folds      five fine-tuned models, each on the radiographs of its fold; --models DIR has the folders fold0 .. fold4.
+           Several DIRs are averaged; --mirrored also averages predictions for mirrored radiographs
+labels     the reliability of the labels; with --models, the errors of labels and models are estimated
 """
 
 import argparse
@@ -29,11 +29,11 @@ from spine.types import Floats
 PACKED = Path(".carry/aasce.npz")
 
 ModelRows = Sequence[tuple[Model, list[int]]]
-"""Models, each with the rows of the radiographs that it predicts."""
+"""Models, each with the rows of the radiographs on which it is evaluated."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or 3 if the radiographs are missing."""
+    """Run one command; return 0, or 3 if the packed radiographs are missing."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.real_radiographs", description=__doc__.splitlines()[0])
     parser.add_argument("--real", type=Path, default=PACKED)
     commands = parser.add_subparsers(required=True)
@@ -54,13 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     labels.set_defaults(call=_labels)
     given = parser.parse_args(arguments)
     if not given.real.is_file():
-        sys.stderr.write(f"skipped: no {given.real}; run `python -m benchmarks.sim_to_real pack` first\n")
+        sys.stderr.write(f"skipped: found no {given.real}; run `python -m benchmarks.sim_to_real pack` first\n")
         return 3
-    return int(given.call(given))
+    return int(given.call(given, read_pack(given.real)))
 
 
-def _split(given: argparse.Namespace) -> int:
-    radiographs = read_pack(given.real)
+def _split(given: argparse.Namespace, radiographs: Pack) -> int:
     for fold in range(FOLDS):
         manifest = write_fold(radiographs, fold, given.out / f"fold{fold}")
         counts = ", ".join(f"{len(manifest.in_split(s))} {s}" for s in SPLITS)
@@ -68,13 +67,11 @@ def _split(given: argparse.Namespace) -> int:
     return 0
 
 
-def _zero_shot(given: argparse.Namespace) -> int:
-    radiographs = read_pack(given.real)
+def _zero_shot(given: argparse.Namespace, radiographs: Pack) -> int:
     return _report(radiographs, _one_model(radiographs, given.model), given.out)
 
 
-def _folds(given: argparse.Namespace) -> int:
-    radiographs = read_pack(given.real)
+def _folds(given: argparse.Namespace, radiographs: Pack) -> int:
     return _report(radiographs, _fold_models(radiographs, given.models, given.mirrored), given.out)
 
 
@@ -83,23 +80,22 @@ def _one_model(radiographs: Pack, folder: Path) -> ModelRows:
 
 
 def _fold_models(radiographs: Pack, folders: Sequence[Path], mirrored: bool) -> ModelRows:
-    """Each fold's model, with the rows of its test radiographs."""
+    """The model of each fold, with the rows of its test radiographs."""
     fold = fold_of(radiographs.facts["patient"].astype(np.str_))
     by_fold = [[load_model(folder / f"fold{k}") for folder in folders] for k in range(FOLDS)]
     models = [m[0] if len(m) == 1 and not mirrored else ensemble(m, mirrored) for m in by_fold]
     return [(model, np.flatnonzero(fold == k).tolist()) for k, model in enumerate(models)]
 
 
-def _labels(given: argparse.Namespace) -> int:
-    radiographs = read_pack(given.real)
+def _labels(given: argparse.Namespace, radiographs: Pack) -> int:
     angles = radiographs.facts["angle_deg"].astype(np.float64)
     pairs = twice_labelled(radiographs)
     first, second = (angles[[pair[k] for pair in pairs]] for k in (0, 1))
     apart = np.abs(first - second)[:, 0]
     sys.stdout.write(f"{len(pairs)} exposures have two labels, rows {pairs}\n")
     sys.stdout.write(
-        f"the two labels differ by {apart.mean():.1f} deg in the mean, {np.median(apart):.1f} in the median, "
-        f"{apart.max():.1f} at most (major angle); SMAPE of three angles {smape_percent(first, second):.1f} %\n"
+        f"the major angles of the two labels differ by {apart.mean():.1f} deg in the mean, {np.median(apart):.1f} in "
+        f"the median, {apart.max():.1f} at most; SMAPE of three angles {smape_percent(first, second):.1f} %\n"
     )
     return 0 if given.models is None else _compare_with_models(radiographs, angles, given.models)
 
@@ -112,13 +108,16 @@ def _compare_with_models(radiographs: Pack, angles: Floats, folders: Sequence[Pa
     readings = {"the labels": label[known], "zero shot": zero[known], "fine-tuned": tuned[known]}
     for name, own in readings.items():
         others = [r for n, r in readings.items() if n != name]
-        sys.stdout.write(f"own error of {name:<12}{own_deviation(own, *others):6.1f} deg (standard deviation)\n")
+        sys.stdout.write(f"SD of the errors of {name:<12}{own_deviation(own, *others):6.1f} deg\n")
     for low, high in ((0, 15), (15, 30), (30, 45), (45, 60), (60, 180)):
         there = known & (label >= low) & (label < high)
         cells = "".join(
             f"{np.abs(r - label)[there].mean():8.1f}{(r - label)[there].mean():+8.1f}" for r in (zero, tuned)
         )
-        sys.stdout.write(f"{low:>3} to {high:<4} {there.sum():>4} radiographs; mean error, bias: {cells}\n")
+        sys.stdout.write(
+            f"{low:>3} to {high:<3} deg, {there.sum():>3} radiographs; mean error and bias, zero shot and fine-tuned: "
+            f"{cells}\n"
+        )
     return 0
 
 
@@ -128,7 +127,7 @@ def _major_angles(radiographs: Pack, models: ModelRows) -> Floats:
 
 
 def _report(radiographs: Pack, models: ModelRows, out: Path) -> int:
-    """Print the figures of all radiographs and of those that pass the data set validation; draw the worst."""
+    """Print the figures of all radiographs, and of those that the data set validation accepts; draw the worst."""
     figures, predictions = {}, {}
     for model, rows in models:
         some_figures, some_predictions = predict(model, radiographs, rows)

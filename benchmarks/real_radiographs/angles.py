@@ -1,9 +1,11 @@
 """The three angles of the AASCE benchmark (AASCE 2019; Wu et al. 2017).
 
-The first is the largest angle between two mid-lines. In a spine with one curve, the others are the angles of its end
-vertebrae's mid-lines with those of the first and the last vertebra. In an S-shaped spine, the second is the largest
-angle of a vertebra above with the upper end vertebra. The third is that below, or, if the major curve lies in the lower
-half of the image, the next one further up. The rules reproduce the published table: all 481 rows agree within 0.1
+All angles are between the mid-lines of two vertebrae. The first is the largest such angle, between the upper and the
+lower end vertebra of the major curve. In a spine with one curve, the second is the angle between the first vertebra and
+the upper end vertebra, and the third is the angle between the lower end vertebra and the last vertebra. In an S-shaped
+spine, the second is the largest angle between the upper end vertebra and a vertebra above it. The third is the largest
+angle between the lower end vertebra and a vertebra below it. If the major curve is in the lower half of the image, the
+third is instead the next angle above the second. With these rules, all 481 rows of the published table agree within 0.1
 degrees.
 
 Contract: pixels (column, row), with rows counted from the upper edge of the image.
@@ -15,12 +17,12 @@ from spine.types import Floats
 
 
 def benchmark_angles(tilts_deg: Floats, middles: Floats, height: float) -> tuple[float, float, float]:
-    """The three angles.
+    """The three angles in degrees.
 
     Args:
         tilts_deg: (N,) tilts of the mid-lines, cranial to caudal.
-        middles: (2 N, 2) centres of the plates, upper and lower in turn.
-        height: of the image.
+        middles: (2 N, 2) centres of the plates: upper plate, lower plate, next upper plate and so on.
+        height: of the image, pixels.
     """
     between = np.abs(tilts_deg[:, None] - tilts_deg[None, :])
     upper, lower = (int(i) for i in np.unravel_index(np.argmax(np.triu(between)), between.shape))
@@ -46,6 +48,6 @@ def s_shaped(middles: Floats) -> bool:
 
 
 def smape_percent(found: Floats, published: Floats) -> float:
-    """SMAPE of (N, 3) angles: mean of the sum of absolute differences over the sum of both, percent."""
+    """SMAPE of (N, 3) angles in percent: mean over N of sum |found - published| / sum (found + published)."""
     total = np.maximum((found + published).sum(axis=1), 1e-9)
     return float(100 * (np.abs(found - published).sum(axis=1) / total).mean())

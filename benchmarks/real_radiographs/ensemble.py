@@ -1,6 +1,6 @@
-"""Several models as one, with or without the mirrored radiograph.
+"""Several models as one, with or without mirrored radiographs.
 
-Contract: contract and calibration are those of the first model.
+Contract: the ensemble has the contract and the calibration of the first model.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class _Sessions:
 
 
 def ensemble(models: Sequence[Model], mirrored: bool) -> Model:
-    """One model that returns the mean of ``models``; only frontal views may be mirrored."""
+    """One model whose heat maps and logits are the means of those of ``models``; only frontal views may be mirrored."""
     names = list(models[0].contract.names)
     partner = [names.index(mirrored_name(name)) for name in names]
     return replace(models[0], session=_Sessions([m.session for m in models], partner, mirrored))

@@ -1,7 +1,7 @@
 """Figures of a model on the real radiographs: distances, levels, angles, answered shares.
 
-Contract: every radiograph counts in the figures called *all*. An angle that the model does not give counts as
-unanswered. Distances are in heights of the labelled vertebra, before and after the level shift that fits best.
+Contract: an angle that the model does not report is unanswered. Distances are in heights of the labelled vertebra. They
+are computed as labelled, and after the level shift that fits best.
 """
 
 from collections import Counter
@@ -22,22 +22,22 @@ from spine.prediction import Prediction
 from spine.types import Floats
 
 SHIFTS = (0, -1, 1, -2, 2)
-"""In levels; the first one wins a tie."""
+"""Level shifts; of equally good shifts, the first is chosen."""
 
 
 @dataclass(frozen=True)
 class RadiographFigures:
-    """Figures of one radiograph.
+    """Figures of one radiograph; angles in degrees.
 
     Attributes:
-        corner, centre: (n,) distances of corners and vertebra centres by label, in vertebral heights.
+        corner, centre: (n,) distances of corners and of vertebra centres from their labels, in vertebral heights.
         shift: level shift that fits best.
         corner_shifted, centre_shifted: the same distances after that shift.
-        published, found: (3,) angles of the benchmark; ``found`` is NaN where the model gives none.
-        plates_true, plates_found: Cobb angle between end plates, of the labels and of the model (NaN: none).
-        interval, midline: of the mid-line angle, where the model gives one.
+        published, found: (3,) angles of the benchmark; ``found`` is NaN if the model does not report them.
+        plates_true, plates_found: Cobb angle between end plates, of the labels and of the model (NaN: not reported).
+        interval: of the mid-line angle, if the model reports one.
         refused: reason for a refusal, or None.
-        uncertain: whether the model warns that its levels may be one off.
+        uncertain: whether the model warns that its levels may be wrong by one.
     """
 
     corner: Floats
@@ -50,7 +50,6 @@ class RadiographFigures:
     plates_true: float
     plates_found: float
     interval: tuple[float, float] | None
-    midline: float
     refused: str | None
     uncertain: bool
 
@@ -64,15 +63,15 @@ def radiograph_figures(
     height: float,
     neighbour_width: float = NEIGHBOUR_WIDTH,
 ) -> RadiographFigures:
-    """Compare the prediction of one radiograph with its labels.
+    """The figures of one radiograph, from its prediction and its labels.
 
     Args:
         prediction: with landmarks in pixels of the radiograph.
-        sigma_px: SD of each landmark's coordinates.
-        corners, visible: (17, 4, 2) and (17, 4), labels in the same pixels.
+        sigma_px: landmark -> SD of its coordinates.
+        corners, visible: (17, 4, 2) and (17, 4) labels in the same pixels.
         published: (3,) angles, degrees.
         height: of the radiograph, pixels.
-        neighbour_width: from the model's calibration.
+        neighbour_width: from the calibration of the model.
     """
     points = prediction.points["frontal"]
     found = np.array([points.get(name, (np.nan, np.nan)) for name in LABEL_NAMES]).reshape(17, 4, 2)
@@ -92,7 +91,6 @@ def radiograph_figures(
         plates_true=float("nan") if plate_truth is None else plate_truth,
         plates_found=float("nan") if plates is None else plates,
         interval=measured.interval,
-        midline=float("nan") if measured.value is None else measured.value,
         refused=prediction.refused.get("frontal"),
         uncertain=prediction.levels_uncertain,
     )
@@ -103,7 +101,7 @@ def _named(labels: Floats) -> dict[str, Floats]:
 
 
 def _distances(found: Floats, labels: Floats, shift: int) -> tuple[Floats, Floats]:
-    """Corner and centre distances, in vertebral heights, of found vertebra i from labelled vertebra i + shift."""
+    """Distances in vertebral heights of corners and centres, if found vertebra i is labelled vertebra i + shift."""
     here = np.arange(max(0, -shift), min(17, 17 - shift))
     ours, theirs = found[here], labels[here + shift]
     height = np.linalg.norm(theirs[:, 2:].mean(axis=1) - theirs[:, :2].mean(axis=1), axis=-1)
@@ -113,7 +111,7 @@ def _distances(found: Floats, labels: Floats, shift: int) -> tuple[Floats, Float
 
 
 def _found_angles(points: Mapping[str, Floats], sigma_px: Mapping[str, float], height: float, width: float) -> Floats:
-    """The three angles of the found landmarks; NaN with fewer than six vertebrae."""
+    """(3,) angles of the found landmarks; NaN with fewer than six vertebrae."""
     plane = replace(planes_from_view("frontal", points, None, "NONE", sigma_px)["coronal"], neighbour_width=width)
     tilts = vertebra_tilts(plane, plate_tilts(plane))
     kept = [v for v in VERTEBRAE if v in tilts and all(f"{v}_{p}_{s}" in points for p in _PLATES for s in _SIDES)]
@@ -127,7 +125,7 @@ _PLATES, _SIDES = ("sup", "inf"), ("left", "right")
 
 
 def summary(radiographs: Sequence[RadiographFigures]) -> dict[str, float | str]:
-    """The figures, by name."""
+    """Name -> figure of all these radiographs."""
     found, published = np.stack([f.found for f in radiographs]), np.stack([f.published for f in radiographs])
     answered = np.isfinite(found).all(axis=1)
     error = np.abs(found - published)[answered, 0]
@@ -156,10 +154,10 @@ def summary(radiographs: Sequence[RadiographFigures]) -> dict[str, float | str]:
         "SMAPE of the major angle, %": float(
             100 * (error / np.maximum(found[answered, 0] + published[answered, 0], 1e-9)).mean()
         ),
-        "intervals that hold (claimed 0.90)": float(np.mean([low <= t <= high for (low, high), t in intervals]))
+        "90 % intervals that contain the angle": float(np.mean([low <= t <= high for (low, high), t in intervals]))
         if intervals
         else float("nan"),
-        "mean width of intervals": float(np.mean([high - low for (low, high), _ in intervals]))
+        "90 % intervals, mean width": float(np.mean([high - low for (low, high), _ in intervals]))
         if intervals
         else float("nan"),
     }

@@ -1,7 +1,7 @@
 """Five folds by patient number, and a fold as a data set folder for ``python -m training``.
 
-Contract: the split depends on the patient numbers only. Radiographs that the data set validation screens out are in no
-training split; they are in the test split of their fold.
+Contract: the split depends on the patient numbers only. Radiographs that the data set validation screens out are in the
+test split of their fold, and never in a training or validation split.
 """
 
 from pathlib import Path
@@ -20,11 +20,11 @@ from spine.study import Points2D
 FOLDS = 5
 _SEED = 2019
 _VALIDATION_SHARE = 10
-"""One in ten of the patients outside the test split is for validation."""
+"""The validation split has one in ten of the patients outside the test split."""
 
 
 def fold_of(patients: NDArray[np.str_]) -> NDArray[np.int64]:
-    """(N,) patient numbers -> (N,) test fold of each radiograph, 0..4."""
+    """(N,) test fold of each radiograph, 0..4, from (N,) patient numbers."""
     unique = np.unique(patients)
     order = np.random.default_rng(_SEED).permutation(len(unique))
     place = dict(zip(unique.tolist(), order.tolist(), strict=True))
@@ -42,13 +42,13 @@ def split_of(patients: NDArray[np.str_], fold: int) -> list[Split]:
 
 
 def radiograph_of(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
-    """(H, W) uint16 radiograph without the black around it, and (column, row) of its first pixel in the frame."""
+    """(H, W) uint16 radiograph without black margins, and (2,) column and row of its first pixel in the frame."""
     (top, bottom), (left, right) = (_extent(image.max(axis=axis)) for axis in (1, 0))
     return image[top:bottom, left:right].astype(np.uint16) * 16, np.array([left, top], dtype=np.float64)
 
 
 def write_fold(radiographs: Pack, fold: int, folder: Path) -> Manifest:
-    """Write one fold as a data set folder."""
+    """Write one fold as a data set folder; return its manifest."""
     patients, screened = radiographs.facts["patient"].astype(np.str_), radiographs.facts["screened_out"].astype(bool)
     examples = []
     for i, split in enumerate(split_of(patients, fold)):
@@ -81,6 +81,6 @@ def _truth(points: Points2D, published_deg: float) -> dict[str, Truth]:
 
 
 def _extent(brightest: NDArray[np.uint8]) -> tuple[int, int]:
-    """First and past-the-last row (or column) of the radiograph; the threshold is above the JPEG noise in the black."""
+    """Start and stop of the rows (or columns) of the radiograph; the threshold is above the noise of black margins."""
     there = np.flatnonzero(brightest > 12)
     return (int(there[0]), int(there[-1]) + 1) if len(there) > 2 else (0, len(brightest))

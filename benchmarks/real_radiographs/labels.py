@@ -1,12 +1,13 @@
 """The reliability of the labels, by two estimates.
 
-Some exposures occur in two rows, cropped differently, with separate labels; their difference is that of two readings
-by the same readers. The second estimate uses three readings of each radiograph with independent errors: the labels, a
-model that never saw a label, and a model fine-tuned on other radiographs. The error of each follows from their
-differences. An error that both models share counts as an error of the labels, so this estimate is an upper bound.
+The first estimate uses exposures that are in the data set twice, cropped differently and with separate labels. The
+labels of such a pair differ as two measurements by the same readers. The second estimate uses three measurements of
+each radiograph: the labels, a model that was never trained on a label, and a model that was fine-tuned on other
+radiographs. If their errors are independent, the SD of each follows from the differences. An error that both models
+share appears as an error of the labels, so the estimate for the labels is an upper bound.
 
-Contract: duplicates are found from pixels. The thresholds were chosen so that every pair above them, checked by eye, is
-one exposure. The angles of the labels are the published ones.
+Contract: pairs are found by their pixels. The thresholds were chosen so that every pair above them, checked by eye, is
+one exposure. The angles of the labels are the published angles.
 """
 
 from itertools import combinations
@@ -23,7 +24,7 @@ SAME_WHOLE = 0.975
 """Correlation of two whole radiographs, 128 x 64 pixels."""
 
 SAME_SPINE = 0.865
-"""Correlation of two spines scaled to one length, after removal of structures larger than a vertebra."""
+"""Correlation of two spines of the same length, without structures larger than a vertebra."""
 
 _WHOLE, _SPINE, _MARGIN = (128, 64), (120, 56), 8
 
@@ -36,14 +37,14 @@ def twice_labelled(radiographs: Pack) -> list[tuple[int, int]]:
     waves = np.fft.rfft2(spines)
     pairs = []
     for i, j in combinations(range(len(whole)), 2):
-        # Most pairs differ in the whole image, which is cheaper to compare.
+        # Most pairs already differ in the whole image, which takes less time to compare.
         if alike[i, j] > SAME_WHOLE or (alike[i, j] > 0.5 and _best_shift(waves[i], waves[j]) > SAME_SPINE):
             pairs.append((i, j))
     return pairs
 
 
 def _best_shift(first: NDArray[np.complex128], second: NDArray[np.complex128]) -> float:
-    """Largest correlation over shifts of a few pixels."""
+    """The largest correlation over shifts of a few pixels."""
     every = np.fft.irfft2(first * np.conj(second), s=_SPINE) / (_SPINE[0] * _SPINE[1])
     near = np.r_[0:_MARGIN, -_MARGIN:0]
     return float(every[np.ix_(near, near)].max())
@@ -70,9 +71,9 @@ def _standard(values: Floats) -> Floats:
 
 
 def own_deviation(one: Floats, two: Floats, three: Floats) -> float:
-    """SD of the errors of ``one``, from three readings with independent errors; robust to outliers.
+    """SD of the errors of ``one``, from three measurements with independent errors; robust to outliers.
 
-    Var(a - b) + Var(a - c) - Var(b - c) = 2 Var(a) where errors are independent (Grubbs 1948).
+    Var(a - b) + Var(a - c) - Var(b - c) = 2 Var(a) if the errors are independent (Grubbs 1948).
     """
     variances = [_spread(one - two) ** 2, _spread(one - three) ** 2, _spread(two - three) ** 2]
     return float(np.sqrt(max(variances[0] + variances[1] - variances[2], 0.0) / 2))

@@ -1,6 +1,6 @@
-"""Predictions of a model for the packed radiographs, and overlays of the worst ones.
+"""Predictions of a model for the packed radiographs, and overlays of the worst radiographs.
 
-Contract: ``inference.measure`` gets each radiograph separately, without the black frame of the pack.
+Contract: ``inference.measure`` gets each radiograph separately, without the black margins of the pack.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from spine.study import Points2D
 def predict(
     model: Model, radiographs: Pack, rows: Sequence[int]
 ) -> tuple[dict[int, RadiographFigures], dict[int, Prediction]]:
-    """Figures and predictions (landmarks in pixels of the radiograph) of the radiographs in ``rows``."""
+    """Row -> figures, and row -> prediction (landmarks in pixels of the radiograph), of the radiographs in ``rows``."""
     figures, predictions, calibration = {}, {}, model.contract.calibration
     for i in rows:
         radiograph, first = radiograph_of(radiographs.images[i])
@@ -58,7 +58,7 @@ def draw_worst(
     folder: Path,
     count: int = 10,
 ) -> list[int]:
-    """Draw overlays of the radiographs with the largest errors of the major angle; return their rows."""
+    """Draw the radiographs with the largest errors of the major angle; return their rows."""
 
     def miss(i: int) -> float:
         error = abs(figures[i].found[0] - figures[i].published[0])

@@ -1,8 +1,8 @@
 """Image statistics of virtual radiographs compared with real ones.
 
-Contract: both kinds have the same frame and go through the same code. The distance of a quantity is the difference of
-the medians in interquartile ranges of the real radiographs: 0 is equal, 1 is unusual. Earlier versions are JSON files
-in ``stored_appearance``.
+Contract: both kinds have the same frame and are measured by the same code. The distance of a quantity is the difference
+of its medians, in interquartile ranges of the real radiographs: 0 is equal, 1 is unusual. The statistics of earlier
+versions of the renderer are JSON files in ``stored_appearance``.
 """
 
 import json
@@ -25,7 +25,7 @@ class AppearanceSummary:
     Attributes:
         radiographs: number of radiographs.
         quartiles: quantity -> 25th, 50th, 75th percentile over radiographs.
-        histogram: (32,) mean share of the pixels at each grey, without black margins.
+        histogram: (32,) mean share of the pixels in each range of greys, without black margins.
     """
 
     radiographs: int
@@ -36,7 +36,7 @@ class AppearanceSummary:
 def measure_radiographs(
     images: NDArray[np.uint8], corners: NDArray[np.floating], visible: NDArray[np.bool_]
 ) -> AppearanceSummary:
-    """Summarise (N, H, W) images with (N, 17, 4, 2) corners; a quantity that a radiograph does not show is left out."""
+    """The summary of (N, H, W) images with (N, 17, 4, 2) corners. Quantities that no radiograph shows are left out."""
     radiographs = list(zip(images, corners, visible, strict=True))
     rows = [statistics_of(p, np.asarray(c, dtype=np.float64), v) for p, c, v in radiographs]
     values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
@@ -57,13 +57,13 @@ def earth_movers_grey(a: AppearanceSummary, b: AppearanceSummary) -> float:
 
 
 def distance_iqr(real: AppearanceSummary, virtual: AppearanceSummary, name: str) -> float:
-    """Signed distance of one quantity's medians, in interquartile ranges of the real radiographs."""
+    """Signed distance of the medians of one quantity, in interquartile ranges of the real radiographs."""
     low, middle, high = real.quartiles[name]
     return (virtual.quartiles[name][1] - middle) / max(high - low, 1e-9)
 
 
 def table(real: AppearanceSummary, virtual: Mapping[str, AppearanceSummary]) -> str:
-    """A Markdown table: a row for each quantity, and columns for the real and each virtual set with distances."""
+    """A Markdown table: a row for each quantity, a column for the real set, two columns for each virtual set."""
     names = [n for n in real.quartiles if all(n in v.quartiles for v in virtual.values())]
     heads = "".join(f" {n} ({v.radiographs}) | distance, IQR |" for n, v in virtual.items())
     lines = [f"| quantity | real ({real.radiographs}) |{heads}", "|---|---|" + "---|---|" * len(virtual)]
@@ -105,7 +105,7 @@ def load_appearance(name: str, folder: Path = STORE) -> AppearanceSummary:
     path = folder / f"{name}.json"
     if not path.is_file():
         there = sorted(p.stem for p in folder.glob("*.json"))
-        raise FileNotFoundError(f"no {path}; expected one of {there}, or a new one from `appearance --save NAME`")
+        raise FileNotFoundError(f"found no {path}; expected one of {there}: store others with `appearance --save NAME`")
     stored = json.loads(path.read_text(encoding="utf-8"))
     quartiles = {n: (q[0], q[1], q[2]) for n, q in stored["quartiles"].items()}
     return AppearanceSummary(stored["radiographs"], quartiles, tuple(stored["histogram"]))

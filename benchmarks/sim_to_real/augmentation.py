@@ -1,8 +1,8 @@
-"""Augmentation in batches on the device: one projective warp, then grey values. Part of the fixed recipe.
+"""Augmentation in batches on the device: one projective warp, then changes of grey values. Part of the fixed recipe.
 
-Contract: input are (N, H, W) uint8 images and (N, 17, 4, 2) corners; output are (N, 1, H, W) float32 normalised images,
-corners and visibility. A corner outside the image is not visible. Left and right corners of a mirrored image are
-exchanged, so that corner 0 is always upper left in the image. All random numbers come from one generator.
+Contract: the input is (N, H, W) uint8 images and (N, 17, 4, 2) corners. The output is (N, 1, H, W) float32 normalised
+images, corners and visibility. A corner outside the image is not visible. Left and right corners of a mirrored image
+are exchanged, so that corner 0 is always upper left in the image. All random numbers come from one generator.
 """
 
 import math
@@ -13,20 +13,20 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 MIRRORED = (1, 0, 3, 2)
-"""Corner order after a left-right mirror."""
+"""Order of the corners in a mirrored image."""
 
 _BLACK = 0.02
 
 
 @dataclass(frozen=True)
 class Strength:
-    """Strength of each change, in shares of the image's size unless the name has a unit.
+    """The strength of each change.
 
     Attributes:
-        rotation_deg: SD.
-        scale: largest factor.
-        anisotropy: largest factor of width against height.
-        shift: largest, in each direction.
+        rotation_deg: SD of the rotation.
+        scale: largest factor of the size.
+        anisotropy: largest factor of width relative to height.
+        shift: largest shift in each direction, as a share of the size of the image.
         perspective: SD of the projective terms.
         mirror, invert, bars, equalise, occlude, blur: probabilities.
     """
@@ -45,18 +45,18 @@ class Strength:
 
 
 class Chance:
-    """Random numbers of one batch; each call gives (N, 1, 1, 1)."""
+    """Random numbers of one batch of N images: (N, 1, 1, 1), or (N, 1, H, W) where a shape is given."""
 
     def __init__(self, count: int, generator: Generator) -> None:
         self.count, self.generator, self.device = count, generator, generator.device
 
     def uniform(self, low: float, high: float) -> Tensor:
-        """Uniform."""
+        """Uniform random numbers."""
         drawn = torch.rand(self.count, 1, 1, 1, generator=self.generator, device=self.device)
         return low + (high - low) * drawn
 
     def normal(self, deviation: float) -> Tensor:
-        """Normal with mean 0."""
+        """Normal random numbers with mean 0."""
         return deviation * torch.randn(self.count, 1, 1, 1, generator=self.generator, device=self.device)
 
     def happens(self, probability: float) -> Tensor:
@@ -64,19 +64,19 @@ class Chance:
         return self.uniform(0, 1) < probability
 
     def field(self, rows: int, columns: int, shape: tuple[int, int]) -> Tensor:
-        """A smooth, nearly normal random image from (rows, columns) knots."""
+        """Smooth, nearly normal random images, interpolated from (rows, columns) knots."""
         knots = torch.randn(self.count, 1, rows, columns, generator=self.generator, device=self.device)
         return functional.interpolate(knots, size=shape, mode="bicubic", align_corners=True)
 
     def noise(self, shape: tuple[int, int]) -> Tensor:
-        """White normal noise."""
+        """Images of white normal noise."""
         return torch.randn(self.count, 1, *shape, generator=self.generator, device=self.device)
 
 
 def augment(
     images: Tensor, corners: Tensor, visible: Tensor, generator: Generator, strength: Strength | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Augment one batch; see the module."""
+    """One augmented batch: images, corners and visibility; see the module."""
     strength = strength or Strength()
     chance = Chance(images.shape[0], generator)
     warped, corners, visible = _warp(images, corners, visible, chance, strength)
@@ -84,7 +84,7 @@ def augment(
 
 
 def normalised(grey: Tensor) -> Tensor:
-    """(N, 1, H, W) greys of 0..1 -> mean 0 and SD 1 over pixels that are not black."""
+    """(N, 1, H, W) greys with mean 0 and SD 1 over the pixels that are not black, from greys in 0..1."""
     lit = (grey > _BLACK).to(grey.dtype)
     count = lit.sum(dim=(1, 2, 3), keepdim=True).clamp(min=1.0)
     mean = (grey * lit).sum(dim=(1, 2, 3), keepdim=True) / count
@@ -98,14 +98,14 @@ def _warp(
     height, width = images.shape[-2:]
     # float32 is enough: coordinates of 896 pixels have a precision of 1e-4 px.
     forward, mirrored = _matrices(chance, strength, height, width)
-    inverse = torch.linalg.inv_ex(forward).inverse  # no check, which would wait for the device
+    inverse = torch.linalg.inv_ex(forward).inverse  # without a check, for which the host would wait for the device
     rows = torch.arange(height, device=images.device, dtype=torch.float32)
     columns = torch.arange(width, device=images.device, dtype=torch.float32)
     target = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).reshape(1, -1, 2)
     source = _through(inverse, target.expand(images.shape[0], -1, -1))
     grid = torch.stack([(source[..., 0] + 0.5) * (2 / width) - 1, (source[..., 1] + 0.5) * (2 / height) - 1], dim=-1)
     grid = grid.reshape(-1, height, width, 2)
-    # Outside the image: black, a flat grey, or the repeated edge, a third each.
+    # Outside the image is black, one grey, or the repeated edge, with a probability of a third each.
     kind = chance.uniform(0, 1)
     inside = (grid.abs() <= 1).all(dim=-1)[:, None]
     grey = functional.grid_sample(
@@ -123,7 +123,7 @@ def _warp(
 
 
 def _matrices(chance: Chance, strength: Strength, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """(N, 3, 3) matrices from image pixels to warped pixels, and (N, 1, 1) whether mirrored."""
+    """(N, 3, 3) matrices from image pixels to warped pixels, and (N, 1, 1) whether an image is mirrored."""
 
     def column(value: Tensor) -> Tensor:
         return value.reshape(-1)
@@ -133,7 +133,7 @@ def _matrices(chance: Chance, strength: Strength, height: int, width: int) -> tu
     wide = column(torch.exp(chance.uniform(-1, 1) * math.log(strength.anisotropy) / 2))
     mirrored = column(chance.happens(strength.mirror))
     sign = torch.where(mirrored, -1.0, 1.0)
-    # About the centre and in half heights, so that perspective and rotation do not depend on the size of the image.
+    # Coordinates are from the centre, in half heights, so that the size of the image does not matter.
     matrix = torch.zeros(chance.count, 3, 3, device=chance.device)
     matrix[:, 0, 0], matrix[:, 0, 1] = size * wide * torch.cos(angle) * sign, -size * wide * torch.sin(angle)
     matrix[:, 1, 0], matrix[:, 1, 1] = size / wide * torch.sin(angle) * sign, size / wide * torch.cos(angle)
@@ -153,12 +153,12 @@ def _matrices(chance: Chance, strength: Strength, height: int, width: int) -> tu
 
 
 def _exchanged(corners: Tensor) -> Tensor:
-    """(N, 17, 4, ...) with left and right exchanged; a flip, because an index list would wait for the device."""
+    """(N, 17, 4, ...) with left and right exchanged, by a flip; for a list of indices the host would wait."""
     return corners.unflatten(2, (2, 2)).flip(3).flatten(2, 3)
 
 
 def _through(matrix: Tensor, points: Tensor) -> Tensor:
-    """(N, 3, 3) and (N, M, 2) -> (N, M, 2); term by term, because TF32 products would be off by a pixel."""
+    """(N, M, 2) points, mapped by (N, 3, 3) matrices term by term; a TF32 product would be wrong by a pixel."""
     x, y, m = points[..., 0], points[..., 1], matrix[:, None]
     depth = (m[..., 2, 0] * x + m[..., 2, 1] * y + m[..., 2, 2]).clamp(min=0.1)
     across = (m[..., 0, 0] * x + m[..., 0, 1] * y + m[..., 0, 2]) / depth
@@ -166,7 +166,7 @@ def _through(matrix: Tensor, points: Tensor) -> Tensor:
 
 
 def _bars(grey: Tensor, corners: Tensor, visible: Tensor, chance: Chance, strength: Strength) -> Tensor:
-    """Black bars up to the outermost visible corner, like those of a narrower radiograph in the letterbox."""
+    """Images with black bars up to the outermost visible corner, as around a smaller radiograph."""
     height, width = grey.shape[-2:]
     for axis, size in ((0, width), (1, height)):
         place = corners[..., axis].reshape(corners.shape[0], -1)
@@ -190,19 +190,19 @@ def _greys(grey: Tensor, chance: Chance, strength: Strength) -> Tensor:
     grey = grey + 0.15 * chance.uniform(0, 1) * chance.field(5, 3, shape)
     grey = _occluded(grey, chance, strength)
     grey = _sharpness(grey, chance, strength)
-    # The window clips values outside it, as for lungs and abdomen on radiographs of high contrast.
+    # Values outside the window are clipped, like lungs and abdomen on radiographs of high contrast.
     low, high = chance.uniform(-0.3, 0.25), chance.uniform(0.7, 1.3)
     grey = ((grey - low) / (high - low)).clamp(0, 1)
     coarse = functional.interpolate(chance.noise((shape[0] // 2, shape[1] // 2)), size=shape, mode="bilinear")
     grain = chance.uniform(0, 1).square() * chance.noise(shape) + chance.uniform(0, 1).square() * coarse
     grey = (grey + 0.05 * grain).clamp(0, 1)
     grey = torch.where(chance.happens(strength.invert), 1 - grey, grey)
-    # A letterbox mostly stays black at any display setting of the radiograph.
+    # In most images, black margins stay black.
     return torch.where(black & chance.happens(0.7), torch.zeros_like(grey), grey)
 
 
 def _equalised(grey: Tensor, chance: Chance, strength: Strength) -> Tensor:
-    """Equalise the local contrast in some images, to a random degree."""
+    """Images of which some have an equalised local contrast, to a random degree."""
     small = functional.avg_pool2d(grey, 8)
     mean = functional.avg_pool2d(small, 9, 1, 4, count_include_pad=False)
     square = functional.avg_pool2d(small.square(), 9, 1, 4, count_include_pad=False)
@@ -214,7 +214,7 @@ def _equalised(grey: Tensor, chance: Chance, strength: Strength) -> Tensor:
 
 
 def _occluded(grey: Tensor, chance: Chance, strength: Strength, count: int = 3) -> Tensor:
-    """Add semi-transparent rectangles of another grey, from markers to shields."""
+    """Images with semi-transparent grey rectangles, as small as markers or as large as shields."""
     height, width = grey.shape[-2:]
     row = torch.arange(height, device=grey.device, dtype=grey.dtype).reshape(1, 1, -1, 1)
     column = torch.arange(width, device=grey.device, dtype=grey.dtype).reshape(1, 1, 1, -1)
@@ -228,7 +228,7 @@ def _occluded(grey: Tensor, chance: Chance, strength: Strength, count: int = 3) 
 
 
 def _sharpness(grey: Tensor, chance: Chance, strength: Strength) -> Tensor:
-    """Blur with 0.5 to 2.5 px, or sharpen by the part that this blur removes."""
+    """Images that are blurred with an SD of 0.5 to 2.5 px, or sharpened by what such a blur removes."""
     sigma = chance.uniform(0.5, 2.5)
     tap = torch.arange(-6, 7, device=grey.device, dtype=grey.dtype)
     kernel = torch.exp(-0.5 * (tap / sigma.reshape(-1, 1)) ** 2)

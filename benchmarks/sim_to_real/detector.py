@@ -1,7 +1,7 @@
-"""Training of the plain detector for a fixed time, and finding corners with it.
+"""Training of the plain detector for a fixed time, and the corners that it finds.
 
-Contract: seeded. The schedule follows the clock, so the number of steps is a result and is reported. Soft-max and
-losses are in float32. A loss that is not finite stops the run.
+Contract: random numbers come from a seed. The learning rate depends on the elapsed time, so the number of steps is a
+result. Soft-max and losses are in float32. A loss that is not finite stops the run.
 """
 
 import math
@@ -24,19 +24,19 @@ from training.model.dsnt import euclidean_loss, expected_coordinates, jensen_sha
 
 @dataclass(frozen=True)
 class Recipe:
-    """The fixed recipe; only minutes and seed are chosen, and a dry run uses ``TINY``.
+    """The fixed recipe. A run may choose minutes and seed; a dry run uses ``TINY``.
 
     Attributes:
         minutes: of training, without compilation.
         batch: images per step.
-        learning_rate: peak of the cycle.
+        learning_rate: at the peak.
         warm_up: share of the time before the peak.
         weight_decay: of convolution weights.
         coordinate_weight: of the Euclidean loss (half heights) relative to the divergence (nats).
-        sigma_cells: of the target maps.
-        gradient_norm: limit.
+        sigma_cells: SD of the target maps.
+        gradient_norm: largest norm of the gradient.
         widths: of the network.
-        max_steps: a limit for dry runs.
+        max_steps: largest number of steps, for dry runs.
         seed: of weights, order and augmentation.
     """
 
@@ -63,8 +63,9 @@ class Trained:
     Attributes:
         network: in evaluation mode.
         steps, seconds: of training, without compilation.
-        compile_seconds, compiled: of the first step with compilation, and whether the losses are compiled.
-        losses: (share of the time, divergence, distance in px) at every twentieth of the time.
+        compile_seconds: of the first step with compilation.
+        compiled: whether the losses are compiled.
+        losses: (share of the time, divergence, distance in px) after every twentieth of the time.
     """
 
     network: nn.Module
@@ -76,13 +77,13 @@ class Trained:
 
 
 def rate_factor(progress: float, warm_up: float) -> float:
-    """One cycle: cosine from 1/25 up to 1 over the warm-up, then cosine down to 1/10,000."""
+    """The learning rate relative to its peak: a cosine from 1/25 up to 1, then a cosine down to 1/10,000."""
     low, share = (1 / 25, progress / warm_up) if progress < warm_up else (1e-4, (1 - progress) / (1 - warm_up))
     return low + (1 - low) * 0.5 * (1 - math.cos(math.pi * min(max(share, 0.0), 1.0)))
 
 
 def train(radiographs: FrontalRadiographs, recipe: Recipe) -> Trained:
-    """Train the network on these radiographs.
+    """A network, trained on these radiographs.
 
     Raises:
         FloatingPointError: the loss is not finite.
@@ -91,7 +92,7 @@ def train(radiographs: FrontalRadiographs, recipe: Recipe) -> Trained:
     torch.manual_seed(recipe.seed)
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = True  # for the products of the last layer
-    torch.backends.cuda.matmul.allow_tf32 = False  # coordinates of 896 pixels need more than ten bits
+    torch.backends.cuda.matmul.allow_tf32 = False  # a position in 896 pixels needs more than the ten bits of TF32
     network = CornerNet(recipe.widths).to(device, memory_format=torch.channels_last)
     optimizer = _optimizer(network, recipe, device.type == "cuda")
     generator = torch.Generator(device=device).manual_seed(recipe.seed)
@@ -123,7 +124,7 @@ def train(radiographs: FrontalRadiographs, recipe: Recipe) -> Trained:
         sums += torch.stack([divergence.detach(), distance.detach()])
         steps, since = steps + 1, since + 1
         if steps % 8 == 0 and device.type == "cuda":
-            torch.cuda.synchronize()  # otherwise the clock runs ahead of the device
+            torch.cuda.synchronize()  # otherwise the host is ahead of the device, and the time is wrong
         progress = (time.monotonic() - started) / (60 * recipe.minutes)
         if recipe.max_steps is not None:
             progress = max(progress, steps / recipe.max_steps)
@@ -144,7 +145,7 @@ def _optimizer(network: nn.Module, recipe: Recipe, fused: bool) -> torch.optim.O
 
 
 def _orders(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Endless batches of rows: one random order after another, each without its incomplete last batch."""
+    """Batches of row numbers without end: one random order after another, without incomplete batches."""
     batch = min(batch, count)
     while True:
         order = torch.randperm(count, generator=generator, device=generator.device)
@@ -174,7 +175,7 @@ def map_losses(logits: Tensor, corners: Tensor, visible: Tensor, sigma_cells: fl
         logits: (N, 68, h, w) at half resolution.
         corners: (N, 68, 2) pixels of the input.
         visible: (N, 68).
-        sigma_cells: of the target maps.
+        sigma_cells: SD of the target maps.
     """
     shape = (logits.shape[-2], logits.shape[-1])
     heatmaps = spatial_softmax(logits)
@@ -189,7 +190,7 @@ MapLosses = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
 
 def logits_of(network: nn.Module, image: Tensor) -> Tensor:
-    """(N, 1, H, W) -> (N, 68, H/2, W/2) float32, contiguous."""
+    """(N, 68, H/2, W/2) contiguous float32 logits of (N, 1, H, W) images."""
     with torch.autocast(image.device.type, dtype=torch.bfloat16):
         logits = network(image.contiguous(memory_format=torch.channels_last))
     return logits.float().contiguous()
@@ -198,9 +199,9 @@ def logits_of(network: nn.Module, image: Tensor) -> Tensor:
 def _compiled_losses(
     network: nn.Module, batch: tuple[Tensor, Tensor, Tensor], recipe: Recipe
 ) -> tuple[MapLosses, bool]:
-    """The losses, compiled if possible, because uncompiled losses take as long as the network.
+    """The losses, and whether they are compiled. Losses that are not compiled take as long as the network.
 
-    The network is not compiled: that would take one of the seven minutes and save a few milliseconds.
+    The network is not compiled, because compilation would take a minute and save a few milliseconds.
     """
     if not batch[0].is_cuda:
         return map_losses, False
@@ -208,17 +209,17 @@ def _compiled_losses(
     losses, compiled = torch.compile(map_losses, dynamic=False), True
     try:
         losses(logits_of(network, batch[0]), *batch[1:], recipe.sigma_cells).sum().backward()
-    except Exception as error:  # any failure of the compiler: the recipe is the same without it
+    except Exception as error:  # whatever fails in the compiler, the recipe works without it
         sys.stdout.write(f"  not compiled: {type(error).__name__}: {str(error)[:300]}\n")
         losses, compiled = map_losses, False
     network.zero_grad(set_to_none=True)
-    network.load_state_dict(state)  # undo the effect of the trial on the running means of the norms
+    network.load_state_dict(state)  # the trial has changed the running means of the batch normalisation
     return losses, compiled
 
 
 @torch.no_grad()
 def find_corners(network: nn.Module, images: Tensor, batch: int = 24) -> NDArray[np.float64]:
-    """(N, H, W) uint8 -> (N, 17, 4, 2) pixels: mean of the corners in the image and in its mirror image."""
+    """(N, 17, 4, 2) corners in pixels of (N, H, W) uint8 images: means over each image and its mirror image."""
     network.eval()
     shape = (images.shape[-2], images.shape[-1])
     found = []

@@ -1,8 +1,8 @@
 """Statistics of one radiograph: greys, spectrum, edges of vertebrae, noise, thorax and abdomen, proportions.
 
-Contract: (H, W) uint8 and (17, 4, 2) corners in pixels of the same frame. "Contrast" and "step" are in standard
-deviations of the grey inside the content, so that they do not depend on display contrast. A quantity is NaN if the
-radiograph does not show it.
+Contract: (H, W) uint8 images and (17, 4, 2) corners in pixels of the same frame. "Step" and "crest" are in standard
+deviations of the grey values of the content, so that they do not depend on the display contrast. A quantity is NaN if
+the radiograph does not show it.
 """
 
 import numpy as np
@@ -38,7 +38,7 @@ def grey_histogram(image: NDArray[np.uint8]) -> Floats:
 
 
 def statistics_of(image: NDArray[np.uint8], corners: Floats, visible: NDArray[np.bool_]) -> dict[str, float]:
-    """Every quantity of one radiograph."""
+    """Name -> value of every quantity of one radiograph."""
     grey = image.astype(np.float32)
     content = grey[content_box(image)]
     deviation = float(max(content.std(), 1e-3))
@@ -54,7 +54,7 @@ def statistics_of(image: NDArray[np.uint8], corners: Floats, visible: NDArray[np
 
 def _greys(image: NDArray[np.uint8], content: NDArray[np.float32], deviation: float) -> dict[str, float]:
     quantiles = np.quantile(content, [q / 100 for q in _QUANTILES])
-    # The mean, because the median of 8-bit values is a whole number and too coarse.
+    # The mean is used, because the median of 8-bit values is a whole number.
     noise = float(np.abs(ndimage.convolve(content, _LAPLACE)).mean()) * float(np.sqrt(np.pi / 2)) / 6.0
     small = ndimage.uniform_filter(content, 15)
     local = np.sqrt(np.maximum(ndimage.uniform_filter(content**2, 15) - small**2, 0))
@@ -70,7 +70,7 @@ def _greys(image: NDArray[np.uint8], content: NDArray[np.float32], deviation: fl
 
 
 def _spectrum(grey: NDArray[np.float32], corners: Floats) -> dict[str, float]:
-    """Spectrum of patches along the spine: slope of log power over log frequency, and energy in octaves."""
+    """Spectrum of patches along the spine: slope of log power over log frequency, and share of energy in octaves."""
     power = [p for p in (_patch_power(grey, corners[i]) for i in (_T5, _T10, _L3)) if p is not None]
     radial = np.mean(power, axis=0) if power else np.full(_PATCH // 2 + 1, np.nan)  # k = 0..64 cycles per patch
     cycles = np.arange(radial.size)
@@ -105,7 +105,7 @@ def _patch_power(grey: NDArray[np.float32], vertebra: Floats) -> Floats | None:
 
 
 def _edges(grey: NDArray[np.float32], corners: Floats, deviation: float) -> dict[str, float]:
-    """Profiles across labelled edges: step (inside minus outside), crest (a bright line on the edge), gradient."""
+    """Profiles across labelled edges: step (inside minus outside), crest (bright line on the edge), steepest pixel."""
     found = {}
     for edge, (first, second, sign) in {
         "upper plate": (0, 1, 1.0),
@@ -115,7 +115,7 @@ def _edges(grey: NDArray[np.float32], corners: Floats, deviation: float) -> dict
     }.items():
         profiles = _profiles(grey, corners[:, first], corners[:, second], sign)  # (17, 17)
         inside, outside = profiles[:, 11:14].mean(axis=1), profiles[:, 3:6].mean(axis=1)
-        # Labels are off by a pixel or two, so the crest is the brightest pixel within two of the edge.
+        # Labels are wrong by a pixel or two, so the crest is the brightest pixel within two pixels of the edge.
         crest = profiles[:, 6:11].max(axis=1) - (inside + outside) / 2
         steepest = np.abs(np.diff(profiles, axis=1))[:, 4:12].max(axis=1)
         for region, part in (("thoracic", _THORACIC), ("lumbar", _LUMBAR)):
@@ -126,7 +126,7 @@ def _edges(grey: NDArray[np.float32], corners: Floats, deviation: float) -> dict
 
 
 def _profiles(grey: NDArray[np.float32], start: Floats, end: Floats, sign: float) -> Floats:
-    """(17, 2) ends of edges -> (17, 17) mean grey from 8 px outside to 8 px inside, over the edge's middle half."""
+    """(17, 17) mean greys from 8 px outside to 8 px inside of 17 edges, over the middle half of each edge."""
     along = end - start
     length = np.linalg.norm(along, axis=1, keepdims=True)
     unit = along / np.where(length > 1, length, np.nan)
@@ -137,23 +137,23 @@ def _profiles(grey: NDArray[np.float32], start: Floats, end: Floats, sign: float
 
 
 def _places(grey: NDArray[np.float32], box: tuple[slice, slice], corners: Floats, deviation: float) -> dict[str, float]:
-    """Spine relative to its sides at three levels, thorax relative to abdomen, grain inside bodies."""
+    """Spine relative to its sides at three levels, thorax relative to abdomen, deviation inside bodies."""
     found, sides = {}, {}
     for name, level in (("T5", _T5), ("T10", _T10), ("L3", _L3)):
         spine, left, right = _row_of(grey, box, corners[level])
         sides[name] = np.nanmean([left, right]) if np.isfinite([left, right]).any() else np.nan
-        found[f"{name}: spine over its sides"] = (spine - sides[name]) / deviation
-        found[f"{name}: image right side over left"] = (right - left) / deviation
-    found["sides at L3 over T5"] = (sides["L3"] - sides["T5"]) / deviation
+        found[f"{name}: spine minus its sides"] = (spine - sides[name]) / deviation
+        found[f"{name}: right side of the image minus left"] = (right - left) / deviation
+    found["sides, L3 minus T5"] = (sides["L3"] - sides["T5"]) / deviation
     bodies = _body_values(grey, corners)
-    found["spine, L3 over T5"] = (bodies[_L3].mean() - bodies[_T5].mean()) / deviation
+    found["spine, L3 minus T5"] = (bodies[_L3].mean() - bodies[_T5].mean()) / deviation
     for region, part in (("thoracic", _THORACIC), ("lumbar", _LUMBAR)):
         found[f"inside a body, {region}: deviation"] = _median(bodies[part].std(axis=1)) / deviation
     return {name: float(value) for name, value in found.items()}
 
 
 def _row_of(grey: NDArray[np.float32], box: tuple[slice, slice], vertebra: Floats) -> tuple[float, float, float]:
-    """Mean grey of a vertebra, and of areas two widths to both sides; NaN outside the content."""
+    """Mean grey of a vertebra, and of areas two widths to its left and right; NaN outside the content."""
     middle = vertebra.mean(axis=0)
     width = np.linalg.norm(vertebra[1] - vertebra[0])
     spread = np.stack(np.meshgrid(np.linspace(-0.35, 0.35, 9), np.linspace(-0.35, 0.35, 9)), axis=-1).reshape(-1, 2)
@@ -198,7 +198,7 @@ def _proportions(corners: Floats) -> dict[str, float]:
 
 
 def _sampled(grey: NDArray[np.float32], points: Floats) -> Floats:
-    """Grey at (..., 2) (column, row); NaN at NaN points, the nearest pixel outside the frame."""
+    """Greys at (..., 2) points (column, row); NaN at NaN points, and the nearest pixel outside the frame."""
     known = np.isfinite(points).all(axis=-1)
     at = np.where(known[..., None], points, 0.0)
     values = ndimage.map_coordinates(grey, [at[..., 1].ravel(), at[..., 0].ravel()], order=1, mode="nearest")

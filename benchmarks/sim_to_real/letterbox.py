@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FRAME = (896, 384)
-"""(H, W) of every image of the probe."""
+"""(H, W) of every image of the benchmark."""
 
 
 @dataclass(frozen=True)
@@ -29,19 +29,19 @@ class Placement:
     size: tuple[int, int]
 
     def apply(self, xy_px: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(..., 2) image pixels -> frame pixels."""
+        """(..., 2) frame pixels from (..., 2) image pixels."""
         return self.scale * (xy_px + 0.5) + np.array(self.offset) - 0.5
 
 
 def placement(shape: tuple[int, int], frame: tuple[int, int] = FRAME) -> Placement:
-    """The placement of an (H, W) image; the size is rounded to whole pixels, the scale is not."""
+    """The placement of an (H, W) image. The size is rounded to whole pixels, the scale is exact."""
     scale = min(frame[0] / shape[0], frame[1] / shape[1])
     size = max(1, round(shape[1] * scale)), max(1, round(shape[0] * scale))
     return Placement(scale, ((frame[1] - size[0]) // 2, (frame[0] - size[1]) // 2), size)
 
 
 def letterbox(image: NDArray[np.uint8], frame: tuple[int, int] = FRAME) -> tuple[NDArray[np.uint8], Placement]:
-    """(H, W) uint8 -> the frame and the placement of the image."""
+    """The frame with a (H, W) uint8 image, and the placement of the image."""
     from PIL import Image  # the GPU machine may lack Pillow
 
     placed = placement((image.shape[0], image.shape[1]), frame)

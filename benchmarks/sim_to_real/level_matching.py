@@ -1,7 +1,7 @@
-"""Errors of found corners against labelled ones: level shift, distances, mid-line Cobb angle.
+"""Errors of found corners relative to labelled ones: level shift, distances, mid-line Cobb angle.
 
-Contract: (..., 17, 4, 2) pixels (column, row); corners are upper left, upper right, lower left, lower right in the
-image. A shift of +1 means that the found vertebra i lies on the labelled vertebra i + 1. The level names of these
+Contract: (..., 17, 4, 2) pixels (column, row). Corners are upper left, upper right, lower left, lower right in the
+image. With a shift of +1, the found vertebra i is compared with the labelled vertebra i + 1. The level names of these
 labels are not consistent, so no figure compares absolute levels.
 """
 
@@ -14,21 +14,21 @@ from spine.types import Floats
 
 SHIFTS = (-2, -1, 0, 1, 2)
 FAR_PX = 15.0
-"""A vertebra's centre farther than this from its label, in pixels of 896 rows, is on another structure."""
+"""If the centre of a found vertebra is farther than this from its label, in pixels of 896 rows, it is not a match."""
 
 
 def centres(corners: Floats) -> Floats:
-    """(..., 17, 4, 2) -> (..., 17, 2)."""
+    """(..., 17, 2) centres of vertebrae from (..., 17, 4, 2) corners."""
     return np.asarray(corners, dtype=np.float64).mean(axis=-2)
 
 
 @dataclass(frozen=True)
 class Match:
-    """One radiograph after the level shift that fits best.
+    """The errors of one radiograph at one level shift.
 
     Attributes:
         shift: in levels.
-        centre_px: (n,) distances of the centres that both columns have at this shift.
+        centre_px: (n,) distances between the centres of the vertebrae that found and labelled corners have in common.
         corner_px: (n, 4) distances of their corners.
     """
 
@@ -38,7 +38,7 @@ class Match:
 
 
 def match_levels(found: Floats, labelled: Floats, visible: NDArray[np.bool_]) -> Match:
-    """The match with the least mean distance of centres; shift 0 wins a tie.
+    """The match with the smallest mean distance of centres; of equal matches, the smallest shift is chosen.
 
     Raises:
         ValueError: no labelled vertebra is visible.
@@ -60,16 +60,16 @@ def _shifted(found: Floats, labelled: Floats, visible: NDArray[np.bool_], shift:
 
 
 def midline_tilts_deg(corners: Floats) -> Floats:
-    """(..., 17, 4, 2) -> (..., 17) angle of the mid-line, left to right, with the image's rows, degrees."""
+    """(..., 17) angles in degrees between the mid-line of a vertebra, from left to right, and the rows of the image."""
     middle = corners[..., [1, 3], :].mean(axis=-2) - corners[..., [0, 2], :].mean(axis=-2)
     return np.asarray(np.degrees(np.arctan2(middle[..., 1], middle[..., 0])))
 
 
 def major_cobb_deg(corners: Floats, visible: NDArray[np.bool_]) -> float:
-    """Largest angle between two mid-lines of (17, 4, 2) corners, over vertebrae that are completely visible.
+    """Largest angle in degrees between two mid-lines, over the vertebrae that are completely visible.
 
     Raises:
-        ValueError: fewer than two such vertebrae.
+        ValueError: fewer than two vertebrae are completely visible.
     """
     tilts = midline_tilts_deg(np.asarray(corners, dtype=np.float64))[visible.all(axis=-1)]
     if tilts.size < 2:

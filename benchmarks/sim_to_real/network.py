@@ -1,6 +1,7 @@
 """The fixed, plain detector: a U-Net with residual blocks, 68 corner maps at half resolution, 8.34 M parameters.
 
-Contract: (N, 1, H, W) images, H and W multiples of 64, to (N, 68, H/2, W/2) logits, which are float32 under autocast.
+Contract: (N, 68, H/2, W/2) logits from (N, 1, H, W) images, whose H and W are multiples of 64. The logits are float32
+also under autocast.
 """
 
 from itertools import pairwise
@@ -10,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 WIDTHS = (48, 64, 128, 192, 240, 240)
-"""Channels at strides 2, 4, .. 64."""
+"""Number of channels at strides 2, 4, .. 64."""
 
 TINY_WIDTHS = (8, 8, 8, 16, 16, 16)
-"""For the dry run."""
+"""Number of channels for a dry run."""
 
 CORNERS = 68
 
@@ -35,13 +36,13 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, H/stride, W/stride)."""
+        """(N, outputs, H/stride, W/stride) from (N, inputs, H, W)."""
         y = functional.relu(self.first_norm(self.first(x)))
         return functional.relu(self.second_norm(self.second(y)) + self.cut(x))
 
 
 class CornerNet(nn.Module):
-    """See the module."""
+    """The detector; see the module."""
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
@@ -55,7 +56,7 @@ class CornerNet(nn.Module):
         self.head = nn.Conv2d(widths[0], CORNERS, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, 1, H, W) -> (N, 68, H/2, W/2) logits."""
+        """(N, 68, H/2, W/2) logits of (N, 1, H, W) images."""
         levels = [self.stem(image)]
         for down in self.down:
             levels.append(down(levels[-1]))

@@ -3,13 +3,13 @@
 Contract: one ``.npz`` without pickled objects:
 
     jpeg      (bytes,) uint8, all JPEG files concatenated
-    ends      (N,) end of each file
+    ends      (N,) position of the end of each file in ``jpeg``
     corners   (N, 17, 4, 2) float32 (column, row) in the frame, integers at pixel centres; NaN if unknown
     visible   (N, 17, 4)
     names     (N,)
     facts     further arrays of N rows, by name
 
-Vertebrae run cranial to caudal; corners are upper left, upper right, lower left, lower right in the image.
+Vertebrae are listed from cranial to caudal. Corners are upper left, upper right, lower left, lower right in the image.
 """
 
 import io
@@ -76,7 +76,7 @@ def read_pack(path: Path, limit: int | None = None) -> Pack:
 
 
 def jpeg_bytes(image: NDArray[np.uint8], quality: int) -> bytes:
-    """One grey JPEG."""
+    """A grey image as a JPEG file."""
     from PIL import Image
 
     stream = io.BytesIO()
@@ -85,7 +85,7 @@ def jpeg_bytes(image: NDArray[np.uint8], quality: int) -> bytes:
 
 
 def _decoder() -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
-    """JPEG bytes (n,) uint8 -> (H, W) uint8, with Pillow or else torchvision."""
+    """A function from (n,) uint8 bytes of a JPEG file to (H, W) uint8, by Pillow or torchvision."""
     try:
         from PIL import Image
     except ImportError:

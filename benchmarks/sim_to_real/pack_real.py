@@ -1,7 +1,7 @@
 """Packs the 481 real frontal radiographs (data/aasce_training) for the GPU machine.
 
-Contract: all rows in the order of the folder with unchanged labels, in a git-ignored file under 45 MiB. Missing
-radiographs are an error that names them, never an empty pack.
+Contract: the pack has all rows of the folder in the same order with unchanged labels. It is a git-ignored file of less
+than 45 MiB.
 """
 
 import csv
@@ -35,14 +35,14 @@ def radiographs_folder() -> Path:
     missing = [n for n in ("filenames.csv", "landmarks.csv", "angles.csv", "images") if not (folder / n).exists()]
     if missing:
         raise FileNotFoundError(
-            f"no real radiographs: {folder} lacks {', '.join(missing)}; "
-            "set PLUMBLINE_SHARED to the folder that holds data/aasce_training"
+            f"found no {', '.join(missing)} in {folder}; expected the real radiographs: set PLUMBLINE_SHARED to the "
+            "folder that contains data/aasce_training"
         )
     return folder
 
 
 def pack_radiographs(path: Path = PACKED, limit: int | None = None) -> int:
-    """Write the pack and return its size in bytes; a lower JPEG quality is used only if the file is too large."""
+    """Write the pack and return its size in bytes. If the file would be too large, the JPEG quality is lower."""
     folder = radiographs_folder()
     names, relative, angles = _tables(folder)
     names, relative, angles = names[:limit], relative[:limit], angles[:limit]
@@ -50,7 +50,7 @@ def pack_radiographs(path: Path = PACKED, limit: int | None = None) -> int:
     for name, xy in zip(names, relative, strict=True):
         grey = _grey(folder / "images" / name)
         framed, placed = letterbox(grey)
-        # Labels are shares of width and height; share * width counts from the image's edge, hence minus half a pixel.
+        # Labels are shares of width and height from the edge of the image, which is half a pixel before pixel 0.
         corners.append(placed.apply(xy * np.array([grey.shape[1], grey.shape[0]]) - 0.5))
         images.append(framed)
         scales.append(placed.scale)
@@ -77,13 +77,13 @@ def pack_radiographs(path: Path = PACKED, limit: int | None = None) -> int:
 
 
 def inside(corners: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """(..., 2) frame pixels -> (...,) whether inside the frame, with the edges of its pixels."""
+    """(...,) whether (..., 2) frame pixels are inside the frame or at most half a pixel outside."""
     x, y = corners[..., 0], corners[..., 1]
     return (x >= -0.5) & (y >= -0.5) & (x <= FRAME[1] - 0.5) & (y <= FRAME[0] - 0.5)
 
 
 def screened_out(corners: NDArray[np.floating], names: Sequence[str]) -> NDArray[np.bool_]:
-    """(N,) rows that break a label rule of the profile ``frontal_radiographs``; image rules are not checked."""
+    """(N,) whether the labels of a row break a rule of the profile ``frontal_radiographs``."""
     from spine.dataset import Example, ExampleView, Manifest
     from spine.landmarks import CORNERS68, VERTEBRAE
     from validation.dataset.expectation_run import run_suites
@@ -105,13 +105,13 @@ def screened_out(corners: NDArray[np.floating], names: Sequence[str]) -> NDArray
     rules = {suite.table: suite.rules for suite in suites("frontal_radiographs", CORNERS68, Minimums(1, 1, 1))}
     whole = tuple(r for r in rules["studies"] if r.name in ("vertebrae_not_discs", "side_of_the_curve"))
     chosen = (Suite("levels", rules["levels"]), Suite("studies", whole))
-    outcomes = run_suites(chosen, {"levels": tables.levels, "studies": tables.studies}, None)
+    outcomes = run_suites(chosen, tables, None)
     bad = {int(f.study_id) for f in findings_of(outcomes, survey) if f.severity == "error"}
     return np.isin(np.arange(len(names)), sorted(bad))
 
 
 def _tables(folder: Path) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
-    """Names, (N, 17, 4, 2) shares of width and height, (N, 3) angles in degrees."""
+    """N names, (N, 17, 4, 2) corners as shares of width and height, and (N, 3) angles in degrees."""
     with (folder / "filenames.csv").open(newline="", encoding="utf-8") as stream:
         names = [Path("".join(row)).name for row in csv.reader(stream) if row]
     flat = np.loadtxt(folder / "landmarks.csv", delimiter=",", ndmin=2)

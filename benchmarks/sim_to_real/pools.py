@@ -1,77 +1,26 @@
-"""Pools of virtual radiographs: rendered for this run, or from a stored pack of an earlier renderer.
+"""Virtual radiographs of a run.
 
-Contract: images stay on the device as uint8 (10,000 of them are 3.4 GB). Held-out radiographs have another seed, or are
-the last ones of a stored pack.
+Contract: images stay on the device as uint8 (10,000 of them are 3.4 GB).
 """
 
 import os
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from benchmarks.sim_to_real.letterbox import FRAME
-from benchmarks.sim_to_real.pack import read_pack
 from simulation.stream.radiographs import FrontalRadiographs, frontal_radiographs
 
-HELD_OUT = 200
 
-
-def part(radiographs: FrontalRadiographs, rows: slice) -> FrontalRadiographs:
-    """Some rows of a pool."""
-    return FrontalRadiographs(radiographs.images[rows], radiographs.corners[rows], radiographs.visible[rows])
-
-
-def stored_radiographs(path: Path, device: str, limit: int | None = None) -> FrontalRadiographs:
-    """Read a pack onto the device."""
-    pack = read_pack(path, limit)
-    parts = (torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in (pack.images, pack.corners, pack.visible))
-    return FrontalRadiographs(*parts)
-
-
-def rendered_radiographs(count: int, seed: int, device: str, variant: str) -> FrontalRadiographs:
-    """Render radiographs.
-
-    Raises:
-        ValueError: the renderer's radiographs do not have the expected form.
-    """
-    # Posing takes milliseconds of a CPU for each patient; without workers it would take one of the seven minutes.
+def rendered_radiographs(count: int, seed: int, device: str) -> FrontalRadiographs:
+    """Rendered radiographs of virtual patients."""
+    # A CPU needs milliseconds to pose a patient, which would be a minute without workers.
     workers = min(14, max(1, (os.cpu_count() or 2) - 2)) if device.startswith("cuda") else 0
-    return checked(frontal_radiographs(count, seed, FRAME, device, variant, workers), count)
-
-
-def checked(radiographs: FrontalRadiographs, count: int) -> FrontalRadiographs:
-    """Check shapes, types and values of radiographs.
-
-    Raises:
-        ValueError: with every violation.
-    """
-    expected = {
-        "images": (radiographs.images, (count, *FRAME), torch.uint8),
-        "corners": (radiographs.corners, (count, 17, 4, 2), torch.float32),
-        "visible": (radiographs.visible, (count, 17, 4), torch.bool),
-    }
-    wrong = [
-        f"{name} are {tuple(t.shape)} {t.dtype}, expected {shape} {kind}"
-        for name, (t, shape, kind) in expected.items()
-        if tuple(t.shape) != shape or t.dtype != kind
-    ]
-    if not wrong and not bool(torch.isfinite(radiographs.corners[radiographs.visible]).all()):
-        wrong.append("visible corners that are not finite")
-    if not wrong:
-        x = radiographs.corners[..., 0]
-        exchanged = (x[..., 1::2] < x[..., 0::2])[radiographs.visible.all(-1)].any(-1)
-        if bool(exchanged.float().mean() > 0.05):
-            wrong.append("left corners right of right ones on more than 5 % of the vertebrae")
-    if wrong:
-        raise ValueError(f"virtual radiographs of the wrong form: {'; '.join(wrong)}; check the renderer")
-    # A missing corner must not bring NaN into a masked loss.
-    corners = torch.where(radiographs.visible[..., None], radiographs.corners, torch.zeros_like(radiographs.corners))
-    return FrontalRadiographs(radiographs.images, corners, radiographs.visible)
+    return frontal_radiographs(count, seed, FRAME, device, workers)
 
 
 def rectangle_radiographs(count: int, seed: int, device: str) -> FrontalRadiographs:
-    """Rectangles in a column on grey, without anatomy, for dry runs and tests."""
+    """Images of a column of rectangles on grey, for dry runs and tests."""
     rng = np.random.default_rng(seed)
     height, width = FRAME
     images = np.full((count, height, width), 60, dtype=np.uint8)

@@ -1,7 +1,7 @@
 """The figures of one run: distances after the best level shift, and the major Cobb angle.
 
-Contract: no figure compares absolute level names. The angle is the maximum over pairs of mid-lines of the found
-corners, without correction, over the vertebrae that are completely visible. Every radiograph counts.
+Contract: no figure compares absolute level names. The angle is the maximum over pairs of mid-lines of the vertebrae
+that are completely visible, without any correction. No radiograph is left out.
 """
 
 from collections import Counter
@@ -19,20 +19,15 @@ class RadiographScore:
     """The score of one radiograph.
 
     Attributes:
-        match: after the best level shift.
+        match: distances after the best level shift.
         found_deg, labelled_deg: major angle of the found and of the labelled corners.
-        published_deg: first angle of the data set, or ``labelled_deg`` if there is none.
+        published_deg: major angle in the data set, or ``labelled_deg`` if there is none.
     """
 
     match: Match
     found_deg: float
     labelled_deg: float
     published_deg: float
-
-    @property
-    def error_deg(self) -> float:
-        """Found minus published angle."""
-        return self.found_deg - self.published_deg
 
 
 def score_radiographs(
@@ -41,10 +36,10 @@ def score_radiographs(
     visible: NDArray[np.bool_],
     published_deg: Floats | None = None,
 ) -> list[RadiographScore]:
-    """Score (N, 17, 4, 2) found against labelled pixels, with (N, 17, 4) visibility.
+    """The scores of (N, 17, 4, 2) found corners, from labelled corners with (N, 17, 4) visibility.
 
     Raises:
-        ValueError: a radiograph has fewer than two visible vertebrae; leaving it out would be a hidden choice.
+        ValueError: a radiograph has fewer than two visible vertebrae.
     """
     scores = []
     for i in range(found.shape[0]):
@@ -58,7 +53,7 @@ def score_radiographs(
 
 
 def summary(scores: list[RadiographScore]) -> dict[str, object]:
-    """The figures, by name; angles in degrees, distances in pixels of 896 rows."""
+    """Name -> figure of all radiographs; angles in degrees, distances in pixels of 896 rows."""
     if not scores:
         raise ValueError("found no radiographs to summarise; expected at least one: check the pack")
     centre_px = np.concatenate([s.match.centre_px for s in scores])
@@ -79,7 +74,7 @@ def summary(scores: list[RadiographScore]) -> dict[str, object]:
 
 
 def angle_figures(found: Floats, true: Floats) -> dict[str, float]:
-    """Figures of (N,) major angles: absolute errors, bias, SMAPE of the major angle, rank correlation."""
+    """Figures of (N,) major angles: absolute errors, bias, SMAPE, rank correlation."""
     error = np.abs(found - true)
     ranks = [np.argsort(np.argsort(a)) for a in (found, true)]
     alike = float(np.corrcoef(*ranks)[0, 1]) if len(found) > 2 else float("nan")

@@ -11,5 +11,5 @@
     mkdocs_hook     adds the pages to the site while it is built
     thumbnails      the small pictures of the README, cut from those of the documentation
 
-`python -m docs.generate NAME` prints a page. Does not belong here: pages that a person writes (docs/*.md).
+`python -m docs.generate NAME` prints a page. Pages that a person writes do not belong here: see docs/*.md.
 """

@@ -28,11 +28,11 @@ This page is made from the source code.
 
 {exit_codes}
 Every error is printed as `CODE: found ...; expected ...; what to do`. The code is stable: a program can rely on it.
-The wording may change. Errors derived from `InputRejected` concern one study: it goes to quarantine with this message,
-and the other studies are taken in.
+The wording may change. An error derived from `InputRejected` concerns one study. The study goes to quarantine with this
+message, and the other studies are taken in.
 
-In the messages below, braces stand for text that is filled in when the error is raised. A slash stands between
-alternatives, and brackets hold text that is sometimes left out. The error class and the exit code are below each code.
+In the messages below, text in braces is filled in when the error is raised. A slash stands between alternatives. Text
+in brackets is sometimes left out. The error class and the exit code are below each code.
 
 {codes}"""
 
@@ -51,7 +51,7 @@ def errors_page() -> str:
 
 
 def _rows(places: Sequence[Raised]) -> Iterator[tuple[str, ...]]:
-    """A row for every message; those of one code stand below each other, with the code in the first."""
+    """A row for every message. The messages of one code are in consecutive rows; the first row has the code."""
     messages = {(p.code, p.error, *(plain(p.message.get(part, "")) for part in PARTS)): None for p in places}
     before = ""
     for name, error, *texts in messages:

@@ -12,10 +12,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def plain(text: str) -> str:
-    """Text of a cell."""
+    """Plain text as the content of a cell."""
     return text.translate(_ESCAPED)
 
 
 def code(text: str) -> str:
-    """Text of a cell as code, in which a pipe does not end the cell."""
+    """Text as the content of a cell, formatted as code. A pipe must not end the cell."""
     return f"`{text}`" if text else ""

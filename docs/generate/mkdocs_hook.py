@@ -8,7 +8,7 @@ from orchestration.environment import apply_quiet_environment
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """MkDocs calls this once it has found the pages in docs/."""
+    """Add the generated pages; MkDocs calls this after it has found the pages in docs/."""
     apply_quiet_environment()
     for name, make in PAGES.items():
         files.append(File.generated(config, f"{name}.md", content=make()))

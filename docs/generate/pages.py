@@ -1,6 +1,7 @@
 """Every generated page, by its place in the site."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from docs.generate.command_line import command_line_page
 from docs.generate.errors import errors_page
@@ -9,25 +10,15 @@ from docs.generate.settings import settings_page
 from docs.generate.source import ROOT
 
 
-def model_card_page() -> str:
-    """The card that lies beside the weights of the bundled model."""
-    return (ROOT / "inference" / "weights" / "card.md").read_text()
-
-
-def contributing_page() -> str:
-    """CONTRIBUTING.md, whose links are relative to the top of the repository."""
-    return (ROOT / "CONTRIBUTING.md").read_text().replace("](docs/", "](")
-
-
-def changes_page() -> str:
-    """CHANGELOG.md."""
-    return (ROOT / "CHANGELOG.md").read_text()
+def copied_page(path: str) -> str:
+    """A page that lies outside docs/, with its links to docs/ made relative to that folder."""
+    return (ROOT / path).read_text().replace("](docs/", "](")
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
-    "changes": changes_page,
-    "contributing": contributing_page,
-    "model-card": model_card_page,
+    "changes": partial(copied_page, "CHANGELOG.md"),
+    "contributing": partial(copied_page, "CONTRIBUTING.md"),
+    "model-card": partial(copied_page, "inference/weights/card.md"),
     "reference/command-line": command_line_page,
     "reference/params": settings_page,
     "reference/errors": errors_page,

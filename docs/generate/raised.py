@@ -20,11 +20,11 @@ class Raised:
     """One place that raises.
 
     Attributes:
-        code: stable reason code; ``{…}`` stands for a part that is known only when it is raised.
+        code: stable reason code; ``{…}`` replaces a part that is known only at run time.
         error: name of the error class.
-        message: ``found``, ``expected``, ``remedy`` -> text, with what is filled in later in braces.
-        module: where it is raised.
-        line: of the call.
+        message: ``found``, ``expected``, ``remedy`` -> text, with placeholders in braces.
+        module: dotted name of the module that raises it.
+        line: line of the call.
     """
 
     code: str
@@ -36,7 +36,7 @@ class Raised:
 
 @dataclass(frozen=True)
 class _Maker:
-    """A function that makes an error of the code that it is given."""
+    """A function that makes an error with the code in its argument ``parameter``."""
 
     module: Module
     function: Function
@@ -46,7 +46,7 @@ class _Maker:
 
 @cache
 def raised() -> tuple[Raised, ...]:
-    """All of them, by code."""
+    """Every place that raises, ordered by code."""
     found = [place for module in modules().values() for call in module.calls() for place in _places(module, call)]
     once = {(r.code, r.module, r.line): r for r in found}
     return tuple(once[key] for key in sorted(once))
@@ -62,7 +62,7 @@ def _places(module: Module, call: ast.Call) -> Iterator[Raised]:
 
 
 def _codes(module: Module, call: ast.Call, node: ast.expr) -> Iterator[tuple[str, Texts]]:
-    """The codes that an expression can be, with what is found where a list of findings holds it."""
+    """The codes that an expression can have; for codes in a list of findings, also their texts."""
     if isinstance(node, ast.Attribute):  # an error that is raised again under another class
         return
     if isinstance(node, ast.Name) and (value := _value_of(module, call, node.id)) is not None:
@@ -87,7 +87,7 @@ def _findings(module: Module) -> Iterator[tuple[str, Texts]]:
 
 
 def _message(module: Module, call: ast.Call, texts: Texts) -> dict[str, str]:
-    """The parts of the message of a call that makes an error; ``texts`` says what names stand for."""
+    """The parts of the message of a call that makes an error; ``texts`` has the texts of names."""
     if (maker := _maker_of(module, call)) is None:
         given = dict(zip(PARTS, call.args[1:], strict=False)) | {
             w.arg: w.value for w in call.keywords if w.arg in PARTS
@@ -99,7 +99,7 @@ def _message(module: Module, call: ast.Call, texts: Texts) -> dict[str, str]:
 
 
 def _text(module: Module, place: ast.expr, node: ast.expr, texts: Texts) -> str:
-    """An expression as a reader would see it, with placeholders in braces."""
+    """The text of an expression, with placeholders in braces."""
     if isinstance(node, ast.Constant):
         return str(node.value)
     if isinstance(node, ast.JoinedStr):
@@ -122,7 +122,7 @@ def _text(module: Module, place: ast.expr, node: ast.expr, texts: Texts) -> str:
 
 
 def _value_of(module: Module, place: ast.expr, name: str) -> ast.expr | None:
-    """The value of a name at ``place``: the last one given before it in its function, or a constant of a module."""
+    """The value of a name at ``place``: from the last assignment before it in its function, or a module's constant."""
     function = module.functions.get(place)
     given = [pair for node in ast.walk(function) for pair in _given(node, name)] if function else []
     before = [(line, value) for line, value in given if line < place.lineno]
@@ -144,7 +144,7 @@ def _given(node: ast.AST, name: str) -> Iterator[tuple[int, ast.expr]]:
 
 @cache
 def _makers() -> Mapping[tuple[str, str], _Maker]:
-    """(module, function) -> what it makes; a method is found by its name alone, under an empty module."""
+    """(module, function) -> its maker. A method is found by its name alone; its module is ""."""
     found: dict[tuple[str, str], _Maker] = {}
     while new := dict(_new_makers(found)):
         found |= new
@@ -174,7 +174,7 @@ def _maker_of(module: Module, call: ast.Call, makers: Mapping[tuple[str, str], _
 def _code_argument(
     module: Module, call: ast.Call, makers: Mapping[tuple[str, str], _Maker] | None = None
 ) -> ast.expr | None:
-    """The expression for the code, where a call makes an error."""
+    """The expression for the code, if the call makes an error; None if not."""
     if last_name(call.func) in error_classes() or _is_own_class(module, call):
         return call.args[0] if call.args else None
     maker = _maker_of(module, call, makers)
@@ -182,7 +182,7 @@ def _code_argument(
 
 
 def _is_own_class(module: Module, call: ast.Call) -> bool:
-    """``cls(...)`` in a class method of an error."""
+    """Whether a call is ``cls(...)`` in a class method of an error."""
     if last_name(call.func) != "cls":
         return False
     owners = (n for n in ast.walk(module.tree) if isinstance(n, ast.ClassDef) and n.name in error_classes())
@@ -190,7 +190,7 @@ def _is_own_class(module: Module, call: ast.Call) -> bool:
 
 
 def _error_of(module: Module, call: ast.Call) -> str:
-    """Name of the class that a call makes."""
+    """Name of the class of the error that a call makes."""
     if last_name(call.func) in error_classes():
         return last_name(call.func)
     if isinstance(call.func, ast.Attribute) and last_name(call.func.value) in error_classes():
@@ -206,7 +206,7 @@ def _is_parameter(module: Module, call: ast.Call, node: ast.expr) -> bool:
 
 
 def _bound(function: Function, call: ast.Call) -> dict[str, ast.expr]:
-    """Parameter -> argument of a call of the function."""
+    """Parameter -> argument, for a call of the function."""
     names = [a.arg for a in function.args.args if a.arg not in ("self", "cls")]
     return dict(zip(names, call.args, strict=False)) | {w.arg: w.value for w in call.keywords if w.arg}
 

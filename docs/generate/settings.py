@@ -1,15 +1,12 @@
 """The page of params.yaml."""
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
-from pydantic import BaseModel
 
 from docs.generate.markdown import code, plain, table
-from orchestration.pipeline.params import FORMAT, Params
-from training.fields import bounds_of, wanted
+from orchestration.pipeline.params import Params
 
 _INTRODUCTION = """# params.yaml
 
@@ -17,73 +14,55 @@ This page is made from the schema. `plumbline init` writes the file with every k
 changes one. An unknown key or a value outside its range is an error, and all errors are reported together.
 
 """
+_COLUMNS = ("Key", "Type", "Default", "Range", "Meaning")
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+
+Schema = Mapping[str, Any]
 
 
 def settings_page() -> str:
-    """A section of params.yaml after the other: key, type, default, range, meaning."""
-    schema = Params.model_json_schema()
-    defaults = Params()
-    sections = (
-        _section(name, schema, field.annotation, getattr(defaults, name))
-        for name, field in Params.model_fields.items()
-        if name != "format"
-    )
-    meaning = plain(Params.model_fields["format"].description or "")
-    file = table(
-        ("Key", "Type", "Default", "Range", "Meaning"),
-        [(code("format"), "integer", code(str(FORMAT)), str(FORMAT), meaning)],
-    )
-    return _INTRODUCTION + file + "\n" + "\n".join(sections)
+    """One table for each section of params.yaml: key, type, default, range, meaning."""
+    schema, defaults = Params.model_json_schema(), Params().plain()
+    sections = {name: _record(part, schema) for name, part in schema["properties"].items()}
+    top = {"properties": {name: part for name, part in schema["properties"].items() if not sections[name]}}
+    tables = [table(_COLUMNS, _rows("", top, defaults, schema))]
+    for name, record in sections.items():
+        if record:
+            rows = _rows(f"{name}.", record, defaults[name], schema)
+            tables.append(f"## {name}\n\n{record['description']}\n\n{table(_COLUMNS, rows)}")
+    return _INTRODUCTION + "\n".join(tables)
 
 
-def _section(name: str, schema: Mapping[str, Any], model: Any, default: Any) -> str:
-    rows = _record_rows(name, default) if dataclasses.is_dataclass(model) else _rows(name, schema, model)
-    return f"## {name}\n\n{model.__doc__}\n\n{table(('Key', 'Type', 'Default', 'Range', 'Meaning'), rows)}"
-
-
-def _record_rows(prefix: str, default: Any) -> Iterator[tuple[str, ...]]:
-    """Rows of a section that is a dataclass (``training.fields``), with the section's own defaults."""
-    for field in dataclasses.fields(default):
-        key, value = f"{prefix}.{field.name}", getattr(default, field.name)
-        if dataclasses.is_dataclass(value):
-            yield from _record_rows(key, value)
+def _rows(prefix: str, record: Schema, defaults: Mapping[str, Any], schema: Schema) -> Iterator[tuple[str, ...]]:
+    for name, part in record["properties"].items():
+        if inner := _record(part, schema):
+            yield from _rows(f"{prefix}{name}.", inner, defaults[name], schema)
             continue
-        kind, _, limits = (
-            wanted(field).partition(" " + bounds_of(field)) if bounds_of(field) else (wanted(field), "", "")
-        )
-        plain_value = list(value) if isinstance(value, tuple) else value
-        described = field.metadata["description"]
-        yield code(key), plain(kind + limits), code(_yaml(plain_value)), plain(bounds_of(field)), plain(described)
+        kind, limits = _type_and_range(part, schema)
+        default = yaml.safe_dump(defaults[name], default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
+        yield code(f"{prefix}{name}"), plain(kind), code(default), plain(limits), plain(part["description"])
 
 
-def _rows(prefix: str, schema: Mapping[str, Any], model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
-    properties = schema["$defs"][model.__name__]["properties"]
-    for name, field in model.model_fields.items():
-        key = f"{prefix}.{name}"
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _rows(key, schema, field.annotation)
-            continue
-        default = "" if field.is_required() else _yaml(field.get_default(call_default_factory=True))
-        kind, limits = _type_and_range(properties[name])
-        yield code(key), plain(kind), code(default), plain(limits), plain(field.description or "")
+def _record(part: Schema, schema: Schema) -> Schema:
+    """The schema of a value with named fields; empty for any other value."""
+    found: Schema = schema["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else {}
+    return found
 
 
-def _type_and_range(described: Mapping[str, Any]) -> tuple[str, str]:
-    """Type in words, and what is allowed of it."""
-    if "anyOf" in described:
-        kinds, limits = zip(*map(_type_and_range, described["anyOf"]), strict=True)
-        return " or ".join(kinds), ", ".join(filter(None, limits))
-    if "enum" in described:
-        return "choice", ", ".join(map(str, described["enum"]))
-    kind = str(described.get("type", "any"))
-    if kind == "array":
-        kind = f"list of {_type_and_range(described.get('items', {}))[0]}"
-    return kind, ", ".join(f"{sign} {described[word]:g}" for word, sign in _BOUNDS.items() if word in described)
-
-
-def _yaml(value: object) -> str:
-    """A default as it stands in the file."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump()
-    return yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
+def _type_and_range(part: Schema, schema: Schema) -> tuple[str, str]:
+    """The type in words, and the range of its values."""
+    if "anyOf" in part:
+        kinds, ranges = zip(*(_type_and_range(each, schema) for each in part["anyOf"]), strict=True)
+        return " or ".join(kinds), ", ".join(filter(None, ranges))
+    if "enum" in part:
+        return "choice", ", ".join(map(str, part["enum"]))
+    if "const" in part:
+        return part["type"], str(part["const"])
+    if "prefixItems" in part:
+        return f"list of {len(part['prefixItems'])} {part['prefixItems'][0]['type']}s", ""
+    if inner := _record(part, schema):
+        return f"records with {', '.join(inner['properties'])}", ""
+    if part["type"] == "array":
+        kind, limits = _type_and_range(part["items"], schema)
+        return f"list of {kind}", limits
+    return part["type"], ", ".join(f"{sign} {part[word]:g}" for word, sign in _BOUNDS.items() if word in part)

@@ -37,7 +37,7 @@ class Module:
 
     @cached_property
     def constants(self) -> Mapping[str, ast.expr]:
-        """Name at the top of the module -> the expression that it is given."""
+        """Name at the top of the module -> the expression that is assigned to it."""
         found: dict[str, ast.expr] = {}
         for node in self.tree.body:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
@@ -45,20 +45,20 @@ class Module:
         return found
 
     def calls(self) -> Iterator[ast.Call]:
-        """Every call."""
+        """Every call in the module."""
         return (node for node in ast.walk(self.tree) if isinstance(node, ast.Call))
 
 
 @cache
 def packages() -> tuple[str, ...]:
-    """The packages of the project, those of which the import rules speak."""
+    """The packages of the project, as the import rules list them."""
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())
     return tuple(config["tool"]["importlinter"]["root_packages"])
 
 
 @cache
 def modules() -> Mapping[str, Module]:
-    """Dotted name -> module, of every package."""
+    """Dotted name -> module, for all packages."""
     files = (path for package in packages() for path in sorted((ROOT / package).rglob("*.py")))
     parsed = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in files}
     return {name: Module(name, ast.parse(path.read_text())) for name, path in parsed.items()}
@@ -66,7 +66,7 @@ def modules() -> Mapping[str, Module]:
 
 @cache
 def error_classes() -> Mapping[str, int]:
-    """Name -> exit code, of ``PlumblineError`` and every class derived from it."""
+    """Name -> exit code, for ``PlumblineError`` and every class derived from it."""
     found = {"PlumblineError": PlumblineError.exit_code}
     classes = [n for m in modules().values() for n in ast.walk(m.tree) if isinstance(n, ast.ClassDef)]
     while new := [n for n in classes if n.name not in found and _base(n) in found]:
@@ -79,7 +79,7 @@ def _base(node: ast.ClassDef) -> str:
 
 
 def _exit_code(node: ast.ClassDef) -> int | None:
-    """What a class says of itself; None where it inherits."""
+    """The exit code that a class sets; None if it inherits its exit code."""
     for line in node.body:
         if isinstance(line, ast.Assign) and last_name(line.targets[0]) == "exit_code":
             return int(ast.literal_eval(line.value))

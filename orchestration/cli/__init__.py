@@ -1,8 +1,8 @@
 """The ``plumbline`` command: one module for each group of subcommands.
 
 Options, help texts and terminal output belong here. The work does not: each subcommand calls one function of another
-package. An import inside a function keeps Dagster, matplotlib, scipy or pydicom out of the start of ``--help`` and
-``measure``.
+package. Dagster, matplotlib, scipy and pydicom are imported in functions, so that ``--help`` and ``measure`` start
+fast.
 
     cohort            cohort
     main              the group, errors and exit codes
@@ -12,10 +12,9 @@ package. An import inside a function keeps Dagster, matplotlib, scipy or pydicom
     population_table  the virtual population beside the published one
     quarantine        quarantine
     registry          champion, history, rollback, reinstate, approve, reject
-    review            review
     run_cost          wall time and peak memory of a run
     seeds             seeds
     terminal          progress, step lines, tables
     training          train, adopt, release
-    verdicts          verdict, explain, promote
+    verdicts          verdict, explain, review, promote
 """

@@ -11,7 +11,7 @@ from orchestration.cli.population_table import draw_population, print_population
 from orchestration.cli.terminal import output, progress_bar
 from orchestration.services.interruption import interruptible
 from simulation.cohort.cohort import write_cohort
-from simulation.cohort.config import AppearanceMix, CohortConfig, Extra, MeshFormat
+from simulation.cohort.config import CohortConfig
 from simulation.population.statistics import population_rows, survey
 from spine.scanner import NATIVE_SPACING_MM
 
@@ -45,22 +45,23 @@ _WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
 @click.option("--mesh-format", type=click.Choice(["obj", "stl"]), help="File format of the meshes.  [obj]")
 @click.option(
     "--patient-motion",
+    "patient_motion_mm",
     type=float,
     default=0.0,
     help="SD in mm of the patient's motion between the views.  [none; at most 20]",
 )
 @click.option(
-    "--replace", is_flag=True, help="Permit replacing finished patients of other settings, and removing surplus ones."
+    "--replace", is_flag=True, help="Permit to replace finished patients of other settings and to remove surplus ones."
 )
-@click.option("--stats", is_flag=True, help="Compare the population with published figures; draws no images.")
+@click.option("--stats", is_flag=True, help="Compare the population with published figures. No images are drawn.")
 @click.option("--figure", type=click.Path(dir_okay=False, path_type=Path), help="With --stats: PNG of the comparison.")
 def cohort(out: Path | None, count: int | None, seed: int, stats: bool, figure: Path | None, **drawing: Any) -> None:
     """Write virtual patients as DICOM pairs with their 3D reconstructions.
 
     A full-length image covers 735 mm from top to bottom; more --rows give smaller pixels. The same command again keeps
     finished patients and writes the missing ones. A larger --count adds patients. Other settings or a smaller --count
-    replace or remove finished patients, which needs --replace. With --stats the exit code is 1 if a figure is out of
-    tolerance, or if there are too few patients to check any.
+    need --replace, because they replace or remove finished patients. With --stats the exit code is 1 if a figure is
+    outside its tolerance, or if there are too few patients to check any figure.
 
     \b
     Example:  plumbline cohort --out /tmp/virtual --count 20
@@ -89,9 +90,10 @@ def _check_survey(figure: Path | None) -> None:
     """Refuse options that ``--stats`` would ignore, and a figure that cannot be written."""
     context = click.get_current_context()
     given = [
-        f"--{'with' if name == 'extras' else name.replace('_', '-')}"
-        for name in ("workers", "rows", "columns", "appearance", "extras", "mesh_format", "patient_motion", "replace")
-        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
+        option.opts[0]
+        for option in context.command.params
+        if option.name not in ("out", "count", "seed", "stats", "figure")
+        and context.get_parameter_source(str(option.name)) == ParameterSource.COMMANDLINE
     ]
     if given:
         raise click.UsageError(f"{', '.join(given)}: only for drawing images, and --stats draws none; omit it")
@@ -101,31 +103,10 @@ def _check_survey(figure: Path | None) -> None:
         raise click.UsageError(f"--figure {figure}: {figure.parent} is not a writable folder; make it first")
 
 
-def _write(
-    out: Path,
-    count: int,
-    seed: int,
-    *,
-    workers: int,
-    rows: int,
-    columns: int | None,
-    extras: tuple[Extra, ...],
-    mesh_format: MeshFormat | None,
-    patient_motion: float,
-    appearance: AppearanceMix,
-    replace: bool,
-) -> None:
-    config = CohortConfig(
-        count=count,
-        seed=seed,
-        shape=(rows, columns or rows // 2),
-        spacing_mm=NATIVE_SPACING_MM * 8 * _ROWS / rows,
-        workers=workers,
-        extras=extras,
-        mesh_format=mesh_format or "obj",
-        patient_motion_mm=patient_motion,
-        appearance=appearance,
-    )
+def _write(out: Path, count: int, seed: int, *, rows: int, columns: int | None, replace: bool, **settings: Any) -> None:
+    settings |= {"shape": (rows, columns or rows // 2), "spacing_mm": NATIVE_SPACING_MM * 8 * _ROWS / rows}
+    settings["mesh_format"] = settings["mesh_format"] or "obj"
+    config = CohortConfig(count=count, seed=seed, **settings)
     with interruptible(), progress_bar("virtual patients") as progress:
         done = write_cohort(out, config, progress, may_replace=replace)
     parts = {"drawn": done.written, "kept": done.kept, "of these replaced": done.replaced, "removed": done.removed}

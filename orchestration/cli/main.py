@@ -23,7 +23,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "measure": ("measuring", "Measure one or two radiographs with the champion."),
     "parameters": ("measuring", "List every parameter with definition, sign, unit and source."),
     "decoders": ("measuring", "List the DICOM transfer syntaxes this installation reads."),
-    "read3d": ("measuring", "Read 3D reconstructions and list the parameters that they allow to compute."),
+    "read3d": ("measuring", "Read 3D reconstructions and list the parameters that can be computed from them."),
     "cohort": ("cohort", "Write virtual patients as DICOM and reconstruction files."),
     "adopt": ("training", "Copy a candidate that was trained on another machine into a workspace."),
     "release": ("training", "Write an evaluated candidate and its model card to a folder."),
@@ -31,14 +31,14 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "seeds": ("seeds", "Fit the recipe with several seeds and print the spread between them."),
     "verdict": ("verdicts", "Print the latest verdict as a table."),
     "explain": ("verdicts", "Explain a verdict."),
-    "review": ("review", "Write the report on the judged candidate."),
+    "review": ("verdicts", "Write the report on the judged candidate."),
     "promote": ("verdicts", "Promote the judged candidate, if its evidence still verifies."),
     "approve": ("registry", "Approve a verdict, as somebody other than the candidate's author."),
-    "reject": ("registry", "Refuse a verdict for good."),
+    "reject": ("registry", "Reject the model of a verdict for good."),
     "champion": ("registry", "Show challenger, champion and previous champion."),
     "history": ("registry", "Show, verify or repair the history of promotions."),
     "rollback": ("registry", "Return to the previous good model."),
-    "reinstate": ("registry", "Permit a denied or refused model to serve again."),
+    "reinstate": ("registry", "Permit a denied or rejected model to go into service again."),
 }
 
 
@@ -63,7 +63,7 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="plumbline")
 def plumbline() -> None:
-    """Find the spine on biplanar radiographs, measure its alignment, and gate the model that does it.
+    """Find the spine on biplanar radiographs, measure its alignment, and decide which model may do this.
 
     \b
     Start here:   plumbline demo

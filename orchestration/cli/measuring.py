@@ -32,12 +32,12 @@ VIEW_CHOICE = click.Choice(["frontal", "lateral"])
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--view", type=VIEW_CHOICE, help="View of a single file whose DICOM tags do not name it.")
+@click.option("--view", type=VIEW_CHOICE, help="The view of a single file, if its DICOM tags do not name the view.")
 @click.option(
     "--model",
     "model_folder",
     type=click.Path(path_type=Path),
-    help="Use this model folder, or the bundled model (bundled), instead of the workspace's champion.",
+    help="Model to use instead of the workspace's champion: a model folder, or bundled.",
 )
 @workspace_option
 @click.option(
@@ -45,13 +45,13 @@ VIEW_CHOICE = click.Choice(["frontal", "lateral"])
     type=click.Path(dir_okay=False, path_type=Path),
     default="overlay.png",
     show_default=True,
-    help="Image file for landmarks and angles.",
+    help="Image file to write, with landmarks and angles.",
 )
 @click.option(
     "--json",
     "json_file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File for the measurements (docs/measurement-json.md).  [standard output]",
+    help="File to write the measurements to (docs/measurement-json.md).  [standard output]",
 )
 def measure(
     files: tuple[Path, ...],
@@ -157,7 +157,7 @@ def _require_measurements(prediction: Prediction, files: tuple[Path, ...]) -> No
 
 
 def _describe_visible(prediction: Prediction) -> str:
-    """The number of landmarks found in each view, or the reason of its refusal."""
+    """For each view, the number of landmarks that were found or the reason of its refusal."""
     seen = [f"{view}: {len(at)} landmarks" for view, at in prediction.points.items() if view not in prediction.refused]
     return "; ".join([*seen, *(f"{view}: refused, {why}" for view, why in prediction.refused.items())])
 
@@ -182,13 +182,13 @@ def _open_model(folder: Path | None, workspace: Workspace) -> Model:
     if folder is not None:
         if not folder.is_dir():
             raise click.UsageError(f"--model {folder}: no such folder; name a model folder, or bundled")
-        errors.print("[yellow]measuring with the model of --model, not with a promoted one[/yellow]")
+        errors.print("[yellow]measuring with the model that --model names, not with the champion[/yellow]")
         model = open_model_folder(folder)
         if not recorded_digests(folder):
-            errors.print(f"[yellow]this model is not verified: no {' or '.join(RECORDS)} names its digest[/yellow]")
+            errors.print(f"[yellow]this model is not verified: no {' or '.join(RECORDS)} has its digest[/yellow]")
         return model
     if local_champion(workspace) is None:
-        where = f"nothing promoted in {workspace.root.name}/"
+        where = f"no model was promoted in {workspace.root.name}/"
         if not workspace.root.exists():
             where = f"there is no workspace {workspace.root}/"
         errors.print(f"[yellow]{where}: using the bundled model, trained on virtual patients only[/yellow]")
@@ -224,7 +224,7 @@ def decoders() -> None:
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 def read3d(files: tuple[Path, ...]) -> None:
-    """Read 3D reconstructions and list the parameters that they allow to compute.
+    """Read 3D reconstructions and list the parameters that can be computed from them.
 
     Formats: Plumbline's JSON and CSV, 3D Slicer's .mrk.json, CT keypoints.
 

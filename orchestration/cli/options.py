@@ -1,5 +1,6 @@
 """Options that several subcommands share."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -14,10 +15,27 @@ workspace_option = click.option(
     help="The workspace folder (or set PLUMBLINE_WORKSPACE).",
 )
 
-recipe_option = click.option(
+SOURCES = click.Choice(["virtual", "folder", "aasce", "ct-keypoints"])
+
+source_option = click.option("--source", type=SOURCES, help="Where studies come from.  [virtual in a new workspace]")
+
+location_option = click.option(
+    "--location", type=click.Path(path_type=Path), help="Folder of the source (not for virtual)."
+)
+
+setting_option = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a parameter: training.minutes=3."
+)
+
+_recipe_option = click.option(
     "--recipe",
     "recipes",
     multiple=True,
     metavar="NAME",
     help="Parameters from a recipe: bundled, or a TOML file. May be repeated; --set overrides recipes.",
 )
+
+
+def parameter_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a subcommand the options that change params.yaml, under the names of ``prepare_workspace``."""
+    return source_option(location_option(_recipe_option(setting_option(command))))

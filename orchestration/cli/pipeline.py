@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 
-from orchestration.cli.options import recipe_option, workspace_option
+from orchestration.cli.options import parameter_options, workspace_option
 from orchestration.cli.run_cost import sampled_memory, write_run_record
 from orchestration.cli.terminal import errors, output, print_step, print_text, progress_bar
 from orchestration.cli.verdicts import print_verdict
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import Params, parse_params, read_params, write_params
-from orchestration.pipeline.policies import require_policy
+from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.stages import STAGE_NAMES, dvc_yaml
 from orchestration.pipeline.steps import compute_step
 from orchestration.pipeline.versioning import dvc_repository
@@ -28,7 +28,6 @@ from training.recipe import read_recipes
 if TYPE_CHECKING:
     from orchestration.dagster.run import RunOutcome
 
-SOURCES = click.Choice(["virtual", "folder", "aasce", "ct-keypoints"])
 _RADIOGRAPH_DEFAULTS: dict[str, dict[str, Any]] = {
     "dataset": {"landmark_set": "corners68", "validation_fraction": 0.1, "test_patients": 60},
     "validation": {"profile": "frontal_radiographs", "on_bad_study": "exclude"},
@@ -46,17 +45,8 @@ _DEMO = (
 
 @click.command()
 @workspace_option
-@click.option("--source", type=SOURCES, help="Where studies come from.  [virtual in a new workspace]")
-@click.option("--location", type=click.Path(path_type=Path), help="Folder of the source (not for virtual).")
-@recipe_option
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a parameter: training.minutes=3.")
-def init(
-    workspace: Path,
-    source: str | None,
-    location: Path | None,
-    recipes: tuple[str, ...],
-    settings: tuple[str, ...],
-) -> None:
+@parameter_options
+def init(workspace: Path, **parameters: Any) -> None:
     """Make a workspace: a params.yaml with every parameter, and a dvc.yaml.
 
     \b
@@ -64,7 +54,7 @@ def init(
               plumbline init -w bundled --recipe bundled
     """
     chosen = Workspace(workspace)
-    prepare_workspace(chosen, source, location, settings, recipes)
+    prepare_workspace(chosen, **parameters)
     output.print(f"{chosen.params_file}\n{chosen.pipeline_file}")
 
 
@@ -85,7 +75,7 @@ def prepare_workspace(
     # The file's own values were validated by read_params, so an invalid value comes from an option.
     origin = "the option that set it (--recipe, --set, --minutes, --patients); nothing was written"
     params = parse_params(content, origin)
-    require_policy(params, workspace)
+    workspace_policy(params, workspace)  # refuses a missing or invalid policy before anything is trained
     workspace.prepare()
     write_params(params, workspace.params_file)
     write_text_atomically(workspace.pipeline_file, dvc_yaml(params))
@@ -129,32 +119,27 @@ def _apply(content: dict[str, Any], setting: str) -> None:
 
 @click.command()
 @workspace_option
-@click.option("--source", type=SOURCES, help="As for init. Existing parameters of the workspace are kept.")
-@click.option("--location", type=click.Path(path_type=Path), help="As for init.")
+@parameter_options
 @click.option("--minutes", type=float, help="Training time.")
-@recipe_option
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As for init.")
-def run(
-    workspace: Path,
-    source: str,
-    location: Path | None,
-    minutes: float | None,
-    recipes: tuple[str, ...],
-    settings: tuple[str, ...],
-) -> None:
+def run(workspace: Path, minutes: float | None, settings: tuple[str, ...], **parameters: Any) -> None:
     """Run the pipeline through Dagster, from studies to verdict and promotion. Exit code 3 when the gate refuses.
 
-    Unchanged steps are skipped. After an interruption, the same command continues.
+    Unchanged steps are skipped. After an interruption, the same command continues. Parameters that no option names keep
+    their values.
 
     \b
     Example:  plumbline run -w radiographs --source aasce --location /data/aasce_training --minutes 4
               plumbline run -w ws --source folder --location /data/studies --set dataset.test_patients=20
               plumbline run -w bundled --recipe bundled
     """
-    settings += (f"training.minutes={minutes}",) if minutes is not None else ()
     chosen = Workspace(workspace)
-    prepare_workspace(chosen, source, location, settings, recipes)
+    prepare_workspace(chosen, settings=settings + training_time(minutes), **parameters)
     raise SystemExit(run_pipeline(chosen))
+
+
+def training_time(minutes: float | None) -> tuple[str, ...]:
+    """The setting of ``--minutes``; none if the option is missing."""
+    return () if minutes is None else (f"training.minutes={minutes}",)
 
 
 def run_pipeline(workspace: Workspace) -> int:
@@ -181,7 +166,7 @@ def run_pipeline(workspace: Workspace) -> int:
 
 
 def _reason(workspace: Workspace, outcome: "RunOutcome") -> str:
-    """The reason of a refusal. The verdict explains its own; a refused promotion has reasons beyond the verdict."""
+    """The reason of a refusal: the command that explains the verdict, or the error of a refused promotion."""
     if outcome.failed_step == "verdict" and outcome.verdict_reached:
         return f"`plumbline explain -w {workspace.root}` explains the reasons"
     return outcome.reason.removeprefix(f"{outcome.code}: ")
@@ -200,11 +185,11 @@ def demo(workspace: Path, minutes: float | None, patients: int | None) -> None:
     \b
     Example:  plumbline demo
     """
-    settings: tuple[str, ...] = () if Workspace(workspace).params_file.exists() else _DEMO
-    settings += (f"training.minutes={minutes}",) if minutes is not None else ()
+    chosen = Workspace(workspace)
+    settings: tuple[str, ...] = () if chosen.params_file.exists() else _DEMO
+    settings += training_time(minutes)
     if patients:
         settings += (f"cohort.count={patients}", f"dataset.test_patients={max(5, patients // 5)}")
-    chosen = Workspace(workspace)
     if chosen.params_file.exists() and read_params(chosen.params_file).source.kind != "virtual":
         raise click.UsageError(
             f"{workspace} does not use virtual patients: use `plumbline run`, or name another workspace"
@@ -220,7 +205,7 @@ def demo(workspace: Path, minutes: float | None, patients: int | None) -> None:
 
 
 def _measure_one(workspace: Workspace, *, promoted: bool) -> None:
-    """Measure one pair of the cohort with the command that a user would type."""
+    """Measure one pair of the cohort by running the command `plumbline measure`."""
     case = sorted(path.parent for path in workspace.drop.glob("*/COMPLETE"))[0]
     overlay, report = workspace.state / "measured" / "overlay.png", workspace.state / "measured" / "measurement.json"
     report.parent.mkdir(parents=True, exist_ok=True)

@@ -20,22 +20,14 @@ _CORRELATED = ("lumbar_lordosis_l1_s1", "pelvic_incidence")
 
 def print_population(rows: Sequence[Row], count: int) -> None:
     """Print every comparison."""
-    cells = [
-        (
-            row.group.replace("_", " "),
-            row.quantity.replace("_", " "),
-            str(row.count),
-            _figure(row.published_mean, row.published_sd, row.kind),
-            _figure(row.mean, row.sd, row.kind),
-            row.mark,
-            _AGREEMENT_TEXT.get(row.agreement, f"needs {MIN_PATIENTS}"),
-        )
-        for row in rows
-    ]
-    agree, few = (
-        sum(row.agreement in ("within", "chance") for row in rows),
-        sum(row.agreement == "too few" for row in rows),
-    )
+    cells = []
+    for row in rows:
+        names = [text.replace("_", " ") for text in (row.group, row.quantity)]
+        figures = _figure(row.published_mean, row.published_sd, row.kind), _figure(row.mean, row.sd, row.kind)
+        agreement = _AGREEMENT_TEXT.get(row.agreement, f"needs {MIN_PATIENTS}")
+        cells.append((*names, str(row.count), *figures, row.mark, agreement))
+    agree = sum(row.agreement in ("within", "chance") for row in rows)
+    few = sum(row.agreement == "too few" for row in rows)
     undecided = f"; {few} rows have fewer than {MIN_PATIENTS} patients: use a larger --count" if few else ""
     title = f"Population of {count}: {agree} of {len(rows) - few} rows agree{undecided}"
     print_table(title, _COLUMNS, cells, note=_NOTE)
@@ -66,20 +58,13 @@ def draw_population(rows: Sequence[Row], people: Sequence[MeasuredPatient], path
 
 
 def _draw_means(axis: Any, rows: Sequence[Row], title: str) -> None:
-    places = range(len(rows))
     for lift, colour, name, figures in (
         (0.17, "0.35", "published", [(r.published_mean, r.published_sd) for r in rows]),
         (-0.17, "tab:orange", "realised", [(r.mean, r.sd) for r in rows]),
     ):
-        axis.errorbar(
-            [mean for mean, _ in figures],
-            [-place + lift for place in places],
-            xerr=[sd or 0.0 for _, sd in figures],
-            fmt="o",
-            markersize=4,
-            color=colour,
-            label=name,
-        )
+        means, sds = [mean for mean, _ in figures], [sd or 0.0 for _, sd in figures]
+        places = [lift - place for place in range(len(rows))]
+        axis.errorbar(means, places, xerr=sds, fmt="o", markersize=4, color=colour, label=name)
     _name_rows(axis, rows, title)
 
 

@@ -13,18 +13,19 @@ from orchestration.lifecycle.local_champion import refresh_local_champion
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.describe import describe_status
-from orchestration.tracking.registry import promotion_history, serving_version
+from orchestration.tracking.registry import serving_version
 from spine.errors import GateRefused
 from validation.promotion.approval import SignOff
+from validation.promotion.history import read_history
 
-_by = click.option("--by", "person", default=None, help="Who asks; the account's name by default.")
+_by = click.option("--by", "person", default=None, help="Who does this; by default the name of the account.")
 
 
 @click.command()
 @workspace_option
-@click.option("--fetch", is_flag=True, help="Download its verified bytes from the registry again.")
+@click.option("--fetch", is_flag=True, help="Download the champion from the registry again and verify its bytes.")
 def champion(workspace: Path, fetch: bool) -> None:
-    """Show challenger, champion, previous champion, and which of them serves from this workspace.
+    """Show challenger, champion, previous champion, and the local copy that this workspace measures with.
 
     \b
     Example:  plumbline champion -w workspace/demo
@@ -32,7 +33,7 @@ def champion(workspace: Path, fetch: bool) -> None:
     chosen = Workspace(workspace)
     if fetch:
         output.print(f"champion {refresh_local_champion(chosen).digest[:12]} fetched")
-    rows, has_history = lifecycle.models_in_use(chosen), bool(promotion_history(chosen))
+    rows, has_history = lifecycle.models_in_use(chosen), bool(read_history(chosen.promotion_ledger))
     if not has_history and ("champion", "none", "none") in rows:
         output.print("no model has been promoted in this workspace yet")
         return
@@ -48,14 +49,14 @@ def champion(workspace: Path, fetch: bool) -> None:
 @workspace_option
 @click.option("--verify", is_flag=True, help="Compare history, registry, champion record, alias and local copy.")
 @click.option("--repair", is_flag=True, help="Complete an interrupted change, set the alias back, clean up.")
-@click.option("--accept-loss", is_flag=True, help="Entries are lost and there is no backup: go on, record the loss.")
+@click.option("--accept-loss", is_flag=True, help="Continue without lost entries that have no backup; record the loss.")
 @click.option("--as", "accepter", default="", help="With --accept-loss: who accepts the loss.")
 @click.option("--reason", default="", help="With --accept-loss: what happened; recorded in the history.")
 @_by
 def history(
     workspace: Path, verify: bool, repair: bool, accept_loss: bool, accepter: str, reason: str, person: str | None
 ) -> None:
-    """Print the history of promotions, a chain of digests; with --verify, exit 3 where anything disagrees.
+    """Print the history of promotions. With --verify, the exit code is 3 if history and registry disagree.
 
     \b
     Example:  plumbline history --verify -w workspace/demo
@@ -70,7 +71,7 @@ def history(
         _update_pages(chosen)
     if verify:
         _verify(chosen)
-    entries = promotion_history(chosen)
+    entries = read_history(chosen.promotion_ledger)
     columns = ("", "when", "event", "version", "model", "by", "reason", "verdict")
     rows = []
     for e in entries:
@@ -87,11 +88,11 @@ def _repair(workspace: Workspace, person: str) -> None:
     for cleared in done.cleared:
         output.print(f"left by a killed promotion: {cleared}")
     champion = done.champion
-    output.print(f"champion: {f'version {champion.version}' if champion else 'none; no model ever served'}")
+    output.print(f"champion: {f'version {champion.version}' if champion else 'none; no model was ever in service'}")
 
 
 def _verify(workspace: Workspace) -> None:
-    """Print every fault; without faults, the accepted losses and the other histories."""
+    """Print every fault; if there is none, print the accepted losses and the other histories."""
     faults = lifecycle.audit_history(workspace)
     if faults:
         rows = [(f.code, f.place, f.found, f.remedy) for f in faults]
@@ -103,7 +104,7 @@ def _verify(workspace: Workspace) -> None:
             expected="history, registry, champion record, alias and local copy in agreement",
             remedy=first.remedy,
         )
-    for entry in (e for e in promotion_history(workspace) if e.event == "loss_accepted"):
+    for entry in (e for e in read_history(workspace.promotion_ledger) if e.event == "loss_accepted"):
         output.print(f"loss accepted on {entry.at[:10]} by {entry.promoter}: {entry.reason}")
     for other in lifecycle.describe_other_histories(workspace):
         output.print(f"another history of this model, not checked: {other}")
@@ -111,9 +112,9 @@ def _verify(workspace: Workspace) -> None:
 
 @click.command()
 @workspace_option
-@click.option("--reason", required=True, help="Why the present model must not serve; it is denied from then on.")
+@click.option("--reason", required=True, help="Why the present model must leave service; it is denied from then on.")
 @click.option("--to", default=None, help="Version to return to; the last good one by default.")
-@click.option("--local", is_flag=True, help="The registry is down: serve the local copy of the previous champion.")
+@click.option("--local", is_flag=True, help="While the registry is down: use the local copy of the previous champion.")
 @_by
 def rollback(workspace: Path, reason: str, to: str | None, local: bool, person: str | None) -> None:
     """Return to the last good model. A target that is denied, altered or fails the smoke test is refused (exit 3).
@@ -125,13 +126,13 @@ def rollback(workspace: Path, reason: str, to: str | None, local: bool, person: 
     params = read_params(chosen.params_file)
     if local:
         returned = lifecycle.roll_back_locally(chosen, params, reason=reason, promoter=by)
-        output.print(f"version {returned.version} (model {returned.digest[:12]}) serves from the local copy")
-        output.print("run `plumbline rollback` when the registry is back: it still lists the other model as champion")
+        output.print(f"version {returned.version} (model {returned.digest[:12]}) is in service from the local copy")
+        output.print("the registry still lists the other model as champion: run `plumbline rollback` when it is back")
         return
     done = lifecycle.roll_back(chosen, params, reason=reason, promoter=by, to=to)
     for fault in done.passed_over:
-        output.print(f"passed over {fault}")
-    output.print(f"version {done.champion.version} (model {done.champion.model_digest[:12]}) serves again")
+        output.print(f"skipped {fault}")
+    output.print(f"version {done.champion.version} (model {done.champion.model_digest[:12]}) is in service again")
     output.print(f"model {done.left[:12]} is denied: {reason}")
     _update_pages(chosen)
 
@@ -139,8 +140,8 @@ def rollback(workspace: Path, reason: str, to: str | None, local: bool, person: 
 @click.command()
 @click.argument("verdict")
 @workspace_option
-@click.option("--as", "person", required=True, help="Who approves: a person other than the candidate's author.")
-@click.option("--comment", required=True, help="Why; recorded in the history.")
+@click.option("--as", "person", required=True, help="Who approves; not the candidate's author.")
+@click.option("--comment", required=True, help="The reason; recorded in the history.")
 @click.option("--ttl", type=float, default=None, help="Hours until it expires; at most what the policy allows.")
 def approve(verdict: str, workspace: Path, person: str, comment: str, ttl: float | None) -> None:
     """Approve VERDICT (a file, or the beginning of its digest) for one promotion.
@@ -159,12 +160,12 @@ def approve(verdict: str, workspace: Path, person: str, comment: str, ttl: float
 @click.command()
 @click.argument("verdict")
 @workspace_option
-@click.option("--as", "person", required=True, help="Who refuses.")
-@click.option("--comment", required=True, help="Why; recorded in the history.")
+@click.option("--as", "person", required=True, help="Who rejects.")
+@click.option("--comment", required=True, help="The reason; recorded in the history.")
 def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
-    """Refuse the model of VERDICT (a file, or the beginning of its digest), under any policy.
+    """Reject the model of VERDICT (a file, or the beginning of its digest) for good.
 
-    The same bytes stay refused under every later verdict and policy. Train another candidate. If the refusal was a
+    The same model stays rejected under every later verdict and policy. Train another candidate. If the rejection was a
     mistake, a person other than the author removes it with `plumbline reinstate`.
 
     \b
@@ -172,10 +173,10 @@ def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
     """
     chosen = Workspace(workspace)
     refused = reject_verdict(chosen, read_params(chosen.params_file), verdict, SignOff(person, comment))
-    output.print(f"verdict {refused.verdict[:12]} is refused by {refused.approver}")
-    output.print(f"model {refused.challenger_model[:12]} is not promoted from now on, by any verdict")
+    output.print(f"verdict {refused.verdict[:12]} is rejected by {refused.approver}")
+    output.print(f"model {refused.challenger_model[:12]} can no longer be promoted, by any verdict")
     if version := serving_version(chosen, refused.challenger_model):
-        output.print(f"the model still serves, as version {version}: a refusal does not take it out of service")
+        output.print(f"the model is still in service, as version {version}: a rejection does not change that")
         output.print("next: plumbline rollback --reason TEXT takes it out of service")
     _update_pages(chosen)
 
@@ -183,10 +184,10 @@ def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
 @click.command()
 @click.argument("model")
 @workspace_option
-@click.option("--as", "person", required=True, help="Who decides: a person other than the model's author.")
-@click.option("--comment", required=True, help="Why it may serve again; recorded in the history.")
+@click.option("--as", "person", required=True, help="Who decides; not the model's author.")
+@click.option("--comment", required=True, help="Why it may go into service again; recorded in the history.")
 def reinstate(model: str, workspace: Path, person: str, comment: str) -> None:
-    """Permit MODEL (a version, or the beginning of a digest) to serve again after a rollback or a refusal.
+    """Permit MODEL (a version, or the beginning of a digest) to go into service after a rollback or a rejection.
 
     This does not deploy the model. Promote it, or roll back to it.
 
@@ -200,7 +201,7 @@ def reinstate(model: str, workspace: Path, person: str, comment: str) -> None:
         output.print(f"model {denial.digest[:12]} is no longer denied {why}")
     for refusal in done.refusals:
         why = f"({refusal.by} on {refusal.at[:10]}: {refusal.comment})"
-        output.print(f"model {refusal.model[:12]} is no longer refused {why}")
+        output.print(f"model {refusal.model[:12]} is no longer rejected {why}")
     _update_pages(chosen)
 
 

@@ -1,6 +1,6 @@
 """The record of a run's cost: wall time, steps, peak memory of the process tree.
 
-Contract: a failure to sample never fails a run.
+Contract: an error while sampling does not stop the run.
 """
 
 import json

@@ -9,17 +9,16 @@ from orchestration.cli.terminal import errors, output, print_table, print_text, 
 from orchestration.lifecycle.seed_fits import measure_seeds
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import read_params
-from orchestration.pipeline.policies import policy_path
+from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import ParametersRejected
-from validation.gates.policy import read_policy
 from validation.gates.seed_spread import describe_few_fits, spread_rows, spread_tables
 
 
 @click.command()
 @workspace_option
 @click.option("--seeds", "listed", default="", metavar="N,N,...", help="The seeds.")
-@click.option("--count", type=click.IntRange(min=2), help="Number of seeds, counted up from training.seed.  [3]")
+@click.option("--count", type=click.IntRange(min=2), help="Number of seeds; the first is training.seed.  [3]")
 def seeds(workspace: Path, listed: str, count: int | None) -> None:
     """Fit and evaluate the workspace's recipe with several seeds, and print the spread of the results.
 
@@ -31,7 +30,7 @@ def seeds(workspace: Path, listed: str, count: int | None) -> None:
     """
     chosen = Workspace(workspace)
     params = read_params(chosen.params_file)
-    policy = read_policy(policy_path(params, chosen))
+    policy = workspace_policy(params, chosen)
     wanted = _wanted(listed, count, params.training.seed)
     with workspace_lock(chosen), progress_bar("seeds") as progress:
         fits = measure_seeds(

@@ -27,23 +27,13 @@ _LOG_EVERY_SECONDS = 15.0
 @contextmanager
 def progress_bar(title: str) -> Iterator[ProgressCall]:
     """A ``progress(done, total)`` function that draws a bar until the block ends."""
-    if errors.is_terminal:
-        with _bar() as bar:
-            task = bar.add_task(title, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-    else:
+    if not errors.is_terminal:
         yield _LogLines(title)
-
-
-def _bar() -> Progress:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    return Progress(*columns, console=errors, transient=True)
+        return
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=errors, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 class _LogLines:
@@ -63,7 +53,7 @@ class _LogLines:
 
 
 def print_step(report: StepReport) -> None:
-    """One finished step: its name, time and figures."""
+    """Print the name, time and figures of a finished step."""
     if "not needed" in report.figures:
         return
     took = "unchanged" if report.skipped else f"{report.seconds:.1f} s"
@@ -80,7 +70,7 @@ def _plain(value: Figure) -> str:
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, note: str = "") -> None:
     """Print a table; cells that start with an outcome, such as PASS, are coloured.
 
-    Nothing is cut. Prose folds between words, figures and names stay whole. If the table is still too wide for the
+    Nothing is cut. Prose folds between words; figures and names are not broken. If the table is still too wide for the
     window, each row becomes a list item. A file or pipe gets the full width unless ``COLUMNS`` is set.
     """
     available = _window_width()
@@ -118,7 +108,7 @@ def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], available: in
 
 
 def _window_width() -> int | None:
-    """Width of the window; None where the output goes to a file or a pipe."""
+    """Width of the window; None if the output goes to a file or a pipe."""
     return output.width if output.is_terminal or "COLUMNS" in os.environ else None
 
 

@@ -1,7 +1,7 @@
 """Subcommands that train a model, or import or export a trained one: ``train``, ``adopt``, ``release``.
 
-Contract: with a source, ``train`` is ``init`` and ``run`` with the settings of the model that it starts from. With a
-dataset folder it is ``python -m training``.
+Contract: with ``--source``, ``train`` calls the functions of ``init`` and ``run``, with the settings of the model that
+it starts from. With ``--dataset`` it calls that of ``python -m training``.
 """
 
 import argparse
@@ -13,8 +13,8 @@ from click.core import ParameterSource
 
 from inference.bundled import BUNDLED_NAME, find_model_folder
 from inference.contract import read_contract
-from orchestration.cli.options import workspace_option
-from orchestration.cli.pipeline import SOURCES, prepare_workspace, run_pipeline
+from orchestration.cli.options import SOURCES, location_option, setting_option, workspace_option
+from orchestration.cli.pipeline import prepare_workspace, run_pipeline, training_time
 from orchestration.cli.terminal import errors, output, print_step
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.steps import adopt_candidate
@@ -24,15 +24,15 @@ from training.export.release import release as write_release
 
 _SMALL_STEPS = 1e-4
 _LARGER_STEPS = 3e-4
-"""Learning rates from fitted weights: for images like the training images, and for radiographs of another kind."""
+"""Learning rates of a fit from trained weights: on images like its training images, and on another kind of images."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--from", "start", help="The model to start from: bundled, or the folder of a fitted model.")
 @click.option("--source", type=SOURCES, help="Train in a workspace, on the studies of this source.")
-@click.option("--location", type=click.Path(path_type=Path), help="Folder of the source (not for virtual).")
+@location_option
 @click.option("--minutes", type=float, help="Training time.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a parameter, as for init.")
+@setting_option
 @workspace_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def train(
@@ -50,8 +50,8 @@ def train(
     studies, then fits, evaluates and judges the model. The exit code is 3 when the gate refuses.
 
     With --dataset FOLDER --out FOLDER it fits a dataset folder outside any workspace. All options of
-    `python -m training` are accepted (see its --help). The landmarks are the dataset's. Input size, resolution and
-    learning rate follow from --from unless an option sets them.
+    `python -m training` are accepted (see its --help). The fit uses the dataset's landmarks. Input size, resolution and
+    learning rate follow from the model of --from, unless an option sets them.
 
     \b
     Example:  plumbline train --from bundled --source folder --location /data/studies -w ws --minutes 30
@@ -65,8 +65,7 @@ def train(
         raise click.UsageError(
             f"no such option with --source: {' '.join(arguments)}; set parameters with --set KEY=VALUE"
         )
-    settings = (*_settings_of(start, source), *settings)
-    settings += (f"training.minutes={minutes}",) if minutes is not None else ()
+    settings = (*_settings_of(start, source), *settings, *training_time(minutes))
     chosen = Workspace(workspace)
     params = prepare_workspace(chosen, source, location, settings)
     errors.print(

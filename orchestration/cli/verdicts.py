@@ -1,4 +1,4 @@
-"""Subcommands of the reviewer: ``verdict``, ``explain``, ``promote``."""
+"""Subcommands of the reviewer: ``verdict``, ``explain``, ``review``, ``promote``."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from orchestration.lifecycle.promotion import promote_champion
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
-from orchestration.tracking.review_page import required_action, status_of_actions
+from orchestration.tracking.review_page import required_action, status_of_actions, write_report_page
 from spine.errors import GateRefused
 from validation.gates.verdict import Verdict, read_verdict
 from validation.gates.verdict_text import explain as explanation
@@ -32,7 +32,7 @@ def verdict(workspace: Path) -> None:
 
 
 def print_verdict(workspace: Workspace) -> None:
-    """The table of the latest verdict, with its decision as title."""
+    """Print the table of the latest verdict, with its decision as title."""
     judged = read_verdict(workspace.verdict_file)
     rows = [
         [row.parameter, *_figures(row.error, row.threshold, row.unit), _outcome(row.outcome, row.note)]
@@ -45,7 +45,7 @@ def print_verdict(workspace: Workspace) -> None:
 
 
 def _print_status(workspace: Workspace, judged: Verdict) -> None:
-    """The actions taken on a verdict, from the history of the workspace, and the action that a person must take."""
+    """Print the actions that were taken on a verdict, and the action that a person must take."""
     done = status_of_actions(workspace, judged)
     print_text("\n".join(("Actions on this verdict:", *(f"- {line}" for line in done.lines))))
     asked = required_action(workspace, judged, done)
@@ -56,7 +56,7 @@ def _print_status(workspace: Workspace, judged: Verdict) -> None:
 
 
 def _outcome(outcome: str, note: str) -> str:
-    """The outcome with the figures that caused it: ``REJECT (bias above ceiling)``."""
+    """The outcome with the figures that caused it, e.g. ``REJECT (bias above ceiling)``."""
     plain = note.replace("truths TOO", "TOO").replace("patients TOO", "TOO")
     for figure in _CLEAR_FROM_CODE:
         plain = plain.replace(f"{figure} in a group ", "").replace(f"{figure} ", "")
@@ -70,7 +70,7 @@ _CLEAR_FROM_CODE = ("upper bound of the paired difference", "mean absolute error
 
 
 def _figures(error: float | None, threshold: float | None, unit: str) -> tuple[str, str]:
-    """Error and limit with two decimals, or with as many more as they need to differ."""
+    """Error and limit with two decimals, or with more if they would look equal otherwise."""
     decimals = 2
     if error is not None and threshold is not None and error != threshold:
         while decimals < _MOST_DECIMALS and f"{error:.{decimals}f}" == f"{threshold:.{decimals}f}":
@@ -102,6 +102,22 @@ def explain(verdict_file: Path | None, workspace: Path) -> None:
 
 @click.command()
 @workspace_option
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write.  [state/report/report.html]"
+)
+def review(workspace: Path, out: Path | None) -> None:
+    """Write the report from which a reviewer decides on the latest candidate: one HTML file that needs no network.
+
+    \b
+    Example:  plumbline review -w workspace/demo --out report.html
+    """
+    chosen = Workspace(workspace)
+    page = write_report_page(chosen, read_params(chosen.params_file), out)
+    output.print(f"{page}\n{page.stat().st_size / 1e6:.1f} MB; open it in a browser (no network needed)")
+
+
+@click.command()
+@workspace_option
 @click.option("--by", "promoter", required=True, help="Who promotes; recorded in the history.")
 @click.option("--approval", default="", help="The approval's file or digest; the latest usable one by default.")
 @click.option(
@@ -111,7 +127,7 @@ def explain(verdict_file: Path | None, workspace: Path) -> None:
     help="Beginning of the verdict's digest; refused if another verdict is the latest.",
 )
 def promote(workspace: Path, promoter: str, approval: str, named: str) -> None:
-    """Promote the judged candidate. Every digest, figure and rule is checked again; refusals give the reason (exit 3).
+    """Promote the judged candidate. Every digest, figure and rule is checked again. Exit code 3 after a refusal.
 
     \b
     Example:  plumbline promote -w workspace/demo --by "R. Viewer"
@@ -123,11 +139,11 @@ def promote(workspace: Path, promoter: str, approval: str, named: str) -> None:
 
 
 def _require_latest(workspace: Workspace, named: str) -> None:
-    """Refuse to promote by another verdict than the named one; "" names the latest."""
+    """Refuse if the latest verdict is not the named one; "" accepts any verdict."""
     if named and not (latest := read_verdict(workspace.verdict_file).digest).startswith(named):
         raise GateRefused(
             "VERDICT_SUPERSEDED",
-            found=f"verdict {latest[:12]} as the latest of this workspace",
-            expected=f"verdict {named[:12]}, which was named",
-            remedy=f"read the latest (`plumbline explain -w {workspace.root}`), or omit --verdict",
+            found=f"{latest[:12]} as the latest verdict of this workspace",
+            expected=f"{named[:12]}, the verdict that --verdict names",
+            remedy=f"read the latest verdict (`plumbline explain -w {workspace.root}`), then name it or omit --verdict",
         )

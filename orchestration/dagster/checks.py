@@ -1,16 +1,16 @@
-"""Asset checks: what stops a run.
+"""Asset checks, which stop a run.
 
 Contract: a check without evidence fails. The severity is always ERROR, because WARN does not block. A check guards its
 own run only; promotion verifies everything again by itself.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 
 from orchestration.dagster.assets.data import studies, validation
 from orchestration.dagster.assets.materialising import VIOLATIONS
-from orchestration.dagster.assets.metadata import table_of
 from orchestration.dagster.assets.promotion import verdict
 from orchestration.dagster.resources import WorkspacePaths
 from orchestration.pipeline.step_report import StepReport, read_step_report
@@ -18,10 +18,7 @@ from spine.errors import EvidenceRejected
 from validation.gates.verdict import read_verdict
 from validation.gates.verdict_text import explain, sentence
 
-RECEIVED = "received"
 ACCOUNTED = ("used", "already present", "quarantined")
-PASSED = "passed"
-PROMOTE = "PROMOTE"
 REASONS_SHOWN = 3
 
 
@@ -31,13 +28,13 @@ def nothing_lost(paths: WorkspacePaths) -> dg.AssetCheckResult:
     report = read_step_report("studies", paths.folders)
     if report is None:
         return _no_evidence("studies")
-    counts = {name: int(report.figures.get(name) or 0) for name in (RECEIVED, *ACCOUNTED)}
-    lost = counts[RECEIVED] - sum(counts[name] for name in ACCOUNTED)
+    counts = {name: int(report.figures.get(name) or 0) for name in ("received", *ACCOUNTED)}
+    received, lost = counts["received"], counts["received"] - sum(counts[name] for name in ACCOUNTED)
     parts = " + ".join(f"{counts[name]} {name}" for name in ACCOUNTED)
     return _result(
-        lost == 0 and counts[RECEIVED] > 0,
-        f"{counts[RECEIVED]} received = {parts}" if lost == 0 else f"{counts[RECEIVED]} received, but {parts}",
-        {name: dg.MetadataValue.int(count) for name, count in counts.items()},
+        lost == 0 and received > 0,
+        f"{received} received{', but' if lost else ' ='} {parts}",
+        counts,
     )
 
 
@@ -48,7 +45,7 @@ def dataset_is_valid(paths: WorkspacePaths) -> dg.AssetCheckResult:
     if report is None:
         return _no_evidence("validation")
     evaluated, outcome = report.figures.get("expectations"), report.figures.get("outcome")
-    passed = outcome == PASSED and isinstance(evaluated, int) and evaluated > 0
+    passed = outcome == "passed" and isinstance(evaluated, int) and evaluated > 0
     if passed:
         return _result(True, f"all {evaluated} expectations met", _shown(report))
     why = report.figures.get(VIOLATIONS) or f"outcome {outcome!r}"
@@ -64,20 +61,21 @@ def gate_promotes(paths: WorkspacePaths) -> dg.AssetCheckResult:
         return _result(False, str(error), {})
     reasons = "; ".join(sentence(refusal) for refusal in judged.refusals[:REASONS_SHOWN])
     more = f"; and {len(judged.refusals) - REASONS_SHOWN} more" if len(judged.refusals) > REASONS_SHOWN else ""
-    metadata = {"verdict": dg.MetadataValue.md(explain(judged)), "digest": dg.MetadataValue.text(judged.digest)}
-    promoted = judged.decision == PROMOTE
+    metadata = {"verdict": dg.MetadataValue.md(explain(judged)), "digest": judged.digest}
+    promoted = judged.decision == "PROMOTE"
     return _result(promoted, judged.decision if promoted else f"{judged.decision}: {reasons}{more}", metadata)
 
 
 def _shown(report: StepReport) -> dict[str, dg.MetadataValue]:
-    return {"evidence": table_of({name: str(value) for name, value in report.figures.items()}, ("figure", "value"))}
+    rows = [f"| {name} | {value} |" for name, value in report.figures.items()]
+    return {"evidence": dg.MetadataValue.md("\n".join(["| figure | value |", "| --- | --- |", *rows]))}
 
 
 def _no_evidence(step: str) -> dg.AssetCheckResult:
     return _result(False, f"NO_EVIDENCE: there is no report of step {step!r} in this workspace", {})
 
 
-def _result(passed: bool, description: str, metadata: Mapping[str, dg.MetadataValue]) -> dg.AssetCheckResult:
+def _result(passed: bool, description: str, metadata: Mapping[str, Any]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=passed, severity=dg.AssetCheckSeverity.ERROR, description=description, metadata=metadata
     )

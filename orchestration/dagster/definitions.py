@@ -28,7 +28,7 @@ def definitions_with(resources: Mapping[str, Any]) -> dg.Definitions:
         sensors=[inbox, enough_new_studies],
         resources=resources,
         loggers={EVENTS_FILE: events_file},
-        # One process a run: a process a step would import the same libraries each time (5 to 8 s).
+        # One process for the whole run: with one for each step, every step would import the libraries (5 to 8 s).
         executor=dg.in_process_executor,
     )
 

@@ -1,4 +1,4 @@
-"""The Dagster instance of a workspace: its configuration, opening it, and failing runs whose process died.
+"""Configures and opens the Dagster instance of a workspace, and marks runs as failed whose process died.
 
 Contract: telemetry is off before an instance opens. A run whose process died is marked failed, so that it does not
 block the queue: Dagster's own run monitoring does not notice that on one machine.
@@ -37,8 +37,8 @@ ABANDONED_AFTER_S = 60.0
 def configure_instance(workspace: Workspace) -> None:
     """Write ``dagster.yaml`` (services) and ``in_process.yaml`` (the command line) into the instance's folder.
 
-    They differ in where output goes: Dagster captures the output of a service's steps for the web page, and leaves
-    the terminal of the command line alone, because capturing would break its progress bars.
+    They differ in where the steps' output goes. Under the services, Dagster captures it for the web page. On the
+    command line it does not, because capturing would break the progress bars.
     """
     workspace.dagster_home.mkdir(parents=True, exist_ok=True)
     common = {
@@ -56,7 +56,7 @@ def configure_instance(workspace: Workspace) -> None:
 
 @contextmanager
 def open_instance(workspace: Workspace, *, in_process: bool = False) -> Iterator[dg.DagsterInstance]:
-    """The workspace's instance. With ``in_process``, standard output and error are not captured."""
+    """Open the workspace's instance. With ``in_process``, standard output and error are not captured."""
     configure_instance(workspace)
     config = IN_PROCESS_CONFIG if in_process else "dagster.yaml"
     with dg.DagsterInstance.from_config(str(workspace.dagster_home), config) as instance:

@@ -1,7 +1,7 @@
 """Process groups under Dagster Pipes: an asset starts them, and the run shows their log and progress.
 
-Contract: only the leader (rank 0) opens the pipe. Without a pipe (DVC, the command line) the same module fits and
-writes only its messages.
+Contract: only the leader (rank 0) opens the pipe. Without a pipe (DVC, the command line) the messages go to their file
+only.
 
     python -m torch.distributed.run ... -m orchestration.dagster.pipes REQUEST.json
 """
@@ -27,7 +27,7 @@ _TENTHS = 10
 def workers_under_pipes(context: Any) -> Iterator[None]:
     """Inside this block, a Dagster Pipes client starts the process groups, for an asset's execution ``context``."""
     import dagster as dg
-    from dagster._core.errors import DagsterPipesExecutionError  # not exported, nor is a base class of its own
+    from dagster._core.errors import DagsterPipesExecutionError  # `dagster` exports neither it nor its base class
 
     def launch(command: Sequence[str]) -> int:
         try:

@@ -6,7 +6,7 @@ The parameters of the pipeline are not resources: they are in ``params.yaml``.
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from orchestration.environment import DEFAULT_MLFLOW_UI, MLFLOW_UI_VARIABLE, WOR
 from orchestration.pipeline import steps
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import Params, change_params, read_params
-from orchestration.pipeline.stages import STAGES
+from orchestration.pipeline.stages import OUTPUTS
 from orchestration.pipeline.step_report import StepReport
 from orchestration.pipeline.versioning import data_version
 from orchestration.pipeline.workspace import Workspace
@@ -40,7 +40,7 @@ class WorkspacePaths(dg.ConfigurableResource["WorkspacePaths"]):
 
     @property
     def params(self) -> Params:
-        """Its parameters; raises ``ParametersRejected``."""
+        """The workspace's parameters; raises ``ParametersRejected``."""
         return read_params(self.folders.params_file)
 
 
@@ -49,17 +49,16 @@ class WritableWorkspace(WorkspacePaths):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[WorkspacePaths, None, None]:
-        """Hold the workspace's lock until the run ends."""
+        """Lock the workspace until the run ends."""
         with workspace_lock(self.folders):
             yield self
 
 
 class DataVersions(dg.ConfigurableResource[None]):
-    """DVC around the steps.
+    """DVC, which skips steps that are up to date and records the others.
 
     Attributes:
-        enabled: whether steps that DVC finds up to date are skipped and steps that ran are recorded. If not, every step
-            runs.
+        enabled: if not, every step runs and none is recorded.
     """
 
     enabled: bool = True
@@ -70,16 +69,16 @@ class DataVersions(dg.ConfigurableResource[None]):
 
     def version(self, step: str, workspace: Workspace) -> str | None:
         """DVC's content address of the step's first output; None if it was not recorded."""
-        outputs = next((stage.outs for stage in STAGES if stage.name == step), ())
+        outputs = OUTPUTS.get(step)
         return data_version(workspace, outputs[0]) if self.enabled and outputs else None
 
 
 class ModelTracking(dg.ConfigurableResource[None]):
-    """MLflow.
+    """MLflow: where runs and models are tracked.
 
     Attributes:
-        uri: database or server for tracking and registry; None for the workspace's own.
-        ui: address of its pages, for links; None for ``PLUMBLINE_MLFLOW_UI``, or else the address of ``make up``.
+        uri: database or server for tracking and registry; None for that of the workspace.
+        ui: address of MLflow's pages, for links; None for ``PLUMBLINE_MLFLOW_UI`` or else the address of ``make up``.
     """
 
     uri: str | None = None
@@ -87,7 +86,7 @@ class ModelTracking(dg.ConfigurableResource[None]):
 
     def applied_to(self, workspace: Workspace) -> Workspace:
         """The workspace, with its models tracked at ``uri``."""
-        return _TrackedElsewhere(workspace.root, self.uri) if self.uri else workspace
+        return replace(workspace, tracking=self.uri) if self.uri else workspace
 
     def run_url(self, experiment_id: str, run_id: str) -> str:
         """The page of an MLflow run, in the layout for trained models (MLflow's default layout is for chat bots)."""
@@ -105,7 +104,7 @@ class TrainingDevice(dg.ConfigurableResource[None]):
     def write_into_params(self, workspace: Workspace, launchpad: Mapping[str, Any] | None = None) -> None:
         """Write this machine's values, overridden by those of the launchpad, into params.yaml.
 
-        DVC and every later reader then see what was used, and the next run uses it too, as after ``--set``.
+        So DVC records the values that were used, and the next run uses them too, as after ``--set``.
 
         Raises:
             ParametersRejected: a value violates the schema of params.yaml.
@@ -113,18 +112,6 @@ class TrainingDevice(dg.ConfigurableResource[None]):
         wanted = {k: getattr(self, k) for k in ("device", "precision", "workers") if getattr(self, k) is not None}
         changes = {"training": {**wanted, **(launchpad or {})}}
         change_params(workspace.params_file, changes, "the run config or the resource `training_device`")
-
-
-@dataclass(frozen=True)
-class _TrackedElsewhere(Workspace):
-    """A workspace whose models are tracked at ``uri``."""
-
-    uri: str
-
-    @property
-    def tracking_uri(self) -> str:
-        """``uri``."""
-        return self.uri
 
 
 def resources_for(root: str, **replaced: Any) -> dict[str, Any]:

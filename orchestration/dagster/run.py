@@ -4,10 +4,8 @@ Contract: Dagster's log goes to ``state/dagster/events.log``, and only the calle
 a reason and a code, never a traceback. Dagster's web page shows the run afterwards.
 """
 
-import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import dagster as dg
 
@@ -28,44 +26,36 @@ class RunOutcome:
     """The outcome of a run.
 
     Attributes:
-        run_id: Dagster's.
+        run_id: Dagster's id of the run.
         reports: step -> report of each finished step, in order.
-        promoted: whether there is a new champion.
-        refused: whether the gate refused, or the evidence did not verify.
-        failed_step: the step where the run stopped; None if it promoted.
-        code: stable reason code; the exception's name for a bug; None if it promoted.
-        reason: the first problem, as text; empty if it promoted.
+        failed_step: the step where the run stopped; None if the model was promoted.
+        code: stable reason code, or the exception's name for a bug; None if the model was promoted.
+        reason: the first problem, as text; empty if the model was promoted.
+        refused: whether the gate refused, or evidence failed its verification.
         exit_code: exit code of the error that stopped the run; 1 for a bug or a failed check.
-        seconds: wall time of the run.
     """
 
     run_id: str
     reports: dict[str, StepReport]
-    promoted: bool
-    refused: bool
-    failed_step: str | None
-    code: str | None
-    reason: str
-    seconds: float
+    failed_step: str | None = None
+    code: str | None = None
+    reason: str = ""
+    refused: bool = False
     exit_code: int = 1
+
+    @property
+    def promoted(self) -> bool:
+        """Whether there is a new champion."""
+        return self.failed_step is None
 
     @property
     def verdict_reached(self) -> bool:
         """Whether the run reached a verdict."""
         return "verdict" in self.reports
 
-    @property
-    def overhead_seconds(self) -> float:
-        """Wall time outside the steps: Dagster, DVC, imports."""
-        return self.seconds - sum(report.seconds for report in self.reports.values() if not report.skipped)
-
 
 def run_retrain(workspace: Workspace, on_step: OnStep, progress: OpenProgress = no_progress) -> RunOutcome:
     """Run the whole pipeline once in this process.
-
-    Args:
-        on_step: called with the report of each finished step.
-        progress: opens the progress display of a step.
 
     Raises:
         WorkspaceBusy: another run is writing in the workspace.
@@ -77,45 +67,32 @@ def run_retrain(workspace: Workspace, on_step: OnStep, progress: OpenProgress = 
         fail_abandoned_runs(instance, workspace)
         with workspace_lock(workspace):
             pass
-        started = time.perf_counter()
-        result = _execute(definitions, instance, workspace.dagster_home / "events.log")
-        _raise_interrupt(watcher)
-        return _outcome(result, watcher, time.perf_counter() - started)
+        job = definitions.resolve_job_def(RETRAIN)
+        config = {"loggers": {EVENTS_FILE: {"config": {"path": str(workspace.dagster_home / "events.log")}}}}
+        result = job.execute_in_process(run_config=config, instance=instance, raise_on_error=False)
+        return _outcome(result, watcher)
 
 
-def _execute(definitions: dg.Definitions, instance: dg.DagsterInstance, log: Path) -> dg.ExecuteInProcessResult:
-    job = definitions.resolve_job_def(RETRAIN)
-    config = {"loggers": {EVENTS_FILE: {"config": {"path": str(log)}}}}
-    return job.execute_in_process(run_config=config, instance=instance, raise_on_error=False)
-
-
-def _raise_interrupt(watcher: RecordingWatcher) -> None:
-    """Raise ``KeyboardInterrupt`` where Dagster recorded an interrupt as a failed step."""
-    error = watcher.error[1] if watcher.error else None
-    if isinstance(error, KeyboardInterrupt | dg.DagsterExecutionInterruptedError):
-        raise KeyboardInterrupt from error
-
-
-def _outcome(result: dg.ExecuteInProcessResult, watcher: RecordingWatcher, seconds: float) -> RunOutcome:
-    common: dict[str, Any] = {"run_id": result.run_id, "reports": watcher.reports, "seconds": round(seconds, 3)}
+def _outcome(result: dg.ExecuteInProcessResult, watcher: RecordingWatcher) -> RunOutcome:
+    outcome = partial(RunOutcome, result.run_id, watcher.reports)
     if result.success and "champion" in watcher.reports:
-        return RunOutcome(promoted=True, refused=False, failed_step=None, code=None, reason="", **common)
+        return outcome()
     if watcher.error is not None:
         step, error = watcher.error
-        refused = isinstance(error, GateRefused | EvidenceRejected)
-        code = error.code if isinstance(error, PlumblineError) else type(error).__name__
-        reason = str(error) if isinstance(error, PlumblineError) else f"{code}: {error}"
-        exit_code = error.exit_code if isinstance(error, PlumblineError) else 1
-        common |= {"failed_step": step, "code": code, "reason": reason, "exit_code": exit_code}
-        return RunOutcome(promoted=False, refused=refused, **common)
+        if isinstance(error, KeyboardInterrupt | dg.DagsterExecutionInterruptedError):
+            raise KeyboardInterrupt from error  # Dagster recorded the interrupt as a failed step
+        if isinstance(error, PlumblineError):
+            refused = isinstance(error, GateRefused | EvidenceRejected)
+            return outcome(step, error.code, str(error), refused, error.exit_code)
+        return outcome(step, type(error).__name__, f"{type(error).__name__}: {error}")
     step, check, reason = _failed_check(result)
-    refused = step == "verdict"
-    code = str(watcher.reports["verdict"].figures.get("decision")) if refused else check.upper()
-    return RunOutcome(promoted=False, refused=refused, failed_step=step, code=code, reason=reason, **common)
+    if step == "verdict":
+        return outcome(step, str(watcher.reports["verdict"].figures.get("decision")), reason, refused=True)
+    return outcome(step, check.upper(), reason)
 
 
 def _failed_check(result: dg.ExecuteInProcessResult) -> tuple[str, str, str]:
-    """Asset, name and description of the blocking check that stopped the run, else Dagster's own error."""
+    """Asset, name and description of the blocking check that stopped the run; Dagster's error if no check did."""
     for check in result.get_asset_check_evaluations():
         if check.blocking and not check.passed:
             return check.asset_key.to_user_string(), check.check_name, check.description or "check failed"

@@ -24,14 +24,14 @@ class StepWatcher(Protocol):
     """Receives the progress of a run."""
 
     def watch(self, step: str) -> AbstractContextManager[Progress]:
-        """A context around the step; it sees an exception of the step."""
+        """The context in which the step runs; the step's exceptions pass through it."""
 
     def ended(self, report: StepReport) -> None:
-        """Called when the step is done, or was up to date."""
+        """Called after a step that ran or was up to date."""
 
 
 class LogWatcher:
-    """Writes to the run's log, at most ten lines of progress a step."""
+    """Writes to the run's log, with at most ten lines of progress for each step."""
 
     @contextmanager
     def watch(self, step: str) -> Iterator[Progress]:

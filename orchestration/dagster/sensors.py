@@ -28,13 +28,7 @@ PAUSE_BEFORE_RETRY_S = 300.0
 _NOT_IN_A_KEY = ("...", *"\a\b\f\n\r\t\v\0")
 """Texts that Dagster refuses in partition keys. A batch with such a name must not stop the others."""
 
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+_UNFINISHED = [s for s in dg.DagsterRunStatus if s.name not in ("SUCCESS", "FAILURE", "CANCELED", "MANAGED")]
 
 
 @dg.sensor(
@@ -52,9 +46,8 @@ def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.Sens
     new = [batch.key for batch in batches if batch.key not in known]
     requests = [request for batch in batches if (request := _request(batch, context.instance)) is not None]
     if not requests:
-        unusable = (
-            f"; {len(finished) - len(batches)} with a name Dagster cannot use" if len(finished) > len(batches) else ""
-        )
+        bad = len(finished) - len(batches)
+        unusable = f"; {bad} with a name that Dagster cannot use" if bad else ""
         return dg.SkipReason(f"{len(finished)} finished batch(es) in the inbox, none to take in{unusable}")
     return dg.SensorResult(
         run_requests=requests, dynamic_partitions_requests=[BATCHES.build_add_request(new)] if new else []
@@ -65,13 +58,10 @@ def _request(batch: Batch, instance: dg.DagsterInstance) -> dg.RunRequest | None
     """The run that a batch needs now: its first, a retry, or None."""
     runs = instance.get_run_records(dg.RunsFilter(job_name=INGEST_BATCH, tags={BATCH_TAG: batch.key}))
     attempt = len(runs) + 1
-    if runs:
-        failed = all(record.dagster_run.status == dg.DagsterRunStatus.FAILURE for record in runs)
-        pause_is_over = time.time() - max(
-            r.end_time or r.create_timestamp.timestamp() for r in runs
-        ) >= PAUSE_BEFORE_RETRY_S * len(runs)
-        if not failed or not pause_is_over or attempt > ATTEMPTS:
-            return None
+    failed = all(record.dagster_run.status == dg.DagsterRunStatus.FAILURE for record in runs)
+    ended = max((r.end_time or r.create_timestamp.timestamp() for r in runs), default=0.0)
+    if not failed or attempt > ATTEMPTS or time.time() < ended + PAUSE_BEFORE_RETRY_S * len(runs):
+        return None
     return dg.RunRequest(
         run_key=batch.key if attempt == 1 else f"{batch.key}#attempt-{attempt}",
         partition_key=batch.key,
@@ -87,7 +77,7 @@ def _request(batch: Batch, instance: dg.DagsterInstance) -> dg.RunRequest | None
     description="Requests retraining when retrain.minimum_new_studies have arrived since the last dataset.",
 )
 def enough_new_studies(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.RunRequest | dg.SkipReason:
-    """Request one retraining for each ``minimum_new_studies`` new studies, and none while one is under way."""
+    """Request a retraining each time ``minimum_new_studies`` have arrived, unless one is queued or running."""
     try:
         wanted = paths.params.retrain.minimum_new_studies
     except ParametersRejected as error:

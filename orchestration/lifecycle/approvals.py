@@ -1,4 +1,4 @@
-"""A person's decisions on a verdict: approve it, refuse it, and find the approval that a promotion needs.
+"""A person's decisions on a verdict: approves or rejects it, and finds the approval that a promotion needs.
 
 Contract: the verdict is named by its file or by the beginning of its digest, so that the person decides on the verdict
 that they read. The author of the candidate is read from the registry.
@@ -10,12 +10,11 @@ from pathlib import Path
 
 from orchestration.pipeline.names import PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
-from orchestration.pipeline.policies import policy_path
+from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.registry_ownership import require_own_registry
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.registry import author_of_model
 from spine.errors import EvidenceRejected
-from validation.gates.policy import read_policy
 from validation.gates.verdict import Verdict, read_verdict
 from validation.promotion.approval import Approval, ApprovalRequest, SignOff, grant, read_approval, reject
 from validation.promotion.approval_check import usable_approval
@@ -24,16 +23,16 @@ from validation.promotion.history import read_history
 from validation.promotion.registry_errors import errors_as_refusals
 
 SHORTEST_DIGEST = 8
-"""A shorter beginning of a digest could name another record later."""
+"""Characters. A shorter beginning of a digest could match a second record later."""
 
 
 def approve_verdict(workspace: Workspace, params: Params, verdict: str, sign_off: SignOff) -> Approval:
-    """Approve the verdict named by file or digest; raises what ``validation.promotion.approval.grant`` does."""
+    """Approve the verdict that ``find_verdict`` finds; raises what ``validation.promotion.approval.grant`` raises."""
     return _decide(grant, workspace, params, verdict, sign_off)
 
 
 def reject_verdict(workspace: Workspace, params: Params, verdict: str, sign_off: SignOff) -> Approval:
-    """Refuse the model of the verdict named by file or digest."""
+    """Reject the model of the verdict that ``find_verdict`` finds."""
     return _decide(reject, workspace, params, verdict, sign_off)
 
 
@@ -45,7 +44,7 @@ def _decide(
     with errors_as_refusals():
         request = ApprovalRequest(
             verdict=judged,
-            policy=read_policy(policy_path(params, workspace)),
+            policy=workspace_policy(params, workspace),
             sign_off=sign_off,
             at=datetime.now(UTC),
             author=author_of_model(workspace, judged.challenger_model),
@@ -61,19 +60,20 @@ def find_verdict(workspace: Workspace, named: str) -> Verdict:
     """The verdict in the file ``named``, or the workspace's verdict whose digest begins with ``named``.
 
     Raises:
-        EvidenceRejected: EVIDENCE_MISSING where none or several match, or what reading it raises.
+        EvidenceRejected: EVIDENCE_MISSING if none or several match; any error of ``read_verdict``.
     """
     path = Path(named)
     return read_verdict(path if path.is_file() else _by_digest(workspace.verdict_file.parent, named, "verdict"))
 
 
 def find_approval(workspace: Workspace, named: str) -> Path | None:
-    """The approval in the file or with the digest ``named``; "": the latest usable one of the latest verdict.
+    """The file of the approval that ``named`` names by file or digest; None if there is no approval.
 
-    Where none is usable it is the latest, and the gate reports why it is not. None where there is none.
+    With "" it is the latest usable approval of the latest verdict. If none is usable, it is the latest approval, and
+    the gate reports why that one is not usable.
 
     Raises:
-        EvidenceRejected: EVIDENCE_MISSING where the named one is missing.
+        EvidenceRejected: EVIDENCE_MISSING if the named approval is missing.
     """
     if named:
         return Path(named) if Path(named).is_file() else _by_digest(workspace.approvals, named, "approval")
@@ -97,7 +97,7 @@ def _by_digest(folder: Path, digest: str, what: str) -> Path:
         "EVIDENCE_MISSING",
         found=f"{len(found)} {what}s with a digest that begins with {digest!r}"
         if long_enough
-        else f"{digest!r}, which is not a file and too short for the beginning of a digest",
-        expected="one" if long_enough else f"at least {SHORTEST_DIGEST} characters, so that only one record matches",
+        else f"{digest!r}, which is no file, and too short for the beginning of a digest",
+        expected=f"one {what}" if long_enough else f"a file, or at least {SHORTEST_DIGEST} characters of a digest",
         remedy=f"name the {what}'s file, or at least {SHORTEST_DIGEST} characters of its digest",
     )

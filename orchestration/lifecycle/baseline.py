@@ -1,6 +1,6 @@
-"""The approved baseline: the last model that a person approved, scored beside challenger and champion.
+"""The approved baseline: the last model that a person approved, scored as challenger and champion are.
 
-Contract: it is scored in the same run, on the same frozen test set, by the same code. Where the champion is that model,
+Contract: it is scored in the same run, on the same frozen test set, by the same code. If this model is the champion,
 the champion's record is used and nothing is scored twice.
 """
 
@@ -42,7 +42,7 @@ def score_baseline(workspace: Workspace, champion: str | None) -> str:
 
 
 def baseline_record(workspace: Workspace, champion: EvaluationRecord | None) -> EvaluationRecord | None:
-    """The evaluation record of the last approved model, which may be the champion's; None without one."""
+    """The evaluation record of the last approved model, which may be the champion; None if there is no such model."""
     path = workspace.baseline_evaluation / "record.json"
     if path.exists():
         return read_record(path)
@@ -52,7 +52,7 @@ def baseline_record(workspace: Workspace, champion: EvaluationRecord | None) -> 
 
 
 def _last_approved(workspace: Workspace) -> HistoryEntry | None:
-    """Its promotion. Without a named database there are no denials, and nothing is promoted either."""
+    """The entry of its promotion. Without a named database there are no denials, and no model can be promoted."""
     record = champion_record_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
     denied = record.denials() if record is not None else {}
     return last_approved(read_history(workspace.promotion_ledger), PRODUCTION_MODEL, denied)

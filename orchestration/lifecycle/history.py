@@ -1,8 +1,8 @@
-"""The history of a workspace: audit, repair, accepting a loss, reinstatement, and rollback also without a registry.
+"""The history of a workspace: audit, repair, accepting a loss, reinstatement, rollback with or without the registry.
 
 Contract: the local copy follows the registry after every change. While the registry is down, the local copy of the
-previous champion can serve instead of the present one, after digest and smoke test. The next ``plumbline rollback``
-then makes the same change in the registry, and until then nothing fetches a model from there.
+previous champion can replace the local champion, after its digest and the smoke test have been checked. The next
+``plumbline rollback`` makes the same change in the registry. Until then no command downloads a model from there.
 """
 
 import json
@@ -21,13 +21,12 @@ from orchestration.lifecycle.local_champion import (
 from orchestration.lifecycle.virtual_study import measure_virtual_study
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
-from orchestration.pipeline.policies import policy_path
+from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.registry_ownership import require_own_registry
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.registry import author_of_model
 from spine.errors import GateRefused
 from spine.storage import write_text_atomically
-from validation.gates.policy import read_policy
 from validation.promotion import audit, repair
 from validation.promotion.approval import SignOff
 from validation.promotion.audit import Fault
@@ -43,7 +42,7 @@ from validation.promotion.smoke_test import require_smoke_test
 
 
 def audit_history(workspace: Workspace) -> Sequence[Fault]:
-    """Every disagreement between history, champion record, registry, alias and local copy; a copied workspace too."""
+    """Every disagreement between history, champion record, registry, alias and local copy, and a copied workspace."""
     faults = audit.audit(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
     return [*_copied(workspace), *faults, *_local_faults(workspace)]
 
@@ -58,7 +57,7 @@ def _copied(workspace: Workspace) -> Iterator[Fault]:
 
 
 def _local_faults(workspace: Workspace) -> Iterator[Fault]:
-    """Faults of the copy that serves here: other bytes, another version, a rollback that the registry lacks."""
+    """Faults of the local copy: other bytes, another version, a rollback that the registry does not have."""
     place, fetch = "state/champion", "`plumbline champion --fetch`"
     local, altered = local_champion(workspace), fault_of_local_copy(workspace)
     if altered is not None:
@@ -71,28 +70,27 @@ def _local_faults(workspace: Workspace) -> Iterator[Fault]:
     copied = (local.version, local.digest) if local is not None else None
     if serving is not None and copied != (serving.version, serving.digest):
         copy = f"version {local.version} ({local.digest[:12]})" if local is not None else "missing"
-        found = f"the local copy is {copy}; the registry serves version {serving.version} ({serving.digest[:12]})"
+        found = f"the local copy is {copy}; the champion is version {serving.version} ({serving.digest[:12]})"
         yield Fault("LOCAL_COPY_BEHIND", place, found, fetch)
 
 
 def describe_other_histories(workspace: Workspace) -> Sequence[str]:
-    """The histories of this model at other places that the registry's database knows, one line each."""
+    """The other histories of this model that the registry's database lists, one line each."""
     others = audit.other_histories(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
     return [f"{a.place}: {a.length} entries up to {a.last[:12]}{', closed' if a.closed_by else ''}" for a in others]
 
 
 def accept_history_loss(workspace: Workspace, sign_off: SignOff) -> HistoryEntry:
-    """Accept that a history, or its end, is lost: record the loss in a new entry, then repair the history."""
+    """Record in a new entry that a history, or its end, is lost; then repair the history."""
     require_own_registry(workspace)
-    uri, ledger = workspace.tracking_uri, workspace.promotion_ledger
-    now = datetime.now(UTC)
+    uri, ledger, now = workspace.tracking_uri, workspace.promotion_ledger, datetime.now(UTC)
     entry = repair.accept_history_loss(uri, PRODUCTION_MODEL, ledger_path=ledger, sign_off=sign_off, at=now)
     repair_history(workspace, sign_off.approver)
     return entry
 
 
 def reinstate_model(workspace: Workspace, model: str, sign_off: SignOff) -> Reinstatement:
-    """Remove denial and refusals of a model, which is named by its version or the beginning of its digest."""
+    """Remove denial and rejections of a model, which is named by its version or the beginning of its digest."""
     require_own_registry(workspace)
     return reinstate(
         ReinstatementRequest(
@@ -111,8 +109,7 @@ def reinstate_model(workspace: Workspace, model: str, sign_off: SignOff) -> Rein
 def repair_history(workspace: Workspace, promoter: str) -> Repair:
     """Complete an interrupted change, set aliases back, clean up, and renew the local copy."""
     require_own_registry(workspace)
-    uri, ledger = workspace.tracking_uri, workspace.promotion_ledger
-    now = datetime.now(UTC)
+    uri, ledger, now = workspace.tracking_uri, workspace.promotion_ledger, datetime.now(UTC)
     done = repair.repair(uri, PRODUCTION_MODEL, ledger_path=ledger, promoter=promoter, at=now)
     if done.champion is not None and not workspace.rollback_pending.exists():
         refresh_local_champion(workspace)
@@ -131,7 +128,7 @@ def roll_back(workspace: Workspace, params: Params, *, reason: str, promoter: st
             promoter=promoter,
             at=datetime.now(UTC),
             measure_virtual_study=measure_virtual_study,
-            limits=read_policy(policy_path(params, workspace)).virtual_study,
+            limits=workspace_policy(params, workspace).virtual_study,
             to=to,
         )
     )
@@ -141,17 +138,18 @@ def roll_back(workspace: Workspace, params: Params, *, reason: str, promoter: st
 
 
 def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, promoter: str) -> LocalChampion:
-    """Serve the local copy of the previous champion, without a registry.
+    """Make the local copy of the previous champion the local champion, without a registry; return its record.
 
     Raises:
-        GateRefused: NO_GOOD_MODEL: there is no such copy; SMOKE_TEST_FAILED; ROLLBACK_PENDING: it was done before.
+        GateRefused: NO_GOOD_MODEL: there is no such copy; SMOKE_TEST_FAILED; ROLLBACK_PENDING: an earlier local
+            rollback was not made in the registry yet.
         EvidenceRejected: the copy is incomplete.
     """
     left, previous = local_champion(workspace), previous_local_champion(workspace)
     if workspace.rollback_pending.exists():
         raise GateRefused(
             "ROLLBACK_PENDING",
-            found="an earlier local rollback that the registry does not have yet",
+            found="an earlier local rollback that was not made in the registry yet",
             expected="one local rollback at a time",
             remedy="run `plumbline rollback` when the registry answers",
         )
@@ -159,10 +157,10 @@ def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, prom
         raise GateRefused(
             "NO_GOOD_MODEL",
             found="no local copy of a previous champion",
-            expected="a previous champion that can serve",
-            remedy="start the registry, then roll back",
+            expected="a complete local copy of the previous champion",
+            remedy="start the registry, then run `plumbline rollback`",
         )
-    limits = read_policy(policy_path(params, workspace)).virtual_study
+    limits = workspace_policy(params, workspace).virtual_study
     require_smoke_test(measure_virtual_study, workspace.previous_champion, previous.digest, limits)
     note = {"left": left.digest, "reason": reason, "by": promoter, "at": datetime.now(UTC).isoformat()}
     write_text_atomically(workspace.rollback_pending, json.dumps(note, indent=1))
@@ -176,10 +174,10 @@ def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, prom
 
 
 def models_in_use(workspace: Workspace) -> list[tuple[str, str, str]]:
-    """(role, version, model digest) of challenger, champion, previous champion and the local copy; or "none".
+    """(role, version, model digest) of challenger, champion, previous champion and local copy; "none" if there is none.
 
     Raises:
-        GateRefused: CHAMPION_LOST: the history lists a champion and the registry has none; REGISTRY_UNAVAILABLE ...
+        GateRefused: CHAMPION_LOST: the history lists a champion, but the registry has none; REGISTRY_UNAVAILABLE ...
     """
     uri, local = workspace.tracking_uri, local_champion(workspace)
     with errors_as_refusals():
@@ -190,7 +188,7 @@ def models_in_use(workspace: Workspace) -> list[tuple[str, str, str]]:
     here = (f"{PRODUCTION_MODEL} v{local.version}", local.digest[:12]) if local else ("none", "none")
     if (altered := fault_of_local_copy(workspace)) is not None:
         here = (here[0], f"ALTERED: {altered}")
-    return [challenger, ("champion", *now), previous, ("served from state/champion", *here)]
+    return [challenger, ("champion", *now), previous, ("local copy, state/champion", *here)]
 
 
 def _row_of_alias(tracking_uri: str, model: str, role: str) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ from orchestration.lifecycle.seed_evidence import gather_seed_evidence
 from orchestration.pipeline.evaluate import evaluate_model
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
-from orchestration.pipeline.policies import policy_path
+from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.step_report import Figure, StepReport, write_step_report
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.describe import review_candidate
@@ -18,7 +18,6 @@ from orchestration.tracking.registry import candidate_with
 from spine.errors import GateRefused
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.gates.evidence import Evidence
-from validation.gates.policy import read_policy
 from validation.gates.verdict import judge, write_verdict
 from validation.gates.verdict_text import sentence
 from validation.promotion.champion import current_champion, fetch_champion, open_registry
@@ -46,11 +45,11 @@ def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
 
 
 def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
-    """Compare the evidence with the policy; write the verdict (the latest, and by digest) and the report."""
+    """Compare the evidence with the policy; write the verdict (as the latest and under its digest) and the report."""
     challenger = read_record(workspace.evaluation / "record.json")
     champion_record = workspace.champion_evaluation / "record.json"
     champion = read_record(champion_record) if champion_record.exists() else None
-    policy = read_policy(policy_path(params, workspace))
+    policy = workspace_policy(params, workspace)
     _require_champion_is_scored(workspace, champion)
     baseline = baseline_record(workspace, champion)
     seeds = gather_seed_evidence(workspace, policy, challenger)
@@ -69,10 +68,10 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
 
 
 def _require_champion_is_scored(workspace: Workspace, champion: EvaluationRecord | None) -> None:
-    """Refuse to judge without a champion where the history lists one that the registry has lost.
+    """Refuse to judge without a champion if the history lists one that the registry has lost.
 
     Raises:
-        GateRefused: CHAMPION_LOST, and what else reading the champion raises.
+        GateRefused: CHAMPION_LOST, or any other error of ``current_champion``.
     """
     with errors_as_refusals():
         if champion is None and last_champion(read_history(workspace.promotion_ledger), PRODUCTION_MODEL) is not None:
@@ -80,7 +79,7 @@ def _require_champion_is_scored(workspace: Workspace, champion: EvaluationRecord
 
 
 def _name_challenger(workspace: Workspace, digest: str) -> None:
-    """Set the alias ``challenger`` to the judged candidate; a candidate that is not registered yet gets none."""
+    """Set the alias ``challenger`` to the judged candidate, if that is registered."""
     with suppress(GateRefused):
         version = candidate_with(workspace, digest).rpartition("/")[2]
         name_challenger(open_registry(workspace.tracking_uri), CANDIDATES_MODEL, version)

@@ -20,7 +20,7 @@ from validation.promotion.registry_errors import errors_as_refusals
 
 @dataclass(frozen=True)
 class LocalChampion:
-    """The promoted version that the local copy has."""
+    """The promoted version of which the workspace has a local copy."""
 
     version: str
     digest: str
@@ -42,18 +42,18 @@ def refresh_local_champion(workspace: Workspace) -> LocalChampion:
 
 
 def write_local_champion(workspace: Workspace, record: LocalChampion) -> LocalChampion:
-    """Write which version the local copy must have."""
+    """Write the record of the version and the digest that the local copy must have."""
     write_text_atomically(workspace.champion_record, json.dumps(asdict(record), indent=1))
     return record
 
 
 def local_champion(workspace: Workspace) -> LocalChampion | None:
-    """The version of the local copy, None before the first promotion."""
+    """The record of the local copy; None before the first promotion."""
     return _read(workspace.champion_record)
 
 
 def fault_of_local_copy(workspace: Workspace) -> str | None:
-    """The fault of the local copy's bytes; None where they match its record, or where there is no copy."""
+    """What is wrong with the local copy's bytes; None if they match its record, or if there is no copy."""
     record = local_champion(workspace)
     if record is None:
         return None
@@ -65,7 +65,7 @@ def fault_of_local_copy(workspace: Workspace) -> str | None:
 
 
 def previous_local_champion(workspace: Workspace) -> LocalChampion | None:
-    """The version of the local copy of the previous champion; None where there is no complete copy."""
+    """The record of the local copy of the previous champion; None if there is no complete copy."""
     record = _read(workspace.previous_champion / "champion.json")
     try:
         return record if record and model_digest(workspace.previous_champion) == record.digest else None
@@ -91,7 +91,7 @@ def _require_nothing_pending(workspace: Workspace) -> None:
     if workspace.rollback_pending.exists():
         raise GateRefused(
             "ROLLBACK_PENDING",
-            found="a local rollback that the registry does not have",
+            found="a local rollback that was not made in the registry",
             expected="the same rollback in the registry",
             remedy="run `plumbline rollback`",
         )
@@ -109,14 +109,14 @@ def open_champion(workspace: Workspace) -> Model:
         raise GateRefused(
             "NO_CHAMPION",
             found=f"no promoted model in {workspace.root.name}/",
-            expected="a workspace whose gate has promoted a model",
+            expected="a workspace with a promoted model",
             remedy=f"name another workspace with -w, or a model, e.g. --model {workspace.candidate}",
         )
     if model_digest(workspace.champion) != record.digest:
         raise EvidenceRejected(
             "MODEL_ALTERED",
-            found="a local copy of the champion with another digest than the promoted model",
-            expected="the bytes that the verdict judged",
+            found="a local copy of the champion whose digest is not that of the promoted model",
+            expected="the bytes that were promoted",
             remedy="fetch it again with `plumbline champion --fetch`",
         )
     return load_model(workspace.champion)

@@ -62,27 +62,27 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
             )
         )
     champion = promotion.champion
-    _serve(workspace, champion.version)
+    _update_local_copy(workspace, champion.version)
     describe_served(workspace, champion.version)
     describe_status(workspace, params)
     figures: dict[str, Figure] = {
         "champion": f"{PRODUCTION_MODEL} version {champion.version}",
         "model": champion.model_digest[:12],
-        "before": (promotion.previous_digest or "none")[:12],
+        "previous model": (promotion.previous_digest or "none")[:12],
         "verdict": promotion.verdict[:12],
         "by": promoter,
     }
     return write_step_report(StepReport("champion", figures), workspace)
 
 
-def _serve(workspace: Workspace, version: str) -> None:
-    """Update the local copy that serves. If that fails, the promotion is still valid."""
+def _update_local_copy(workspace: Workspace, version: str) -> None:
+    """Update the local copy of the champion. If that fails, the promotion is still valid."""
     try:
         refresh_local_champion(workspace)
     except (OSError, PlumblineError) as error:
         raise GateRefused(
             "LOCAL_COPY_BEHIND",
-            found=f"version {version} promoted, and a local copy that could not be updated: {error}",
+            found=f"version {version} promoted, but its local copy not written: {error}",
             expected="the champion's bytes in state/champion",
             remedy="remove the cause and run `plumbline champion --fetch`; until then `plumbline measure` uses the "
             "earlier copy",
@@ -90,7 +90,7 @@ def _serve(workspace: Workspace, version: str) -> None:
 
 
 def _judged_candidate(workspace: Workspace) -> str:
-    """Address of the registered version that the latest verdict judged, found by digest and not by alias."""
+    """Address of the registered version that the latest verdict judged; it is found by digest, not by alias."""
     if not workspace.verdict_file.exists():
         raise no_judged_candidate("no verdict")
     return candidate_with(workspace, read_verdict(workspace.verdict_file).challenger_model)
@@ -100,7 +100,7 @@ def _judged_candidate(workspace: Workspace) -> str:
 def _gathered_evidence(workspace: Workspace) -> Iterator[Path]:
     """One folder with all evaluation records by role, deleted at the end.
 
-    A copy that stays would be evidence that nothing verifies. What was judged is kept with the served model's run.
+    If the copies stayed, nothing would verify them later. The promotion's MLflow run keeps the judged records.
     """
     folder = workspace.state / "evidence"
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Registering a candidate: its training and evaluation become an MLflow run and a model version, once."""
+"""Registers a candidate: writes its training and evaluation into one MLflow run and one model version."""
 
 import getpass
 import os
@@ -23,7 +23,10 @@ AUTHOR_VARIABLE = "PLUMBLINE_AUTHOR"
 
 
 def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, str] | None = None) -> StepReport:
-    """Replay the candidate's journal into MLflow, register it, and attach its evaluation; a second call adds none."""
+    """Replay the candidate's journal into MLflow, register the model, and attach its evaluation.
+
+    A second call adds nothing.
+    """
     record = read_record(workspace.evaluation / "record.json")
     tracked = replay_journal(
         workspace.candidate,

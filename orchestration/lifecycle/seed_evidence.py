@@ -2,8 +2,8 @@
 
 Contract: MLflow only gives the place of a record. Each record is read, verified and compared with the challenger like
 all evidence. A record that is missing, altered, or of another test set, code or library is left out with the reason.
-Where the registry does not answer, all are left out. Nothing here stops a verdict. Of several runs with one seed, the
-latest valid one counts.
+If the registry does not answer, all records are left out. No error here prevents a verdict. If several runs have the
+same seed, the latest valid one is used.
 """
 
 import shutil
@@ -38,7 +38,7 @@ class SeedEvidence:
 
 
 def seed_evidence_folder(workspace: Workspace) -> Path:
-    """The records that the latest verdict used beside the challenger's, one file per seed."""
+    """The folder of the other seeds' records that the latest verdict used, one file per seed."""
     return workspace.state / "seed_evaluations"
 
 
@@ -59,7 +59,7 @@ def gather_seed_evidence(workspace: Workspace, policy: Policy, challenger: Evalu
 
 
 def find_seed_evidence(client: "MlflowClient", policy: Policy, challenger: EvaluationRecord) -> SeedEvidence:
-    """Records of other seeds that are comparable with the challenger's, and why others are not.
+    """Records of other seeds that are comparable with the challenger's; for each other record, why it is not.
 
     Raises:
         MlflowException, SQLAlchemyError: the registry does not answer.
@@ -83,7 +83,7 @@ def find_seed_evidence(client: "MlflowClient", policy: Policy, challenger: Evalu
 
 
 def runs_of_recipe(client: "MlflowClient", own: Any) -> Iterator[Any]:
-    """Finished runs of the same recipe as ``own``, which is one of them; the latest first."""
+    """Finished runs with the recipe of ``own``, the latest first; ``own`` is one of them."""
     recipe, dataset = recipe_of(own), own.data.tags.get("plumbline.dataset", "")
     wanted, token = f"attributes.status = 'FINISHED' and tags.`plumbline.dataset` = '{dataset}'", None
     while True:
@@ -118,7 +118,7 @@ def record_of(client: "MlflowClient", run: Any) -> EvaluationRecord:
 def _verified(
     client: "MlflowClient", run: Any, policy: Policy, challenger: EvaluationRecord
 ) -> tuple[EvaluationRecord | None, str]:
-    """The record and "", or None and the reason."""
+    """(record, "") if the record is valid and comparable, else (None, reason)."""
     try:
         record = record_of(client, run)
     except EvidenceRejected as rejected:
@@ -132,4 +132,4 @@ def _verified(
 
 def _rejected(code: str, found: str) -> EvidenceRejected:
     remedy = "fit and evaluate that seed again (`plumbline seeds`), or leave it out"
-    return EvidenceRejected(code, found=found, expected="the record of that run's evaluation", remedy=remedy)
+    return EvidenceRejected(code, found=found, expected="the evaluation record of the run's own model", remedy=remedy)

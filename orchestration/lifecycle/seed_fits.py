@@ -1,9 +1,8 @@
 """Several seeds of a workspace's recipe, each fitted, evaluated and tracked, to measure the spread between seeds.
 
-Contract: a seed with a finished run and a record of the present test set, code and libraries is not fitted again. A
-seed with a record of other ones is evaluated again and not fitted. An interrupted fit continues from its checkpoint.
-Fits are written to folders of their own and registered as candidates. The workspace's own candidate, verdict and
-champion do not change, and nothing is promoted.
+Contract: a seed with a finished run is not fitted again. It is evaluated again if its record is not of the present test
+set, code and libraries. An interrupted fit continues from its checkpoint. Each seed has its own folder, and its model
+is registered as a candidate. The workspace's own candidate, verdict and champion do not change.
 """
 
 import tempfile
@@ -19,7 +18,7 @@ from orchestration.pipeline import evaluate
 from orchestration.pipeline.names import EXPERIMENT
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.steps import STEPS
-from orchestration.pipeline.workspace import Workspace
+from orchestration.pipeline.workspace import Below, Workspace
 from orchestration.tracking.metrics import metrics_of_test
 from orchestration.tracking.run_facts import DIGEST_TAG, candidate_of
 from orchestration.tracking.seed_groups import KIND_TAG, SEEDS, group_seeds
@@ -38,36 +37,20 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+@dataclass(frozen=True)
 class SeedWorkspace(Workspace):
-    """The same workspace, with candidate, evaluation and reports of one seed in a folder of their own."""
+    """The same workspace, with candidate, evaluation and step reports of one seed in a folder of their own."""
 
-    def __init__(self, root: Path, seed: int) -> None:
-        super().__init__(root)
-        object.__setattr__(self, "seed", seed)
+    seed: int
 
-    @property
-    def _own(self) -> Path:
-        return self.state / "seeds" / str(vars(self)["seed"])
-
-    @property
-    def candidate(self) -> Path:
-        """The fit of this seed."""
-        return self._own / "candidate"
-
-    @property
-    def evaluation(self) -> Path:
-        """The evaluation of this seed's fit."""
-        return self._own / "evaluation"
-
-    @property
-    def reports(self) -> Path:
-        """The reports of the steps that this seed ran."""
-        return self._own / "reports"
+    candidate = Below("state/seeds/{seed}/candidate")
+    evaluation = Below("state/seeds/{seed}/evaluation")
+    reports = Below("state/seeds/{seed}/reports")
 
 
 @dataclass(frozen=True)
 class SeedFits:
-    """One record per seed, in the given order; ``parent``: their parent run in MLflow, None with one seed."""
+    """One record for each seed, in the given order. ``parent`` is their parent run in MLflow."""
 
     seeds: tuple[int, ...]
     records: tuple[EvaluationRecord, ...]
@@ -81,10 +64,7 @@ def measure_seeds(
     report: Callable[[int, str], None],
     progress: Progress | None = None,
 ) -> SeedFits:
-    """Fit, evaluate and track every seed that was not fitted yet.
-
-    Args:
-        report: called with each seed and what was done for it.
+    """Fit, evaluate and track every seed that was not fitted yet; report what was done for each seed.
 
     Raises:
         ParametersRejected: a seed is listed twice, there are fewer than two, or there is no dataset.
@@ -96,7 +76,7 @@ def measure_seeds(
         raise ParametersRejected(
             "SEEDS_INVALID",
             found=f"seeds {', '.join(map(str, seeds)) or 'none'}",
-            expected="two or more, each once",
+            expected="two or more different seeds",
             remedy="correct --seeds or --count",
         )
     require_data_set(workspace.dataset)
@@ -131,7 +111,7 @@ def _fit_seed(
 
 
 def _finished_run(client: "MlflowClient", own: SeedWorkspace, params: Params) -> Any | None:
-    """The latest finished run with exactly these parameters on this dataset, None where there is none."""
+    """The latest finished run with exactly these parameters on this dataset, or None."""
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         return None
@@ -143,7 +123,7 @@ def _finished_run(client: "MlflowClient", own: SeedWorkspace, params: Params) ->
 
 
 def _present_record(client: "MlflowClient", own: SeedWorkspace, run: Any) -> EvaluationRecord | None:
-    """The run's record, where it is valid and of the present test set, code and libraries."""
+    """The run's record; None if it is invalid, or not of the present test set, code and libraries."""
     try:
         record = record_of(client, run)
     except EvidenceRejected:

@@ -12,11 +12,11 @@ most commands need neither.
     params              params.yaml, validated
     policies            the gate policy of a workspace
     registry_ownership  refuses a copied workspace that would write into its original
-    report              the part of a candidate's report that comes from the workspace's files
+    report              the part of a candidate's report that is made from the workspace's files
     stages              the stages as a table, and dvc.yaml
     step_report         the report of one step
     steps               the steps themselves
-    survey              the parameters that 3D reconstructions without images allow to compute
+    survey              the parameters that can be computed from 3D reconstructions without images
     versioning          DVC: up to date, recording, version of the data
     workspace           the folders of a workspace
 """

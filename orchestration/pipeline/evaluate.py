@@ -4,7 +4,6 @@ Contract: challenger and champion are evaluated by the same function. Each call 
 """
 
 import subprocess
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -37,11 +36,9 @@ def evaluate_model(
     step: str,
     progress: Progress | None = None,
 ) -> StepReport:
-    """Predict the frozen test set with the model in ``model_folder``; write record, landmarks and overlays to ``out``.
+    """Run the model in ``model_folder`` on the frozen test set; write record, landmarks and overlays to ``out``.
 
-    Args:
-        role: the model's role, for record and ledger.
-        step: name of the pipeline step, for the report.
+    Record and test-set ledger get the model's role, the report gets the name of the step.
     """
     manifest = read_manifest(workspace.dataset)
     examples = manifest.in_split("test")
@@ -65,13 +62,16 @@ def evaluate_model(
         model_bytes=model_size(model_folder),
         preprocessing=model.contract.preprocessing_version,
     )
-    ranked = rank_patients(record)
     calibration = model.contract.calibration
     remark = calibration.remark if calibration else None
-    overlays = draw_overlays(workspace, out, ranked, predictions, examples, rough_intervals=remark)
+    example_of, found = {e.study_id: e for e in examples}, {p.study_id: p for p in predictions}
+    overlays = {
+        title: _draw_overlay(workspace, out, title, example_of[study], found[study], remark)
+        for title, study in rank_patients(record).items()
+    }
     write_record(record, out / "record.json")
     write_predicted_points(predictions, record, out / FILE)
-    return StepReport(step, _figures(record), {title: str(path) for title, path in overlays.items()})
+    return StepReport(step, _figures(record), overlays)
 
 
 def _figures(record: EvaluationRecord) -> dict[str, Figure]:
@@ -84,36 +84,23 @@ def _figures(record: EvaluationRecord) -> dict[str, Figure]:
     return figures | {"model": record.model_digest[:12], "record": record.digest[:12]}
 
 
-def draw_overlays(
-    workspace: Workspace,
-    out: Path,
-    ranked: Mapping[str, str],
-    predictions: Sequence[Prediction],
-    examples: Sequence[Example],
-    *,
-    rough_intervals: str | None,
-) -> dict[str, Path]:
-    """Draw truth and prediction of the ranked patients (title -> study id); returns title -> PNG."""
-    by_study = {prediction.study_id: prediction for prediction in predictions}
-    example_of = {example.study_id: example for example in examples}
-    overlays: dict[str, Path] = {}
-    for title, study_id in ranked.items():
-        example, prediction = example_of[study_id], by_study[study_id]
-        images = {name: np.asarray(load_example_image(workspace.dataset, view)) for name, view in example.views.items()}
-        image = draw_overlay(
-            images,
-            prediction.points,
-            prediction.parameters,
-            truth_points={name: view.points for name, view in example.views.items()},
-            title=f"{title} patient of the test set",
-            provenance="simulated data" if example.facts.get("simulated") else None,
-            rough_intervals=rough_intervals,
-        )
-        path = out / f"overlay_{title.replace(' ', '_')}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(path)
-        overlays[title] = path
-    return overlays
+def _draw_overlay(
+    workspace: Workspace, out: Path, title: str, example: Example, prediction: Prediction, rough_intervals: str | None
+) -> str:
+    """Draw truth and prediction of one patient; returns the path of the PNG."""
+    image = draw_overlay(
+        {name: np.asarray(load_example_image(workspace.dataset, view)) for name, view in example.views.items()},
+        prediction.points,
+        prediction.parameters,
+        truth_points={name: view.points for name, view in example.views.items()},
+        title=f"{title} patient of the test set",
+        provenance="simulated data" if example.facts.get("simulated") else None,
+        rough_intervals=rough_intervals,
+    )
+    path = out / f"overlay_{title.replace(' ', '_')}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+    return str(path)
 
 
 def code_version() -> tuple[str | None, bool]:

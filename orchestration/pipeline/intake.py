@@ -91,7 +91,7 @@ def ingest_everything(workspace: Workspace, params: Params, progress: Progress |
 
 def _sources(workspace: Workspace, params: Params) -> list[tuple[Path, StudySource, bool]]:
     """(location, source, whether its patients are virtual) of the source and every finished batch."""
-    kind, location = params.source.kind, location_of(params, workspace)
+    kind, location = params.source.kind, workspace.root / Path(params.source.location).expanduser()
     batches = [batch.folder for batch in finished_batches(workspace)]
     first = (location, open_source(kind, location), kind == "virtual")
     return [first, *((folder, open_source("folder", folder), False) for folder in batches)]
@@ -140,9 +140,3 @@ def _report(parts: list[IntakeReport]) -> StepReport:
         "quarantined": sum(reasons.values()),
     }
     return StepReport("studies", figures | {f"quarantined: {code}": n for code, n in sorted(reasons.items())})
-
-
-def location_of(params: Params, workspace: Workspace) -> Path:
-    """Folder of the source; a relative location is relative to the workspace."""
-    path = Path(params.source.location).expanduser()
-    return path if path.is_absolute() else workspace.root / path

@@ -21,10 +21,10 @@ class WorkspaceBusy(PlumblineError):
 
 @contextmanager
 def workspace_lock(workspace: Workspace) -> Iterator[None]:
-    """Hold the workspace's lock, as its only writer.
+    """Lock the workspace for one writer.
 
     Raises:
-        WorkspaceBusy: another process holds it (``RUN_IN_PROGRESS``).
+        WorkspaceBusy: another process has the lock (``RUN_IN_PROGRESS``).
         GateRefused: the workspace is a copy (``WORKSPACE_COPIED``), or its database is damaged
             (``REGISTRY_UNAVAILABLE``).
     """
@@ -42,7 +42,7 @@ def workspace_lock(workspace: Workspace) -> Iterator[None]:
 
 @contextmanager
 def services_lock(workspace: Workspace) -> Iterator[None]:
-    """Hold the lock of the workspace's services (web server, daemon, tracking server).
+    """Lock the workspace for one set of services (web server, daemon, tracking server).
 
     Raises:
         WorkspaceBusy: the services run already (``SERVICES_RUNNING``).

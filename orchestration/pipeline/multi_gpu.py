@@ -63,10 +63,7 @@ def fit_in_process_group(
 ) -> FitSummary:
     """Fit as ``training.fitting.fit.fit`` does, with ``config.devices`` processes.
 
-    Args:
-        dataset, out, config: as for ``fit``.
-        folder: for the request, and for the messages from the leader (rank 0).
-        progress: called with (done, total).
+    ``folder`` gets the request, and the messages from the leader (rank 0).
 
     Raises:
         PlumblineError: the error that stopped the leader; PROCESS_GROUP_FAILED if it reported none.

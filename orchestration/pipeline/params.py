@@ -73,11 +73,11 @@ class Dataset(_Strict):
 
 
 class Validation(_Strict):
-    """The expectations, and what happens to a study that fails one."""
+    """The expectations on the data, and what happens to a study that fails one."""
 
     profile: Literal["biplanar", "frontal_radiographs"] = Field("biplanar", description="the set of expectations")
     on_bad_study: Literal["stop", "exclude"] = Field(
-        "stop", description="a study that fails: stop the pipeline, or exclude the study"
+        "stop", description="what a study that fails causes: stop the pipeline, or exclude the study"
     )
 
 
@@ -106,7 +106,7 @@ FORMAT: Literal[2] = 2
 
 
 class Params(_Strict):
-    """The whole of params.yaml."""
+    """All parameters of params.yaml."""
 
     format: Annotated[Literal[2], Field(description="version of the workspace's files; not for editing")] = FORMAT
     source: Source = Source()  # type: ignore[call-arg]
@@ -179,7 +179,7 @@ def parse_params(content: Mapping[str, Any], origin: str = "params.yaml") -> Par
 
 
 def _violation(error: Any) -> str:
-    """One of pydantic's errors: the parameter, what is wrong, and its value."""
+    """One of pydantic's errors as text: the parameter, what is wrong, and its value."""
     name = ".".join(map(str, error["loc"])) or "file"
     if error["type"] == "value_error":
         return f"{name}: {error['ctx']['error']}"
@@ -194,12 +194,9 @@ def write_params(params: Params, path: Path) -> None:
 
 
 def change_params(path: Path, changes: Mapping[str, Any], origin: str) -> Params:
-    """Write new values into params.yaml, so that DVC and every later reader see what was used.
+    """Merge new values (section -> name -> value) into params.yaml, so that DVC and later readers see what was used.
 
-    Args:
-        path: of params.yaml.
-        changes: section -> name -> value; mappings are merged.
-        origin: where the values came from, for the error.
+    An error names ``origin`` as the source of the values.
 
     Raises:
         ParametersRejected: the file or a new value violates the schema; nothing is written.

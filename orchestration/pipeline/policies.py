@@ -5,31 +5,32 @@ from pathlib import Path
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import ParametersRejected
-from validation.gates import policy as shipped
+from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
+
+SHIPPED = DEFAULT_POLICY.parent
 
 
 def policy_path(params: Params, workspace: Workspace) -> Path:
     """The policy's file. ``gate.policy`` is the name of a shipped policy, or a path relative to the workspace."""
-    named = Path(shipped.__file__).parent / "policies" / f"{params.gate.policy}.yaml"
+    named = SHIPPED / f"{params.gate.policy}.yaml"
     if named.exists():
         return named
-    path = Path(params.gate.policy).expanduser()
-    return path if path.is_absolute() else workspace.root / path
+    return workspace.root / Path(params.gate.policy).expanduser()
 
 
-def require_policy(params: Params, workspace: Workspace) -> None:
-    """Refuse a missing or invalid policy before anything is trained.
+def workspace_policy(params: Params, workspace: Workspace) -> Policy:
+    """The policy that judges candidates of the workspace.
 
     Raises:
         ParametersRejected: POLICY_MISSING, or what ``read_policy`` raises.
     """
     path = policy_path(params, workspace)
     if not path.exists():
-        names = sorted(p.stem for p in (Path(shipped.__file__).parent / "policies").glob("*.yaml"))
+        names = sorted(p.stem for p in SHIPPED.glob("*.yaml"))
         raise ParametersRejected(
             "POLICY_MISSING",
-            found=f"gate.policy {params.gate.policy!r}",
+            found=f"no policy {params.gate.policy!r} (gate.policy)",
             expected=f"one of {', '.join(names)}, or the path of a policy file",
             remedy="correct gate.policy in params.yaml",
         )
-    shipped.read_policy(path)
+    return read_policy(path)

@@ -41,7 +41,7 @@ def require_own_registry(workspace: Workspace) -> None:
 
 
 def _link(place: Path, workspace: Workspace) -> str:
-    """The remedy for a moved workspace, whose old folder no longer exists: a link from the old path to the new one."""
+    """The remedy for a moved workspace: a link from its old path, if that no longer exists, to the new one."""
     inner = workspace.artifact_root.relative_to(workspace.root).parts
     starts = [i for i in range(len(place.parts)) if place.parts[i : i + len(inner)] == inner]
     if not starts or (old := Path(*place.parts[: starts[-1]])).exists() or old.is_symlink():
@@ -51,7 +51,7 @@ def _link(place: Path, workspace: Workspace) -> str:
 
 
 def _places(workspace: Workspace) -> Iterator[Path]:
-    """Folders of the files of our experiments in the database; of our model versions, if it has no experiments."""
+    """Folders that the database names for our experiments or, if it has none, for our model versions."""
     experiments, models = (EXPERIMENT, promotions_experiment(PRODUCTION_MODEL)), (PRODUCTION_MODEL, CANDIDATES_MODEL)
     with closing(sqlite3.connect(f"{sqlite_file(workspace.tracking_uri).as_uri()}?mode=rw", uri=True)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

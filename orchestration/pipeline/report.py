@@ -14,14 +14,13 @@ from PIL import Image
 
 from inference.drawing import windowed
 from orchestration.pipeline.params import Params
-from orchestration.pipeline.policies import policy_path
+from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Example, load_example_image, read_manifest
 from spine.landmarks import ViewName
 from validation.evaluation.predicted_points import FILE, read_predicted_points
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.evaluation.test_set_ledger import count_reads
-from validation.gates.policy import read_policy
 from validation.review.page import ReviewMaterial, write_review
 from validation.review.patients import EncodedImage, Points, chosen_studies
 
@@ -50,7 +49,7 @@ def gather_report(
     workspace: Workspace, params: Params, challenger: EvaluationRecord, champion: EvaluationRecord | None = None
 ) -> ReviewMaterial:
     """The report's material without verdict, run facts and status."""
-    policy = read_policy(policy_path(params, workspace))
+    policy = workspace_policy(params, workspace)
     examples = {e.study_id: e for e in read_manifest(workspace.dataset).in_split("test")}
     chosen = [examples[s] for s in chosen_studies(challenger, champion, policy.comparison) if s in examples]
     points: dict[str, Points] = {"challenger": read_predicted_points(workspace.evaluation / FILE, challenger)}
@@ -72,7 +71,7 @@ def gather_report(
 def encode_images(
     dataset: Path, examples: Iterable[Example], limit: int = IMAGES_LIMIT_BYTES
 ) -> dict[tuple[str, ViewName], EncodedImage]:
-    """(study, view) -> JPEG, all of one height: the greatest with which their sum stays within the limit."""
+    """(study, view) -> JPEG. All have the same height, the greatest at which their total size is within the limit."""
     chosen = list(examples)
     encoded: dict[tuple[str, ViewName], EncodedImage] = {}
     for height in HEIGHTS:

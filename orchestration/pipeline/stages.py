@@ -4,7 +4,8 @@ Contract: tests compare the table with ``dvc.yaml`` at the top of the repository
 is never a DVC stage: it moves the champion and is not a function of its inputs.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -23,7 +24,6 @@ class Stage:
         outs: paths that it writes.
         params: sections of params.yaml that it depends on.
         persist: whether DVC keeps the outputs when the stage runs again, because the stage adds to them.
-        upstream: stages whose outputs it reads.
     """
 
     name: str
@@ -32,38 +32,40 @@ class Stage:
     outs: tuple[str, ...]
     params: tuple[str, ...]
     persist: bool
-    upstream: tuple[str, ...]
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("cohort", "virtual patients as DICOM and reconstruction files", (), ("data/drop",), ("cohort",), True, ()),
+    Stage("cohort", "virtual patients as DICOM and reconstruction files", (), ("data/drop",), ("cohort",), True),
     Stage(
         "studies", "checked, calibrated, pseudonymous studies; the rest in quarantine", ("data/drop", "data/inbox"),
-        ("data/studies",), ("source",), True, ("cohort",),
+        ("data/studies",), ("source",), True,
     ),
     Stage(
         "landmarks", "3D points projected into each view, with visibility", ("data/studies",),
-        ("data/landmarks",), ("dataset.landmark_set",), True, ("studies",),
+        ("data/landmarks",), ("dataset.landmark_set",), True,
     ),
     Stage(
         "dataset", "splits by patient, frozen test set, manifest", ("data/studies", "data/landmarks"),
-        ("data/dataset", "data/screening"), ("dataset", "validation"), True, ("studies", "landmarks"),
+        ("data/dataset", "data/screening"), ("dataset", "validation"), True,
     ),
     Stage(
         "validation", "Great Expectations over studies, landmarks and splits", ("data/dataset",),
-        ("data/validation",), ("validation",), False, ("dataset",),
+        ("data/validation",), ("validation",), False,
     ),
     Stage(
         "candidate", "a trained network with a DSNT layer, exported", ("data/dataset", "data/validation"),
-        ("data/candidate",), ("training",), True, ("dataset", "validation"),
+        ("data/candidate",), ("training",), True,
     ),
     Stage(
         "evaluation", "the candidate's errors on the frozen test set", ("data/dataset", "data/candidate"),
-        ("data/evaluation",), (), False, ("dataset", "candidate"),
+        ("data/evaluation",), (), False,
     ),
 )  # fmt: skip
 
 STAGE_NAMES: tuple[str, ...] = tuple(stage.name for stage in STAGES)
+
+OUTPUTS: Mapping[str, tuple[str, ...]] = {stage.name: stage.outs for stage in STAGES}
+"""Stage -> the paths that it writes, relative to the workspace."""
 
 
 def stages_for(params: Params) -> tuple[Stage, ...]:
@@ -71,11 +73,7 @@ def stages_for(params: Params) -> tuple[Stage, ...]:
     if params.source.kind == "virtual":
         return STAGES
     location = (params.source.location, "data/inbox")
-    return tuple(
-        Stage(s.name, s.description, location, s.outs, s.params, s.persist, ()) if s.name == "studies" else s
-        for s in STAGES
-        if s.name != "cohort"
-    )
+    return tuple(replace(s, deps=location) if s.name == "studies" else s for s in STAGES if s.name != "cohort")
 
 
 def dvc_yaml(params: Params) -> str:

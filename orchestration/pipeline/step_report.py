@@ -25,7 +25,7 @@ class StepReport:
         images: title -> PNG.
         pages: title -> HTML page.
         seconds: wall time of the step.
-        overhead_seconds: wall time of DVC around it.
+        overhead_seconds: wall time that DVC took before and after the step.
         skipped: the step was up to date and did not run.
     """
 

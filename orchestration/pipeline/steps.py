@@ -18,7 +18,7 @@ from orchestration.pipeline.intake import ingest_everything
 from orchestration.pipeline.multi_gpu import fit_in_process_group
 from orchestration.pipeline.params import Params, change_params, read_params
 from orchestration.pipeline.report import write_unjudged_report
-from orchestration.pipeline.stages import STAGE_NAMES, STAGES
+from orchestration.pipeline.stages import OUTPUTS, STAGE_NAMES
 from orchestration.pipeline.step_report import Figure, StepReport, read_step_report, write_step_report
 from orchestration.pipeline.workspace import Workspace
 from simulation.cohort.cohort import write_cohort
@@ -53,7 +53,7 @@ def cohort(workspace: Workspace, params: Params, progress: Progress | None) -> S
     )
     summary = write_cohort(workspace.drop, config, progress)
     figures: dict[str, Figure] = {"virtual patients": wanted.count, "seed": wanted.seed}
-    figures |= {f"{kind}": count for kind, count in sorted(summary.conditions.items())}
+    figures |= dict(sorted(summary.conditions.items()))
     return StepReport("cohort", figures)
 
 
@@ -76,29 +76,21 @@ def landmarks(workspace: Workspace, params: Params, progress: Progress | None) -
 
 def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Split by patient, freeze the test set, write the manifest."""
-    wanted = params.dataset
-    config = DatasetConfig(
-        landmark_set=wanted.landmark_set,
-        seed=wanted.seed,
-        test_patients=wanted.test_patients,
-        validation_fraction=wanted.validation_fraction,
-        new_test_version=wanted.new_test_version,
-    )
+    config = DatasetConfig(**params.dataset.model_dump())
     manifest = build_dataset(workspace.studies, workspace.landmarks, workspace.dataset, config, progress)
     figures: dict[str, Figure] = {}
+    pages: dict[str, str] = {}
     if params.validation.on_bad_study == "exclude":
         manifest, figures = _screened(workspace, params)
+        pages = {"screening": str(workspace.screening / "report.html")}
     figures |= {f"{split} studies": len(manifest.in_split(split)) for split in SPLITS}
     figures |= {"digest": manifest.digest[:12], "frozen test set": manifest.test_digest[:12]}
-    pages = (
-        {"screening": str(workspace.screening / "report.html")} if params.validation.on_bad_study == "exclude" else {}
-    )
     return StepReport("dataset", figures, pages=pages)
 
 
 def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str, Figure]]:
     """Remove studies that fail an expectation from the new dataset; they are counted and listed in the report."""
-    config = ValidationConfig(profile=params.validation.profile, on_bad_study="exclude")
+    config = ValidationConfig(**params.validation.model_dump())
     result = validate_dataset(workspace.dataset, workspace.screening, config)
     _draw_worst(result, workspace, workspace.screening)
     if not result.success:
@@ -109,7 +101,7 @@ def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str,
 
 def validation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Check the dataset against its expectations; a failure stops the pipeline and names the studies."""
-    config = ValidationConfig(profile=params.validation.profile, on_bad_study=params.validation.on_bad_study)
+    config = ValidationConfig(**params.validation.model_dump())
     result = validate_dataset(workspace.dataset, workspace.validation, config, progress)
     report = StepReport(
         "validation",
@@ -132,15 +124,11 @@ def validation(workspace: Workspace, params: Params, progress: Progress | None) 
 
 def _draw_worst(result: ValidationResult, workspace: Workspace, out: Path) -> dict[str, str]:
     """Draw a contact sheet of the studies that fail most expectations, with labels; none if no study fails."""
+    sheet = out / "worst.png"
+    sheet.unlink(missing_ok=True)
     if result.findings:
-        draw_findings(workspace.dataset, result.findings, out / "worst.png", limit=16)
-    else:
-        (out / "worst.png").unlink(missing_ok=True)
-    return _worst(out)
-
-
-def _worst(out: Path) -> dict[str, str]:
-    return {"worst studies": str(out / "worst.png")} if (out / "worst.png").exists() else {}
+        draw_findings(workspace.dataset, result.findings, sheet, limit=16)
+    return {"worst studies": str(sheet)} if sheet.exists() else {}
 
 
 def _invalid(result: ValidationResult, out: Path) -> ContractViolation:
@@ -179,10 +167,10 @@ def _require_valid(workspace: Workspace) -> None:
     result = json.loads(path.read_text()) if path.exists() else {}
     digest = read_manifest(workspace.dataset).digest
     if not result.get("success") or result.get("digest") != digest:
-        state = "missing" if not result else "failed" if not result["success"] else "of another dataset"
+        state = "no" if not result else "a failed" if not result["success"] else "an outdated"
         raise ContractViolation(
             "DATASET_NOT_VALIDATED",
-            found=f"dataset {digest[:12]}, whose validation is {state}",
+            found=f"{state} validation of dataset {digest[:12]}",
             expected="a dataset that passed validation",
             remedy="run the step `validation`, and correct what its report lists",
         )
@@ -243,7 +231,7 @@ def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
 
 
 def evaluation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
-    """Measure the candidate's errors on the frozen test set and write its report, still without a verdict."""
+    """Measure the candidate's errors on the frozen test set, and write its report without a verdict."""
     report = evaluate_model(
         workspace, workspace.candidate, workspace.evaluation, role="challenger", step="evaluation", progress=progress
     )
@@ -251,13 +239,7 @@ def evaluation(workspace: Workspace, params: Params, progress: Progress | None) 
 
 
 STEPS: Mapping[str, Step] = {
-    "cohort": cohort,
-    "studies": studies,
-    "landmarks": landmarks,
-    "dataset": dataset,
-    "validation": validation,
-    "candidate": candidate,
-    "evaluation": evaluation,
+    step.__name__: step for step in (cohort, studies, landmarks, dataset, validation, candidate, evaluation)
 }
 if tuple(STEPS) != STAGE_NAMES:
     raise RuntimeError("orchestration.pipeline.steps and .stages name different stages")
@@ -269,18 +251,9 @@ def compute_step(name: str, workspace: Workspace, progress: Progress | None = No
     workspace.prepare()
     started = time.perf_counter()
     report = STEPS[name](workspace, params, progress)
-    report = replace(report, seconds=round(time.perf_counter() - started, 3))
-    _make_empty_outputs(name, workspace)
-    write_step_report(report, workspace)
-    return report
-
-
-def _make_empty_outputs(name: str, workspace: Workspace) -> None:
-    """Make the folders of a stage's outputs, because DVC requires even empty outputs to exist."""
-    for stage in STAGES:
-        if stage.name == name:
-            for out in stage.outs:
-                (workspace.root / out).mkdir(parents=True, exist_ok=True)
+    for out in OUTPUTS[name]:  # DVC requires even empty outputs to exist
+        (workspace.root / out).mkdir(parents=True, exist_ok=True)
+    return write_step_report(replace(report, seconds=round(time.perf_counter() - started, 3)), workspace)
 
 
 def run_step(name: str, workspace: Workspace, progress: Progress | None = None) -> StepReport:
@@ -294,9 +267,8 @@ def run_step(name: str, workspace: Workspace, progress: Progress | None = None) 
     report = compute_step(name, workspace, progress)
     computed = time.perf_counter()
     versioning.record_stage(workspace, name)
-    report = replace(report, overhead_seconds=round(status_seconds + time.perf_counter() - computed, 3))
-    write_step_report(report, workspace)
-    return report
+    overhead = round(status_seconds + time.perf_counter() - computed, 3)
+    return write_step_report(replace(report, overhead_seconds=overhead), workspace)
 
 
 def _cores() -> int:

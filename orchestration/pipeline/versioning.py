@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def dvc_repository(workspace: Workspace) -> Iterator["Repo"]:
-    """The workspace's DVC repository, created at first use without git."""
+    """The workspace's DVC repository. It is created at first use, without git."""
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
     from dvc.repo import Repo

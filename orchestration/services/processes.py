@@ -11,11 +11,15 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from spine.errors import ParametersRejected, PlumblineError
+
+HOST = "127.0.0.1"
+"""Services listen on this address only."""
 
 GRACE_S = 10.0
 START_TIMEOUT_S = 120.0
@@ -32,7 +36,7 @@ class Service:
     Attributes:
         name: shown to people; also the name of its log file.
         command: program and arguments.
-        health: address that answers 200 once the service is up; None if it has no such page.
+        health: address that answers with status 200 once the service is up; None if there is no such address.
         wait_for_port: port that must accept connections before the next service starts; None to start it at once.
     """
 
@@ -43,7 +47,7 @@ class Service:
 
 
 class Supervised:
-    """Running services, as a context manager that stops them all at its end."""
+    """A context manager that starts services, and stops them all at its end."""
 
     def __init__(self, services: Sequence[Service], logs: Path, environment: Mapping[str, str]) -> None:
         self._services = services
@@ -57,7 +61,7 @@ class Supervised:
             for service in self._services:
                 self._start(service)
                 if service.wait_for_port is not None:
-                    self._wait_for_port(service, service.wait_for_port)
+                    self._wait(service, partial(accepts, service.wait_for_port), "connection", START_TIMEOUT_S)
         except BaseException:
             self.stop()
             raise
@@ -82,27 +86,21 @@ class Supervised:
         return self._logs / f"{name.replace(' ', '-')}.log"
 
     def wait_until_up(self, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Wait until every health address answers.
+        """Wait until every health address answers, each for at most ``timeout_s``.
 
         Raises:
             ServiceFailed: a service died (``SERVICE_DIED``) or does not answer in time (``SERVICE_LATE``).
         """
-        deadline = time.monotonic() + timeout_s
-        waiting = [service for service in self._services if service.health is not None]
-        while waiting:
-            self.check()
-            waiting = [service for service in waiting if not answers(str(service.health))]
-            if waiting and time.monotonic() > deadline:
-                raise self._failed("SERVICE_LATE", waiting[0].name, f"no answer after {timeout_s:.0f} s")
-            if waiting:
-                time.sleep(0.2)
+        for service in self._services:
+            if service.health is not None:
+                self._wait(service, partial(answers, service.health), "answer", timeout_s)
 
-    def _wait_for_port(self, service: Service, port: int) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not accepts(port):
+    def _wait(self, service: Service, is_up: Callable[[], bool], what: str, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not is_up():
             self.check()
             if time.monotonic() > deadline:
-                raise self._failed("SERVICE_LATE", service.name, f"no connection after {START_TIMEOUT_S:.0f} s")
+                raise self._failed("SERVICE_LATE", service.name, f"no {what} after {timeout_s:.0f} s")
             time.sleep(0.1)
 
     def check(self) -> None:
@@ -131,7 +129,7 @@ class Supervised:
 
 
 def answers(address: str) -> bool:
-    """Whether an address on this machine answers 200. No proxy is used."""
+    """Whether an address on this machine answers with status 200. No proxy is used."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(address, timeout=2) as response:
@@ -140,24 +138,24 @@ def answers(address: str) -> bool:
         return False
 
 
-def accepts(port: int, host: str = "127.0.0.1") -> bool:
+def accepts(port: int) -> bool:
     """Whether something listens on the port."""
     try:
-        socket.create_connection((host, port), timeout=2).close()
+        socket.create_connection((HOST, port), timeout=2).close()
     except OSError:
         return False
     return True
 
 
-def free_port(host: str = "127.0.0.1") -> int:
+def free_port() -> int:
     """A port that nothing listens on at this moment."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
+        probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
     return port
 
 
-def require_free_port(port: int, option: str, host: str = "127.0.0.1") -> None:
+def require_free_port(port: int, option: str) -> None:
     """Refuse a port that is in use.
 
     Raises:
@@ -167,11 +165,11 @@ def require_free_port(port: int, option: str, host: str = "127.0.0.1") -> None:
         # Servers set this too: a port in TIME_WAIT after a restart is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind((HOST, port))
         except OSError as error:
             raise ParametersRejected(
                 "PORT_TAKEN",
-                found=f"port {port} on {host}: {error.strerror}",
+                found=f"port {port} on {HOST}: {error.strerror}",
                 expected="a free port",
                 remedy=f"stop the program that listens there, or choose another port with {option}",
             ) from error
@@ -185,7 +183,7 @@ def _signal_group(process: subprocess.Popen[bytes], what: signal.Signals) -> Non
 
 
 def _group_alive(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a process of the group is left. Reaps the leader, which would stay as a zombie otherwise."""
+    """Whether a process of the group still exists. Also reaps the leader, so that it does not stay as a zombie."""
     process.poll()
     try:
         os.killpg(process.pid, 0)

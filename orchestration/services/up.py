@@ -23,11 +23,10 @@ from orchestration.pipeline.lock import services_lock
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.interruption import interruptible
-from orchestration.services.processes import Service, Supervised, free_port, require_free_port
+from orchestration.services.processes import HOST, Service, Supervised, free_port, require_free_port
 from spine.errors import PlumblineError
 from spine.storage import write_text_atomically
 
-HOST = "127.0.0.1"
 LOCATION = "plumbline"
 """Name of the code location. Dagster stores sensors and retries under it, so it must not change."""
 
@@ -102,13 +101,8 @@ def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_
         _python(
             "dagster code server",
             *("dagster", "code-server", "start", "-h", HOST, "-p", str(code_port)),
-            *(
-                "-m",
-                "orchestration.dagster.definitions",
-                "--location-name",
-                LOCATION,
-                "--use-python-environment-entry-point",
-            ),
+            *("-m", "orchestration.dagster.definitions", "--location-name", LOCATION),
+            "--use-python-environment-entry-point",
             wait_for_port=code_port,
         ),
         _python(

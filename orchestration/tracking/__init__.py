@@ -1,4 +1,4 @@
-"""What MLflow shows of runs and models.
+"""What is written to MLflow about runs and models, for people to read.
 
 Metrics, tags, descriptions and the report page belong here. Evidence does not: no gate reads what MLflow shows. MLflow
 takes seconds to import, so the functions that call it import it.

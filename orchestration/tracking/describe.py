@@ -1,7 +1,7 @@
-"""What MLflow shows of a candidate: its run and its model version, with verdict, report, model card and links.
+"""Describes a candidate in MLflow: its run and model version get verdict, report, model card and links.
 
 Contract: no gate reads this, so an edited tag or metric changes what is shown, not what is decided. Describing the same
-verdict again changes nothing. A candidate that is not registered has a report and no MLflow page.
+verdict again changes nothing. A candidate that is not registered has a report, but no MLflow page.
 
 Groups of metrics, each a section of MLflow's charts: ``train``, ``validation``, ``cost``, ``data`` (from training);
 ``test/<parameter>``, ``champion/<parameter>``, ``difference/<parameter>``, ``landmarks/<view>``, ``verdict``; on the
@@ -72,7 +72,7 @@ def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[s
 def _describe_candidate(
     workspace: Workspace, material: ReviewMaterial, verdict: Verdict, page: Path
 ) -> dict[str, Figure]:
-    """Write report, card, metrics, tags and descriptions to the candidate's run and version; figures for its run."""
+    """Write report, card, metrics, tags and descriptions to the candidate's run and version; return its MLflow ids."""
     client = open_registry(workspace.tracking_uri)
     version = candidate_of(client, verdict.challenger_model)
     if version is None or not version.run_id:
@@ -89,7 +89,7 @@ def _describe_candidate(
 
 
 def describe_served(workspace: Workspace, version: str) -> bool:
-    """Copy the candidate's description to its version of the served model; returns whether the version has it.
+    """Copy the candidate's description to its version of the model in service; returns whether the version has it.
 
     The promotion is already done, and remains valid if the registry does not accept the description.
     """
@@ -154,7 +154,7 @@ def _with_status(text: str, line: str) -> str:
 
 
 def metrics_of(material: ReviewMaterial, verdict: Verdict) -> dict[str, float]:
-    """The figures of the comparison, as metric name -> value."""
+    """Metric name -> value, for the figures of the comparison."""
     results = verdict.results
     metrics = {"verdict/rules": float(len(verdict.evaluated))}
     for outcome in ("PASS", "NOT_ASKED", "HOLD", "REJECT", "INSUFFICIENT"):
@@ -264,7 +264,7 @@ def links_of(run: Any, version: Any, facts: RunFacts) -> dict[str, str]:
 
 
 def _comparison_table(material: ReviewMaterial) -> str:
-    """Standard errors of both models, parameter by parameter."""
+    """A table with the standard errors of both models for each parameter."""
     champion = material.champion
     lines = ["| parameter | challenger | champion | n |", "|---|---|---|---|"]
     for name, agreement in material.challenger.statistics.items():

@@ -1,7 +1,7 @@
 """The figures of an evaluation record as MLflow metrics, and a check that nobody edited them.
 
-Contract: no gate reads a metric. An edited metric would mislead people who compare runs, so a candidate with one is not
-promoted.
+Contract: no gate reads a metric. An edited metric would mislead people who compare runs, so a candidate with an edited
+metric is not promoted.
 """
 
 import math
@@ -42,10 +42,9 @@ def metrics_of_test(statistics: Mapping[str, Agreement]) -> dict[str, float]:
 
 
 def require_unaltered_metrics(workspace: Workspace, candidate_uri: str) -> None:
-    """Refuse a candidate whose run has a metric that differs from its sealed record. A missing metric is accepted.
+    """Refuse a candidate (``models:/<name>/<version>``) if a metric of its run differs from its sealed record.
 
-    Args:
-        candidate_uri: ``models:/<name>/<version>``.
+    A missing metric is accepted.
 
     Raises:
         GateRefused: METRIC_ALTERED.
@@ -62,5 +61,5 @@ def require_unaltered_metrics(workspace: Workspace, candidate_uri: str) -> None:
             "METRIC_ALTERED",
             found=f"{len(other)} edited metric(s) in MLflow run {run_id}; the first is {name} = {shown[name]:.6g}",
             expected=f"{sealed[name]:.6g}, as in the sealed record",
-            remedy="find out who edited it; `plumbline run` writes the sealed figures again, then promote",
+            remedy="find out who edited it; `plumbline run` writes the sealed figures again; promote afterwards",
         )

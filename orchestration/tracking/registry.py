@@ -1,13 +1,11 @@
 """Look-ups in the workspace's model registry: candidates, authors, the model in service, the history of promotions."""
 
-from collections.abc import Sequence
-
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
 from validation.promotion.champion import open_registry, versions_of
 from validation.promotion.champion_record import champion_record_or_none
-from validation.promotion.history import HistoryEntry, last_champion, read_history
+from validation.promotion.history import last_champion, read_history
 from validation.promotion.registry_errors import errors_as_refusals
 from validation.promotion.served_copy import author_of
 
@@ -25,7 +23,7 @@ def candidate_with(workspace: Workspace, wanted: str) -> str:
 
 
 def no_judged_candidate(found: str) -> GateRefused:
-    """The refusal if there is no judged candidate; ``found`` describes what is there instead."""
+    """The error for a promotion without a judged candidate."""
     return GateRefused(
         "VERDICT_ABSENT",
         found=found,
@@ -54,8 +52,3 @@ def author_of_model(workspace: Workspace, digest: str) -> str | None:
             raise
         return None
     return author_of(open_registry(workspace.tracking_uri), address)
-
-
-def promotion_history(workspace: Workspace) -> Sequence[HistoryEntry]:
-    """The verified history, oldest first."""
-    return read_history(workspace.promotion_ledger)

@@ -12,17 +12,17 @@ from pathlib import Path
 
 from orchestration.environment import links_from_environment
 from orchestration.pipeline.params import Params, read_params
-from orchestration.pipeline.policies import policy_path
+from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.report import RECORD, gather_report
 from orchestration.pipeline.workspace import Workspace
-from orchestration.tracking.registry import promotion_history
 from orchestration.tracking.run_facts import read_run_facts
 from spine.errors import GateRefused, PlumblineError
 from validation.evaluation.record import EvaluationRecord, read_record
-from validation.gates.policy import Policy, read_policy
+from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict, read_verdict
 from validation.promotion.approval import read_approval
 from validation.promotion.champion import open_registry
+from validation.promotion.history import read_history
 from validation.review.actions import approval_notice
 from validation.review.changes import RunFacts
 from validation.review.page import ReviewMaterial, write_review
@@ -69,10 +69,10 @@ def _verdict_on(workspace: Workspace, challenger: EvaluationRecord) -> Verdict |
 
 
 def status_of_actions(workspace: Workspace, verdict: Verdict) -> VerdictStatus:
-    """The status of a verdict by the history and the sealed approvals, or the reason why they cannot be read."""
+    """The status of a verdict from history and sealed approvals, or the reason why these cannot be read."""
     try:
         approvals = [read_approval(path) for path in sorted(workspace.approvals.glob("*.json"))]
-        return status_of(verdict, promotion_history(workspace), approvals, datetime.now(UTC))
+        return status_of(verdict, read_history(workspace.promotion_ledger), approvals, datetime.now(UTC))
     except PlumblineError as error:
         return VerdictStatus(unknown=f"{error.code}, {error.found}")
 
@@ -83,9 +83,9 @@ def required_action(workspace: Workspace, verdict: Verdict, done: VerdictStatus)
 
 
 def _policy_of(workspace: Workspace, verdict: Verdict) -> Policy | None:
-    """The policy of the verdict; None if the workspace has no valid policy, or another one, by now."""
+    """The policy of the verdict; None if the workspace now has another policy or no valid one."""
     try:
-        policy = read_policy(policy_path(read_params(workspace.params_file), workspace))
+        policy = workspace_policy(read_params(workspace.params_file), workspace)
     except PlumblineError:
         return None
     return policy if policy.hash == verdict.policy_hash else None

@@ -34,8 +34,7 @@ def candidate_of(client: "MlflowClient", model_digest: str) -> Any | None:
 def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str, str]) -> RunFacts:
     """The facts of the run that trained the model with this digest; all unknown if no such candidate is registered.
 
-    Args:
-        links: ``mlflow`` and ``dagster`` -> address of their pages.
+    ``links`` has the addresses of MLflow's and Dagster's pages.
     """
     version = candidate_of(client, model_digest)
     if version is None or not version.run_id:
@@ -60,7 +59,7 @@ def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str
         seconds=metrics.get("cost/seconds"),
         epochs=metrics.get("cost/epochs"),
         images=_whole(metrics.get(IMAGES_METRIC)),
-        energy=_measured(tags.get("plumbline.energy")),
+        energy=_known(tags.get("plumbline.energy")),
         dataset=tags.get("plumbline.dataset"),
         dvc_version=_known(tags.get("plumbline.dvc_version")),
         patients=_read_patients(client, version.run_id),
@@ -95,11 +94,7 @@ def _listed(client: "MlflowClient", run_id: str) -> set[str]:
 
 
 def _known(text: str | None) -> str | None:
-    return None if text in (None, "unknown", "none") else text
-
-
-def _measured(energy: str | None) -> str | None:
-    return None if energy in (None, "not measured") else energy
+    return None if text in ("unknown", "none", "not measured") else text
 
 
 def _whole(number: float | None) -> int | None:

@@ -1,10 +1,10 @@
-"""What patients are made of: bones as surfaces, soft tissue as solids, metal; N patients as tensors.
+"""The bodies of virtual patients: bones as surfaces, soft tissue as solids, metal; N patients as tensors.
 
-Rays and images do not belong here: see ``simulation.imaging``.
+Rays and images are part of ``simulation.imaging``.
 
     patient        one virtual patient: pose, build, soft tissue, metal, reconstruction
     batch          N patients as tensors of one shape
-    skeleton       all bones of N patients, and the cell sizes for sampling
+    skeleton       all bones of N patients, and the cell sizes for sampling mass points
     vertebrae      vertebral bodies, end plates, osteophytes
     arches         pedicles, laminae, facets, transverse and spinous processes
     pelvis         sacrum and hip bones
@@ -16,8 +16,8 @@ Rays and images do not belong here: see ``simulation.imaging``.
     metal          screws, rods, cages, jewellery, brace, shields
     surfaces       grids of points, and the sweeps that build them
     solids         lofts and ellipsoids
-    mass_points    surfaces and interiors as points that each stand for a volume
-    patient_mass   mass points of a batch; one captured CUDA graph on a GPU
+    mass_points    surfaces and interiors as points; each point is a volume of material
+    patient_mass   mass points of a batch; on a GPU from a captured CUDA graph
     materials      linear attenuation over energy
     constants      small constant tensors, cached for each device
 """

@@ -1,7 +1,7 @@
 """Bones behind the vertebral bodies: pedicles, articular processes, laminae, transverse and spinous processes.
 
-Contract: everything follows the axes of the body, and pedicles lie at the centres of ``spine_pose``. Thicknesses are
-choices that look right beside real frontal radiographs; they are not from the literature.
+Contract: positions are along the axes of the vertebral body, and the pedicles have the centres of ``spine_pose``.
+Thicknesses are choices; with them, images look like real frontal radiographs.
 """
 
 import torch
@@ -11,10 +11,11 @@ from simulation.body.batch import SLOTS, PatientBatch
 from simulation.body.constants import float_tensor
 from simulation.body.surfaces import Bones, Filling, Shell, bar
 from simulation.pose.spine_pose import PEDICLE_MORE_MM, PEDICLE_OF_CANAL
+from spine.types import Float
 
-_WIDEST_PEDICLE_MM = 6.2  # radius of the visible ring; the broad pedicles of L4 and L5 lie oblique to the beam
-_RIND_MM, _CORE, _LUMBAR_RIND_MM, _LUMBAR_CORE = 0.8, 0.7, 0.4, 1.5  # for a bone of density 1
-_CONVERGE, _CONVERGE_LUMBAR = 0.1, 0.16  # tangents; screws have the same direction only on average
+_WIDEST_PEDICLE_MM = 6.2  # limit of the radius; the broad pedicles of L4 and L5 lie oblique to the beam
+_RIND_MM, _CORE, _LUMBAR_RIND_MM, _LUMBAR_CORE = 0.8, 0.7, 0.4, 1.5  # thickness of the cortex, and spongiosa
+_CONVERGE, _CONVERGE_LUMBAR = 0.1, 0.16  # tangents of the pedicles' angle to the mid-line; screws differ a little
 LEVELS = tuple(f"slot{i}" for i in range(SLOTS))
 
 
@@ -24,7 +25,7 @@ def build_arches(batch: PatientBatch) -> Bones:
 
 
 def _local(batch: PatientBatch, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-    """(N, V, 3) points from offsets (left, back, up) in mm along the axes of each body, from its centre."""
+    """(N, V, 3) points at offsets (left, back, up) in mm from the centre of each body, along its axes."""
     offset = torch.stack(torch.broadcast_tensors(x, y, z), dim=-1)
     return batch.body_centre + (batch.body_axes @ offset[..., None])[..., 0]
 
@@ -33,8 +34,8 @@ def _pair(first: Tensor, second: Tensor) -> Tensor:
     return torch.stack(torch.broadcast_tensors(first, second), dim=-1)
 
 
-def pedicle_length(batch: PatientBatch) -> Tensor:
-    """(N, V) distance from the posterior wall to the facets, mm."""
+def pedicle_length(batch: PatientBatch) -> Float[Tensor, "N V"]:
+    """Distance from the posterior wall to the facets, mm."""
     return PEDICLE_OF_CANAL * batch.canal + PEDICLE_MORE_MM
 
 
@@ -50,7 +51,7 @@ def _arches(batch: PatientBatch) -> Bones:
     behind = _back(batch) + length
     bones = Bones()
     for side, pedicle_centre in zip((1.0, -1.0), batch.pedicle.unbind(1), strict=True):
-        # Pedicles converge towards the front, most in the lumbar spine; otherwise their walls lie along frontal rays.
+        # Pedicles converge towards the front, most in the lumbar spine. Parallel walls would lie along frontal rays.
         outward = side * (_CONVERGE + _CONVERGE_LUMBAR * batch.lumbar)[..., None] * axes[..., 0]
         along = (axes[..., 1] + outward) * (0.5 * length + 1.5)[..., None]
         radii = (batch.pedicle_size / 2).clamp(max=_WIDEST_PEDICLE_MM)
@@ -69,7 +70,7 @@ def _arches(batch: PatientBatch) -> Bones:
 
 
 def _dense_bone(name: str, grid: tuple[Tensor, Tensor], lumbar: Tensor, amount: Tensor) -> Bones:
-    """A small dense bone; in the lumbar spine most mineral is inside, so that it shows as a patch, not a ring."""
+    """A small dense bone. In the lumbar spine most mineral is inside, so that it looks like a patch and not a ring."""
     surface, axis = grid
     rind = Shell(name, surface, (_RIND_MM + (_LUMBAR_RIND_MM - _RIND_MM) * lumbar) * amount, bones=LEVELS)
     core = (_CORE + (_LUMBAR_CORE - _CORE) * lumbar) * amount
@@ -82,10 +83,11 @@ def _offset(batch: PatientBatch, pedicle_centre: Tensor) -> Tensor:
 
 
 def _facets(batch: PatientBatch, x: Tensor, behind: Tensor) -> Bones:
-    """Articular processes of one side; the upper ones enclose the lower ones of the vertebra above.
+    """The upper and lower articular processes of one side.
 
-    In the lumbar spine they are wide apart and reach over the discs; with the laminae they form the butterfly behind
-    the body. In the thoracic spine they are short and flat.
+    The upper processes enclose the lower processes of the vertebra above. In the lumbar spine they are wide apart and
+    reach over the discs. With the laminae they form the butterfly behind the body. In the thoracic spine they are short
+    and flat.
     """
     height, lumbar, back = batch.height, batch.lumbar, batch.body_axes[..., 1]
     worn = 1.0 + 0.35 * batch.sclerosis.mean(dim=2)
@@ -125,7 +127,7 @@ def _processes(batch: PatientBatch) -> Bones:
     reach = (back + batch.spinous * (1 + 0.06 * batch.style[:, 4])[:, None] - arch).clamp(min=12.0)
     start = _local(batch, 0 * arch, arch, -0.2 * height)
     tip = _local(batch, 0 * arch, arch + reach * batch.droop.cos(), -0.2 * height - reach * batch.droop.sin())
-    # A thin blade that ends in a thicker edge shows as a line on a frontal radiograph, not as a ring.
+    # On a frontal radiograph, a thin blade with a thicker edge looks like a line and not like a ring.
     tall = _pair(2.0 - 0.6 * lumbar, height * (0.2 + 0.14 * lumbar))
     taper = float_tensor(batch.device, 1.5, 0.95)
     grid = bar(start, tip, up, tall, tall * taper)[0]

@@ -1,7 +1,7 @@
 """N patients as tensors, padded to one shape.
 
-Contract: float32. A patient has V = ``SLOTS`` vertebrae, cranial to caudal; a missing one repeats the last vertebra
-with ``present`` 0. A patient's row does not depend on the other patients of the batch.
+Contract: float32. Every patient has V = ``SLOTS`` vertebrae, cranial to caudal. A missing vertebra is a copy of the
+last one with ``present`` 0. A patient's row does not depend on the other patients of the batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,16 +19,17 @@ from simulation.pose.chest import axial_rotations, chest_half_depth, chest_half_
 from simulation.pose.habitus import GAINS, LEFT_RIGHT, Habitus, arm_joints
 from simulation.pose.spine_pose import PosedSpine, pedicle_centres
 from spine.landmarks import VERTEBRAE
+from spine.types import Float
 
 SLOTS = 23
-"""Maximal number of vertebrae: C3..C7, T1..T12, one transitional vertebra, L1..L5."""
+"""Largest number of vertebrae: C3..C7, T1..T12, one transitional vertebra, L1..L5."""
 
 _LUMBAR_SHAPE = {"T11": 0.33, "T12": 0.67, "T13": 0.85} | {f"L{i}": 1.0 for i in range(1, 7)}
 """Level -> 0 for thoracic and cervical shape, 1 for lumbar."""
 
 _DROOP_AT = ("C3", "T1", "T5", "T9", "T12", "L6")
 _DROOP = (0.25, 0.35, 0.95, 1.0, 0.35, 0.15)
-"""Downward angle of the spinous processes, radians."""
+"""Downward angle of the spinous processes at these levels, radians."""
 
 _ORDER = (*CERVICAL, *VERTEBRAE[:12], "T13", *VERTEBRAE[12:], "L6")
 
@@ -38,85 +39,85 @@ class PatientBatch:
     """N patients on one device; mm, LPS, float32.
 
     Attributes:
-        present: (N, V) 1 where the patient has this vertebra.
-        lumbar, droop, wall: (N, V) lumbar shape 0 to 1, downward angle of the spinous process in radians, thickness
-            of the body's wall.
-        centre, axes: (N, V, 2, 3), (N, V, 2, 3, 3) plates, upper and lower.
-        plate_half: (N, V, 2, 2) half-width and half-depth of both plates.
-        height, canal, spinous, transverse, pedicle_size: (N, V), the last (N, V, 2) width and height.
-        pedicle: (N, 2, V, 3) centres of the pedicles, left then right.
-        sclerosis, osteophyte: (N, V, 2) of both plates, 0 to 1.
-        body_scale: (N, V) density of a body relative to the patient's other bodies.
-        arch: (N, V) 1, or 0 where the lamina was removed.
-        s1_centre, s1_axes, s1_half: (N, 3), (N, 3, 3), (N, 2).
-        s1_to_hips, hip_spacing, hip_radius, size, density: (N,).
-        pelvis_axes, hips: (N, 3, 3), (N, 2, 3).
-        axial_rotation, sideways, chest_half_width, chest_half_depth: (N, 12) of the rib cage at T1..T12.
-        thirteenth: (N,) 1 where T13 carries ribs.
-        sternum: (N, 2, 3) upper and lower end.
-        arms: (N, 2, 3, 3) shoulder, elbow, hand of both sides.
-        raised: (N,) how far the arms are raised, 0 to 1.
-        style, gains: (N, 12), (N, 9) as in ``Habitus``.
+        present: 1 where the patient has this vertebra, else 0.
+        lumbar: shape from 0 (thoracic) to 1 (lumbar).
+        droop: downward angle of the spinous process, radians.
+        wall: thickness of the body's wall.
+        centre, axes: of the upper and lower plate.
+        plate_half: half-width and half-depth of both plates.
+        canal: depth of the spinal canal.
+        spinous, transverse: length of the spinous process, span of the transverse processes.
+        pedicle_size: width and height.
+        pedicle: centres of the pedicles, left then right.
+        sclerosis, osteophyte: of both plates, 0 to 1.
+        body_scale: density of a body relative to the patient's other bodies.
+        arch: 0 where the lamina and the spinous process were removed, else 1.
+        axial_rotation, sideways, chest_half_width, chest_half_depth: of the rib cage at T1..T12.
+        thirteenth: 1 if the patient has a T13 with ribs, else 0.
+        sternum: upper and lower end.
+        arms: shoulder, elbow, hand of both sides.
+        raised: how far the arms are raised, 0 to 1.
+        style, gains: as in ``Habitus``.
         lofts, ellipsoids, gas, vessels, fat: soft tissue as in ``SoftTissue.arrays``.
         bars, rods, rod_weight, plates: metal as in ``Metal.arrays``.
     """
 
-    present: Tensor
-    lumbar: Tensor
-    droop: Tensor
-    wall: Tensor
-    centre: Tensor
-    axes: Tensor
-    plate_half: Tensor
-    height: Tensor
-    canal: Tensor
-    spinous: Tensor
-    transverse: Tensor
-    pedicle_size: Tensor
-    pedicle: Tensor
-    sclerosis: Tensor
-    osteophyte: Tensor
-    body_scale: Tensor
-    arch: Tensor
-    s1_centre: Tensor
-    s1_axes: Tensor
-    s1_half: Tensor
-    s1_to_hips: Tensor
-    hip_spacing: Tensor
-    hip_radius: Tensor
-    size: Tensor
-    density: Tensor
-    pelvis_axes: Tensor
-    hips: Tensor
-    axial_rotation: Tensor
-    sideways: Tensor
-    chest_half_width: Tensor
-    chest_half_depth: Tensor
-    thirteenth: Tensor
-    sternum: Tensor
-    arms: Tensor
-    raised: Tensor
-    style: Tensor
-    gains: Tensor
-    lofts: Tensor
-    ellipsoids: Tensor
-    gas: Tensor
-    vessels: Tensor
-    fat: Tensor
-    bars: Tensor
-    rods: Tensor
-    rod_weight: Tensor
-    plates: Tensor
+    present: Float[Tensor, "N V"]
+    lumbar: Float[Tensor, "N V"]
+    droop: Float[Tensor, "N V"]
+    wall: Float[Tensor, "N V"]
+    centre: Float[Tensor, "N V 2 3"]
+    axes: Float[Tensor, "N V 2 3 3"]
+    plate_half: Float[Tensor, "N V 2 2"]
+    height: Float[Tensor, "N V"]
+    canal: Float[Tensor, "N V"]
+    spinous: Float[Tensor, "N V"]
+    transverse: Float[Tensor, "N V"]
+    pedicle_size: Float[Tensor, "N V 2"]
+    pedicle: Float[Tensor, "N 2 V 3"]
+    sclerosis: Float[Tensor, "N V 2"]
+    osteophyte: Float[Tensor, "N V 2"]
+    body_scale: Float[Tensor, "N V"]
+    arch: Float[Tensor, "N V"]
+    s1_centre: Float[Tensor, "N 3"]
+    s1_axes: Float[Tensor, "N 3 3"]
+    s1_half: Float[Tensor, "N 2"]
+    s1_to_hips: Float[Tensor, " N"]
+    hip_spacing: Float[Tensor, " N"]
+    hip_radius: Float[Tensor, " N"]
+    size: Float[Tensor, " N"]
+    density: Float[Tensor, " N"]
+    pelvis_axes: Float[Tensor, "N 3 3"]
+    hips: Float[Tensor, "N 2 3"]
+    axial_rotation: Float[Tensor, "N 12"]
+    sideways: Float[Tensor, "N 12"]
+    chest_half_width: Float[Tensor, "N 12"]
+    chest_half_depth: Float[Tensor, "N 12"]
+    thirteenth: Float[Tensor, " N"]
+    sternum: Float[Tensor, "N 2 3"]
+    arms: Float[Tensor, "N 2 3 3"]
+    raised: Float[Tensor, " N"]
+    style: Float[Tensor, "N 12"]
+    gains: Float[Tensor, "N 9"]
+    lofts: Float[Tensor, "N S K 4"]
+    ellipsoids: Float[Tensor, "N E 13"]
+    gas: Float[Tensor, "N G 13"]
+    vessels: Float[Tensor, "N W 7"]
+    fat: Float[Tensor, " N"]
+    bars: Float[Tensor, "N B 8"]
+    rods: Float[Tensor, "N R M 3"]
+    rod_weight: Float[Tensor, "N R"]
+    plates: Float[Tensor, "N Q 14"]
 
     def __len__(self) -> int:
         return len(self.size)
 
-    def scaled(self, *mm: float) -> Tensor:
-        """(N, len(mm)) lengths of an adult man, scaled to each patient's size, mm."""
+    def scaled(self, *mm: float) -> Float[Tensor, "N K"]:
+        """The K lengths ``mm`` of an adult man, scaled to the size of each patient, mm."""
         return float_tensor(self.device, *mm) * self.size[:, None]
 
-    def gain(self, kind: str) -> Tensor:
-        """(N, 1) relative density of a kind of bone (``habitus.GAINS``)."""
+    def gain(self, kind: str) -> Float[Tensor, "N 1"]:
+        """Density of a kind of bone relative to the mean (``habitus.GAINS``)."""
         at = GAINS.index(kind)
         return self.gains[:, at : at + 1]
 
@@ -126,13 +127,13 @@ class PatientBatch:
         return self.size.device
 
     @property
-    def body_centre(self) -> Tensor:
-        """(N, V, 3) middle between both plates."""
+    def body_centre(self) -> Float[Tensor, "N V 3"]:
+        """The middle between the centres of both plates."""
         return self.centre.mean(dim=2)
 
     @property
-    def body_axes(self) -> Tensor:
-        """(N, V, 3, 3) axes between those of both plates, orthonormal."""
+    def body_axes(self) -> Float[Tensor, "N V 3 3"]:
+        """Orthonormal axes of the bodies, midway between the axes of their two plates."""
         mean = self.axes.mean(dim=2)
         z = torch.nn.functional.normalize(mean[..., 2], dim=-1)
         y = torch.nn.functional.normalize(mean[..., 1] - (mean[..., 1] * z).sum(-1, keepdim=True) * z, dim=-1)
@@ -145,13 +146,13 @@ Arrays = Mapping[str, NDArray[np.float32]]
 def patient_arrays(
     parameters: PatientParameters, spine: PosedSpine, habitus: Habitus
 ) -> dict[str, NDArray[np.float32]]:
-    """One patient's row of ``PatientBatch`` without soft tissue and metal: name -> array."""
+    """Name -> array of one patient for a ``PatientBatch``, without soft tissue and metal."""
     names = spine.levels
     keep = np.minimum(np.arange(SLOTS), len(names) - 1)
     row = {name: np.asarray(array)[keep] for name, array in _per_level(parameters, spine).items()}
     row["present"] = (np.arange(SLOTS) < len(names)).astype(float)
     row["pedicle"] = pedicle_centres(spine)[:, keep]
-    row |= _pelvis_row(spine) | _build_row(spine, habitus)
+    row |= _other_parts(spine, habitus)
     row |= {"density": np.asarray(parameters.bone_density), "thirteenth": np.asarray(float("T13" in names))}
     return {name: np.asarray(array, dtype=np.float32) for name, array in row.items()}
 
@@ -181,7 +182,8 @@ def _per_level(parameters: PatientParameters, spine: PosedSpine) -> dict[str, ND
     }
 
 
-def _pelvis_row(spine: PosedSpine) -> dict[str, NDArray[np.float64]]:
+def _other_parts(spine: PosedSpine, habitus: Habitus) -> dict[str, NDArray[np.float64]]:
+    """Name -> array of the pelvis, the rib cage, the arms and the build."""
     sizes = spine.sizes
     return {
         "s1_centre": spine.s1_centre,
@@ -192,11 +194,6 @@ def _pelvis_row(spine: PosedSpine) -> dict[str, NDArray[np.float64]]:
         "hip_radius": np.asarray(spine.hip_radius),
         "pelvis_axes": spine.pelvis_axes,
         "hips": spine.hips,
-    }
-
-
-def _build_row(spine: PosedSpine, habitus: Habitus) -> dict[str, NDArray[np.float64]]:
-    return {
         "size": np.asarray(habitus.size),
         "axial_rotation": axial_rotations(spine),
         "sideways": sideways(spine),
@@ -226,6 +223,6 @@ def _without_arch(parameters: PatientParameters) -> set[str]:
 
 
 def _body_scale(parameters: PatientParameters, names: Sequence[str]) -> NDArray[np.float64]:
-    """(V,) density of the bodies: a fractured one holds the same bone in a smaller volume."""
+    """(V,) density of the bodies: a fractured body has the same bone in a smaller volume."""
     loss = {fracture.level: fracture.loss for fracture in parameters.fractures}
     return np.array([1.0 / (1.0 - 0.5 * loss.get(name, 0.0)) for name in names])

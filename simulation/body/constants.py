@@ -1,7 +1,7 @@
 """Small constant tensors, cached for each device.
 
-Contract: nothing writes to these tensors. Copying a constant to a GPU for every batch would make the host wait for the
-device, and a captured graph must not wait.
+Contract: nothing writes to these tensors. They are cached because the host waits for the GPU when it copies a constant,
+and a captured CUDA graph must not wait.
 """
 
 from functools import lru_cache
@@ -10,21 +10,13 @@ import torch
 from torch import Tensor
 
 
+@lru_cache(maxsize=1024)
 def float_tensor(device: torch.device, *values: float | tuple[float, ...]) -> Tensor:
     """A float32 tensor of these numbers, or of these rows."""
-    return _made(values, str(device))
-
-
-def index_tensor(device: torch.device, *values: int) -> Tensor:
-    """An int64 tensor of these indices."""
-    return _indices(values, str(device))
-
-
-@lru_cache(maxsize=1024)
-def _made(values: tuple[float | tuple[float, ...], ...], device: str) -> Tensor:
     return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 @lru_cache(maxsize=256)
-def _indices(values: tuple[int, ...], device: str) -> Tensor:
+def index_tensor(device: torch.device, *values: int) -> Tensor:
+    """An int64 tensor of these indices."""
     return torch.tensor(values, dtype=torch.int64, device=device)

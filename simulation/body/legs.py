@@ -1,9 +1,9 @@
 """Femora and tibiae: heads, necks with their trochanters, shafts, condyles.
 
-Contract: the head is a sphere about the hip centre with the recorded radius. One surface runs from the neck, which
-begins on that sphere, to the condyles; its grids share their rings, so that no outline crosses another. Legs are
-vertical at any tilt of the pelvis. The neck-shaft angle is about 127 degrees (docs/sources.md, population and
-anatomy); the rest of the table is a choice.
+Contract: the femoral head is a sphere about the hip centre with the radius of the reconstruction. One surface begins on
+that sphere and runs from the neck to the condyles. Neighbouring grids of it share a ring, so that no outline crosses
+another. Legs are vertical at any tilt of the pelvis. The neck-shaft angle is about 127 degrees (docs/sources.md,
+population and anatomy); the other numbers of the table are a choice.
 """
 
 import torch
@@ -15,9 +15,9 @@ from simulation.body.surfaces import Bones, Filling, Shell, ball, bar, smooth, t
 from simulation.pose.habitus import LEFT_RIGHT
 
 _HEAD_MM = 23.5
-"""All lengths below are in millimetres of a femur whose head has this radius."""
+"""All lengths of the tables are those of a femur whose head has this radius."""
 _FEMUR = (
-    # outwards, back, up from the hip; half-width, half-depth; weight of the greater and of the lesser trochanter
+    # Position (outwards, back, up) from the hip, half-width, half-depth, weights of the greater and lesser trochanter
     (13.9, 1.2, -10.7, 15.6, 15.6, 0.0, 0.0),
     (19.0, 1.5, -14.7, 14.6, 13.5, 0.0, 0.0),
     (25.3, 2.2, -19.8, 14.6, 12.5, 0.0, 0.0),
@@ -48,9 +48,9 @@ _PARTS = (
     (12, 13, 1.8, 0.4),
     (13, 18, 1.1, 0.7),
 )
-"""First and last row, thickness of the cortex in mm, fraction of spongiosa; both change in small steps."""
+"""Parts of the femur: first and last row of the table, thickness of the cortex in mm, fraction of spongiosa."""
 _GREATER, _LESSER = ((0.75, 0.15, 0.64), (3.0, 7.0, 36.0)), ((-0.75, 0.6, -0.28), (-9.0, 8.0, -2.0))
-"""Direction of a trochanter on its ring, and displacement of the surface there, mm."""
+"""Direction of each trochanter from the axis of the bone, and displacement of the surface there, mm."""
 
 
 def build_legs(batch: PatientBatch) -> Bones:
@@ -80,7 +80,7 @@ def build_legs(batch: PatientBatch) -> Bones:
 
 
 def _femur(rings: Tensor, size: Tensor, hip: Tensor, mirror: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, M, K, 3) surface and (N, M, 3) axis of one femur below its head, from (M, 7) rows like ``_FEMUR``."""
+    """(N, M, K, 3) surface and (N, M, 3) axis of one femur without its head, from (M, 7) rows like ``_FEMUR``."""
     place, radii, greater, lesser = rings[:, :3], rings[:, 3:5], rings[:, 5], rings[:, 6]
     grid = tube(place, radii, float_tensor(rings.device, 0.0, 1.0, 0.0), 20)  # (M, K, 3)
     out = (grid - place[:, None]) / radii.amax(dim=1).clamp(min=1.0)[:, None, None]
@@ -92,7 +92,7 @@ def _femur(rings: Tensor, size: Tensor, hip: Tensor, mirror: Tensor) -> tuple[Te
 
 
 def _tibia(hip: Tensor, size: Tensor, mirror: Tensor, ones: Tensor, word: str) -> Shell:
-    """The upper tibia, seen only on whole-body images."""
+    """The upper tibia, which is visible only on whole-body images."""
     device, ahead = hip.device, float_tensor(hip.device, 0.0, 1.0, 0.0)
     start, end = (hip + float_tensor(device, *at) * mirror * size for at in ((20.0, 2.0, -472.0), (18.0, 8.0, -836.0)))
     wide, slim = (float_tensor(device, *radii) * size for radii in ((33.0, 33.0), (12.0, 12.0)))

@@ -1,9 +1,9 @@
-"""Mass points: surfaces and interiors sampled as points that each stand for a volume of material.
+"""Mass points: surfaces and interiors, sampled as points; each point is a volume of material.
 
-Contract: float32 tensors. The volumes of a shell add up to area times thickness, those of a filling to volume times
-fraction. Every cell of a grid has the same number of stratified points, with jitter from a fixed seed (jitter prevents
-moire). The number follows from the cell size of a reference patient, so that a patient's points depend on the patient
-only.
+Contract: float32 tensors. The volumes of the points of a shell add up to its area times its thickness, and those of a
+filling to its volume times its fraction. Every cell of a grid has the same number of stratified points. Jitter from a
+fixed seed prevents moire. The number of points follows from the cell sizes of a reference patient, so that a patient's
+points do not depend on the other patients of the batch.
 """
 
 import functools
@@ -15,24 +15,20 @@ import torch
 from torch import Tensor
 
 from simulation.body.surfaces import Bones, Filling, Shell
+from spine.types import Float
 
 _JITTER_SEED = 20190
 
 CellSize = tuple[float, float, float]
-"""Mean length of a grid's cells along and around, and for fillings from axis to surface, mm."""
+"""Mean size of a grid's cells in mm: along the grid, around it, and from axis to surface (0 for shells)."""
 
 
 @dataclass(frozen=True)
 class MassPoints:
-    """P points of one material, for N patients.
+    """P points of one material, for N patients; LPS."""
 
-    Attributes:
-        xyz_mm: (N, P, 3) float32, LPS.
-        volume_mm3: (N, P) float32.
-    """
-
-    xyz_mm: Tensor
-    volume_mm3: Tensor
+    xyz_mm: Float[Tensor, "N P 3"]
+    volume_mm3: Float[Tensor, "N P"]
 
 
 def cell_sizes(bones: Bones) -> tuple[CellSize, ...]:
@@ -44,10 +40,10 @@ def sample_bones(bones: Bones, cells: Sequence[CellSize], finer: float = 1.0, fi
     """Points of all shells and fillings.
 
     Args:
-        bones: to sample.
+        bones: shells and fillings to sample.
         cells: ``cell_sizes`` of a reference patient with the same parts.
-        finer: divides all spacings; 2 for pixels of half the size.
-        filling_share: weight of a unit of a filling relative to a unit of a shell.
+        finer: factor by which all spacings are smaller; 2 for pixels of half the size.
+        filling_share: factor of the volumes of fillings.
     """
     found = []
     for part, cell in zip(_parts(bones), cells, strict=True):
@@ -68,7 +64,7 @@ def _parts(bones: Bones) -> list[Shell | Filling]:
 
 
 def sample_shell(shell: Shell, cell: CellSize | None = None) -> MassPoints:
-    """Points of one shell: volume = cell area x thickness / points per cell."""
+    """Points of one shell. The volume of a point is cell area x thickness / points per cell."""
     corners = _corners(shell.vertices)  # (N, B, C, 4, 3)
     ku, kv, _ = _per_cell(cell or _cell_size(shell), shell.spacing_mm)
     weights = _weights(corners.shape[2], ku, kv, str(corners.device))  # (C, k, 4)
@@ -78,7 +74,7 @@ def sample_shell(shell: Shell, cell: CellSize | None = None) -> MassPoints:
 
 
 def sample_filling(filling: Filling, cell: CellSize | None = None) -> MassPoints:
-    """Points of one interior, uniform in volume: the distance from the axis is the root of a uniform number."""
+    """Points of one interior, uniform in volume: their distance from the axis is the root of a uniform number."""
     grid = filling.vertices
     corners = _corners(grid)
     inner = _corners(filling.axis[..., None, :].expand_as(grid))
@@ -97,8 +93,9 @@ def sample_filling(filling: Filling, cell: CellSize | None = None) -> MassPoints
 def _volume_elements(corners: Tensor, inner: Tensor, weights: Tensor, radius: Tensor) -> Tensor:
     """(N, B, cells, k) volume element at each point, up to a factor of the cell.
 
-    x = a + r (s - a) of axis a(u) and surface s(u, v) has the volume element r w . (s_v x (a_u + r (s_u - a_u))) with
-    w = s - a. Without it, the mass of a tapered cell would be spread evenly from ring to ring and show as bands.
+    With axis a(u) and surface s(u, v), the point a + r (s - a) has the volume element
+    r w . (s_v x (a_u + r (s_u - a_u))), where w = s - a. With equal volumes, the mass of a tapered cell would be even
+    from ring to ring, and bands would be visible.
     """
     w = corners - inner
     p, q, r, s = corners.unbind(dim=-2)
@@ -112,7 +109,7 @@ def _volume_elements(corners: Tensor, inner: Tensor, weights: Tensor, radius: Te
 
 
 def _present(part: Shell | Filling) -> Shell | Filling | None:
-    """Drop grids that no patient of the batch has; None when nothing is left.
+    """The part without the grids that no patient of the batch has; None if no grid is left.
 
     On a GPU nothing is dropped, because the test would make the host wait for the device.
     """
@@ -140,7 +137,7 @@ def _cell_size(part: Shell | Filling) -> CellSize:
 
 
 def _per_cell(cell: CellSize, spacing_mm: float) -> tuple[int, int, int]:
-    """Numbers of points along, around and inward that give the wanted spacing on average."""
+    """Numbers of points of a cell along, around and inward, for a mean distance of ``spacing_mm``."""
     along, around, inward = cell
     return (
         max(1, math.ceil(along / spacing_mm)),
@@ -164,7 +161,7 @@ def _areas(corners: Tensor) -> Tensor:
 
 
 def _wedges(corners: Tensor, inner: Tensor) -> Tensor:
-    """(N, B, cells) volume between each cell and its part of the axis, mm^3: three tetrahedra."""
+    """(N, B, cells) volume between each cell and its part of the axis in mm^3, as three tetrahedra."""
     a, b = inner[..., 0, :], inner[..., 2, :]
     p, q, r, s = corners.unbind(dim=-2)
     return (_tetrahedron(a, p, q, r) + _tetrahedron(a, q, s, r) + _tetrahedron(a, b, r, s)).abs()
@@ -188,7 +185,7 @@ def _weights(cells: int, ku: int, kv: int, device: str) -> Tensor:
 
 @functools.lru_cache(maxsize=512)
 def _strata(cells: int, count: int, depth: int, device: str) -> Tensor:
-    """(cells, count) uniform numbers; ``depth`` strata in turn."""
+    """(cells, count) uniform numbers in 0..1; point i of a cell is in stratum i modulo ``depth``."""
     generator = torch.Generator().manual_seed(_JITTER_SEED + cells * 7 + count * 3 + depth)
     strata = torch.arange(count) % depth
     return ((strata[None] + torch.rand(cells, count, generator=generator)) / depth).to(device)

@@ -1,7 +1,7 @@
 """Linear attenuation of each material over energy, and the beams of both views.
 
-Contract: coefficients in 1/mm. Bone mineral counts in millimetres of cortical bone that replaces soft tissue, metal in
-millimetres of titanium alloy. Source: computed with xraydb from ICRU compositions (docs/sources.md, materials,
+Contract: coefficients in 1/mm. Bone mineral is given in millimetres of cortical bone that replaces soft tissue, metal
+in millimetres of titanium alloy. Source: computed with xraydb from ICRU compositions (docs/sources.md, materials,
 exposure and display).
 """
 
@@ -16,7 +16,7 @@ from spine.landmarks import ViewName
 Material = Literal["soft", "fat", "lung", "cortical", "trabecular", "titanium"]
 
 MATERIALS: tuple[Material, ...] = ("soft", "fat", "lung", "cortical", "titanium")
-"""The materials of line integrals; spongiosa counts as cortical bone."""
+"""The materials of line integrals. Spongiosa is converted to cortical bone."""
 
 _ENERGY_KEV = (50.0, 60.0, 70.0, 80.0)
 _PER_CM: Mapping[Material, tuple[float, float, float, float]] = {
@@ -29,27 +29,23 @@ _PER_CM: Mapping[Material, tuple[float, float, float, float]] = {
 }
 
 TRABECULAR_SHARE = 0.1695
-"""Spongiosa in millimetres of cortical bone. (trabecular - soft) / (cortical - soft) is 0.165 to 0.172 between 50 and
-80 keV, so one map holds both kinds of bone."""
+"""Millimetres of cortical bone for one of spongiosa. (trabecular - soft) / (cortical - soft) is 0.165 to 0.172 between
+50 and 80 keV, so one map is enough for both kinds of bone."""
 
 VESSEL_SHARE = 0.42
-"""Blood in place of inflated lung, in millimetres of cortical bone at 60 keV."""
+"""Millimetres of cortical bone for one of blood that replaces inflated lung, at 60 keV."""
 
 EFFECTIVE_KEV: Mapping[ViewName, float] = {"frontal": 62.0, "lateral": 67.0}
-"""Mean energy behind 20 cm of tissue, for the slot scanner's usual spectra (90 and 105 kVp with 0.1 mm Cu)."""
+"""Mean photon energy behind 20 cm of tissue, for the usual spectra of the slot scanner (90 and 105 kVp, 0.1 mm Cu)."""
 
 BINS: tuple[tuple[float, float], ...] = ((0.86, 0.5), (1.14, 0.5))
-"""Two energies, as shares of the effective one, and their weights; enough for beam hardening behind metal."""
+"""The beam as two energies: each as a share of the effective energy, and its weight. They model beam hardening."""
 
 TUBE_KVP: Mapping[ViewName, float] = {"frontal": 90.0, "lateral": 105.0}
 
 
+@cache
 def attenuation_per_mm(material: Material, energy_kev: float) -> float:
     """Linear attenuation coefficient in 1/mm, interpolated in log energy between 50 and 80 keV."""
-    return _interpolated(material, energy_kev)
-
-
-@cache
-def _interpolated(material: Material, energy_kev: float) -> float:
     logs = np.log(np.asarray(_PER_CM[material]))
     return float(np.exp(np.interp(np.log(energy_kev), np.log(_ENERGY_KEV), logs))) / 10.0

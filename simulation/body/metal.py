@@ -1,8 +1,8 @@
 """Metal in and on a patient: screws, rods and cages, jewellery, clothing, brace, shields, electrodes.
 
-Contract: every patient has the same number of bars, rods and plates, so that patients form a batch; a missing one has
-weight 0. A weight is in millimetres of titanium per millimetre of the object (cobalt chrome 3.3, steel 2.8, lead 12,
-plastic 0.05).
+Contract: every patient has the same number of bars, rods and plates, so that patients form a batch. A missing object
+has weight 0. A weight is in millimetres of titanium per millimetre of the object (cobalt chrome 3.3, steel 2.8, lead
+12, plastic 0.05).
 """
 
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from simulation.anatomy import T1_INDEX
 from simulation.body.constants import float_tensor
 from simulation.body.solids import NO_ELLIPSOID, NOWHERE_MM, Ellipsoid
 from simulation.body.surfaces import Bones, Filling, bar, tube
-from simulation.parameters import PatientParameters
+from simulation.parameters import Instrumentation, PatientParameters
 from simulation.pose.chest import chest_centre, chest_half_depth
 from simulation.pose.habitus import Habitus
 from simulation.pose.spine_pose import PosedSpine, pedicle_centres
-from spine.types import Floats
+from spine.types import Float, Floats
 
 BARS, RODS, ROD_POINTS, PLATES = 96, 2, 24, 3
 PLATE_REACH_MM = 85.0
@@ -33,22 +33,24 @@ _ROD = {"titanium": _TITANIUM, "cobalt_chrome": 3.3}
 Bar = tuple[Floats, Floats, float, float]
 """Start, end, radius in mm, weight."""
 
+Screws = dict[tuple[str, str], tuple[Floats, Floats]]
+"""(level, side) -> (3,) head and (3,) tip of a screw through the pedicle into the body."""
+
 
 @dataclass(frozen=True)
 class Metal:
     """All metal of one patient.
 
     Attributes:
-        bars: (BARS, 8) start, end, radius, weight.
-        rods: (RODS, ROD_POINTS, 3) points along each rod.
-        rod_weight: (RODS,).
-        plates: (PLATES, 14) flat ellipsoids (``Ellipsoid.array``) and weight.
+        bars: start, end, radius, weight.
+        rods: points along each rod.
+        plates: flat ellipsoids (``Ellipsoid.array``) and weight.
     """
 
-    bars: Floats
-    rods: Floats
-    rod_weight: Floats
-    plates: Floats
+    bars: Float[Floats, "B 8"]
+    rods: Float[Floats, "R M 3"]
+    rod_weight: Float[Floats, " R"]
+    plates: Float[NDArray[np.floating], "Q 14"]
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Name -> array."""
@@ -60,10 +62,11 @@ def place_metal(parameters: PatientParameters, spine: PosedSpine, habitus: Habit
     """Place the implants of a patient, and sample what the patient wears."""
     bars: list[Bar] = []
     rods, weight = _no_rods(), np.zeros(RODS)
-    if parameters.instrumentation is not None:
-        bars += _screws(parameters, spine)
-        bars += _cage_markers(parameters, spine)
-        rods, weight = _rods(parameters, spine)
+    construct = parameters.instrumentation
+    if construct is not None:
+        screws = _place_screws(construct, parameters.size_factor, spine)
+        bars += [*_screws(screws), *_cage_markers(construct, spine)]
+        rods, weight = _rods(construct, screws)
     bars += _clothing(parameters, spine, habitus, rng)
     return Metal(_bar_table(bars), rods, weight, _plates(spine, habitus, rng))
 
@@ -81,17 +84,13 @@ def _bar_table(bars: list[Bar]) -> Floats:
     return table
 
 
-def _screw_heads(parameters: PatientParameters, spine: PosedSpine) -> dict[tuple[str, str], tuple[Floats, Floats]]:
-    """(level, side) -> head and tip of the screw, which passes through the pedicle into the body."""
-    construct = parameters.instrumentation
-    assert construct is not None
-    pedicles = pedicle_centres(spine)
-    found: dict[tuple[str, str], tuple[Floats, Floats]] = {}
+def _place_screws(construct: Instrumentation, size: float, spine: PosedSpine) -> Screws:
+    pedicles, found = pedicle_centres(spine), Screws()
     for level, side in construct.screws:
         reach = 27.0
         if level == "S1":
             sign = 1.0 if side == "left" else -1.0
-            axes, size = spine.s1_axes, parameters.size_factor
+            axes = spine.s1_axes
             middle = spine.s1_centre + axes @ np.array([sign * 19.0 * size, 16.0 * size, -14.0 * size])
             inward = axes @ np.array([-sign * 0.35, -1.0, 0.05])
         elif level in spine.levels:
@@ -107,23 +106,20 @@ def _screw_heads(parameters: PatientParameters, spine: PosedSpine) -> dict[tuple
     return found
 
 
-def _screws(parameters: PatientParameters, spine: PosedSpine) -> list[Bar]:
+def _screws(screws: Screws) -> list[Bar]:
     bars: list[Bar] = []
-    for head, tip in _screw_heads(parameters, spine).values():
+    for head, tip in screws.values():
         inward = (tip - head) / np.linalg.norm(tip - head)
         bars.append((head, tip, 2.9, _TITANIUM))
         bars.append((head - 7.0 * inward, head + 5.0 * inward, 6.3, 0.8 * _TITANIUM))
     return bars[: BARS - 16]
 
 
-def _rods(parameters: PatientParameters, spine: PosedSpine) -> tuple[Floats, Floats]:
-    """Rods through the screw heads of each side, and their weights."""
-    construct = parameters.instrumentation
-    assert construct is not None
+def _rods(construct: Instrumentation, screws: Screws) -> tuple[Floats, Floats]:
+    """(RODS, ROD_POINTS, 3) rods through the screw heads of each side, and their (RODS,) weights."""
     rods, weight = _no_rods(), np.zeros(RODS)
-    heads = _screw_heads(parameters, spine)
     for i, side in enumerate(("left", "right")):
-        points = np.array([head for (_, where), (head, _) in heads.items() if where == side])
+        points = np.array([head for (_, where), (head, _) in screws.items() if where == side])
         if side in construct.rods and len(points) >= 2:
             points = points[np.argsort(-points[:, 2])]
             first, last = points[0] - points[1], points[-1] - points[-2]
@@ -136,10 +132,8 @@ def _rods(parameters: PatientParameters, spine: PosedSpine) -> tuple[Floats, Flo
     return rods, weight
 
 
-def _cage_markers(parameters: PatientParameters, spine: PosedSpine) -> list[Bar]:
-    """PEEK cages in discs: each a faint block with three tantalum pins."""
-    construct = parameters.instrumentation
-    assert construct is not None
+def _cage_markers(construct: Instrumentation, spine: PosedSpine) -> list[Bar]:
+    """Cages in discs: each is a faint block of PEEK with three tantalum pins."""
     bars: list[Bar] = []
     for level in construct.cages:
         if level not in spine.levels:
@@ -209,18 +203,14 @@ def _plates(spine: PosedSpine, habitus: Habitus, rng: np.random.Generator) -> Fl
     return np.stack([np.append(solid.array(), weight) for solid, weight in plates])
 
 
-def build_metal(bars: Tensor, rods: Tensor, rod_weight: Tensor) -> Bones:
-    """(N, BARS, 8), (N, RODS, ROD_POINTS, 3), (N, RODS) -> solid fillings; their volume counts in titanium."""
+def build_metal(
+    bars: Float[Tensor, "N B 8"], rods: Float[Tensor, "N R M 3"], rod_weight: Float[Tensor, "N R"]
+) -> Bones:
+    """Solid fillings of titanium from bars and rods as in ``Metal``."""
     start, end, radius, weight = bars[..., :3], bars[..., 3:6], bars[..., 6:7], bars[..., 7]
     tilted = float_tensor(bars.device, 0.31, 0.87, 0.38)
     thick = radius.expand(*radius.shape[:-1], 2)
     grid, axis = bar(start, end, tilted, thick, thick, 5, 0.06, 10)
     course = torch.full((*rods.shape[:-1], 2), 2.75, device=rods.device)
     rod = tube(rods, course, float_tensor(rods.device, 0.0, 1.0, 0.0), 10)
-    return Bones(
-        (),
-        (
-            Filling("bars", grid, axis, weight, 1.2),
-            Filling("rods", rod, rods, rod_weight, 1.2),
-        ),
-    )
+    return Bones((), (Filling("bars", grid, axis, weight, 1.2), Filling("rods", rod, rods, rod_weight, 1.2)))

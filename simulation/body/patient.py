@@ -1,4 +1,4 @@
-"""One virtual patient: pose, build, soft tissue, metal and reconstruction, from one geometry.
+"""One virtual patient: pose, build, soft tissue, metal and reconstruction.
 
 Contract: the same parameters and seed give the same patient, bit for bit. Landmarks and rendered surfaces come from
 the same posed plates.
@@ -29,12 +29,12 @@ class VirtualPatient:
 
     Attributes:
         parameters: of the patient.
-        seed: of everything that varies beyond the parameters.
+        seed: decides everything that the parameters leave open.
         spine: posed plates and hips.
         habitus: build and posture.
         soft: soft tissue, as rendered.
         metal: metal, as rendered.
-        reconstruction: landmarks and facts, without image geometry, which belongs to a scan.
+        reconstruction: landmarks and facts; a scan adds the image geometry.
     """
 
     parameters: PatientParameters
@@ -47,12 +47,12 @@ class VirtualPatient:
 
     @cached_property
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Everything that is rendered, as one row of a ``PatientBatch``."""
+        """Name -> array of everything that is rendered, one row of a ``PatientBatch``."""
         return patient_arrays(self.parameters, self.spine, self.habitus) | self.soft.arrays() | self.metal.arrays()
 
 
 def build_patient(parameters: PatientParameters, seed: int) -> VirtualPatient:
-    """Shape, pose and place one patient."""
+    """One patient, posed and placed in the scanner."""
     rng = np.random.default_rng([seed, _SHAPE_STREAM])
     spine = build_spine(parameters, rng)
     habitus = sample_habitus(parameters, rng)
@@ -68,12 +68,12 @@ def build_patient(parameters: PatientParameters, seed: int) -> VirtualPatient:
 
 
 def build_spine(parameters: PatientParameters, rng: np.random.Generator) -> PosedSpine:
-    """A posed spine, placed in the scanner as a radiographer would do it: T1 to hips around the isocentre."""
+    """A posed spine in the scanner, with the middle between T1 and the hips near the isocentre."""
     spine = pose_spine(parameters, rng)
     top, hips = spine.centre[T1_INDEX, 0], spine.hips.mean(axis=0)
     middle_z = (top[2] + hips[2]) / 2
     across = 0.5 * (spine.hips[:, 0].mean() + spine.centre[T1_INDEX:, :, 0].mean())
-    # The trunk is centred, not the spine, which lies about 35 mm behind the middle of the trunk.
+    # The trunk is centred; the spine lies about 36 mm behind its middle.
     depth = spine.centre[T1_INDEX:, :, 1].mean() - 36.0 * parameters.size_factor
     return spine.moved(-np.array([across, depth, middle_z]) + rng.normal(0.0, 1.0, 3) * np.array([5.0, 6.0, 6.0]))
 
@@ -81,7 +81,7 @@ def build_spine(parameters: PatientParameters, rng: np.random.Generator) -> Pose
 def reconstruct(parameters: PatientParameters, seed: int, spine: PosedSpine) -> Reconstruction:
     """The reconstruction record of a posed spine."""
     return Reconstruction(
-        subject_id=subject_of(seed),
+        subject_id=f"virtual-{seed:016x}",
         points=landmarks_of(spine),
         source_format="plumbline-json",
         hip_radius_mm={"HIP_L": spine.hip_radius, "HIP_R": spine.hip_radius},
@@ -95,8 +95,3 @@ def reconstruct(parameters: PatientParameters, seed: int, spine: PosedSpine) -> 
             "seed": seed,
         },
     )
-
-
-def subject_of(seed: int) -> str:
-    """The pseudonym of the patient of a seed."""
-    return f"virtual-{seed:016x}"

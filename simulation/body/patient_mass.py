@@ -1,8 +1,8 @@
 """Mass points of N patients: bone, vessels of the lungs, metal; on a GPU from one captured CUDA graph.
 
-Contract: the points are the same on every device up to rounding. Building a skeleton takes two thousand small
-operations, which a GPU runs faster than the host can launch them, so they are captured once for each batch size and
-replayed. A replay writes into the same memory, so its points must be used before the next batch is built.
+Contract: the points are the same on every device up to rounding. A skeleton takes two thousand small operations, and a
+GPU runs them faster than the host can launch them. They are therefore captured once for each batch size and replayed.
+A replay writes into the same memory, so its points must be used before the next batch is built.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from simulation.body.skeleton import build_bones, build_vessels, reference_cells
 
 _USUAL_PIXEL_MM = 1.435
 FINEST = 2.0
-"""Limit of the refinement for small pixels. Beyond it, the detector's blur hides the grain of the points."""
+"""Limit of the refinement for small pixels. With more, the detector's blur hides the grain of the points."""
 
 _WARM_UPS = 3
 _MOST_GRAPHS = 4
@@ -35,7 +35,7 @@ class PatientMass:
 
 
 def sample_patient_mass(batch: PatientBatch, pixel_mm: float) -> PatientMass:
-    """Sample the mass points of a batch as finely as the pixel needs."""
+    """Sample the mass points of a batch, at a spacing that suits pixels of ``pixel_mm``."""
     # In steps, so that slightly different pixel sizes share one captured graph.
     finer = min(max(1.0, round(_USUAL_PIXEL_MM / pixel_mm / 0.25) * 0.25), FINEST)
     if batch.device.type == "cuda":
@@ -56,7 +56,7 @@ def _sampled(batch: PatientBatch, finer: float, has_metal: bool = True) -> Patie
 
 @dataclass(frozen=True)
 class _Graph:
-    """A captured build: copy a batch into ``static_input``, replay, read ``mass``."""
+    """A captured CUDA graph: copy a batch into ``static_input``, call ``replay``, then use ``mass``."""
 
     static_input: PatientBatch
     replay: Callable[[], None]
@@ -84,7 +84,7 @@ def _captured(batch: PatientBatch, finer: float) -> _Graph:
     beside = torch.cuda.Stream()
     beside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(beside):
-        for _ in range(_WARM_UPS):  # fills the caches of constants, which cannot be made during capture
+        for _ in range(_WARM_UPS):  # fills the caches of constants, because a capture cannot copy them to the GPU
             _sampled(static_input, finer)
     torch.cuda.current_stream().wait_stream(beside)
     graph = torch.cuda.CUDAGraph()

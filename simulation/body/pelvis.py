@@ -1,8 +1,8 @@
 """The posed pelvis: sacrum with its S1 plate, iliac wings, acetabula, pubic and ischial rami.
 
-Contract: the S1 plate has exactly the margins of its landmarks. Wings and rami lie between sacrum and hips, so they
-follow the pelvic incidence. Sizes in mm: docs/sources.md, population and anatomy (sacrum about 105 high and 112 wide,
-bicristal width 270-285, S1 centre 38 below the crest).
+Contract: the S1 plate has exactly the margins of its landmarks. Wings and rami connect sacrum and hips, so they follow
+the pelvic incidence. Sources of the sizes: docs/sources.md, population and anatomy. The sacrum is about 105 mm high and
+112 mm wide, the bicristal width is 270-285 mm, and the centre of the S1 plate is 38 mm below the crest.
 """
 
 import math
@@ -31,13 +31,13 @@ def build_pelvis(batch: PatientBatch) -> Bones:
 
 
 def _sacral_path(batch: PatientBatch) -> tuple[Tensor, Tensor]:
-    """(N, M, 3) axis of the sacrum and (N, M, 3, 3) axes of its rings; both begin on the S1 plate."""
+    """(N, M, 3) path of the sacrum from the S1 plate to its tip, and (N, M, 3, 3) axes of its rings."""
     device = batch.device
     dense = torch.linspace(0.0, 1.0, 61, device=device)
     kyphosis = math.radians(_SACRAL_KYPHOSIS_DEG) * (1 + 0.15 * batch.style[:, 5])
     turn = (kyphosis[:, None] * (3 * dense**2 - 2 * dense**3))[..., None]
     x, y, z = (batch.s1_axes[:, None, :, i] for i in range(3))
-    # Caudally along -Z, first to the back (the direction of the plate), then forwards to the tip.
+    # The path runs caudally: first towards the back, then forwards to the tip.
     down = -turn.cos() * z - turn.sin() * y
     lean = math.radians(14.0)
     down = math.cos(lean) * down + math.sin(lean) * (turn.cos() * y - turn.sin() * z)
@@ -60,7 +60,7 @@ def _sacrum(batch: PatientBatch) -> Bones:
     radii = shape * ala * batch.s1_half[:, None]
     wall = sweep(centre, axes[..., 0], axes[..., 1], radii, ring)[:, None]
     plate = disc(batch.s1_centre, batch.s1_axes, batch.s1_half, ring, 9)[:, None]
-    # Remnants of the sacral discs; they get fainter and smaller from S1-2 down to S4-5.
+    # Remnants of the sacral discs become fainter and smaller from S1-2 to S4-5.
     where = index_tensor(device, 3, 5, 6, 7)
     shrunk = radii[:, where] * float_tensor(device, 0.42, 0.75)
     remnants = disc(centre[:, where], axes[:, where], shrunk, outline(20, device=device), 5)
@@ -141,7 +141,7 @@ def _wings(batch: PatientBatch, axes: Tensor) -> Bones:
     scale, ala = batch.s1_to_hips / 108.0, 2.1 * batch.s1_half[:, 0]
     grids = []
     for side, hip in zip(LEFT_RIGHT, batch.hips.unbind(1), strict=True):
-        # Lateral positions count from the mid-line, others from S1 or the hip; the wing's back lies behind the ala.
+        # Lateral positions are from the mid-line, the others from S1 or the hip. The wing reaches behind the ala.
         top = _points(
             [
                 (0.74 * ala - half, back + 42 * scale, up - 24 * scale),
@@ -172,7 +172,7 @@ def _wings(batch: PatientBatch, axes: Tensor) -> Bones:
 
 
 def _wing(hip: Tensor, axes: Tensor, top: Tensor, bottom: Tensor) -> Tensor:
-    """A flat loft between two (N, M, 3) lines, thick along the crest and thin in the fossa."""
+    """(N, M, K, 3) flat surface between two (N, M, 3) lines, thick along the crest and thin in the fossa."""
     centre, half = (top + bottom) / 2, (top - bottom) / 2
     along = torch.gradient(centre, dim=1)[0]
     normal = unit(cross(unit(half), unit(along)))
@@ -188,7 +188,7 @@ def _wing(hip: Tensor, axes: Tensor, top: Tensor, bottom: Tensor) -> Tensor:
 
 def _rami(batch: PatientBatch, axes: Tensor) -> Bones:
     """Acetabula, pubic and ischial rami around the obturator foramen, symphysis."""
-    device, r = batch.device, batch.hip_radius
+    device, r, ones = batch.device, batch.hip_radius, torch.ones(len(batch), 1, device=batch.device)
     shells, inside = [], []
     for side, hip, name in zip(LEFT_RIGHT, batch.hips.unbind(1), ("hip left", "hip right"), strict=True):
         # The acetabulum opens outwards, downwards and a little forwards.
@@ -197,17 +197,15 @@ def _rami(batch: PatientBatch, axes: Tensor) -> Bones:
         cup_axes = torch.stack([cross(y, -pole), y, -pole], dim=-1)
         outside, within = (ball(hip, cup_axes * (r + gap)[:, None, None], 9, 24, 0.5)[0] for gap in (4.4, 2.6))
         cup = torch.cat([outside, within.flip(1)], dim=1)[:, None]
-        shells.append(Shell("acetabulum", cup, torch.full((len(batch), 1), 0.85, device=device), bones=(name,)))
+        shells.append(Shell("acetabulum", cup, 0.85 * ones, bones=(name,)))
         loop, axis = _loop(batch, axes, side)
-        shells.append(Shell("ramus", loop[:, None], torch.full((len(batch), 1), 0.8, device=device), 1.6, (name,)))
-        inside.append(
-            Filling("ramus", loop[:, None], axis[:, None], torch.full((len(batch), 1), 0.9, device=device), 4.0)
-        )
+        shells.append(Shell("ramus", loop[:, None], 0.8 * ones, 1.6, (name,)))
+        inside.append(Filling("ramus", loop[:, None], axis[:, None], 0.9 * ones, 4.0))
     return Bones(tuple(shells), tuple(inside))
 
 
 _LOOP = (
-    # lateral position (below 2: share of the acetabulum's inner edge, above: mm), back, up; half-height, half-depth
+    # Lateral position (below 2: share of the distance to the acetabulum, else mm), back, up, half-height, half-depth
     (1.06, -6.0, 27.0, 7.5, 8.0),
     (0.98, -18.0, 6.0, 9.0, 8.0),
     (0.64, -32.0, -6.0, 7.8, 6.5),
@@ -223,8 +221,10 @@ _LOOP = (
 
 
 def _loop(batch: PatientBatch, axes: Tensor, side: float) -> tuple[Tensor, Tensor]:
-    """(N, M, K, 3) surface and (N, M, 3) axis of pubis and ischium, from the front of the acetabulum around the
-    obturator foramen to its back."""
+    """(N, M, K, 3) surface and (N, M, 3) axis of pubis and ischium around the obturator foramen.
+
+    They run from the front of the acetabulum to its back.
+    """
     device, scale = batch.device, batch.s1_to_hips / 108.0
     inner = batch.hip_spacing / 2 - batch.hip_radius - 4
     rows = [(x * inner if x < 2 else x * scale, y * scale, z * scale) for x, y, z, _, _ in _LOOP]

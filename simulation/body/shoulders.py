@@ -1,4 +1,4 @@
-"""Posed clavicles, scapulae, arms and hands."""
+"""Clavicles, scapulae, arms and hands in the patient's posture."""
 
 import math
 
@@ -16,12 +16,8 @@ def build_shoulders(batch: PatientBatch) -> Bones:
     bones = Bones()
     for i, (side, word) in enumerate(((1.0, "left"), (-1.0, "right"))):
         joints = batch.arms[:, i]
-        bones = (
-            bones
-            + _clavicle(batch, joints, side, word)
-            + _scapula(batch, joints, side, word)
-            + _arm(batch, joints, side, word)
-        )
+        for build in (_clavicle, _scapula, _arm):
+            bones = bones + build(batch, joints, side, word)
     return bones
 
 
@@ -58,18 +54,10 @@ def _scapula(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bon
     root = superior * 0.72 + inferior * 0.28 + batch.scaled(0, 10, 0)
     acromion = shoulder + batch.scaled(side * 12, 8, 26)
     ridge, _ = bar(root, acromion, up, batch.scaled(3.0, 5.0), batch.scaled(6.0, 7.0), 8)
-    coracoid, _ = bar(
-        glenoid + batch.scaled(0, -8, 18),
-        shoulder + batch.scaled(-side * 6, -34, 12),
-        up,
-        *(batch.scaled(5.5, 5.5),) * 2,
-    )
-    socket, _ = bar(
-        glenoid + batch.scaled(0, 0, 20),
-        glenoid + batch.scaled(0, 0, -20),
-        up.roll(1),
-        *(batch.scaled(6.0, 10.0),) * 2,
-    )
+    ends = glenoid + batch.scaled(0, -8, 18), shoulder + batch.scaled(-side * 6, -34, 12)
+    coracoid, _ = bar(*ends, up, *(batch.scaled(5.5, 5.5),) * 2)
+    ends = glenoid + batch.scaled(0, 0, 20), glenoid + batch.scaled(0, 0, -20)
+    socket, _ = bar(*ends, up.roll(1), *(batch.scaled(6.0, 10.0),) * 2)
     names = (f"scapula {word}",)
     return Bones(
         (
@@ -82,7 +70,7 @@ def _scapula(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bon
 
 
 def _scapula_body(superior: Tensor, inferior: Tensor, glenoid: Tensor) -> Tensor:
-    """(N, M, K, 3) a concave triangle between three (N, 3) corners."""
+    """(N, M, K, 3) surface of a concave triangle between three (N, 3) corners."""
     rows = torch.linspace(0.0, 1.0, 10, device=superior.device)[:, None]
     inner = superior[:, None] * (1 - rows) + inferior[:, None] * rows
     outer = glenoid[:, None] * (1 - rows) + inferior[:, None] * rows
@@ -114,7 +102,7 @@ def _arm(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bones:
 
 
 def _hand(batch: PatientBatch, elbow: Tensor, hand: Tensor, side: float, word: str) -> Shell:
-    """The five rays of the hand, distal to the wrist."""
+    """The five rays of one hand."""
     along = unit(hand - elbow)
     across = unit(torch.linalg.cross(along, float_tensor(batch.device, 0.2, 1.0, 0.1).expand_as(along)))
     at = torch.linspace(-1.0, 1.0, 5, device=batch.device)[:, None]

@@ -1,6 +1,6 @@
-"""Posed bones above C3: axis, atlas, skull, mandible.
+"""The bones above C3: axis, atlas, skull, mandible.
 
-Contract: positions count from the upper plate of C3. Sizes are choices.
+Contract: positions are relative to the upper plate of C3. Sizes are choices.
 """
 
 import torch
@@ -26,12 +26,12 @@ def _at(batch: PatientBatch, place: Place) -> Tensor:
 
 
 def _above(batch: PatientBatch, x: float, y: float, z: float) -> Tensor:
-    """(N, 3) the same along the axes of the patient frame, because a head is held level at any tilt of C3."""
+    """(N, 3) points from offsets in the patient frame, because a head is level at any tilt of C3."""
     return batch.centre[:, 0, 0] + batch.scaled(x, y, z)
 
 
 def _solid(batch: PatientBatch, name: str, bone: str, ends: tuple[Place, Place], radii: tuple[float, ...]) -> Bones:
-    """A bar of bone with spongiosa inside; ``radii`` are two at its start and two at its end."""
+    """A bar of bone with spongiosa inside; ``radii`` are two radii at its start and two at its end."""
     back = batch.axes[:, 0, 0, :, 1]
     start, end = (_at(batch, place) for place in ends)
     grid, axis = bar(start, end, back, batch.scaled(*radii[:2]), batch.scaled(*radii[2:]), 6, 0.12)
@@ -52,7 +52,7 @@ def _axis(batch: PatientBatch) -> Bones:
 
 
 def _atlas(batch: PatientBatch) -> Bones:
-    """C1: the ring around the dens, and the lateral masses."""
+    """C1: the ring around the dens and the lateral masses."""
     device = batch.device
     turn = torch.linspace(0.0, 2 * torch.pi, 25, device=device)
     ring = torch.stack([21 * turn.sin(), 11 - 21 * turn.cos(), 33 + 0 * turn], dim=-1) * batch.size[:, None, None]

@@ -1,7 +1,7 @@
 """The soft tissue of a patient: skin, muscle, lungs with diaphragm, heart, airways, bowel gas, breasts, arms.
 
 Contract: millimetres, patient frame. All parts are ``solids``, which have closed-form chords along the scanner's
-horizontal rays. Every patient has the same list of solids, so that patients form a batch; a missing one lies far away.
+horizontal rays. Every patient has the same list of solids, so that patients form a batch; a missing solid is far away.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from simulation.body.solids import CONTROLS, NO_ELLIPSOID, Ellipsoid, Loft
 from simulation.pose.chest import chest_centre, chest_half_depth, chest_half_width
 from simulation.pose.habitus import LEFT_RIGHT, Habitus, arm_joints
 from simulation.pose.spine_pose import PosedSpine
-from spine.types import Floats
+from spine.types import Float, Floats
 
 SKIN_LOFTS, LUNG_LOFTS, AIR_LOFTS = slice(0, 4), slice(4, 6), slice(6, 9)
 LIMBS, DOMES, HEART, BREASTS, LIVER = slice(0, 4), slice(4, 6), slice(6, 10), slice(10, 12), slice(12, 13)
 STOMACH, BOWEL = slice(0, 1), slice(1, None)
 GAS_BUBBLES = 49
-"""First the bubble of the stomach, then those of the bowel."""
+"""Number of gas bubbles: first one of the stomach, then those of the bowel."""
 STOMACH_REACH_MM, BOWEL_REACH_MM = 52.0, 30.0
 """Largest distance of a bubble's surface from its centre."""
 VESSELS = 32
@@ -33,17 +33,17 @@ class SoftTissue:
     """All soft tissue of one patient.
 
     Attributes:
-        lofts: trunk, neck, both legs (skin); both lungs; trachea and main bronchi.
-        ellipsoids: arms (two each side), domes of the diaphragm, heart and great vessels, breasts, liver.
+        lofts: trunk, neck and both legs (skin); both lungs; trachea and both main bronchi.
+        ellipsoids: arms (two on each side), domes of the diaphragm, heart and great vessels, breasts, liver.
         gas: bubbles in stomach and bowel.
-        vessels: (VESSELS, 7) start, end and radius of vessels in the lungs.
+        vessels: start, end and radius of vessels in the lungs.
         fat_mm: thickness of the fat layer under the skin.
     """
 
     lofts: tuple[Loft, ...]
     ellipsoids: tuple[Ellipsoid, ...]
     gas: tuple[Ellipsoid, ...]
-    vessels: Floats
+    vessels: Float[Floats, "W 7"]
     fat_mm: float
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
@@ -55,7 +55,7 @@ class SoftTissue:
             "ellipsoids": np.stack([e.array() for e in self.ellipsoids]),
             "gas": np.stack([e.array() for e in gas]),
             "vessels": self.vessels.astype(np.float32),
-            "fat": np.float32(self.fat_mm) * np.ones((), np.float32),
+            "fat": np.array(self.fat_mm, np.float32),
         }
 
 
@@ -86,7 +86,7 @@ def build_soft_tissue(spine: PosedSpine, habitus: Habitus, rng: np.random.Genera
 
 
 def _loft(rows: Sequence[tuple[float, ...]], power: float) -> Loft:
-    """A smooth loft through rows of (z, centre x, centre y, half-width, half-depth), sorted by height."""
+    """A smooth loft through rows of (z, centre x, centre y, half-width, half-depth) in any order."""
     table = np.array(sorted(rows))
     table[:, 0] += 0.01 * np.arange(len(table))  # heights can coincide in a collapsed spine
     fine = np.linspace(table[0, 0], table[-1, 0], CONTROLS)
@@ -126,7 +126,7 @@ def _trunk(spine: PosedSpine, chest: Floats, habitus: Habitus) -> Loft:
 def _skin_behind(spine: PosedSpine, level: int, fat: float) -> float:
     """The y of the skin behind a spinous process, mm."""
     sizes = spine.sizes
-    reach = 0.85 if level > T1_INDEX + 2 else 0.45  # the upper processes point down
+    reach = 0.85 if level > T1_INDEX + 2 else 0.45  # the upper spinous processes point down
     depth = sizes.plate_depth[level].mean() / 2 + reach * sizes.spinous_length[level]
     return float(spine.body_centre[level, 1] + depth + 9.0 + 0.6 * fat)
 
@@ -190,7 +190,7 @@ def _limb(start: Floats, end: Floats, thick: float, stretch: float) -> Ellipsoid
 
 _LUNG = ((2.2, 0.90, 0.0), (3, 0.92, 0.0), (5, 0.94, 0.0), (7, 0.95, 0.0), (9, 0.95, 0.0))
 _LUNG_BASE = ((9.9, 0.86, 0.04), (10.5, 0.62, 0.22), (11.0, 0.18, 0.5))
-"""Level (0 = T1), filled share of the chest, and shift to the back as a share of its depth."""
+"""Rows of a lung: level (0 = T1), share of the chest that it fills, and shift to the back as a share of the depth."""
 
 
 def _at_level(chest: Floats, at: float) -> Floats:
@@ -200,16 +200,16 @@ def _at_level(chest: Floats, at: float) -> Floats:
 
 
 _APEX_AT, _APEX_STEPS = 0.45, (0.12, 0.3, 0.55, 0.8)
-"""Level of the apex, and the rows of its dome as shares of the way to the first row of ``_LUNG``."""
+"""Level of the apex, and the rows between it and the first row of ``_LUNG``, as shares of that distance."""
 
 
 def _lung(chest: Floats, habitus: Habitus, side: float, apex: float) -> Loft:
-    """A lung from its apex to the twelfth rib; the apex is ``apex`` levels below the mean."""
+    """A lung from its apex to the twelfth rib. The apex is ``apex`` levels below its mean position."""
     size, deep, wide = habitus.size, chest_half_depth(habitus), chest_half_width(habitus)
     rows: list[tuple[float, ...]] = []
 
     def row(at: float, fill: float, behind: float, share: float) -> None:
-        """Add one height with ``share`` of the full width and depth there."""
+        """Add a row at one level, with ``share`` of the full width and depth."""
         width, depth = np.interp(at, range(12), wide), np.interp(at, range(12), deep)
         x, y, z = _at_level(chest, at)
         inner = float(np.interp(at, (0.0, 2.2, 3.0, 5.0, 7.0, 9.0), (0.15, 0.13, 0.10, 0.09, 0.10, 0.18))) * width
@@ -226,7 +226,7 @@ def _lung(chest: Floats, habitus: Habitus, side: float, apex: float) -> Loft:
 
 
 def _dome(chest: Floats, habitus: Habitus, side: float, rng: np.random.Generator) -> Ellipsoid:
-    """The half of the diaphragm below one lung; the depth of inspiration varies."""
+    """The dome of the diaphragm below one lung; its height varies with the depth of inspiration."""
     size = habitus.size
     at = float(np.clip(9.5 + rng.normal(0, 0.6), 7.8, 10.6)) + (0.35 if side > 0 else 0.0)
     x, y, z = _at_level(chest, at)
@@ -255,7 +255,7 @@ def _liver(chest: Floats, habitus: Habitus, rng: np.random.Generator) -> Ellipso
 
 
 def _vessels(chest: Floats, habitus: Habitus, rng: np.random.Generator) -> Floats:
-    """(VESSELS, 7) start, end and radius at the start of tubes that spread from both hila into the lungs."""
+    """(VESSELS, 7) start, end and radius of tapered tubes from both hila into the lungs."""
     size, per_side = habitus.size, VESSELS // 2
     found = []
     for side in LEFT_RIGHT:
@@ -271,7 +271,7 @@ def _vessels(chest: Floats, habitus: Habitus, rng: np.random.Generator) -> Float
 
 
 def _airways(spine: PosedSpine, chest: Floats, size: float) -> tuple[Loft, ...]:
-    """Throat, trachea down to its bifurcation at T5, and both main bronchi, so that the trachea has no visible end."""
+    """Throat and trachea down to the bifurcation at T5, and both main bronchi."""
     c3, t1 = spine.body_centre[0], spine.body_centre[T1_INDEX]
     fork = chest[4] + np.array([-2.0, 12.0, 0.0])
     windpipe = [
@@ -292,7 +292,7 @@ def _airways(spine: PosedSpine, chest: Floats, size: float) -> tuple[Loft, ...]:
 
 
 def _gas(spine: PosedSpine, habitus: Habitus, rng: np.random.Generator) -> tuple[Ellipsoid, ...]:
-    """The stomach bubble with its fluid level, and rows of bowel gas."""
+    """The bubble of the stomach with its fluid level, and rows of gas bubbles in the bowel."""
     size = habitus.size
     t11, s1 = spine.body_centre[T1_INDEX + 10], spine.s1_centre
     found = [NO_ELLIPSOID]
@@ -308,7 +308,7 @@ def _gas(spine: PosedSpine, habitus: Habitus, rng: np.random.Generator) -> tuple
 
 
 def _bowel_loop(s1: Floats, t11: Floats, size: float, rng: np.random.Generator) -> list[Ellipsoid]:
-    """Haustra along a bent part of the bowel: ellipsoids that touch."""
+    """Gas in the haustra along a bent part of the bowel: ellipsoids that touch each other."""
     at = np.array(
         [rng.uniform(-105, 105) * size, s1[1] - rng.uniform(38, 115) * size, rng.uniform(s1[2] - 70, t11[2] - 50)]
     )
@@ -332,7 +332,7 @@ def _bowel_loop(s1: Floats, t11: Floats, size: float, rng: np.random.Generator) 
 
 
 def _breasts(chest: Floats, habitus: Habitus) -> tuple[Ellipsoid, ...]:
-    """Breasts, pressed flat against the detector or hanging: wide, with a lower edge."""
+    """Both breasts, as wide and flat ellipsoids."""
     if habitus.breast <= 0:
         return (NO_ELLIPSOID, NO_ELLIPSOID)
     size, swell = habitus.size, habitus.breast * habitus.size

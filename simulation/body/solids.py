@@ -1,7 +1,7 @@
 """Solids with closed-form chords: lofts and ellipsoids, for one patient and for N.
 
-Contract: millimetres, patient frame. A batch holds S lofts or E ellipsoids for each patient; a solid that a patient
-lacks is small and far away.
+Contract: millimetres, patient frame. A batch has S lofts or E ellipsoids for each patient. A solid that a patient lacks
+is small and far away.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spine.types import Floats
+from spine.types import Float, Floats
 
 CONTROLS = 48
 """Number of control heights of a loft."""
@@ -24,19 +24,19 @@ class Loft:
     """An upright stack of superellipses |x/a|^n + |y/b|^n = 1 at K control heights.
 
     Attributes:
-        z_mm: (K,) heights, evenly spaced and increasing; the solid ends at the first and the last.
-        centre_mm: (K, 2) x and y of the centres.
-        half_mm: (K, 2) half-width a and half-depth b.
+        z_mm: heights, evenly spaced and increasing; the solid ends at the first and the last.
+        centre_mm: x and y of the centres.
+        half_mm: half-width a and half-depth b.
         power: n; 2 is an ellipse.
     """
 
-    z_mm: Floats
-    centre_mm: Floats
-    half_mm: Floats
+    z_mm: Float[Floats, " K"]
+    centre_mm: Float[Floats, "K 2"]
+    half_mm: Float[Floats, "K 2"]
     power: float = 2.0
 
-    def array(self) -> NDArray[np.float32]:
-        """(K + 1, 4): x, y, a, b at each height; the last row holds the lowest and highest height and the power."""
+    def array(self) -> Float[NDArray[np.float32], "rows 4"]:
+        """Rows x, y, a, b for each height, and a last row: the lowest height, the highest height and the power."""
         body = np.concatenate([self.centre_mm, self.half_mm], axis=1)
         last = np.array([[self.z_mm[0], self.z_mm[-1], self.power, 0.0]])
         return np.concatenate([body, last]).astype(np.float32)
@@ -44,18 +44,18 @@ class Loft:
 
 @dataclass(frozen=True)
 class Ellipsoid:
-    """A solid ellipsoid: (3,) centre and (3, 3) half-axes as columns, mm.
+    """A solid ellipsoid: centre, and half-axes as columns, mm.
 
     Attributes:
         floor_mm: height below which it is cut off (a fluid level), or None.
     """
 
-    centre_mm: Floats
-    axes_mm: Floats
+    centre_mm: Float[Floats, " 3"]
+    axes_mm: Float[Floats, "3 3"]
     floor_mm: float | None = None
 
-    def array(self) -> NDArray[np.float32]:
-        """(13,): centre, half-axes, floor."""
+    def array(self) -> Float[NDArray[np.float32], " 13"]:
+        """Centre, half-axes and floor."""
         floor = -NOWHERE_MM if self.floor_mm is None else self.floor_mm
         return np.concatenate([self.centre_mm, self.axes_mm.ravel(), [floor]]).astype(np.float32)
 
@@ -67,51 +67,40 @@ NO_ELLIPSOID = Ellipsoid(np.array([0.0, 0.0, -NOWHERE_MM]), np.eye(3))
 
 @dataclass(frozen=True)
 class Lofts:
-    """S lofts for each of N patients.
+    """S lofts for each of N patients: lowest and highest height, power, and x, y, a, b at K evenly spaced heights."""
 
-    Attributes:
-        low_mm, high_mm, power: (N, S).
-        controls: (N, S, K, 4) x, y, a, b at K evenly spaced heights.
-    """
-
-    low_mm: Tensor
-    high_mm: Tensor
-    power: Tensor
-    controls: Tensor
+    low_mm: Float[Tensor, "N S"]
+    high_mm: Float[Tensor, "N S"]
+    power: Float[Tensor, "N S"]
+    controls: Float[Tensor, "N S K 4"]
 
     def __getitem__(self, which: slice) -> "Lofts":
         return Lofts(self.low_mm[:, which], self.high_mm[:, which], self.power[:, which], self.controls[:, which])
 
-    def grown(self, by_mm: Tensor) -> "Lofts":
-        """Lofts with every half-axis longer by (N,) mm; a negative value shortens it, to 1 mm at least."""
+    def grown(self, by_mm: Float[Tensor, " N"]) -> "Lofts":
+        """Lofts whose half-axes are longer by ``by_mm`` (shorter if negative), and at least 1 mm."""
         half = (self.controls[..., 2:] + by_mm[:, None, None, None]).clamp(min=1.0)
         return Lofts(self.low_mm, self.high_mm, self.power, torch.cat([self.controls[..., :2], half], dim=-1))
 
 
 @dataclass(frozen=True)
 class Ellipsoids:
-    """E ellipsoids for each of N patients.
+    """E ellipsoids for each of N patients: centre, half-axes as columns, and height below which each is cut off."""
 
-    Attributes:
-        centre_mm: (N, E, 3).
-        axes_mm: (N, E, 3, 3) half-axes as columns.
-        floor_mm: (N, E) height below which each is cut off.
-    """
-
-    centre_mm: Tensor
-    axes_mm: Tensor
-    floor_mm: Tensor
+    centre_mm: Float[Tensor, "N E 3"]
+    axes_mm: Float[Tensor, "N E 3 3"]
+    floor_mm: Float[Tensor, "N E"]
 
     def __getitem__(self, which: slice) -> "Ellipsoids":
         return Ellipsoids(self.centre_mm[:, which], self.axes_mm[:, which], self.floor_mm[:, which])
 
 
-def lofts_of(arrays: Tensor) -> Lofts:
-    """(N, S, K + 1, 4) of ``Loft.array`` -> Lofts."""
+def lofts_of(arrays: Float[Tensor, "N S rows 4"]) -> Lofts:
+    """Lofts from the values of ``Loft.array``."""
     last = arrays[:, :, -1]
     return Lofts(last[..., 0], last[..., 1], last[..., 2], arrays[:, :, :-1])
 
 
-def ellipsoids_of(arrays: Tensor) -> Ellipsoids:
-    """(N, E, 13) of ``Ellipsoid.array`` -> Ellipsoids."""
+def ellipsoids_of(arrays: Float[Tensor, "N E 13"]) -> Ellipsoids:
+    """Ellipsoids from the values of ``Ellipsoid.array``."""
     return Ellipsoids(arrays[..., :3], arrays[..., 3:12].unflatten(-1, (3, 3)), arrays[..., 12])

@@ -1,8 +1,8 @@
 """Bone surfaces as grids of points, and the sweeps that build them, for N patients at once.
 
-Contract: torch tensors of any leading shape on one device. A ``Shell`` holds B grids of (M, K) posed vertices in mm
-for each of N patients. The last index runs around and closes: the last point repeats the first. The same grids are
-sampled (``mass_points``) and written as meshes (``cohort.mesh_export``).
+Contract: torch tensors of any leading shape on one device. A ``Shell`` has B grids of (M, K) vertices in mm for each of
+N patients. The last index runs around the surface, and its last point is equal to its first. Mass points
+(``mass_points``) and meshes (``cohort.mesh_export``) are made from the same grids.
 """
 
 import math
@@ -11,6 +11,8 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+from spine.types import Float
 
 ROUND = 20
 """Default number of cells around a sweep."""
@@ -22,35 +24,35 @@ class Shell:
 
     Attributes:
         name: the kind (``body``, ``rib`` ...).
-        vertices: (N, B, M, K, 3) mm.
-        thickness_mm: (N, B) of the cortex; 0 where a patient has no such part.
-        spacing_mm: wanted distance between mass points.
+        vertices: mm.
+        thickness_mm: of the cortex; 0 where a patient has no such part.
+        spacing_mm: mean distance between mass points.
         bones: B names of the bones that the grids belong to; each bone is written as one mesh.
     """
 
     name: str
-    vertices: Tensor
-    thickness_mm: Tensor
+    vertices: Float[Tensor, "N B M K 3"]
+    thickness_mm: Float[Tensor, "N B"]
     spacing_mm: float = 1.4
     bones: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Filling:
-    """B interiors between grid and axis, for N patients.
+    """B interiors between a surface and its axis, for N patients.
 
     Attributes:
         name: the kind.
-        vertices: (N, B, M, K, 3) mm, the outer surface.
-        axis: (N, B, M, 3) mm, the line inside the surface.
-        fraction: (N, B) share of the volume that is material (1 = healthy spongiosa, or solid metal).
-        spacing_mm: wanted distance between mass points.
+        vertices: the outer surface, mm.
+        axis: the line inside the surface, mm.
+        fraction: share of the volume that is material; 1 is healthy spongiosa or solid metal.
+        spacing_mm: mean distance between mass points.
     """
 
     name: str
-    vertices: Tensor
-    axis: Tensor
-    fraction: Tensor
+    vertices: Float[Tensor, "N B M K 3"]
+    axis: Float[Tensor, "N B M 3"]
+    fraction: Float[Tensor, "N B"]
     spacing_mm: float = 2.6
 
 
@@ -64,21 +66,17 @@ class Bones:
     def __add__(self, other: "Bones") -> "Bones":
         return Bones(self.shells + other.shells, self.fillings + other.fillings)
 
-    def scaled(self, density: Tensor) -> "Bones":
-        """Bones with cortex and spongiosa multiplied by an (N,) density."""
+    def scaled(self, density: Float[Tensor, " N"]) -> "Bones":
+        """Bones whose cortex and spongiosa are multiplied by a density."""
         return Bones(
             tuple(replace(s, thickness_mm=s.thickness_mm * density[:, None]) for s in self.shells),
             tuple(replace(f, fraction=f.fraction * density[:, None]) for f in self.fillings),
         )
 
 
-def outline(count: int = ROUND, power: float = 2.0, device: torch.device | str = "cpu") -> Tensor:
-    """(count + 1, 2) unit superellipse |x|^n + |y|^n = 1 from +x through +y, closed."""
-    return _outline(count, power, str(device))
-
-
 @lru_cache(maxsize=256)
-def _outline(count: int, power: float, device: str) -> Tensor:
+def outline(count: int = ROUND, power: float = 2.0, device: torch.device | str = "cpu") -> Float[Tensor, "{count}+1 2"]:
+    """Closed unit superellipse |x|^n + |y|^n = 1, from +x towards +y."""
     angle = torch.linspace(0.0, 2.0 * math.pi, count + 1, dtype=torch.float64)
     c, s = angle.cos(), angle.sin()
     ring = torch.stack([c.sign() * c.abs() ** (2 / power), s.sign() * s.abs() ** (2 / power)], dim=-1)
@@ -86,17 +84,20 @@ def _outline(count: int, power: float, device: str) -> Tensor:
     return ring.to(dtype=torch.float32, device=device)
 
 
-def sweep(path: Tensor, across: Tensor, up: Tensor, radii: Tensor, ring: Tensor | None = None) -> Tensor:
-    """Build rings along a path.
+def sweep(
+    path: Float[Tensor, "*#any M 3"],
+    across: Float[Tensor, "*#any #M 3"],
+    up: Float[Tensor, "*#any #M 3"],
+    radii: Float[Tensor, "*#any M 2"],
+    ring: Float[Tensor, "K 2"] | None = None,
+) -> Float[Tensor, "*any M _ 3"]:
+    """Vertices of rings along a path.
 
     Args:
-        path: (..., M, 3) centres of the rings, mm.
-        across, up: (..., M, 3) or broadcastable, unit axes of the rings.
-        radii: (..., M, 2) half-widths along ``across`` and ``up``, mm; 0 closes an end.
-        ring: (K, 2) unit outline, a circle by default.
-
-    Returns:
-        (..., M, K, 3) vertices.
+        path: centres of the rings, mm.
+        across, up: unit axes of the rings.
+        radii: half-widths along ``across`` and ``up``, mm; 0 closes an end.
+        ring: unit outline, a circle by default.
     """
     unit = outline(device=path.device) if ring is None else ring
     first = (radii[..., 0:1] * across)[..., None, :] * unit[:, 0:1]
@@ -104,34 +105,34 @@ def sweep(path: Tensor, across: Tensor, up: Tensor, radii: Tensor, ring: Tensor 
     return path[..., None, :] + first + second
 
 
-def unit(vector: Tensor) -> Tensor:
-    """(..., 3) vectors of length 1."""
+def unit(vector: Float[Tensor, "*any 3"]) -> Float[Tensor, "*any 3"]:
+    """Vectors of length 1."""
     length: Tensor = vector.norm(dim=-1, keepdim=True)
     return vector / length.clamp(min=1e-9)
 
 
-def cross(first: Tensor, second: Tensor) -> Tensor:
-    """(..., 3) cross product of broadcastable vectors."""
+def cross(first: Float[Tensor, "*#any 3"], second: Float[Tensor, "*#any 3"]) -> Float[Tensor, "*any 3"]:
+    """Cross product."""
     product: Tensor = torch.linalg.cross(*torch.broadcast_tensors(first, second))
     return product
 
 
 def bar(
-    start: Tensor,
-    end: Tensor,
-    up: Tensor,
-    start_radii: Tensor,
-    end_radii: Tensor,
+    start: Float[Tensor, "*#any 3"],
+    end: Float[Tensor, "*#any 3"],
+    up: Float[Tensor, "*#any 3"],
+    start_radii: Float[Tensor, "*#any 2"],
+    end_radii: Float[Tensor, "*#any 2"],
     steps: int = 6,
     rounding: float = 0.2,
     count: int = ROUND,
-) -> tuple[Tensor, Tensor]:
-    """Tapered bars with rounded ends: (..., M, K, 3) vertices and their (..., M, 3) axis.
+) -> tuple[Float[Tensor, "*any M K 3"], Float[Tensor, "*any M 3"]]:
+    """Vertices and axis of tapered bars with rounded ends.
 
     Args:
-        start, end: (..., 3) mm.
-        up: (..., 3) direction of the second radius, roughly perpendicular to the bar.
-        start_radii, end_radii: (..., 2) mm, the second along ``up``.
+        start, end: mm.
+        up: direction of the second radius, roughly perpendicular to the bar.
+        start_radii, end_radii: mm, the second radius along ``up``.
         steps: cells along the straight part.
         rounding: share of the bar's length that each rounded end takes.
         count: cells around.
@@ -151,8 +152,10 @@ def bar(
     return sweep(path, across[..., None, :], above[..., None, :], radii, outline(count, device=device)), path
 
 
-def tube(path: Tensor, radii: Tensor, up: Tensor, count: int = ROUND) -> Tensor:
-    """(..., M, K, 3) tubes along curved (..., M, 3) paths; the second of ``radii`` (..., M, 2) lies along ``up``."""
+def tube(
+    path: Float[Tensor, "*#any M 3"], radii: Float[Tensor, "*#any M 2"], up: Float[Tensor, "... 3"], count: int = ROUND
+) -> Float[Tensor, "*any M _ 3"]:
+    """Vertices of tubes along curved paths; the second of ``radii`` lies along ``up``."""
     direction = torch.cat(
         [
             path[..., 1:2, :] - path[..., :1, :],
@@ -166,13 +169,19 @@ def tube(path: Tensor, radii: Tensor, up: Tensor, count: int = ROUND) -> Tensor:
     return sweep(path, across, cross(direction, across), radii, outline(count, device=path.device))
 
 
-def ball(centre: Tensor, axes: Tensor, steps: int = 12, count: int = ROUND, upto: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Ellipsoids: (..., M, K, 3) vertices and (..., M, 3) axis.
+def ball(
+    centre: Float[Tensor, "*any 3"],
+    axes: Float[Tensor, "*any 3 3"],
+    steps: int = 12,
+    count: int = ROUND,
+    upto: float = 1.0,
+) -> tuple[Float[Tensor, "*any M K 3"], Float[Tensor, "*any M 3"]]:
+    """Vertices and axis of ellipsoids.
 
     Args:
-        centre: (..., 3) mm.
-        axes: (..., 3, 3) half-axes as columns, mm; the poles of the grid lie on the last.
-        steps, count: cells along and around.
+        centre: mm.
+        axes: half-axes as columns, mm; the poles of the grid are on the last axis.
+        steps, count: cells from pole to pole, and around.
         upto: 1 for the whole ellipsoid, 0.5 for the half around the negative pole.
     """
     angle = torch.linspace(0.0, math.pi * upto, steps + 1, device=centre.device)
@@ -185,17 +194,22 @@ def ball(centre: Tensor, axes: Tensor, steps: int = 12, count: int = ROUND, upto
 
 
 def disc(
-    centre: Tensor, axes: Tensor, radii: Tensor, ring: Tensor, steps: int = 6, hollow: Tensor | None = None
-) -> Tensor:
-    """(..., M, K, 3) plates, flat or concave.
+    centre: Float[Tensor, "*any 3"],
+    axes: Float[Tensor, "*any 3 3"],
+    radii: Float[Tensor, "*any 2"],
+    ring: Float[Tensor, "K 2"],
+    steps: int = 6,
+    hollow: Float[Tensor, "*any"] | None = None,
+) -> Float[Tensor, "*any {steps}+1 K 3"]:
+    """Vertices of plates, flat or concave.
 
     Args:
-        centre: (..., 3) mm, in the plane of the rim.
-        axes: (..., 3, 3) columns X, Y, Z; the rim lies in X, Y.
-        radii: (..., 2) half-width and half-depth, mm.
-        ring: (K, 2) unit outline.
+        centre: in the plane of the rim, mm.
+        axes: columns X, Y, Z; the rim lies in X, Y.
+        radii: half-width and half-depth, mm.
+        ring: unit outline.
         steps: cells from the middle to the rim.
-        hollow: (...,) depth of the middle below the plane of the rim along -Z, mm.
+        hollow: depth of the middle below the plane of the rim along -Z, mm.
     """
     r = torch.linspace(0.0, 1.0, steps + 1, device=centre.device)[:, None]
     path = centre[..., None, :].expand(*centre.shape[:-1], steps + 1, 3)
@@ -204,8 +218,8 @@ def disc(
     return sweep(path, axes[..., None, :, 0], axes[..., None, :, 1], r * radii[..., None, :], ring)
 
 
-def smooth(control: Tensor, count: int) -> Tensor:
-    """(..., count, 3) Catmull-Rom curve through (..., K, 3) control points."""
+def smooth(control: Float[Tensor, "*any K d"], count: int) -> Float[Tensor, "*any {count} d"]:
+    """Catmull-Rom curve of ``count`` points through K control points."""
     k = control.shape[-2]
     padded = torch.cat(
         [2 * control[..., :1, :] - control[..., 1:2, :], control, 2 * control[..., -1:, :] - control[..., -2:-1, :]],

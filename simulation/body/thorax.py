@@ -1,7 +1,7 @@
-"""The posed rib cage: ribs and sternum.
+"""The rib cage: ribs and sternum.
 
 Contract: every rib starts at its own vertebra and rotates with it, so a rotated spine has a rib hump on the convex
-side. The front of the cage follows the spine in part.
+side. The front of the rib cage follows only a share of the rotation.
 """
 
 import math
@@ -20,15 +20,15 @@ _TALL_MM = (6.3, 6.2, 5.8, 5.3, 4.9, 4.9, 4.9, 4.9, 4.9, 4.9, 4.9, 4.6, 4.2)
 """Half the height of each rib at its back."""
 _REACH_DEG = (150, 152, 150, 148, 146, 144, 142, 138, 132, 124, 92, 62.0, 38.0)
 _STRAIGHT = (0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.75, 0.8, 0.85, 0.9, 1.0, 1.0)
-"""How evenly each rib descends along its arc: 0 late and steep, 1 from the start."""
+"""How evenly each rib descends along its arc: at 0 late and steeply, at 1 from the start."""
 _HEAD_AT = (0.15, 0.42, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45, 0.42, 0.35, 0.15, 0.1, 0.1)
-"""Height of each rib's head above the middle of its vertebra, as a share of the body's height: the second to ninth ribs
-sit on the disc above, the first and the last three on their own body."""
+"""Height of each rib's head above the middle of its vertebra, as a share of the height of the body. The heads of ribs 2
+to 9 are at the disc above, those of the other ribs on their own body."""
 _HEAD_DEG = 8.0  # start of a rib on its arc
 _STEPS = 34
 _CORTEX_MM = 1.6
 _RIBS = 13
-"""Pairs of ribs; only T13 has the thirteenth."""
+"""Number of pairs of ribs; the last pair belongs to T13."""
 
 
 def build_thorax(batch: PatientBatch) -> Bones:
@@ -37,7 +37,7 @@ def build_thorax(batch: PatientBatch) -> Bones:
 
 
 def _ribs(batch: PatientBatch) -> Bones:
-    """Both sides of T1..T13, one tube each along a sloping part of an ellipse."""
+    """The ribs of T1..T13 on both sides, as tubes along a sloping part of an ellipse."""
     t = torch.linspace(0.0, 1.0, _STEPS, device=batch.device)
     reach = float_tensor(batch.device, *_REACH_DEG)[:, None]
     angle = torch.deg2rad(_HEAD_DEG + (reach - _HEAD_DEG) * t)  # (R, M): 0 at the back, 180 in front
@@ -64,12 +64,12 @@ def _rib_path(batch: PatientBatch, t: Tensor, angle: Tensor, side: float) -> Ten
     bow = (angle.sin() ** 0.9 - at_head) / (1 - at_head)  # 0 at the head, 1 where the cage is widest
     x = side * (0.95 * head_x + (width - 0.95 * head_x) * bow)
     y = -depth * around + head_y + 17.0 * size * torch.sin(math.pi * (t * 3.2).clamp(max=1)) - 4
-    # Lower ribs descend from their joints, upper ones first run level.
+    # Lower ribs descend from their joints; upper ribs are level at first.
     slope = torch.deg2rad(float_tensor(device, *_SLOPE_DEG) + 6.0 * batch.style[:, 8, None])[..., None]
     fall = (1 - straight) * around + straight * 1.15 * angle / (math.pi / 2)
     drop = slope.tan() * (0.62 * depth * fall + 5 * t)
     drop = drop - drop[..., :1]  # a rib descends from its head
-    # The back of the rib rotates with its vertebra, the front in part.
+    # The back of a rib rotates with its vertebra, the front less.
     turn = axial_rotation * (1 - (1 - FRONT_FOLLOWS) * (angle / math.pi * 1.3).clamp(0, 1))
     turned = torch.stack([x * turn.cos() - y * turn.sin(), x * turn.sin() + y * turn.cos(), joint - drop], dim=-1)
     lag = aside * (angle / (math.pi / 2)).clamp(0, 1)
@@ -78,7 +78,7 @@ def _rib_path(batch: PatientBatch, t: Tensor, angle: Tensor, side: float) -> Ten
 
 
 def _rib_radii(batch: PatientBatch, t: Tensor) -> Tensor:
-    """(N, R, M, 2) half-thickness and half-height: head and neck are slender, the front end fades into cartilage."""
+    """(N, R, M, 2) half-thickness and half-height: slender at head and neck, and tapered at the front end."""
     size = batch.size[:, None, None]
     neck = (0.7 + 0.3 * (t / 0.13).clamp(max=1)) * (0.45 + 0.55 * ((1 - t) / 0.12).clamp(max=1))
     tall = float_tensor(batch.device, *_TALL_MM)[:, None] - 0.9 * t
@@ -87,7 +87,7 @@ def _rib_radii(batch: PatientBatch, t: Tensor) -> Tensor:
 
 
 def _with_thirteenth(values: Tensor) -> Tensor:
-    """(N, 12) values of T1..T12 -> (N, 13): the thirteenth pair of ribs is like the twelfth."""
+    """(N, 13) values from (N, 12) values of T1..T12. The thirteenth pair of ribs is like the twelfth."""
     return torch.cat([values, values[:, -1:]], dim=1)
 
 

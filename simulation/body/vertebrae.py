@@ -1,7 +1,7 @@
-"""The posed vertebral bodies with their end plates and osteophytes.
+"""The vertebral bodies with their end plates and osteophytes.
 
-Contract: a body is lofted between its two posed plates, so its rendered end plates have exactly the margins of the
-landmarks. Thicknesses are choices that look right; they are not from the literature.
+Contract: a body is a loft between its two posed plates, so its rendered end plates have exactly the margins of the
+landmarks. Thicknesses are choices; with them, images look like real radiographs.
 """
 
 import torch
@@ -11,12 +11,13 @@ from simulation.body.arches import LEVELS, build_arches
 from simulation.body.batch import PatientBatch
 from simulation.body.constants import float_tensor
 from simulation.body.surfaces import Bones, Filling, Shell, ball, disc, outline, sweep
+from spine.types import Float
 
 _AROUND, _SQUARE = 28, 2.35
 _RIM = (0.0, 0.02, 0.06, 0.13, 0.26, 0.4, 0.5, 0.6, 0.74, 0.87, 0.94, 0.98, 1.0)
 _WAIST, _THORACIC_WAIST = 0.15, 0.085
 _SCLEROSIS = 1.1  # extra plate thickness beside a disc that has lost all its height
-_SPONGIOSA = 0.85  # relative to long bones; with more, bodies are brighter against discs than on any radiograph
+_SPONGIOSA = 0.85  # relative to long bones; with more, bodies would have more contrast to discs than on radiographs
 _THORACIC_SPONGIOSA = 0.45  # thoracic bodies are smaller and denser
 _PLATE_MM, _RIM_PLATE_MM = 0.75, 0.3
 _RIM_MM = 0.9  # the ring apophysis, a rounded edge around each plate
@@ -27,13 +28,13 @@ def build_vertebrae(batch: PatientBatch) -> Bones:
     return _bodies(batch) + build_arches(batch) + _osteophytes(batch)
 
 
-def body_ring(device: torch.device) -> Tensor:
-    """(K, 2) outline of a body. It is convex: a concave back would reach behind the posterior margin."""
+def body_ring(device: torch.device) -> Float[Tensor, "K 2"]:
+    """Outline of a body. It is convex, because a concave back would extend behind the posterior margin."""
     return outline(_AROUND, _SQUARE, device)
 
 
-def body_grid(batch: PatientBatch) -> tuple[Tensor, Tensor]:
-    """(N, V, M, K, 3) walls of the bodies from lower to upper plate, and their (N, V, M, 3) axes."""
+def body_grid(batch: PatientBatch) -> tuple[Float[Tensor, "N V M K 3"], Float[Tensor, "N V M 3"]]:
+    """Walls of the bodies from lower to upper plate, and their axes."""
     rim = float_tensor(batch.device, *_RIM)
     s = rim[:, None]
     lower, upper = batch.centre[:, :, 1, None], batch.centre[:, :, 0, None]
@@ -71,7 +72,7 @@ def _bodies(batch: PatientBatch) -> Bones:
 
 
 def _plate_rims(batch: PatientBatch, ring: Tensor) -> Tensor:
-    """(N, V, 2, 4, K, 3) a narrow band just inside the edge of each plate: the ring apophysis."""
+    """(N, V, 2, 4, K, 3) ring apophyses: a narrow band just inside the edge of each plate."""
     shares = float_tensor(batch.device, 0.90, 0.94, 0.97, 0.995)
     offset = float_tensor(batch.device, 1.0, -1.0)[:, None] * float_tensor(batch.device, -0.5, -0.1, -0.1, -0.6)
     z = batch.axes[..., 2]
@@ -81,7 +82,7 @@ def _plate_rims(batch: PatientBatch, ring: Tensor) -> Tensor:
 
 
 def _osteophytes(batch: PatientBatch) -> Bones:
-    """Osteophytes in front of and beside the plates of degenerated discs; thickness 0 where there are none."""
+    """Osteophytes at the front and at the sides of each plate; their thickness is 0 where there are none."""
     places = float_tensor(batch.device, (0.0, -1.0), (0.75, -0.62), (-0.75, -0.62), (1.0, 0.0), (-1.0, 0.0))
     sign = float_tensor(batch.device, 1.0, -1.0)  # away from the body
     worn = batch.osteophyte

@@ -6,7 +6,7 @@ Contract:
     <folder>/COMPLETE         written last, with the configuration of the cohort
 
 A case depends on the configuration and its index only, not on the count or the number of workers. A second run keeps
-finished cases and renders unfinished ones. If the caller allows it, it replaces cases of another configuration and
+finished cases and renders unfinished ones. With ``may_replace``, it also replaces cases of another configuration and
 removes cases beyond the count. Files that no cohort wrote are never changed. Memory does not grow with the count.
 """
 
@@ -37,11 +37,12 @@ class CohortSummary:
     """What one call of ``write_cohort`` did.
 
     Attributes:
-        requested: number of patients; written + kept.
-        written, kept: patients rendered now, and patients that were finished before.
+        requested: number of patients, written + kept.
+        written: patients that were rendered now.
+        kept: patients that were finished before.
         replaced: written patients that had been finished with another configuration.
         removed: deleted cases beyond the count.
-        conditions, fields: patients by condition and by field of view.
+        conditions, fields: number of patients with each condition and each field of view.
         seconds: wall time.
     """
 
@@ -62,12 +63,12 @@ def write_cohort(
 
     Args:
         folder: of the cohort; other files in it are not changed.
-        config: what to make.
+        config: of the cohort.
         progress: called with (done, total) cases.
         may_replace: whether finished cases of another configuration or beyond the count may be deleted.
 
     Raises:
-        ParametersRejected: files of somebody else are where the cohort belongs, or finished cases would be deleted
+        ParametersRejected: files that no cohort wrote have names of the cohort, or finished cases would be deleted
             without permission. Nothing is changed then.
         OSError: the disk is full or not writable. Finished cases stay, and the next run continues.
     """
@@ -101,7 +102,7 @@ def write_cohort(
 
 
 def _surplus(folder: Path, config: CohortConfig) -> dict[Path, FolderState]:
-    """Cases of a cohort beyond the count, finished or unfinished."""
+    """Cases beyond the count that a cohort wrote, with their states."""
     beyond = [p for p in case_folders(folder) if int(p.name.removeprefix("case-")) >= config.count]
     states = {path: case_state(path, config) for path in beyond}
     return {path: state for path, state in states.items() if state not in ("foreign", "absent")}
@@ -121,8 +122,8 @@ def _check_conflicts(folder: Path, config: CohortConfig, state: Mapping[int, Fol
             "COHORT_FOLDER_TAKEN",
             found=f"{len(taken)} files or folders that no cohort wrote, first {taken[0].relative_to(folder)} "
             f"in {folder.name!r}",
-            expected="an empty folder, or the folder of a cohort",
-            remedy="name another folder, or move these files away",
+            expected="an empty folder, or the folder of a cohort without other files of the same names",
+            remedy="choose another folder, or move these files",
         )
 
 
@@ -136,14 +137,13 @@ def _check_finished(folder: Path, state: Mapping[int, FolderState], surplus: Map
         raise ParametersRejected(
             "COHORT_WOULD_REPLACE",
             found=f"{' and '.join(parts)} in {folder.name!r}, which would be deleted",
-            expected="an empty folder, or an earlier run of the same cohort with as many patients or fewer",
-            remedy="name another folder, use the same settings and at least as many patients, or allow it with "
-            "--replace",
+            expected="an empty folder, or a cohort with the same settings and at most as many patients",
+            remedy="choose another folder, use the same settings and at least as many patients, or add --replace",
         )
 
 
 def _count_patients(config: CohortConfig) -> tuple[dict[str, int], dict[str, int]]:
-    """Numbers of patients by condition and by field of view."""
+    """Number of patients with each condition, and with each field of view."""
     conditions: Counter[str] = Counter()
     fields: Counter[str] = Counter()
     for index in range(config.count):
@@ -154,7 +154,7 @@ def _count_patients(config: CohortConfig) -> tuple[dict[str, int], dict[str, int
 
 
 def _prepare_folder(folder: Path, config: CohortConfig, pending: bool, surplus: Mapping[Path, FolderState]) -> None:
-    """Delete an outdated marker of the cohort, partial files of a marker, and surplus cases."""
+    """Delete an outdated marker of the cohort, partial files of the marker, and surplus cases."""
     marker = folder / COMPLETE
     if pending or (marker.exists() and marker.read_text() != _cohort_marker(config)):
         marker.unlink(missing_ok=True)
@@ -205,7 +205,7 @@ def _write_pending(folder: Path, config: CohortConfig, pending: list[int]) -> It
 
 
 def _as_finished(pool: Executor, write: Callable[[int], int], pending: list[int], workers: int) -> Iterator[int]:
-    """Indices in the order in which they are finished; the pool holds a few cases at a time."""
+    """Indices in the order in which they are finished; only a few cases wait in the pool at a time."""
     waiting = iter(pending)
     running: set[Future[int]] = set()
     while True:

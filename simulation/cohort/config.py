@@ -1,4 +1,4 @@
-"""What a virtual cohort is made from, and the names of its files."""
+"""The configuration of a virtual cohort, and the names of its files."""
 
 import hashlib
 import json
@@ -15,7 +15,8 @@ AppearanceMix = Literal["scanner", "mixed"]
 FolderState = Literal["finished", "other", "unfinished", "absent", "foreign"]
 
 RENDERER = "5"
-"""Raise it whenever a seed would give other images or points; cohorts of another number are then replaced."""
+"""To be raised by every change after which a seed gives other images or landmarks. A cohort of another number has to be
+rendered again."""
 SCHEMA = "plumbline.cohort/1"
 COMPLETE, UNFINISHED = "COMPLETE", "UNFINISHED"
 EXTRAS, MARKUPS, MESHES = "extras", "reconstruction.mrk.json", "meshes"
@@ -28,19 +29,19 @@ _SIZES = "change rows, columns or spacing together: 512 x 256 pixels of 1.435 mm
 
 @dataclass(frozen=True)
 class CohortConfig:
-    """What a cohort is made from.
+    """The configuration of a cohort.
 
     Attributes:
         count: number of patients.
         seed: of the cohort.
         shape: (H, W) of a full-length image in pixels; truncated images have fewer rows.
-        spacing_mm: pixel spacing at the isocentre plane.
-        workers: processes that render; each uses one thread.
+        spacing_mm: pixel spacing in the isocentre plane.
+        workers: number of processes that render; each has one thread.
         extras: further files of each patient, see ``mesh_export``.
-        mesh_format: of the meshes.
-        patient_motion_mm: SD of the patient's motion between the views in x, y and z. The reconstruction shows the
-            patient before the motion.
-        appearance: of the images: the slot scanner only, or all families.
+        mesh_format: file format of the meshes.
+        patient_motion_mm: SD of the patient's motion between the views along each axis. The reconstruction has the
+            landmarks before the motion.
+        appearance: ``scanner`` for images of the slot scanner only, ``mixed`` for all appearance families.
 
     Raises:
         ParametersRejected: a value is not possible, or the image is too small for a spine.
@@ -72,13 +73,13 @@ class CohortConfig:
             raise ParametersRejected(
                 "COHORT_IMPOSSIBLE",
                 found="; ".join(found),
-                expected="counts of 1 or more, a seed of 0 or more, known choices, images that are large enough",
+                expected="count and workers of 1 or more, a seed of 0 or more, and the allowed values in parentheses",
                 remedy=_SIZES if any(text.startswith("image") for text in found) else "correct the named values",
             )
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over everything that a patient depends on, apart from the index."""
+        """SHA-256 over everything that a patient depends on except the index."""
         made_from = [SCHEMA, RENDERER, self.seed, list(self.shape), self.spacing_mm]
         if self.options:
             made_from.append(self.options)
@@ -86,7 +87,7 @@ class CohortConfig:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Everything beyond the slot scanner's images of a still patient; empty by default."""
+        """The settings that differ from their defaults and change files of a patient; empty by default."""
         found: dict[str, Any] = {"extras": sorted(set(self.extras))} if self.extras else {}
         if "meshes" in self.extras:
             found["mesh_format"] = self.mesh_format

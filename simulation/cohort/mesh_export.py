@@ -1,9 +1,9 @@
 """Meshes of the bones of a virtual patient, and 3D Slicer markups.
 
-Contract: meshes are built from the grids that are rendered, in LPS millimetres, and are closed: an end plate closes the
-body whose rim it shares, grids that share a ring become one surface, and every other open end gets a lid. Overlapping
-parts of a bone (a body and its pedicles) are separate closed surfaces of one mesh. Thin marks inside a bone (ring
-apophyses, remnants of sacral discs) and parts that the patient lacks are left out.
+Contract: meshes are made from the rendered grids, in LPS millimetres. They are closed: grids that share a ring (such as
+a body and its end plate) become one surface, and every other open end gets a lid. Overlapping parts of a bone (such as
+a body and its pedicles) are separate closed surfaces of one mesh. Thin structures inside a bone (ring apophyses,
+remnants of sacral discs) and parts that the patient lacks are left out.
 
     reconstruction.mrk.json      the points of reconstruction.json, for 3D Slicer
     meshes/L3.obj, rib_7_left.obj, hip_right.obj, ...
@@ -31,7 +31,7 @@ _SAME_MM = 1e-3
 def write_extras(
     folder: Path, patient: VirtualPatient, scanned: Reconstruction, extras: Sequence[Extra], mesh_format: MeshFormat
 ) -> None:
-    """Write the requested extras into the folder ``extras`` of a case."""
+    """Write the requested extras of a patient into ``folder``."""
     if "markups" in extras:
         write_markups(scanned, folder / MARKUPS)
     if "meshes" in extras:
@@ -40,7 +40,7 @@ def write_extras(
 
 
 def bone_meshes(patient: VirtualPatient) -> dict[str, Mesh]:
-    """One mesh for each bone (``L3``, ``rib_7_left``, ``sacrum`` ...); parts of a bone may overlap."""
+    """Name of a bone (``L3``, ``rib_7_left``, ``sacrum`` ...) -> its mesh; parts of a bone may overlap."""
     return {name: _joined(grids) for name, grids in _grids(patient).items()}
 
 
@@ -49,7 +49,7 @@ def _joined(grids: Sequence[Floats]) -> Mesh:
 
 
 def _grids(patient: VirtualPatient) -> dict[str, list[Floats]]:
-    """Name of a bone -> its (M, K, 3) grids, as rendered."""
+    """Name of a bone -> its rendered (M, K, 3) grids, mm."""
     found: dict[str, list[Floats]] = {}
     with one_thread(), torch.inference_mode():
         shells = build_bones(collate([patient.arrays])).shells
@@ -72,12 +72,12 @@ def _is_point(row: Floats) -> bool:
 
 
 def _is_bowl(grid: Floats) -> bool:
-    """Whether a grid is closed at one end only: half an ellipsoid, or a plate."""
+    """Whether a grid is closed at one end only, like half an ellipsoid or a plate."""
     return _is_point(grid[0]) != _is_point(grid[-1])
 
 
 def _welded(grids: Sequence[Floats]) -> list[Floats]:
-    """Surfaces of one bone: grids are joined where the last ring of one is an end of another."""
+    """The surfaces of one bone: grids that share their last ring are joined."""
     found: list[Floats] = []
     for grid in [*(g for g in grids if not _is_bowl(g)), *(g for g in grids if _is_bowl(g))]:
         for i, wall in enumerate(found):

@@ -1,14 +1,14 @@
-"""Which files of a patient's folder belong to the cohort, and in which state the folder is.
+"""The state of a patient's folder, and which of its files belong to the cohort.
 
 Contract:
 
     <case>/frontal.dcm, lateral.dcm, reconstruction.json
-    <case>/extras/...     copies of the reconstruction for other programs (``mesh_export``), if requested; a
-                          reconstruction in this folder does not count beside the case's own
-    <case>/UNFINISHED     while the patient is rendered; a case that still has it is rendered again
+    <case>/extras/...     meshes and markups for other programs, if requested (``mesh_export``); the intake ignores
+                          a reconstruction in this folder
+    <case>/UNFINISHED     exists while the patient is rendered; if it is still there, the case is rendered again
     <case>/COMPLETE       written last
 
-A marker holds the fingerprint of the configuration, and a line with size and name for every file. ``UNFINISHED`` has
+A marker is the fingerprint of the configuration and, for every file, a line with its size and name. ``UNFINISHED`` has
 names or patterns, with size 0. Only files that a marker names are deleted or overwritten.
 """
 
@@ -30,15 +30,15 @@ def case_folder(folder: Path, index: int) -> Path:
 
 
 def case_folders(folder: Path) -> list[Path]:
-    """Every folder in a cohort's folder that is named like a case."""
+    """All folders in the folder of a cohort that have the name of a case."""
     return sorted(p for p in folder.iterdir() if p.is_dir() and _CASE.fullmatch(p.name))
 
 
 def case_state(case: Path, config: CohortConfig) -> FolderState:
     """The state of a case.
 
-    ``finished``; ``other``: finished with another configuration; ``unfinished``; ``absent``; or ``foreign``: a link,
-    or files without a marker of a cohort.
+    ``other`` is a case that was finished with another configuration. ``foreign`` is a link, or a folder that has files
+    but no marker of a cohort.
     """
     if case.is_symlink():
         return "foreign"
@@ -58,12 +58,12 @@ def case_state(case: Path, config: CohortConfig) -> FolderState:
 
 
 def conflicting_files(case: Path, config: CohortConfig) -> list[Path]:
-    """Files of somebody else where files of this case belong."""
+    """Files that no cohort wrote and that have the name of a file of this case."""
     return sorted(_existing(case, planned_files(config)) - _own_files(case))
 
 
 def planned_files(config: CohortConfig) -> list[str]:
-    """Names and patterns of all files that a case of this configuration may have."""
+    """Names and patterns of all files of a case with this configuration."""
     names = list(_FILES)
     if "markups" in config.extras:
         names.append(f"{EXTRAS}/{MARKUPS}")
@@ -73,7 +73,7 @@ def planned_files(config: CohortConfig) -> list[str]:
 
 
 def begin_case(case: Path, config: CohortConfig) -> None:
-    """Delete the case's own files and mark it as unfinished."""
+    """Delete the files of the case and mark it as unfinished."""
     case.mkdir(parents=True, exist_ok=True)
     _clear(case)
     _write_marker(case / UNFINISHED, config, dict.fromkeys(planned_files(config), 0))
@@ -88,7 +88,7 @@ def finish_case(case: Path, config: CohortConfig) -> None:
 
 
 def remove_case(case: Path) -> None:
-    """Delete a case's own files, the markers last. A folder with other files stays, with those files only."""
+    """Delete the files of the case, the markers last. A folder with other files stays, with these files only."""
     _clear(case)
     for marker in (COMPLETE, UNFINISHED):
         (case / marker).unlink(missing_ok=True)
@@ -97,7 +97,7 @@ def remove_case(case: Path) -> None:
 
 
 def _clear(case: Path) -> None:
-    """Delete a case's own files except its markers."""
+    """Delete the files of the case except its markers."""
     for path in _own_files(case):
         path.unlink(missing_ok=True)
     for folder in (case / EXTRAS / MESHES, case / EXTRAS):
@@ -106,7 +106,7 @@ def _clear(case: Path) -> None:
 
 
 def _read_marker(path: Path) -> tuple[str, dict[str, int]] | None:
-    """The fingerprint of a marker, and size in bytes by name below the case; None if it is no marker of a cohort."""
+    """The fingerprint of a marker, and name -> size in bytes of its files; None if it is not a marker of a cohort."""
     try:
         fingerprint, *lines = path.read_text().splitlines()
         sizes = {name: int(size) for size, name in (line.split(" ", 1) for line in lines)}

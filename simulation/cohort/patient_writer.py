@@ -47,7 +47,7 @@ def write_case(folder: Path, config: CohortConfig, index: int) -> int:
 def _render(
     patient: VirtualPatient, geometry: Mapping[ViewName, ViewGeometry], config: CohortConfig
 ) -> tuple[dict[ViewName, NDArray[np.uint16]], dict[str, Any]]:
-    """Both images, and the facts that the scan adds to the reconstruction."""
+    """Both images, and the facts about the scan for the reconstruction."""
     family: AppearanceFamily = "scanner" if config.appearance == "scanner" else family_of(patient.seed)
     if not config.patient_motion_mm:
         return render_views(patient, geometry, patient.seed, family), {"appearance": family}
@@ -81,6 +81,6 @@ def _write_radiographs(
 
 
 def _uid(config: CohortConfig, index: int, role: str) -> str:
-    """A deterministic UID under 2.25 for a role: ``study``, ``frontal``, ``frontal series`` ..."""
+    """The DICOM UID (root 2.25) of a role: ``study``, ``frontal``, ``frontal series`` ...; always the same."""
     digest = hashlib.sha256(f"{config.fingerprint}/{index}/{role}".encode()).digest()
     return f"2.25.{int.from_bytes(digest[:16])}"

@@ -1,6 +1,6 @@
 """From bodies to images: path lengths, exposure, display and overlays, for N images at once.
 
-Files do not belong here: see ``simulation.cohort``.
+Files are part of ``simulation.cohort``.
 
     render           the steps from posed patients to images
     acquisition      geometry, exposure, appearance and overlay of one image; N of them as tables
@@ -11,7 +11,7 @@ Files do not belong here: see ``simulation.cohort``.
     exposure         attenuation, scatter, noise
     appearance       families of exposure and display settings
     display          from line integrals to 12-bit grey values
-    annotation       collimation, side markers, text, rulers
+    annotation       collimation, side markers, text and rulers of an image
     patient_motion   a patient who moves between the two views
     random_fields    normal numbers for each patient, and smooth fields
     blur             Gaussian blurs

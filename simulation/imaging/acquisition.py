@@ -1,7 +1,7 @@
 """The settings of one image (geometry, exposure, appearance, overlay), and of N images as tables.
 
 Contract: an acquisition depends on its geometry and seed only. Both views of a scan have the same appearance.
-``AcquisitionTable`` holds plain arrays, so that a worker process sends a batch as a few large objects.
+``AcquisitionTable`` consists of plain arrays, so that a worker process sends a batch as a few large objects.
 """
 
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ from simulation.imaging.rays import PointSource, common_view_and_shape, geometry
 from simulation.randomness import host_generator
 from spine.landmarks import VIEWS, ViewName
 from spine.scanner import ViewGeometry
-from spine.types import Floats
+from spine.types import Float, Floats
 
 _FAMILY_STREAM, _APPEARANCE_STREAM, _VIEW_STREAM, _OVERLAY_STREAM = 11, 12, 14, 16
 
 
 @dataclass(frozen=True)
 class Acquisition:
-    """The settings of one image; ``point_source`` is set for a plain radiograph."""
+    """The settings of one image. A plain radiograph has a ``point_source``, an image of the slot scanner has none."""
 
     geometry: ViewGeometry
     seed: int
@@ -40,8 +40,8 @@ class Acquisition:
     overlay: Overlay
     point_source: PointSource | None = None
 
-    def project(self, xyz_mm: Floats) -> Floats:
-        """(..., 3) points in mm -> (..., 2) pixels (column, row) on this image."""
+    def project(self, xyz_mm: Float[Floats, "*any 3"]) -> Float[Floats, "*any 2"]:
+        """Pixels (column, row) of points on this image."""
         if self.point_source is not None:
             xyz_mm = self.point_source.warped(xyz_mm, self.geometry.source_to_isocentre_mm)
         return self.geometry.project(xyz_mm)
@@ -49,13 +49,13 @@ class Acquisition:
 
 @dataclass(frozen=True)
 class AcquisitionTable:
-    """The settings of N images of one view and shape, on the host.
+    """The settings of N images of one view and shape, as numpy arrays.
 
     Attributes:
-        view, shape: of all images.
+        view, shape: of all images; the shape is (H, W).
         min_pixel_mm: lower bound of the pixel size.
         seeds: of each image.
-        geometry, exposure, appearance: (N, ...) from ``geometry_table``, ``exposure_table`` and ``appearance_table``.
+        geometry, exposure, appearance: from ``geometry_table``, ``exposure_table`` and ``appearance_table``.
         overlays: of all images.
     """
 
@@ -63,14 +63,14 @@ class AcquisitionTable:
     shape: tuple[int, int]
     min_pixel_mm: float
     seeds: tuple[int, ...]
-    geometry: NDArray[np.float32]
-    exposure: NDArray[np.float32]
-    appearance: NDArray[np.float32]
+    geometry: Float[NDArray[np.float32], "N 7"]
+    exposure: Float[NDArray[np.float32], "N 8"]
+    appearance: Float[NDArray[np.float32], "N 19"]
     overlays: OverlayTable
 
 
 def family_of(seed: int) -> AppearanceFamily:
-    """The family of appearances of a patient's pair."""
+    """The appearance family of both images of the patient with this seed."""
     return sample_family(host_generator(seed, _FAMILY_STREAM))
 
 
@@ -99,8 +99,8 @@ def tabulate(acquisitions: Sequence[Acquisition], min_pixel_mm: float | None = N
 
     Args:
         acquisitions: of one view and shape.
-        min_pixel_mm: lower bound of the pixel size, the same for every batch of a stream, so that an image does not
-            depend on its batch. By default it is the smallest pixel of these images.
+        min_pixel_mm: lower bound of the pixel size; by default the smallest pixel of these images. An image depends on
+            it, so all batches of a stream have the same.
 
     Raises:
         ValueError: the images differ in view or shape, or a pixel is smaller than the bound.

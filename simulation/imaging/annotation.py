@@ -1,7 +1,7 @@
 """Overlays of an image: collimation, side markers, burned-in text, rulers.
 
-Contract: everything is synthetic. Texts are invented words and numbers, never a person's data. An overlay is a list of
-pixels with values, so that batches stay cheap.
+Contract: texts are invented words and numbers, never a person's data. An overlay is a list of pixels and their values,
+which takes little memory in a batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spine.landmarks import ViewName
+from spine.types import Bool, Float, Int
 
 _GLYPHS = {
     "L": "1000010000100001000010000100001111100000",
@@ -44,7 +45,7 @@ _OF_VIEW: Mapping[ViewName, tuple[str, str]] = {"frontal": ("PA", "AP"), "latera
 """Texts for the empty entries of ``_WORDS``."""
 
 Edges = tuple[float, float, float, float]
-"""Top, bottom, left, right in pixels."""
+"""Top, bottom, left and right edge in pixels."""
 
 Mark = tuple[NDArray[np.bool_], int, int, float]
 """Bitmap, row and column of its upper left corner, grey value."""
@@ -55,41 +56,36 @@ class Overlay:
     """The overlay of one image.
 
     Attributes:
-        rows, columns: (P,) int32.
-        greys: (P,) float32, 0 to 1.
-        collimation: edges of the open collimator; outside it, the grey value is ``Appearance.background``.
-        haze: share of the image that is visible outside the collimation, 0 to 1.
+        rows, columns, greys: position and grey value (0 to 1) of each pixel of a mark.
+        collimation: edges of the collimated field; outside it, the grey value is ``Appearance.background``.
+        haze: how visible the image is outside the collimated field, 0 to 1.
         bounds: edges of the radiograph; outside them, the image is black.
     """
 
-    rows: NDArray[np.int32]
-    columns: NDArray[np.int32]
-    greys: NDArray[np.float32]
+    rows: Int[NDArray[np.int32], " P"]
+    columns: Int[NDArray[np.int32], " P"]
+    greys: Float[NDArray[np.float32], " P"]
     collimation: Edges
     haze: float
     bounds: Edges
 
 
-def glyph(letter: str) -> NDArray[np.bool_]:
-    """(8, 5) bitmap of a letter."""
+def glyph(letter: str) -> Bool[NDArray[np.bool_], "8 5"]:
+    """The bitmap of a letter."""
     return np.array([c == "1" for c in _GLYPHS[letter]]).reshape(8, 5)
 
 
 def sample_overlay(
     rng: np.random.Generator, view: ViewName, shape: tuple[int, int], bounds: Edges | None = None
 ) -> Overlay:
-    """Sample markers, text and collimation of one image.
+    """Sample markers, text and collimation of one (H, W) image.
 
-    Args:
-        rng: random numbers.
-        view: decides the letters.
-        shape: (H, W).
-        bounds: edges of the radiograph, where it is smaller than the image.
+    ``bounds`` are the edges of the radiograph if it is smaller than the image.
     """
     height, width = shape
     top, bottom, left, right = radiograph = bounds or (0.0, float(height), 0.0, float(width))
     chosen, haze = radiograph, 0.0
-    if rng.random() < 0.2:  # a collimator that is visible at the sides
+    if rng.random() < 0.2:  # the collimation is visible at the sides
         inset = rng.uniform(0.0, 0.10, 2) * (right - left)
         chosen, haze = (top, bottom, left + float(inset[0]), right - float(inset[1])), float(rng.choice([0.0, 0.12]))
     marks: list[Mark] = []
@@ -103,9 +99,10 @@ def sample_overlay(
 
 
 def _side_marker(rng: np.random.Generator, view: ViewName, window: Edges) -> Mark:
-    """L on the patient's left, R on the right; in a frontal image the patient's left is on the right.
+    """The letter L or R of a side marker.
 
-    A lateral image is marked with the side at the detector, which is always the left here.
+    In a frontal image, the patient's left is on the right. A lateral image has the letter of the side at the detector,
+    which is always the left side here.
     """
     top, bottom, left, right = window
     side = str(rng.choice(["L", "R"]))
@@ -134,7 +131,7 @@ def _text(rng: np.random.Generator, view: ViewName, window: Edges) -> Mark:
 
 
 def _ruler(rng: np.random.Generator, window: Edges) -> list[Mark]:
-    """Ticks of a calibration ruler on one side."""
+    """The ticks of a calibration ruler at one side of the image."""
     top, bottom, left, right = window
     column = int(left + 2 if rng.random() < 0.5 else right - 10)
     step = max(4.0, (bottom - top) / float(rng.integers(30, 90)))
@@ -165,21 +162,20 @@ def _flattened(
 
 @dataclass(frozen=True)
 class OverlayTable:
-    """The overlays of N images on the host.
+    """The overlays of N images, as numpy arrays.
 
     Attributes:
-        edges: (N, 9) collimation, haze, bounds.
-        index: (P,) int64 flat positions in the (N, H, W) images.
-        greys: (P,) float32.
+        edges: collimation (4), haze, bounds (4).
+        index, greys: flat positions in the (N, H, W) images, and grey values of the pixels of marks.
     """
 
-    edges: NDArray[np.float32]
-    index: NDArray[np.int64]
-    greys: NDArray[np.float32]
+    edges: Float[NDArray[np.float32], "N 9"]
+    index: Int[NDArray[np.int64], " P"]
+    greys: Float[NDArray[np.float32], " P"]
 
 
 def overlay_table(overlays: Sequence[Overlay], shape: tuple[int, int]) -> OverlayTable:
-    """Collect the overlays of images of one (H, W)."""
+    """The overlays of N images of one (H, W) as a table."""
     height, width = shape
     edges = np.array([(*o.collimation, o.haze, *o.bounds) for o in overlays], dtype=np.float32)
     offset = np.repeat(np.arange(len(overlays)) * height * width, [len(o.rows) for o in overlays])
@@ -187,8 +183,10 @@ def overlay_table(overlays: Sequence[Overlay], shape: tuple[int, int]) -> Overla
     return OverlayTable(edges, index, np.concatenate([o.greys for o in overlays]))
 
 
-def apply_overlay(greys: Tensor, overlays: Sequence[Overlay] | OverlayTable, background: Tensor) -> Tensor:
-    """Apply collimation and marks to (N, H, W) greys in 0..1; ``background`` is (N,)."""
+def apply_overlay(
+    greys: Float[Tensor, "N H W"], overlays: Sequence[Overlay] | OverlayTable, background: Float[Tensor, " N"]
+) -> Float[Tensor, "N H W"]:
+    """Greys in 0..1 with collimation and marks; ``background`` is the grey outside the collimation."""
     shape = (greys.shape[1], greys.shape[2])
     table = overlays if isinstance(overlays, OverlayTable) else overlay_table(overlays, shape)
     edges = torch.from_numpy(table.edges).to(greys.device)
@@ -204,7 +202,7 @@ def apply_overlay(greys: Tensor, overlays: Sequence[Overlay] | OverlayTable, bac
 
 
 def _open(edges: Tensor, like: Tensor) -> Tensor:
-    """(N, H, W) 1 inside the (N, 4) edges, 0 outside."""
+    """(N, H, W) mask: 1 inside the (N, 4) edges, 0 outside."""
     height, width = like.shape[1:]
     top, bottom, left, right = (column[:, None] for column in edges.unbind(1))
     down = torch.arange(height, device=like.device)

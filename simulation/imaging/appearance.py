@@ -3,13 +3,13 @@
 Contract: an appearance is plain numbers, and a seed always gives the same one. Families (docs/sources.md, images and
 postures):
 
-    scanner       slot scanner: flattened, local contrast equalised, sharp edges, sigmoid
-    cr            storage plates and flat detectors: partly flattened, more scatter, moderate edges
-    screen_film   screen-film radiographs: not flattened, a steep curve that loses lungs or belly, sometimes two joined
+    scanner       slot scanner: flattened, local contrast equalised, strong edge enhancement, sigmoid
+    cr            storage plates and flat detectors: partly flattened, more scatter, moderate edge enhancement
+    screen_film   screen-film radiographs: hardly flattened, steep curve with saturated lungs or abdomen
     flat          low contrast, little processing
     hard          high contrast, clipped at both ends
 
-An image of any family can be inverted.
+In all families but ``scanner``, some images are two joined radiographs. An image of any family can be inverted.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ FAMILY_SHARES: Mapping[AppearanceFamily, float] = {
     "flat": 0.04,
     "hard": 0.02,
 }
-"""Of biplanar pairs; most come from the slot scanner."""
+"""Share of each family in biplanar pairs, most of which come from the slot scanner."""
 
 RADIOGRAPH_SHARES: Mapping[AppearanceFamily, float] = {
     "scanner": 0.06,
@@ -38,7 +38,7 @@ RADIOGRAPH_SHARES: Mapping[AppearanceFamily, float] = {
     "flat": 0.14,
     "hard": 0.12,
 }
-"""Of plain frontal radiographs."""
+"""Share of each family in plain frontal radiographs."""
 
 INVERTED_SHARE = 0.06
 
@@ -50,10 +50,10 @@ _SETTINGS: Mapping[AppearanceFamily, tuple[tuple[float, float] | None, ...]] = {
     "flat": ((0.0, 0.4), (30, 80), (0.0, 0.3), (0.4, 0.9), (0.0, 0.5), (0.0, 0.6), None, (0.7, 1.4)),
     "hard": ((0.1, 0.6), (25, 70), (0.0, 0.5), (1.0, 1.6), (-0.2, 0.28), (0.4, 1.6), (1.5, 5), (0.6, 1.6)),
 }
-"""Range of each setting; mean and SD of the brightness; None is the default of ``Appearance``."""
+"""Range of each setting of a family; for the brightness, mean and SD. None means the default of ``Appearance``."""
 _SEAM_SHARES: Mapping[AppearanceFamily, float] = {"cr": 0.06, "screen_film": 0.12, "flat": 0.05, "hard": 0.06}
 _LINEAR_SHARE = 0.4
-"""Of screen-film radiographs; the rest have a sigmoid."""
+"""Share of screen-film radiographs with a linear window; the others have a sigmoid."""
 
 
 @dataclass(frozen=True)
@@ -61,22 +61,22 @@ class Appearance:
     """Settings of the display processing of one image.
 
     Attributes:
-        flatten: share of the large-scale image that is removed, 0 to 1.
-        flatten_mm: SD of the flattening kernel.
+        flatten: share of the large-scale brightness that is removed, 0 to 1.
+        flatten_mm: SD of the Gaussian kernel of the flattening.
         normalise: share of the local contrast that is equalised, 0 to 1.
-        linear: 1 for a window with hard ends, 0 for a sigmoid.
-        gain: steepness of the sigmoid; the width of a window is 4 standard deviations over the gain.
+        linear: 1 for a linear window, 0 for a sigmoid.
+        gain: steepness of the sigmoid, or of the window: its width is 4 standard deviations divided by the gain.
         brightness: position of mid-grey.
         edge: strength of the edge enhancement.
-        edge_mm: SD of the kernel whose remainder is enhanced.
+        edge_mm: SD of the Gaussian kernel of the edge enhancement.
         gamma: of the final grey scale.
-        tilt_across, tilt_down: brightness that rises from edge to edge (heel effect), in units of the line integral.
-        seam: height of a joint between two radiographs from the top, 0 to 1; outside that range there is none.
-        seam_step, seam_gain: difference in brightness and in contrast of the lower radiograph.
+        tilt_across, tilt_down: brightness that rises linearly from edge to edge (heel effect), in line integrals.
+        seam: position of the joint of two radiographs, 0 (top) to 1 (bottom); negative for a single radiograph.
+        seam_step, seam_gain: difference in brightness, and factor of the contrast, of the lower radiograph.
         seam_line: brightness of the joint itself.
-        inverted: 1 when bone is dark.
-        background: grey outside the collimation.
-        floor, ceiling: darkest and brightest grey.
+        inverted: 1 if bone is dark, else 0.
+        background: grey value outside the collimation, 0 to 1.
+        floor, ceiling: darkest and brightest grey value, 0 to 1.
     """
 
     flatten: float = 0.76
@@ -103,13 +103,13 @@ class Appearance:
 def sample_family(
     rng: np.random.Generator, shares: Mapping[AppearanceFamily, float] = FAMILY_SHARES
 ) -> AppearanceFamily:
-    """Sample a family by its share."""
+    """Sample a family with a probability of its share."""
     families: tuple[AppearanceFamily, ...] = get_args(AppearanceFamily)
     return families[int(rng.choice(len(families), p=[shares[f] for f in families]))]
 
 
 def sample_appearance(rng: np.random.Generator, family: AppearanceFamily) -> Appearance:
-    """Sample an appearance of one family. The order of the calls of ``rng`` decides what a seed gives."""
+    """Sample an appearance of one family. Another order of the calls of ``rng`` would give other images for a seed."""
     u = rng.uniform
     values = {"inverted": float(rng.random() < INVERTED_SHARE)}
     if family == "scanner":
@@ -136,7 +136,7 @@ def _sample_settings(rng: np.random.Generator, family: AppearanceFamily) -> dict
 
 
 def _sample_seam(rng: np.random.Generator, share: float) -> dict[str, float]:
-    """A seam between two joined radiographs, with a probability of ``share``."""
+    """With probability ``share``, the settings of the seam between two joined radiographs."""
     if rng.random() > share:
         return {}
     return {
@@ -148,7 +148,7 @@ def _sample_seam(rng: np.random.Generator, share: float) -> dict[str, float]:
 
 
 def sample_exposure(rng: np.random.Generator, family: AppearanceFamily) -> Exposure:
-    """Sample the exposure of one view. The slot scanner has little scatter; other families scatter and blur more."""
+    """Sample the exposure of one view. The slot scanner has less scatter than the other families."""
     mottle = float(rng.choice([0.0, rng.uniform(0.2, 1.0)]))
     if family == "scanner":
         return Exposure(

@@ -1,7 +1,7 @@
 """Gaussian blurs of N images, each with its own width.
 
-Contract: (N, H, W) in and out. Sums are kept, because the image is mirrored at its edges. An image's result does not
-depend on the other images of the batch if ``max_px`` does not.
+Contract: images are (N, H, W). They are mirrored at their edges, so a blur does not change their sum. ``max_px`` bounds
+the standard deviations of a batch. If it is the same for every batch, a result does not depend on the other images.
 """
 
 import math
@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from spine.types import Float
 
-def blur(images: Tensor, sigma_px: Tensor, max_px: float) -> Tensor:
-    """Blur (N, H, W) by (N,) standard deviations of at most ``max_px`` pixels along both axes."""
+
+def blur(images: Float[Tensor, "N H W"], sigma_px: Float[Tensor, " N"], max_px: float) -> Float[Tensor, "N H W"]:
+    """Images, blurred along both axes by standard deviations of at most ``max_px`` pixels."""
     count, height, width = images.shape
     reach = min(max(1, math.ceil(3 * max_px)), height - 1, width - 1)
     offsets = torch.arange(-reach, reach + 1, dtype=torch.float32, device=images.device)
@@ -23,8 +25,8 @@ def blur(images: Tensor, sigma_px: Tensor, max_px: float) -> Tensor:
     return functional.conv2d(down, kernel[:, :, None], groups=count)[0]
 
 
-def wide_blur(images: Tensor, sigma_px: Tensor, max_px: float) -> Tensor:
-    """As ``blur``, for wide kernels: blur a reduced image and enlarge it again."""
+def wide_blur(images: Float[Tensor, "N H W"], sigma_px: Float[Tensor, " N"], max_px: float) -> Float[Tensor, "N H W"]:
+    """As ``blur``, for wide kernels: blurs a reduced image and enlarges it again."""
     factor = max(1, int(max_px / 6))
     height, width = images.shape[-2:]
     # Pad to whole pooling windows; overlapping windows would count some pixels twice.
@@ -35,8 +37,10 @@ def wide_blur(images: Tensor, sigma_px: Tensor, max_px: float) -> Tensor:
     return large[..., :height, :width]
 
 
-def masked_mean(images: Tensor, masks: Tensor, sigma_px: Tensor, max_px: float) -> Tensor:
-    """Wide Gaussian mean inside the masks only."""
+def masked_mean(
+    images: Float[Tensor, "N H W"], masks: Float[Tensor, "N H W"], sigma_px: Float[Tensor, " N"], max_px: float
+) -> Float[Tensor, "N H W"]:
+    """Wide Gaussian means of the pixels inside the masks."""
     both = wide_blur(torch.cat([images * masks, masks]), sigma_px.repeat(2), max_px)
     weighted, weight = both.chunk(2)
     return weighted / weight.clamp(min=1e-3)

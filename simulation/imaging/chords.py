@@ -1,9 +1,9 @@
 """Closed-form path lengths through solids along the scanner's horizontal rays, for N patients.
 
-Contract: (N, S, H, W) float32 millimetres at the pixel centres. Every ray is horizontal, so each image row is a problem
-in the plane. Ellipsoids of any orientation and lofts of power 2 are exact. Lofts of another power are exact along their
-axes; in between (rays lean by less than 10 degrees) the chord is 2 (1 - d^n)^(1/n) / |scaled direction|, where d is the
-scaled distance of the ray from the centre.
+Contract: (N, S, H, W) float32 millimetres at the pixel centres. Every ray is horizontal, so each image row is a
+two-dimensional problem. Chords of ellipsoids and of lofts of power 2 are exact. Chords of other lofts are exact for
+rays along an axis of the loft. For oblique rays (here less than 10 degrees), the chord is approximated by
+2 (1 - d^n)^(1/n) / |scaled direction|, where d is the scaled distance of the ray from the centre.
 """
 
 import math
@@ -16,6 +16,7 @@ from torch import Tensor
 from simulation.body.solids import Ellipsoids, Lofts
 from simulation.imaging.fused_kernels import fused
 from simulation.imaging.rays import Rays
+from spine.types import Float
 
 _TILE_STEP = 16
 _BESIDE_MM = 0.01
@@ -23,20 +24,20 @@ _BESIDE_MM = 0.01
 
 @dataclass(frozen=True)
 class Lines:
-    """Rays as tensors: (N, W, 2) directions, (N, 2) sources, (N, H) heights."""
+    """Directions, sources and heights of rays."""
 
-    direction: Tensor
-    source: Tensor
-    z_mm: Tensor
+    direction: Float[Tensor, "N W 2"]
+    source: Float[Tensor, "N 2"]
+    z_mm: Float[Tensor, "N H"]
 
 
 def ray_lines(rays: Rays) -> Lines:
-    """Directions, sources and heights of ``rays``."""
+    """The lines of ``rays``."""
     return Lines(rays.direction, rays.source, rays.row_z_mm)
 
 
-def loft_chords(lofts: Lofts, lines: Lines) -> Tensor:
-    """(N, S, H, W) path length through each loft."""
+def loft_chords(lofts: Lofts, lines: Lines) -> Float[Tensor, "N S H W"]:
+    """Path length through each loft."""
     if lines.z_mm.is_cuda:
         return _lofts(lofts, lines)
     z = lines.z_mm[:, None]
@@ -44,8 +45,8 @@ def loft_chords(lofts: Lofts, lines: Lines) -> Tensor:
     return _where(there, lines, lambda i, part: _lofts(lofts[i : i + 1], part))
 
 
-def ellipsoid_chords(solids: Ellipsoids, lines: Lines) -> Tensor:
-    """(N, E, H, W) path length through each ellipsoid."""
+def ellipsoid_chords(solids: Ellipsoids, lines: Lines) -> Float[Tensor, "N E H W"]:
+    """Path length through each ellipsoid."""
     if lines.z_mm.is_cuda:
         return _ellipsoids(solids, lines)
     reach = solids.axes_mm[..., 2, :].norm(dim=-1, keepdim=True) + _BESIDE_MM
@@ -54,9 +55,9 @@ def ellipsoid_chords(solids: Ellipsoids, lines: Lines) -> Tensor:
 
 
 def _where(there: Tensor, lines: Lines, chords: Callable[[int, Lines], Tensor]) -> Tensor:
-    """(N, S, H, W) chords, computed only on the rows that the solid of some patient reaches (``there`` is (N, S, H)).
+    """(N, S, H, W) chords. ``there`` (N, S, H) is true for the rows that a solid reaches; the others are skipped.
 
-    For a CPU only: on a GPU the host would have to wait for the rows.
+    For a CPU only: on a GPU, the host would have to wait for ``there``.
     """
     count, solids, height = there.shape
     found = torch.zeros(count, solids, height, lines.direction.shape[1], device=there.device)
@@ -95,10 +96,10 @@ def _ellipsoids(solids: Ellipsoids, lines: Lines) -> Tensor:
 
 
 def _chords(solids: Ellipsoids, direction: Tensor, z: Tensor, source: Tensor) -> Tensor:
-    """(N, E, H, W) from (N, E or 1, W, 2) directions, (N, E or 1, H) heights and (N, 1, 2) sources.
+    """(N, E, H, W) chords from (N, E or 1, W, 2) directions, (N, E or 1, H) heights and (N, 1, 2) sources.
 
-    Solves |A (o + t d)|^2 = 1 for t, where o is the point of the ray nearest to the centre; that choice keeps float32
-    accurate. Rays are horizontal, so each coefficient is a sum of a term of the column and a term of the row.
+    Solves |A (o + t d)|^2 = 1 for t. The origin o is the point of the ray nearest to the centre, which keeps float32
+    accurate. Rays are horizontal, so each coefficient consists of terms of the column and of the row.
     """
     inverse = _inverse(solids.axes_mm)  # (N, E, 3, 3)
     centre = solids.centre_mm
@@ -117,7 +118,7 @@ def _chords(solids: Ellipsoids, direction: Tensor, z: Tensor, source: Tensor) ->
 
 
 def _inverse(matrix: Tensor) -> Tensor:
-    """(..., 3, 3) inverses, by cross products of the columns."""
+    """(..., 3, 3) inverse matrices, from cross products of the columns."""
     x, y, z = matrix.unbind(-1)
     rows = torch.stack([torch.linalg.cross(y, z), torch.linalg.cross(z, x), torch.linalg.cross(x, y)], dim=-2)
     return rows / (x * rows[..., 0, :]).sum(-1)[..., None, None]
@@ -135,15 +136,17 @@ def _tiles(
     seen_rows: Tensor,
     seen_columns: Tensor,
 ) -> Tensor:
-    """(N, E, T, T) weighted chords on tiles; 0 where a tile leaves the image."""
+    """(N, E, T, T) weighted chords on tiles of T x T pixels; 0 outside the image."""
     chords = _chords(Ellipsoids(centre, axes, floor), direction, z, source[:, None])
     return chords * weight[..., None, None] * (seen_rows[..., None] & seen_columns[..., None, :])
 
 
-def add_small(image: Tensor, solids: Ellipsoids, rays: Rays, reach_mm: float, weight: Tensor) -> Tensor:
-    """Add (N, E) ``weight`` times the chords of ellipsoids of radius ``reach_mm`` or less to (N, H, W).
+def add_small(
+    image: Float[Tensor, "N H W"], solids: Ellipsoids, rays: Rays, reach_mm: float, weight: Float[Tensor, "N E"]
+) -> Float[Tensor, "N H W"]:
+    """The image plus the chords of small ellipsoids, times their weights.
 
-    Each chord is computed on a tile around the centre of its ellipsoid, and the tiles are added to the image.
+    ``reach_mm`` is the largest half-axis. Chords are computed on a tile around the centre of each ellipsoid.
     """
     height, width = rays.shape
     # In steps, so that slightly different pixel sizes share one compiled kernel.
@@ -159,22 +162,12 @@ def add_small(image: Tensor, solids: Ellipsoids, rays: Rays, reach_mm: float, we
     rows = row.round().long()[..., None] + steps
     tile_u = (columns - (width / 2 - 0.5)) * rays.column_mm[:, None, None] + rays.u0_mm[:, None, None]
     length = torch.hypot(tile_u, rays.distance_mm[:, None, None].expand_as(tile_u))
-    parts = [tile_u / length, rays.distance_mm[:, None, None] / length]
-    direction = torch.stack(parts if rays.view == "frontal" else parts[::-1], dim=-1)
+    pair = [tile_u / length, rays.distance_mm[:, None, None] / length]
+    direction = torch.stack(pair if rays.view == "frontal" else pair[::-1], dim=-1)
     z = rays.z0_mm[:, None, None] - (rows - (height / 2 - 0.5)) * rays.row_mm[:, None, None]
     seen_rows, seen_columns = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
-    args = (
-        solids.centre_mm,
-        solids.axes_mm,
-        solids.floor_mm,
-        weight,
-        direction,
-        z,
-        rays.source,
-        seen_rows,
-        seen_columns,
-    )
-    tiles = _tiles(*args)
+    parts = (solids.centre_mm, solids.axes_mm, solids.floor_mm)
+    tiles = _tiles(*parts, weight, direction, z, rays.source, seen_rows, seen_columns)
     index = rows.clamp(0, height - 1)[..., None] * width + columns.clamp(0, width - 1)[..., None, :]
     index = index + (torch.arange(len(rays), device=image.device) * height * width)[:, None, None, None]
     return image.reshape(-1).index_add(0, index.reshape(-1), tiles.reshape(-1)).reshape(image.shape)

@@ -1,12 +1,13 @@
-"""Display processing: from measured line integrals to 12-bit images, bone bright unless inverted.
+"""Display processing: from measured line integrals to 12-bit images.
 
-Contract: (N, H, W) int32 in 0..4095. The scanner's processing: logarithm, mask-normalised flattening with a 26 mm
-kernel, division by the local standard deviation over 55 mm, edge enhancement, sigmoid (docs/sources.md, materials,
-exposure and display). Other appearances use the same steps with other numbers.
+Contract: images are (N, H, W) int32 in 0..4095, and bone is bright unless the appearance is inverted. The steps are the
+scanner's (docs/sources.md, materials, exposure and display): logarithm, flattening with a 26 mm kernel inside the
+patient, division by the local standard deviation over 55 mm, edge enhancement, sigmoid. Other appearances have the same
+steps with other numbers.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from simulation.imaging.appearance import Appearance
 from simulation.imaging.blur import blur, masked_mean
 from simulation.imaging.exposure import PathLengths
 from simulation.imaging.rays import Rays
+from spine.types import Float, Int
 
 MAXIMUM = 4095
 _WIDEST_MM = 90.0
@@ -24,60 +26,59 @@ _LOCAL_MM = 55.0
 _COARSEST_EDGE_MM = 6.0
 _THIN_MM = 12.0
 _BONE_MM, _CHAMBER_MM = 2.0, 90.0
-"""The window is chosen for pixels with at least this much mineral, within this distance of the mid-line."""
+"""The window is adjusted to pixels with more than this mineral, at less than this distance from the mid-line."""
 _BRIGHT_SD, _WINDOW_END, _SIGMOID_END = 1.7, 2.0, 3.3
-"""The gain is limited so that a value 1.7 SD above the spine's mean is not white: a window ends at 2.0, and a sigmoid
-is nearly saturated at 3.3."""
+"""The gain is limited so that a value 1.7 SD above the mean of the spine is not white. A linear window ends at 2.0; a
+sigmoid is nearly saturated at 3.3."""
 
 
 @dataclass(frozen=True)
 class AppearanceBatch:
-    """(N,) tensors of the fields of ``Appearance``."""
+    """The fields of ``Appearance`` of N images."""
 
-    flatten: Tensor
-    flatten_mm: Tensor
-    normalise: Tensor
-    linear: Tensor
-    gain: Tensor
-    brightness: Tensor
-    edge: Tensor
-    edge_mm: Tensor
-    gamma: Tensor
-    tilt_across: Tensor
-    tilt_down: Tensor
-    seam: Tensor
-    seam_step: Tensor
-    seam_gain: Tensor
-    seam_line: Tensor
-    inverted: Tensor
-    background: Tensor
-    floor: Tensor
-    ceiling: Tensor
+    flatten: Float[Tensor, " N"]
+    flatten_mm: Float[Tensor, " N"]
+    normalise: Float[Tensor, " N"]
+    linear: Float[Tensor, " N"]
+    gain: Float[Tensor, " N"]
+    brightness: Float[Tensor, " N"]
+    edge: Float[Tensor, " N"]
+    edge_mm: Float[Tensor, " N"]
+    gamma: Float[Tensor, " N"]
+    tilt_across: Float[Tensor, " N"]
+    tilt_down: Float[Tensor, " N"]
+    seam: Float[Tensor, " N"]
+    seam_step: Float[Tensor, " N"]
+    seam_gain: Float[Tensor, " N"]
+    seam_line: Float[Tensor, " N"]
+    inverted: Float[Tensor, " N"]
+    background: Float[Tensor, " N"]
+    floor: Float[Tensor, " N"]
+    ceiling: Float[Tensor, " N"]
 
 
-def appearance_table(appearances: Sequence[Appearance]) -> NDArray[np.float32]:
-    """(N, L) fields of each appearance, on the host."""
-    return np.array(
-        [[getattr(appearance, f.name) for f in fields(Appearance)] for appearance in appearances], dtype=np.float32
-    )
+def appearance_table(appearances: Sequence[Appearance]) -> Float[NDArray[np.float32], "N 19"]:
+    """The fields of each appearance, in the order of ``Appearance``."""
+    return np.array([astuple(appearance) for appearance in appearances], dtype=np.float32)
 
 
 def appearance_batch(
-    appearances: Sequence[Appearance] | NDArray[np.float32], device: torch.device | str = "cpu"
+    appearances: Sequence[Appearance] | Float[NDArray[np.float32], "N 19"], device: torch.device | str = "cpu"
 ) -> AppearanceBatch:
-    """Make a batch from records or from their table."""
+    """A batch on ``device`` from appearances or from their table."""
     table = appearances if isinstance(appearances, np.ndarray) else appearance_table(appearances)
     return AppearanceBatch(*torch.from_numpy(table).to(device).unbind(1))
 
 
-def apply_display(measured: Tensor, paths: PathLengths, rays: Rays, appearance: AppearanceBatch) -> Tensor:
-    """(N, H, W) measured line integrals -> (N, H, W) int32 in 0..4095.
+def apply_display(
+    measured: Float[Tensor, "N H W"], paths: PathLengths, rays: Rays, appearance: AppearanceBatch
+) -> Int[Tensor, "N H W"]:
+    """Images in 0..4095 (int32) from measured line integrals.
 
-    ``paths`` locates the patient, and the bone for which the window is chosen.
+    ``paths`` gives the mask of the patient, and the bone to which the window is adjusted.
     """
     skin_mm = paths.skin
-    wide = [value[:, None, None] for value in (appearance.flatten, appearance.normalise, appearance.edge)]
-    flatten, normalise, edge = wide
+    flatten, normalise, edge = (v[:, None, None] for v in (appearance.flatten, appearance.normalise, appearance.edge))
     pixel, finest = rays.row_mm, rays.min_pixel_mm
     mask = (skin_mm > _THIN_MM).to(torch.float32)
     measured = measured + _tilts(rays, appearance)
@@ -86,7 +87,7 @@ def apply_display(measured: Tensor, paths: PathLengths, rays: Rays, appearance: 
     amount = chamber.sum((1, 2), keepdim=True).clamp(min=1e-3)
     middle = (measured * chamber).sum((1, 2), keepdim=True) / amount
     flat = measured - flatten * (base - middle) - middle
-    # Local contrast is taken about a mean half-way between this flattening and a complete one.
+    # The local contrast is about a mean half-way between this flattening and complete flattening.
     centred = flat - 0.5 * (1 - flatten) * (base - middle)
     local = torch.sqrt(masked_mean(centred**2, mask, _LOCAL_MM / pixel, _WIDEST_MM / finest).clamp(min=1e-4))
     everywhere = mask.sum((1, 2), keepdim=True).clamp(min=1)
@@ -106,23 +107,22 @@ def _tilts(rays: Rays, appearance: AppearanceBatch) -> Tensor:
 
 
 def _joined(values: Tensor, appearance: AppearanceBatch) -> Tensor:
-    """Join two radiographs: another exposure and contrast below the seam, and the visible joint itself."""
-    at = torch.linspace(0, 1, values.shape[1], device=values.device)
-    below = ((at >= appearance.seam[:, None]) & (appearance.seam[:, None] > 0)).to(values.dtype)[..., None]
-    line = torch.exp(-0.5 * ((at - appearance.seam[:, None]) / 0.0022) ** 2)[..., None] * (
-        appearance.seam[:, None, None] > 0
+    """(N, H, W) values with the seam of two joined radiographs: other brightness and contrast below, a visible line."""
+    at = torch.linspace(0, 1, values.shape[1], device=values.device)[:, None]
+    seam, step, gain, line = (
+        value[:, None, None]
+        for value in (appearance.seam, appearance.seam_step, appearance.seam_gain, appearance.seam_line)
     )
-    gain = 1 + below * (appearance.seam_gain[:, None, None] - 1)
-    return (
-        values * gain + below * appearance.seam_step[:, None, None] + 2.5 * appearance.seam_line[:, None, None] * line
-    )
+    below = ((at >= seam) & (seam > 0)).to(values.dtype)
+    joint = torch.exp(-0.5 * ((at - seam) / 0.0022) ** 2) * (seam > 0)
+    return values * (1 + below * (gain - 1)) + below * step + 2.5 * line * joint
 
 
 def _greys(values: Tensor, skin_mm: Tensor, appearance: AppearanceBatch, spread: Tensor) -> Tensor:
-    """Window or sigmoid, gamma, polarity; outside the patient the image is black.
+    """(N, H, W) int32 greys after window or sigmoid, gamma and inversion; outside the patient, the image is black.
 
-    ``spread`` (N, 1, 1) is the SD of the spine's values. It limits the gain, because an image with a saturated spine
-    would be repeated in a clinic.
+    ``spread`` (N, 1, 1) is the SD of the values of the spine. It limits the gain, because a clinic would repeat an
+    image with a saturated spine.
     """
     gain, brightness, linear = (v[:, None, None] for v in (appearance.gain, appearance.brightness, appearance.linear))
     end = torch.where(linear > 0, _WINDOW_END, _SIGMOID_END)

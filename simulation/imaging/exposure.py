@@ -1,12 +1,12 @@
 """From path lengths to measured line integrals: attenuation at two energies, scatter, noise.
 
-Contract: N patients at once. ``path_lengths`` is noise-free and exact for the shapes. ``detect`` returns the measured
-line integral -log(I / I0); it is finite everywhere, and noisy where few photons arrive. Source of the fluence:
-docs/sources.md, materials, exposure and display.
+Contract: N patients at once. ``path_lengths`` has no noise. ``detect`` returns measured line integrals -log(I / I0),
+which are finite everywhere, and noisy where few photons arrive. Source of the fluence: docs/sources.md, materials,
+exposure and display.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
@@ -39,21 +39,22 @@ from simulation.imaging.random_fields import CELLS, smooth_noise, standard_norma
 from simulation.imaging.rays import Rays
 from simulation.imaging.splat import splat
 from spine.landmarks import ViewName
+from spine.types import Float
 
 PHOTONS_PER_MM2 = 1.9e6
-"""Photons detected without a patient, per square millimetre at the isocentre (2.5e6 per 1.15 mm pixel)."""
+"""Photons detected without a patient, for each square millimetre at the isocentre (2.5e6 for a pixel of 1.15 mm)."""
 
 _TEXTURE, _NOISE = 21, 22
 _LUNG_CELLS_MM, _BODY_CELLS_MM = (4.5, 9.0, 18.0, 57.0), (14.0, 34.0, 86.0)
 _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM = (6.0, 11.0), (60.0,)
 LIVER_EXCESS = 0.12
-"""Extra attenuation of the liver: it is denser than bowel with its fat and air, which fills the rest of the abdomen."""
+"""Additional attenuation of the liver, which is denser than the rest of the abdomen with its bowel, fat and air."""
 _SCATTER_MM, _ABSORBED_MM, _MAX_SCATTER = 55.0, 26.0, 5.0
 _SHARPEST_MM = 2.2
 
 
 def _beam(view: ViewName) -> tuple[tuple[float, ...], ...]:
-    """For each energy: its weight, and the coefficients of soft tissue, fat, lung, mineral and titanium in 1/mm."""
+    """For each energy of the beam: weight, and coefficients of soft tissue, fat, lung, mineral and titanium in 1/mm."""
     found = []
     for share, weight in BINS:
         soft, fat, lung, cortical, titanium = (attenuation_per_mm(m, EFFECTIVE_KEV[view] * share) for m in MATERIALS)
@@ -70,13 +71,13 @@ class Exposure:
 
     Attributes:
         fluence: relative to ``PHOTONS_PER_MM2``.
-        scatter_share: scattered over primary photons in the open field (low with a slot scanner, not with a plate).
-        electronic_noise: photons.
-        row_noise: relative gain noise from row to row.
-        blur_mm: SD of the blur of detector and focus.
-        energy: of the beam relative to the slot scanner's.
+        scatter_share: ratio of scattered to primary photons without a patient; low for a slot scanner.
+        electronic_noise: SD in photons.
+        row_noise: relative SD of the gain from row to row.
+        blur_mm: SD of the blur of detector and focal spot.
+        energy: of the beam, relative to that of the slot scanner.
         mottle: amount of stool and fine gas in the bowel, 0 to 1.
-        texture: unevenness of soft tissue and lung relative to the mean.
+        texture: unevenness of soft tissue and lung, relative to the mean.
     """
 
     fluence: float = 1.0
@@ -91,48 +92,48 @@ class Exposure:
 
 @dataclass(frozen=True)
 class ExposureBatch:
-    """(N,) tensors of the fields of ``Exposure``."""
+    """The fields of ``Exposure`` of N images."""
 
-    fluence: Tensor
-    scatter_share: Tensor
-    electronic_noise: Tensor
-    row_noise: Tensor
-    blur_mm: Tensor
-    energy: Tensor
-    mottle: Tensor
-    texture: Tensor
+    fluence: Float[Tensor, " N"]
+    scatter_share: Float[Tensor, " N"]
+    electronic_noise: Float[Tensor, " N"]
+    row_noise: Float[Tensor, " N"]
+    blur_mm: Float[Tensor, " N"]
+    energy: Float[Tensor, " N"]
+    mottle: Float[Tensor, " N"]
+    texture: Float[Tensor, " N"]
 
 
-def exposure_table(exposures: Sequence[Exposure]) -> NDArray[np.float32]:
-    """(N, E) fields of each exposure, on the host."""
-    return np.array([[getattr(e, f.name) for f in fields(Exposure)] for e in exposures], dtype=np.float32)
+def exposure_table(exposures: Sequence[Exposure]) -> Float[NDArray[np.float32], "N 8"]:
+    """The fields of each exposure, in the order of ``Exposure``."""
+    return np.array([astuple(exposure) for exposure in exposures], dtype=np.float32)
 
 
 def exposure_batch(
-    exposures: Sequence[Exposure] | NDArray[np.float32], device: torch.device | str = "cpu"
+    exposures: Sequence[Exposure] | Float[NDArray[np.float32], "N 8"], device: torch.device | str = "cpu"
 ) -> ExposureBatch:
-    """Make a batch from records or from their table."""
+    """A batch on ``device`` from exposures or from their table."""
     table = exposures if isinstance(exposures, np.ndarray) else exposure_table(exposures)
     return ExposureBatch(*torch.from_numpy(table).to(device).unbind(1))
 
 
 @dataclass(frozen=True)
 class PathLengths:
-    """(N, H, W) millimetres along every ray.
+    """Path lengths in mm along every ray.
 
     Attributes:
-        skin: inside the skin.
-        soft, fat, lung: of these tissues.
-        mineral: of cortical bone in place of soft tissue.
-        titanium: of metal, counted in titanium.
+        skin: everything inside the skin.
+        soft, fat, lung: these tissues.
+        mineral: cortical bone that replaces soft tissue.
+        titanium: metal, as the equivalent length of titanium.
     """
 
-    skin: Tensor
-    soft: Tensor
-    fat: Tensor
-    lung: Tensor
-    mineral: Tensor
-    titanium: Tensor
+    skin: Float[Tensor, "N H W"]
+    soft: Float[Tensor, "N H W"]
+    fat: Float[Tensor, "N H W"]
+    lung: Float[Tensor, "N H W"]
+    mineral: Float[Tensor, "N H W"]
+    titanium: Float[Tensor, "N H W"]
 
 
 def path_lengths(
@@ -159,7 +160,7 @@ def path_lengths(
 def _disjoint_tissues(
     muscle: Tensor, lungs: Tensor, air: Tensor, liver: Tensor, bone: Tensor, vessels: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(N, H, W) each: soft tissue, lung and mineral; gas stays inside the soft tissue."""
+    """Soft tissue, lung and mineral, (N, H, W) each; gas replaces soft tissue only."""
     lungs = torch.minimum(lungs, muscle)
     air = torch.minimum(air, (muscle - lungs).clamp(min=0))
     soft = muscle - lungs - air
@@ -176,13 +177,13 @@ def _soft_paths(
     z: Tensor,
     is_frontal: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """(N, H, W) each: path length inside the skin, inside the muscle, in lungs, airways and liver."""
+    """Path lengths inside the skin, inside the muscle, in lungs, in airways and in the liver: (N, H, W) each."""
     lines, solids = Lines(direction, source, z), ellipsoids_of(ellipsoid_arrays)
     outer = lofts_of(loft_arrays[:, SKIN_LOFTS])
     skin, muscle = _joined(loft_chords(outer, lines)), _joined(loft_chords(outer.grown(-fat), lines))
     limbs = ellipsoid_chords(solids[LIMBS], lines).sum(1)
     breasts = ellipsoid_chords(solids[BREASTS], lines).sum(1)
-    # In the lateral view a ray meets either breast or trunk, in the frontal view the breast's outer half and the trunk.
+    # A lateral ray meets either breast or trunk, a frontal ray the trunk and the outer half of a breast.
     beyond = 0.8 * breasts if is_frontal else (0.5 * breasts - skin).clamp(min=0)
     each = loft_chords(lofts_of(loft_arrays[:, LUNG_LOFTS]), lines) - ellipsoid_chords(solids[DOMES], lines)
     heart = ellipsoid_chords(solids[HEART], lines).amax(1)
@@ -193,32 +194,28 @@ def _soft_paths(
 
 
 def _joined(chords: Tensor) -> Tensor:
-    """(N, 4, H, W) chords of trunk, neck and both legs -> (N, H, W); of overlapping solids the longer chord counts."""
+    """(N, H, W) union of (N, 4, H, W) chords of trunk, neck and both legs: the longest of overlapping chords."""
     return torch.maximum(torch.maximum(chords[:, 0], chords[:, 1]), chords[:, 2] + chords[:, 3])
 
 
 def line_integrals(
     paths: PathLengths, batch: PatientBatch, rays: Rays, exposure: ExposureBatch, seeds: Sequence[int]
-) -> Tensor:
-    """(N, H, W) noise-free -log of the transmitted share, summed over the energies of the beam."""
-    counts = [len(cells) for cells in (_LUNG_CELLS_MM, _BODY_CELLS_MM, _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM)]
-    fields = standard_normal(seeds, _TEXTURE + _of_view(rays), [(count, CELLS, CELLS) for count in counts], rays.device)
-    lung, body, bubbles, bowel = (
-        smooth_noise(field, rays, cells)
-        for field, cells in zip(
-            fields, (_LUNG_CELLS_MM, _BODY_CELLS_MM, _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM), strict=True
-        )
-    )
+) -> Float[Tensor, "N H W"]:
+    """Line integrals without noise: -log of the transmitted share of all energies of the beam."""
+    scales = (_LUNG_CELLS_MM, _BODY_CELLS_MM, _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM)
+    shapes = [(len(cells), CELLS, CELLS) for cells in scales]
+    fields = standard_normal(seeds, _TEXTURE + _of_view(rays), shapes, rays.device)
+    noise = [smooth_noise(field, rays, cells) for field, cells in zip(fields, scales, strict=True)]
     top, low = batch.body_centre[:, 15, 2, None], batch.hips[:, :, 2].mean(1)[:, None]
     z = rays.row_z_mm
     belly = ((top - z) / 30).clamp(0, 1) * ((z - low) / 30).clamp(0, 1)
     tissues = (paths.soft, paths.fat, paths.lung, paths.mineral, paths.titanium)
     settings = (exposure.texture, exposure.mottle, exposure.energy)
-    return _transmitted(*tissues, lung, body, bubbles, bowel, belly, *settings, rays.view == "frontal")
+    return _transmitted(*tissues, *noise, belly, *settings, rays.view == "frontal")
 
 
 def _of_view(rays: Rays) -> int:
-    """The offset of a view's random streams."""
+    """The offset of the random streams of a view."""
     return 0 if rays.view == "frontal" else 40
 
 
@@ -241,7 +238,7 @@ def _transmitted(
 ) -> Tensor:
     """(N, H, W) line integrals from path lengths, noise fields, and (N,) or (N, H) settings."""
     texture, mottle, energy = texture[:, None, None], mottle[:, None, None], energy[:, None, None]
-    # Stool: fine gas mixed into the content of the bowel, below the diaphragm and above the hips.
+    # Stool: fine gas in the content of the bowel, between diaphragm and hips.
     gas = 22.0 * mottle * (bubbles - 0.35).clamp(min=0) * (bowel - 0.2).clamp(0, 1) * belly[..., None]
     soft = soft - torch.minimum(gas, 0.3 * soft)
     lung = lung * (1 + 0.05 * texture * lung_noise)
@@ -250,20 +247,22 @@ def _transmitted(
     for weight, mu_soft, mu_fat, mu_lung, mu_mineral, mu_titanium in _FRONTAL if is_frontal else _LATERAL:
         body = (mu_soft * soft + mu_fat * fat + mu_lung * lung) * uneven
         total = body.clamp(min=0) + mu_mineral * mineral + mu_titanium * titanium
-        # To first order, another energy scales all coefficients by one factor between 50 and 80 keV.
+        # Between 50 and 80 keV, another energy multiplies all coefficients by nearly the same factor.
         transmitted = transmitted + weight * torch.exp(-total * energy)
     return -torch.log(transmitted.clamp(min=1e-30))
 
 
-def detect(integral: Tensor, rays: Rays, exposure: ExposureBatch, seeds: Sequence[int]) -> Tensor:
-    """(N, H, W) measured line integrals with blur, scatter, photon, electronic and row noise."""
+def detect(
+    integral: Float[Tensor, "N H W"], rays: Rays, exposure: ExposureBatch, seeds: Sequence[int]
+) -> Float[Tensor, "N H W"]:
+    """Measured line integrals with blur, scatter, photon, electronic and row noise."""
     photons = PHOTONS_PER_MM2 * exposure.fluence * rays.row_mm * rays.column_mm
     primary = torch.exp(-integral)
     primary = blur(primary, exposure.blur_mm / rays.column_mm, _SHARPEST_MM / rays.min_pixel_mm)
     scatter, nearby = (
         wide_blur(primary, reach / rays.column_mm, reach / rays.min_pixel_mm) for reach in (_SCATTER_MM, _ABSORBED_MM)
     )
-    # Thick parts of the body absorb their own scatter; this changes over the width of the body, not at single bones.
+    # Thick parts of the body absorb their own scatter. This varies over the width of the body, not between bones.
     scatter = torch.minimum(scatter, _MAX_SCATTER * nearby)
     noise, rows = standard_normal(seeds, _NOISE + _of_view(rays), [rays.shape, (rays.shape[0], 1)], integral.device)
     args = (primary, scatter, noise, rows, photons, exposure.scatter_share, exposure.electronic_noise)
@@ -281,7 +280,7 @@ def _measured(
     electronic_noise: Tensor,
     row_noise: Tensor,
 ) -> Tensor:
-    """Line integrals of the counted photons."""
+    """(N, H, W) line integrals from the counted photons."""
     photons = photons[:, None, None]
     expected = photons * (primary + scatter_share[:, None, None] * scatter)
     counted = expected + noise * torch.sqrt(expected + electronic_noise[:, None, None] ** 2)

@@ -1,11 +1,11 @@
 """Which part of a patient is imaged: whole body, full length, truncated scans, and plain radiographs.
 
-Contract: both views of a scan have the same row heights (the detectors move together), so they share ``z0_mm`` and the
-number of rows. A truncated scan has fewer rows than requested. ``without_hips`` means that no hip centre is on the
-image, ``without_t1`` that no landmark of T1 is.
+Contract: the detectors of a scan move together, so both views have the same ``z0_mm`` and number of rows. A truncated
+scan has fewer rows than a full-length one. In a scan ``without_hips``, no hip centre is on the image. In a scan
+``without_t1``, no landmark of T1 is on the image.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,16 +15,17 @@ from spine.landmarks import VERTEBRAE, VIEWS, ViewName
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 
 WHOLE_BODY_SCALE = 1.75
-"""Pixels of a whole-body image are larger by this factor."""
+"""Pixel size of a whole-body image relative to a full-length image."""
 
 ROW_STEP = 8
 """The number of rows of a truncated scan is a multiple of this."""
 
 MIN_RADIOGRAPH_HEIGHT_MM = 330.0
-"""A radiograph covers at least this height, so that its pixels have a lower bound: this over the number of rows."""
+"""Smallest height of a plain radiograph. It gives a lower bound of the pixel size: this over the number of rows."""
 
 _FROM_BEHIND = 0.75
-"""Share of postero-anterior plain radiographs; most of scoliosis are, to spare the breasts. The share is a choice."""
+"""Share of postero-anterior radiographs; a choice. Most radiographs of scoliosis are taken from behind, because the
+breasts then receive a lower dose."""
 
 _FIELD_STREAM = 2
 _CORNER_PARTS = tuple((plate, side) for plate in ("sup", "inf") for side in ("left", "right"))
@@ -34,7 +35,7 @@ def scan_geometry(patient: VirtualPatient, shape: tuple[int, int], spacing_mm: f
     """Geometry of both views of one scan.
 
     Args:
-        patient: to scan; ``parameters.field_of_view`` decides which part.
+        patient: to scan; ``parameters.field_of_view`` decides which part is imaged.
         shape: (H, W) of a full-length image in pixels.
         spacing_mm: pixel spacing at the isocentre plane; a whole-body image has larger pixels.
     """
@@ -54,13 +55,8 @@ def scan_geometry(patient: VirtualPatient, shape: tuple[int, int], spacing_mm: f
     }
 
 
-def in_full_length(patient: VirtualPatient) -> VirtualPatient:
-    """The same patient with a full-length field of view."""
-    return replace(patient, parameters=replace(patient.parameters, field_of_view="full"))
-
-
 def _rows_and_middle(patient: VirtualPatient, full_rows: int, spacing_mm: float) -> tuple[int, float]:
-    """Number of rows, and height of the middle of the image in mm."""
+    """Number of rows, and height of the middle of the image, mm."""
     kind = patient.parameters.field_of_view
     if kind == "full":
         return full_rows, 0.0
@@ -72,14 +68,14 @@ def _rows_and_middle(patient: VirtualPatient, full_rows: int, spacing_mm: float)
     top = half if kind == "without_hips" else _below_t1(patient, kind == "thoracolumbar", rng)
     bottom = -half if kind == "without_t1" else _above_hips(patient, rng)
     rows = min(full_rows, max(ROW_STEP, int((top - bottom) / spacing_mm) // ROW_STEP * ROW_STEP))
-    # Rounding the rows down moves the other edge, so that what is cut off stays cut off.
+    # The number of rows is rounded down, which moves the edge that is not truncated.
     if kind == "without_t1":
         return rows, top - rows * spacing_mm / 2
     return rows, bottom + rows * spacing_mm / 2
 
 
 def _below_t1(patient: VirtualPatient, short: bool, rng: np.random.Generator) -> float:
-    """A height below all landmarks of T1: the middle of a vertebra from T3 to T6 (``short``: T4 to T9)."""
+    """A height in mm below all landmarks of T1: the middle of a vertebra from T3 to T6 (``short``: T4 to T9)."""
     low, high = ("T4", "T9") if short else ("T3", "T6")
     first, last = VERTEBRAE.index(low), VERTEBRAE.index(high)
     level = VERTEBRAE[int(rng.integers(first, last + 1))]
@@ -88,7 +84,7 @@ def _below_t1(patient: VirtualPatient, short: bool, rng: np.random.Generator) ->
 
 
 def _above_hips(patient: VirtualPatient, rng: np.random.Generator) -> float:
-    """A height above both femoral heads and, if possible, below the S1 plate."""
+    """A height in mm above both hip centres and, if possible, below the S1 plate."""
     hips = float(patient.spine.hips[:, 2].max()) + 0.6 * patient.spine.hip_radius
     wanted = float(patient.spine.s1_centre[2] - rng.uniform(12, 45))
     return max(wanted, hips)
@@ -96,12 +92,12 @@ def _above_hips(patient: VirtualPatient, rng: np.random.Generator) -> float:
 
 @dataclass(frozen=True)
 class RadiographField:
-    """The field of a plain frontal radiograph, letterboxed.
+    """The field of a plain frontal radiograph in an image with black borders.
 
     Attributes:
         geometry: of the whole image.
-        bounds: top, bottom, left and right edge of the radiograph in pixels; outside them, the image is black.
-        point_source: the stationary tube.
+        bounds: top, bottom, left and right edge of the radiograph in pixels.
+        point_source: the stationary X-ray tube.
     """
 
     geometry: ViewGeometry
@@ -110,10 +106,11 @@ class RadiographField:
 
 
 def radiograph_field(patient: VirtualPatient, shape: tuple[int, int], rng: np.random.Generator) -> RadiographField:
-    """Sample a radiograph from the neck to the sacrum, cropped to a strip around the spine and fitted into (H, W).
+    """Sample the field of a radiograph from the neck to the sacrum, fitted into an image of (H, W).
 
-    The crop follows the public frontal radiographs (docs/sources.md, images and postures), a little wider: T1 near the
-    upper edge, the pelvis mostly cut off, the width 0.24 to 0.60 of the height.
+    The field is a strip around the spine, a little wider than in the public frontal radiographs (docs/sources.md,
+    images and postures): T1 is near the upper edge, most of the pelvis is cut off, and the width is 0.24 to 0.60 of the
+    height.
     """
     points = patient.reconstruction.points
     corners = np.stack([points[f"{level}_{plate}_{side}"] for level in VERTEBRAE for plate, side in _CORNER_PARTS])

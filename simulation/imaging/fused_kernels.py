@@ -1,7 +1,7 @@
-"""Fused kernels: on a GPU, arithmetic over whole images is compiled into one pass.
+"""Compiled kernels: on a GPU, arithmetic over whole images runs in one pass.
 
-Contract: a fused function takes tensors and plain constants and returns tensors. Compiled or not, its results agree up
-to rounding. On a CPU nothing is compiled, so that a seed gives the same image on every machine.
+Contract: a fused function takes tensors and plain constants and returns tensors. Compilation changes its results by
+rounding only. On a CPU nothing is compiled, so that a seed gives the same image on every machine.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _SHAPES = 48
 
 
 def fused(function: Callable[..., Result]) -> Callable[..., Result]:
-    """Compile ``function`` for GPU tensors at the first call with a new shape; on a CPU, call it uncompiled."""
+    """``function``, compiled for GPU tensors at the first call with a new shape. On a CPU it runs as it is."""
     compiled: list[Callable[..., Result]] = []
 
     @wraps(function)

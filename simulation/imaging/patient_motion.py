@@ -1,8 +1,8 @@
 """A patient who moves a little between the two views.
 
-Contract: the motion is a translation. Every array of ``PatientBatch`` is listed here as one with positions or one
-without; an unknown name is an error, so that no new part is left behind. The landmarks of a reconstruction belong to
-the patient before the motion.
+Contract: the motion is a translation. This module lists every array of ``PatientBatch``, with or without positions; an
+unknown name is an error, so that every new part moves along. The landmarks of a reconstruction are those before the
+motion.
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ from simulation.randomness import host_generator
 from simulation.threads import one_thread
 from spine.landmarks import VIEWS, ViewName
 from spine.scanner import ViewGeometry
-from spine.types import Floats
+from spine.types import Float, Floats
 
 _MOTION_STREAM = 61
 
-# Name -> indices in its last axis at which positions (x, y, z) begin.
+# Name of an array -> indices of its last axis at which a position (x, y, z) begins.
 _POSITIONS: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(("centre", "pedicle", "s1_centre", "hips", "sternum", "arms", "rods"), (0,)),
     **dict.fromkeys(("ellipsoids", "gas", "plates"), (0,)),
@@ -35,32 +35,22 @@ _WITHOUT_POSITIONS = frozenset(
     (
         *("present", "lumbar", "droop", "wall", "axes", "plate_half", "height", "canal", "spinous", "transverse"),
         *("pedicle_size", "sclerosis", "osteophyte", "body_scale", "arch", "s1_axes", "s1_half", "s1_to_hips"),
-        *(
-            "hip_spacing",
-            "hip_radius",
-            "size",
-            "density",
-            "pelvis_axes",
-            "axial_rotation",
-            "sideways",
-            "chest_half_width",
-        ),
-        *("chest_half_depth", "thirteenth", "raised", "style", "gains", "fat", "rod_weight"),
+        *("hip_spacing", "hip_radius", "size", "density", "pelvis_axes", "axial_rotation", "sideways"),
+        *("chest_half_width", "chest_half_depth", "thirteenth", "raised", "style", "gains", "fat", "rod_weight"),
     )
 )
 
 
-def sample_patient_motion(seed: int, sd_mm: float) -> Floats:
-    """Sample (3,) translation between the views, rounded to 0.01 mm."""
-    found: Floats = np.round(host_generator(seed, _MOTION_STREAM).normal(0.0, sd_mm, 3), 2)
-    return found
+def sample_patient_motion(seed: int, sd_mm: float) -> Float[Floats, " 3"]:
+    """Sample the translation between the views in mm, rounded to 0.01 mm."""
+    return np.round(host_generator(seed, _MOTION_STREAM).normal(0.0, sd_mm, 3), 2)
 
 
-def translated(arrays: Arrays, by_mm: Floats) -> dict[str, NDArray[np.float32]]:
+def translated(arrays: Arrays, by_mm: Float[Floats, " 3"]) -> dict[str, NDArray[np.float32]]:
     """One row of a ``PatientBatch``, translated.
 
     Raises:
-        KeyError: an array that this module does not list.
+        KeyError: this module does not list an array.
     """
     return {name: _translated(name, array, by_mm) for name, array in arrays.items()}
 
@@ -84,10 +74,10 @@ def render_with_motion(
     patient: VirtualPatient,
     geometry: Mapping[ViewName, ViewGeometry],
     seed: int,
-    by_mm: Floats,
+    by_mm: Float[Floats, " 3"],
     family: AppearanceFamily | None = None,
 ) -> dict[ViewName, NDArray[np.uint16]]:
-    """As ``render_views``; in the lateral image the patient is translated by (3,) mm."""
+    """As ``render_views``, but in the lateral image the patient is translated."""
     frontal, lateral = VIEWS
     found = render_views(patient, {frontal: geometry[frontal]}, seed, family)
     acquisitions = {lateral: tabulate([plan_acquisition(geometry[lateral], seed, family)])}

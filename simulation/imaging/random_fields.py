@@ -1,8 +1,8 @@
-"""Random fields of images: normal numbers for each patient, and smooth fields for uneven soft tissue and lung.
+"""Random numbers of images: normal numbers for each patient, and smooth fields for uneven soft tissue and lung.
 
 Contract: a patient's numbers depend on that patient's seed and the purpose only. On a CPU they are the same on every
-machine; a GPU has another generator, so its noise differs. Smooth fields have a mean near 0 and an SD near 1. Their
-sizes are in millimetres, so a patient has the same texture at any pixel size.
+machine. A GPU has another generator, so its noise differs. Smooth fields have a mean near 0 and an SD near 1. Their
+length scales are in millimetres, so a patient has the same texture at any pixel size.
 """
 
 import math
@@ -14,15 +14,16 @@ from torch.nn import functional
 
 from simulation.imaging.rays import Rays
 from simulation.randomness import stream_seed
+from spine.types import Float
 
 CELLS = 48
-"""A noise field has this many cells a side and is mirrored beyond."""
+"""Number of cells of a noise field along each axis. Beyond them, the field is mirrored."""
 
 
 def standard_normal(
     seeds: Sequence[int], purpose: int, shapes: Sequence[tuple[int, ...]], device: torch.device
-) -> tuple[Tensor, ...]:
-    """(N, *shape) standard normal numbers for each of ``shapes``, with one call of the generator for each patient."""
+) -> tuple[Float[Tensor, "N ..."], ...]:
+    """(N, *shape) standard normal numbers for each of ``shapes``; the generator is called once for each patient."""
     sizes = [math.prod(shape) for shape in shapes]
     values = torch.empty(len(seeds), sum(sizes), device=device)
     generator = torch.Generator(device)
@@ -33,10 +34,10 @@ def standard_normal(
     return tuple(part.reshape(len(seeds), *shape) for part, shape in zip(parts, shapes, strict=True))
 
 
-def smooth_noise(fields: Tensor, rays: Rays, cells_mm: Sequence[float]) -> Tensor:
-    """(N, K, CELLS, CELLS) normal numbers -> (N, H, W) sum of K octaves.
+def smooth_noise(fields: Float[Tensor, "N K C C"], rays: Rays, cells_mm: Sequence[float]) -> Float[Tensor, "N H W"]:
+    """Smooth field from normal numbers: a sum of K fields of C = CELLS cells a side.
 
-    Octave k varies over about ``cells_mm[k]``. Coarser octaves have larger weights.
+    Field k varies over about ``cells_mm[k]``. Coarser fields have larger weights.
     """
     u, z = rays.column_u_mm, rays.row_z_mm
     total = torch.zeros(len(rays), *rays.shape, device=rays.device)

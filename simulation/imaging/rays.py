@@ -1,7 +1,7 @@
 """The rays of N images of one view, as tensors.
 
-Contract: equations and pixel convention are those of ``spine.scanner``; a test compares the two. All images of a batch
-have one shape; spacing, centre and source distance differ.
+Contract: equations and pixel convention are those of ``spine.scanner``; a test compares them. All images of a batch
+have one shape; spacing, centre and source distance can differ.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spine.landmarks import ViewName
 from spine.scanner import ViewGeometry
-from spine.types import Floats
+from spine.types import Float, Floats
 
 
 @dataclass(frozen=True)
@@ -24,22 +24,23 @@ class Rays:
     Attributes:
         view: ``frontal`` or ``lateral``.
         shape: (H, W).
-        min_pixel_mm: lower bound of the pixel size; kept on the host, because it decides the size of the computation.
-        row_mm, column_mm, distance_mm, u0_mm, z0_mm: (N,) as in ``ViewGeometry``. A negative distance is a source
+        min_pixel_mm: lower bound of the pixel size; a plain number, because the sizes of kernels depend on it.
+        row_mm, column_mm, distance_mm, u0_mm, z0_mm: as in ``ViewGeometry``. A negative distance is a source
             behind the patient (``PointSource.from_behind``).
-        point_source, point_source_z_mm: (N,) 1 for a point source at this height, 0 for the slot scanner.
+        point_source: 1 for a point source, 0 for the slot scanner.
+        point_source_z_mm: height of the point source.
     """
 
     view: ViewName
     shape: tuple[int, int]
     min_pixel_mm: float
-    row_mm: Tensor
-    column_mm: Tensor
-    distance_mm: Tensor
-    u0_mm: Tensor
-    z0_mm: Tensor
-    point_source: Tensor
-    point_source_z_mm: Tensor
+    row_mm: Float[Tensor, " N"]
+    column_mm: Float[Tensor, " N"]
+    distance_mm: Float[Tensor, " N"]
+    u0_mm: Float[Tensor, " N"]
+    z0_mm: Float[Tensor, " N"]
+    point_source: Float[Tensor, " N"]
+    point_source_z_mm: Float[Tensor, " N"]
 
     def __len__(self) -> int:
         return len(self.row_mm)
@@ -51,34 +52,34 @@ class Rays:
 
     @property
     def axes(self) -> tuple[int, int]:
-        """The patient axes across the image and along its depth."""
+        """The indices of the patient's axes (x = 0, y = 1) across the image and along its depth."""
         return (0, 1) if self.view == "frontal" else (1, 0)
 
     @property
-    def column_u_mm(self) -> Tensor:
-        """(N, W) u of each column in the isocentre plane."""
+    def column_u_mm(self) -> Float[Tensor, "N W"]:
+        """u of each column in the isocentre plane."""
         width = self.shape[1]
         steps = torch.arange(width, device=self.device) - (width / 2 - 0.5)
         return steps * self.column_mm[:, None] + self.u0_mm[:, None]
 
     @property
-    def row_z_mm(self) -> Tensor:
-        """(N, H) height of each row."""
+    def row_z_mm(self) -> Float[Tensor, "N H"]:
+        """Height of each row."""
         height = self.shape[0]
         steps = torch.arange(height, device=self.device) - (height / 2 - 0.5)
         return self.z0_mm[:, None] - steps * self.row_mm[:, None]
 
     @property
-    def direction(self) -> Tensor:
-        """(N, W, 2) unit horizontal direction (x, y) of each column's ray."""
+    def direction(self) -> Float[Tensor, "N W 2"]:
+        """Unit horizontal direction (x, y) of each column's ray."""
         u, f = self.column_u_mm, self.distance_mm[:, None]
         length = torch.hypot(u, f.expand_as(u))
         along, across = f / length, u / length
         return torch.stack([across, along] if self.view == "frontal" else [along, across], dim=-1)
 
     @property
-    def source(self) -> Tensor:
-        """(N, 2) x and y of the source, mm."""
+    def source(self) -> Float[Tensor, "N 2"]:
+        """x and y of the source, mm."""
         zero = torch.zeros_like(self.distance_mm)
         pair = [zero, -self.distance_mm] if self.view == "frontal" else [-self.distance_mm, zero]
         return torch.stack(pair, dim=-1)
@@ -86,22 +87,23 @@ class Rays:
 
 @dataclass(frozen=True)
 class PointSource:
-    """The stationary point source of a plain radiograph, which magnifies heights like widths.
+    """The stationary point source of a plain radiograph, which magnifies heights as well as widths.
 
-    Points at depth d appear at z' = z_s + (z - z_s) f / (f + d). This applies to bone and landmarks. Soft tissue is
-    rendered with horizontal rays, which shifts its edges by a few millimetres towards the ends of a radiograph.
+    A point of height z at depth d appears at height z_s + (z - z_s) f / (f + d). This applies to bone, metal and
+    landmarks. Soft tissue is rendered with horizontal rays, which shifts its edges by a few millimetres near the upper
+    and lower edge of a radiograph.
 
     Attributes:
         source_z_mm: height of the source.
-        from_behind: the patient faces the detector (postero-anterior), as in most radiographs of scoliosis. ``Rays``
-            then have a negative distance, with which the same equations hold.
+        from_behind: whether the patient faces the detector (postero-anterior), as in most radiographs of scoliosis.
+            ``Rays`` then have a negative distance, and the equations are the same.
     """
 
     source_z_mm: float
     from_behind: bool = False
 
-    def warped(self, xyz_mm: Floats, distance_mm: float) -> Floats:
-        """(..., 3) points that the slot scanner's equations project as the point source projects the given ones."""
+    def warped(self, xyz_mm: Float[Floats, "*any 3"], distance_mm: float) -> Float[Floats, "*any 3"]:
+        """Points whose projection by the slot scanner is that of the given points by this source."""
         depth = xyz_mm[..., 1] * (-1.0 if self.from_behind else 1.0)
         z = self.source_z_mm + (xyz_mm[..., 2] - self.source_z_mm) * distance_mm / (distance_mm + depth)
         return np.stack([xyz_mm[..., 0], depth, z], axis=-1)
@@ -136,18 +138,18 @@ def common_view_and_shape(geometries: Sequence[ViewGeometry]) -> tuple[ViewName,
     """View and shape of all images.
 
     Raises:
-        ValueError: they differ.
+        ValueError: the images differ in view or shape.
     """
     kinds = {(g.view, g.shape) for g in geometries}
     if len(kinds) != 1:
-        raise ValueError(f"found images of {sorted(kinds)}; expected one view and one shape: batch them separately")
+        raise ValueError(f"found images of {sorted(kinds)}; expected one view and one shape: make a batch for each")
     return next(iter(kinds))
 
 
 def geometry_table(
     geometries: Sequence[ViewGeometry], point_sources: Sequence[PointSource | None]
-) -> NDArray[np.float32]:
-    """(N, 7) values of ``Rays`` for each image, on the host."""
+) -> Float[NDArray[np.float32], "N 7"]:
+    """Fields of ``Rays`` from ``row_mm`` to ``point_source_z_mm``, one row for each image."""
     rows = []
     for g, point_source in zip(geometries, point_sources, strict=True):
         distance = g.source_to_isocentre_mm * (-1.0 if point_source and point_source.from_behind else 1.0)
@@ -159,7 +161,7 @@ def geometry_table(
 def rays_from(
     view: ViewName,
     shape: tuple[int, int],
-    table: NDArray[np.float32],
+    table: Float[NDArray[np.float32], "N 7"],
     min_pixel_mm: float,
     device: torch.device | str = "cpu",
 ) -> Rays:

@@ -1,9 +1,9 @@
 """Rendering radiographs: the steps from posed patients to images, for N patients at once.
 
-Contract: images have 12 bits (0..4095, bone bright unless the appearance inverts it) and canonical orientation
-(frontal: the patient's left on the right; lateral: the front on the left). The same patient, geometry and seed give
-the same image; it does not depend on the other views or patients of the batch. The same code renders one patient on a
-CPU and a batch on a GPU.
+Contract: images have 12 bits (0..4095), and bone is bright unless the appearance is inverted. The patient's left is on
+the right of a frontal image, and the patient's front on the left of a lateral image. The same patient, geometry and
+seed give the same image, whatever the other views and patients of the batch. The same code renders one patient on a CPU
+and a batch on a GPU.
 """
 
 from collections.abc import Mapping
@@ -25,36 +25,31 @@ from simulation.imaging.rays import Rays, rays_from
 from simulation.threads import one_thread
 from spine.landmarks import VIEWS, ViewName
 from spine.scanner import ViewGeometry
+from spine.types import Int
 
 
-def render_batch(batch: PatientBatch, acquisitions: Mapping[ViewName, AcquisitionTable]) -> dict[ViewName, Tensor]:
-    """Render the images of each view in ``acquisitions`` (from ``acquisition.tabulate``).
-
-    Returns:
-        view -> (N, H, W) int32 in 0..4095 on the batch's device.
-    """
+def render_batch(
+    batch: PatientBatch, acquisitions: Mapping[ViewName, AcquisitionTable]
+) -> dict[ViewName, Int[Tensor, "N H W"]]:
+    """View -> int32 images in 0..4095 on the batch's device, with settings from ``acquisition.tabulate``."""
     mass = sample_patient_mass(batch, min(table.min_pixel_mm for table in acquisitions.values()))
     return {view: _take(batch, mass, table) for view, table in acquisitions.items()}
 
 
 def exact_paths(batch: PatientBatch, mass: PatientMass, rays: Rays) -> PathLengths:
-    """Noise-free path lengths of every material."""
+    """Path lengths of every material in one view, without noise."""
     return path_lengths(batch, mass.bones, mass.vessels, mass.metal, rays)
 
 
-def _take(batch: PatientBatch, mass: PatientMass, acquisitions: AcquisitionTable) -> Tensor:
-    rays = rays_from(
-        acquisitions.view, acquisitions.shape, acquisitions.geometry, acquisitions.min_pixel_mm, batch.device
-    )
-    exposure, appearance = (
-        exposure_batch(acquisitions.exposure, batch.device),
-        appearance_batch(acquisitions.appearance, batch.device),
-    )
+def _take(batch: PatientBatch, mass: PatientMass, table: AcquisitionTable) -> Tensor:
+    rays = rays_from(table.view, table.shape, table.geometry, table.min_pixel_mm, batch.device)
+    exposure = exposure_batch(table.exposure, batch.device)
+    appearance = appearance_batch(table.appearance, batch.device)
     paths = exact_paths(batch, mass, rays)
-    integrals = line_integrals(paths, batch, rays, exposure, acquisitions.seeds)
-    measured = detect(integrals, rays, exposure, acquisitions.seeds)
+    integrals = line_integrals(paths, batch, rays, exposure, table.seeds)
+    measured = detect(integrals, rays, exposure, table.seeds)
     greys = apply_display(measured, paths, rays, appearance).to(torch.float32) / MAXIMUM
-    covered = apply_overlay(greys, acquisitions.overlays, appearance.background)
+    covered = apply_overlay(greys, table.overlays, appearance.background)
     return (covered.clamp(0, 1) * MAXIMUM).round().to(torch.int32)
 
 
@@ -64,16 +59,13 @@ def render_views(
     seed: int,
     family: AppearanceFamily | None = None,
 ) -> dict[ViewName, NDArray[np.uint16]]:
-    """Render the views in ``geometry`` of one patient on the CPU, in one thread.
+    """View -> (H, W) uint16 image in 0..4095 of one patient, rendered on the CPU in one thread.
 
     Args:
         patient: to render.
         geometry: view -> image geometry; both views of a scan have the same row heights.
         seed: of exposure, noise and appearance.
         family: of the appearance; sampled from the seed by default.
-
-    Returns:
-        view -> (H, W) uint16 in 0..4095.
     """
     acquisitions = {
         view: tabulate([plan_acquisition(geometry[view], seed, family)]) for view in VIEWS if view in geometry

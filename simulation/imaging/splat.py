@@ -1,9 +1,9 @@
 """Splatting: path lengths of a material along every ray, from mass points.
 
-Contract: a point of volume V at depth d adds V m sqrt(1 + (u/f)^2) / (p_row p_column) mm to the image, with
-m = f / (f + d): a pixel is p_column / m wide at that depth, and the ray crosses it at an angle. A point source
-magnifies heights too, so there the factor is m^2. Landmarks use ``ViewGeometry`` and ``PointSource``; a test compares
-the equations.
+Contract: a point of volume V at depth d adds V m sqrt(1 + (u/f)^2) / (p_row p_column) mm to the image. A pixel is
+p_column / m wide at that depth, with the magnification m = f / (f + d). The root is the obliquity of the ray. A point
+source magnifies heights too, so its factor is m^2. Landmarks are projected by ``ViewGeometry`` and ``PointSource``; a
+test compares the equations.
 """
 
 import torch
@@ -12,21 +12,22 @@ from torch import Tensor
 from simulation.body.mass_points import MassPoints
 from simulation.imaging.fused_kernels import fused
 from simulation.imaging.rays import Rays
+from spine.types import Float
 
 _BLOCK = 32_768
 _SPARE = 65_536
-"""Cells beside the image for points that are not visible. Many additions to one cell are slow on a GPU, and a patient
-without metal has all of its metal, with weight 0, in one place."""
+"""Number of additional cells for points that are not visible. A patient without metal has all metal points, with weight
+0, in one place, and many additions to one cell are slow on a GPU."""
 
 
-def splat(points: MassPoints, rays: Rays) -> Tensor:
-    """(N, H, W) float32 path lengths in mm at the pixel centres; points off the image are left out."""
+def splat(points: MassPoints, rays: Rays) -> Float[Tensor, "N H W"]:
+    """Path lengths in mm at the pixel centres; points outside the image are left out."""
     height, width = rays.shape
-    stride, rows = width + 2, height + 2  # a border of one pixel for the outer shares of points on the edge
+    stride, rows = width + 2, height + 2  # with a border of one pixel, because a point adds to four pixels
     size = len(rays) * rows * stride
     image = torch.zeros(size + _SPARE + stride + 2, dtype=torch.float32, device=rays.device)
     count, numbers = points.volume_mm3.shape[1], _numbers(rays)
-    # On a CPU, in blocks whose intermediate values fit into its cache.
+    # On a CPU, the intermediate values of a block fit into the cache.
     block = count if rays.device.type == "cuda" else max(1, _BLOCK // len(rays))
     for xyz, volume in zip(points.xyz_mm.split(block, 1), points.volume_mm3.split(block, 1), strict=True):
         index, *parts = _bilinear_shares(xyz, volume, numbers, rays.shape, rays.axes)
@@ -39,17 +40,20 @@ def splat(points: MassPoints, rays: Rays) -> Tensor:
 def _bilinear_shares(
     xyz_mm: Tensor, volume_mm3: Tensor, numbers: Tensor, shape: tuple[int, int], axes: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """(N P,) each: a point's cell in the flat bordered images; its shares there, right, below, and below right."""
+    """(N P,) each: the cell of a point in the flat images with border, and its shares of it and of three neighbours.
+
+    The neighbours are the cells to the right, below, and below right.
+    """
     height, width = shape
     stride, rows = width + 2, height + 2
     column, row, weight = _projected(xyz_mm, volume_mm3, numbers, shape, axes)
     column, row = column + 1, row + 1
     patient = torch.arange(len(numbers), device=weight.device, dtype=torch.int64)[:, None] * (rows * stride)
-    if not weight.is_cuda:  # points off the image are added to its border
+    if not weight.is_cuda:  # points outside the image are added to its border
         column, row = column.clamp(0, width + 1), row.clamp(0, height + 1)
     left, top = column.floor(), row.floor()
     index = top.to(torch.int64) * stride + left.to(torch.int64) + patient
-    if weight.is_cuda:  # points off the image, and those of weight 0, are spread over the spare cells
+    if weight.is_cuda:  # points outside the image, and those of weight 0, are spread over the additional cells
         shows = (column >= 0) & (row >= 0) & (column < width + 1) & (row < height + 1) & (weight != 0)
         spare = torch.arange(weight.numel(), device=weight.device).reshape(weight.shape) % _SPARE
         index = torch.where(shows, index, spare + len(numbers) * rows * stride)
@@ -61,13 +65,15 @@ def _bilinear_shares(
     return index.reshape(-1), a, b, c, d
 
 
-def project_points(points: MassPoints, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:
-    """(N, P) each: columns and rows in pixels, and path-length weights in mm."""
+def project_points(
+    points: MassPoints, rays: Rays
+) -> tuple[Float[Tensor, "N P"], Float[Tensor, "N P"], Float[Tensor, "N P"]]:
+    """Columns and rows in pixels, and path lengths in mm, of mass points."""
     return _projected(points.xyz_mm, points.volume_mm3, _numbers(rays), rays.shape, rays.axes)
 
 
 def _numbers(rays: Rays) -> Tensor:
-    """(N, 7) image values for ``_projected``, in the order in which it unpacks them."""
+    """(N, 7) fields of the rays, in the order in which ``_projected`` unpacks them."""
     place = [rays.row_mm, rays.column_mm, rays.distance_mm, rays.u0_mm, rays.z0_mm]
     return torch.stack([*place, rays.point_source, rays.point_source_z_mm], dim=1)
 

@@ -1,6 +1,6 @@
 """Who the virtual patients are: sampled parameters that match published distributions.
 
-Shapes and positions do not belong here: see ``simulation.pose``.
+Shapes and positions are part of ``simulation.pose``.
 
     sampling           one patient from a seed
     alignment          sagittal angles of one patient, from a joint normal distribution
@@ -9,6 +9,6 @@ Shapes and positions do not belong here: see ``simulation.pose``.
     surgery            spinal constructs and the curves that remain after surgery
     published          means, SDs and correlations from the literature
     moment_fit         fits the constants of ``alignment`` to ``published``
-    moment_constants   the fitted constants; generated
+    moment_constants   the fitted constants; a generated file
     statistics         compares the sampled population with the published one
 """

@@ -1,25 +1,27 @@
-"""Sampling the sagittal angles of one patient: five correlated angles of a posture that can stand.
+"""Sampling the sagittal angles of one patient who can stand with them.
 
-Contract: the order is PI, PT, L1-S1, L1-L5, TK, in degrees. After rejection, means and SDs are those of
-``published.ALIGNMENT``. PI = PT + SS.
+Contract: the five angles are PI, PT, L1-S1, L1-L5 and TK, in this order, in degrees. The accepted samples have the
+means and SDs of ``published.ALIGNMENT``. PI = PT + SS.
 
-A sample is normal: the mean, a drift with age, and a root of the covariance times five standard normal numbers. It is
-rejected where an angle leaves its bounds, or where no shape of the spine gives T1 an inclination that the group has.
+A sample is the mean of its group, plus a drift with age, plus a root of the covariance times five standard normal
+numbers. It is rejected if an angle is outside its bounds. It is also rejected if no shape of the spine gives T1 an
+inclination that occurs in the group.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulation.population.moment_constants import MEANS, ROOTS
 from simulation.pose.sagittal_profile import SagittalTargets, inclination_range
 from simulation.vocabulary import Anatomy, Condition
-from spine.types import Floats
+from spine.types import Bool, Float, Floats
 
 PER_YEAR: Mapping[Condition, tuple[float, ...]] = {"healthy_adult": (0.0, 0.14, -0.23, -0.23, 0.1)}
-"""Drift with age. PT (EOS 3D, n = 642) and LL (Hasegawa 2016) are published, TK is a choice. The other groups cover a
-narrow range of ages, or other effects are larger."""
+"""Drift of the five angles, degrees a year. PT (EOS 3D, n = 642) and LL (Hasegawa 2016) are published, TK is a choice.
+The other groups have no drift: their range of ages is narrow, or other effects are larger."""
 MEAN_AGE: Mapping[Condition, float] = {"healthy_adult": 46.5}
 INCLINATION_DEG: Mapping[Condition, tuple[float, float]] = {
     "healthy_adolescent": (-3.0, 2.7),
@@ -29,13 +31,13 @@ INCLINATION_DEG: Mapping[Condition, tuple[float, float]] = {
     "degenerative": (-0.5, 3.5),
     "osteoporotic": (0.5, 3.5),
 }
-"""Mean and SD of the T1 inclination. A review gives -1.35 +-2.7; TPA minus PT gives about -5 (EOS 3D, n = 642). That
-patients with a disease lean forward is a choice."""
+"""Mean and SD of the T1 inclination, positive forward. A review gives -1.35 +-2.7; TPA minus PT gives about -5 (EOS 3D,
+n = 642). The larger values of patients with a disease are a choice."""
 BOUNDS_DEG = np.array([(23.0, 95.0), (-15.0, 50.0), (-5.0, 98.0), (-25.0, 88.0), (-27.0, 88.0)])
 SLOPE_DEG = (-4.0, 70.0)
 LUMBOSACRAL_DEG = (-6.0, 42.0)
 _MAX_SD = 2.5
-"""An inclination stays within this many SD of the group's mean."""
+"""Largest distance of an inclination from the group's mean, in SDs."""
 _TRIES, _ROUNDS = 8, 200
 
 
@@ -53,10 +55,10 @@ class Alignment:
 
 
 def sample_alignment(rng: np.random.Generator, group: Condition, age_years: float, anatomy: Anatomy) -> Alignment:
-    """Sample one patient's angles.
+    """Sample the angles of one patient of ``group``.
 
     Raises:
-        RuntimeError: all samples were rejected; the constants do not fit the bounds.
+        RuntimeError: every sample was rejected, because the constants do not fit the bounds.
     """
     for _ in range(_ROUNDS):
         angles, wanted = sample_angles(rng, group, np.full(_TRIES, age_years))
@@ -68,15 +70,19 @@ def sample_alignment(rng: np.random.Generator, group: Condition, age_years: floa
                 incidence, incidence - tilt, tilt, lordosis, upper, kyphosis, float(inclination[standing[0]])
             )
     raise RuntimeError(
-        f"no {group} patient could stand in {_ROUNDS * _TRIES} samples; expected at least one: fit the constants with "
-        "python -m simulation.population.moment_fit"
+        f"all {_ROUNDS * _TRIES} samples of a {group} patient were rejected; expected at least one that can stand: fit "
+        "the constants again with python -m simulation.population.moment_fit"
     )
 
 
 def sample_angles(
-    rng: np.random.Generator, group: Condition, ages: Floats, mean: Floats | None = None, root: Floats | None = None
-) -> tuple[Floats, Floats]:
-    """(N, 5) angles and (N,) T1 inclinations for (N,) ages, before rejection."""
+    rng: np.random.Generator,
+    group: Condition,
+    ages: Float[Floats, " N"],
+    mean: Float[Floats, " 5"] | None = None,
+    root: Float[Floats, "5 5"] | None = None,
+) -> tuple[Float[Floats, "N 5"], Float[Floats, " N"]]:
+    """(N, 5) angles and (N,) T1 inclinations for (N,) ages, before any sample is rejected."""
     centre = np.asarray(MEANS[group]) if mean is None else mean
     spread = np.asarray(ROOTS[group]) if root is None else root
     older = ages - MEAN_AGE.get(group, 0.0)
@@ -87,8 +93,10 @@ def sample_angles(
     return centre + drift + normal[:, :5] @ spread.T, wanted
 
 
-def can_stand(angles: Floats, wanted: Floats, group: Condition, anatomy: Anatomy) -> tuple[np.ndarray, Floats]:
-    """(N,) whether each of (N, 5) samples is within bounds and can stand, and the (N,) inclinations reached."""
+def can_stand(
+    angles: Float[Floats, "N 5"], wanted: Float[Floats, " N"], group: Condition, anatomy: Anatomy
+) -> tuple[Bool[NDArray[np.bool_], " N"], Float[Floats, " N"]]:
+    """Whether each of N patients can stand, and the T1 inclinations that they reach; ``wanted`` are the targets."""
     slope, lumbosacral = angles[:, 0] - angles[:, 1], angles[:, 2] - angles[:, 3]
     inside = ((angles > BOUNDS_DEG[:, 0]) & (angles < BOUNDS_DEG[:, 1])).all(axis=1)
     inside &= (slope > SLOPE_DEG[0]) & (slope < SLOPE_DEG[1])
@@ -97,5 +105,4 @@ def can_stand(angles: Floats, wanted: Floats, group: Condition, anatomy: Anatomy
     least, greatest = inclination_range(anatomy, targets, angles[:, 1])
     reached = np.clip(wanted, least, greatest)
     mean, deviation = INCLINATION_DEG[group]
-    accepted: np.ndarray = inside & (np.abs(reached - mean) <= _MAX_SD * deviation)
-    return accepted, reached
+    return np.asarray(inside & (np.abs(reached - mean) <= _MAX_SD * deviation)), reached

@@ -1,17 +1,18 @@
-"""Sampling the effects of age and disease on single levels: narrowed discs, slips, wedge fractures, bone density.
+"""Sampling the effects of age and disease: narrowed discs, slips, wedge fractures, bone density.
 
-Contract: every level exists in the patient's column.
+Contract: every sampled level exists in the patient's column.
 
-Sources (docs/sources.md, population and anatomy), all from memory: slips of 4-12 mm at L4-5 or L5-S1, lateral slips
-of 3-10 mm, wedge losses of 20-40 %. The frequencies are a choice.
+Sources (docs/sources.md, population and anatomy), all from memory: forward slips of 4-12 mm at L4-5 or L5-S1, lateral
+slips of 3-10 mm, wedge fractures that lose 20-40 % of the anterior height. The frequencies are a choice.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from simulation.anatomy import VertebralColumn
-from simulation.parameters import WedgeFracture
+from simulation.parameters import CoronalCurve, WedgeFracture
 from simulation.vocabulary import Condition, Sex
 
 _FRACTURE_LEVELS = ("T6", "T7", "T8", "T9", "T11", "T12", "L1", "L2", "L3")
@@ -39,7 +40,7 @@ def sample_narrowing(rng: np.random.Generator, condition: Condition, age_years: 
 def sample_listhesis(
     rng: np.random.Generator, condition: Condition, incidence_deg: float, column: VertebralColumn
 ) -> Slip | None:
-    """Sample a forward slip, of the last lumbar vertebra or the one above; higher incidence makes slips more likely."""
+    """Sample a forward slip of one of the last two lumbar vertebrae. A high pelvic incidence makes it more likely."""
     steep = 1.0 + 0.5 * float(np.tanh((incidence_deg - 52.0) / 12.0))
     if rng.random() > _SLIP_SHARE.get(condition, 0.0) * steep:
         return None
@@ -48,17 +49,18 @@ def sample_listhesis(
 
 
 def sample_lateral_listhesis(
-    rng: np.random.Generator, condition: Condition, cobb_deg: float, convex_left: bool
+    rng: np.random.Generator, condition: Condition, curves: Sequence[CoronalCurve]
 ) -> Slip | None:
-    """Sample a lateral slip at L3-4 or L2-3 of a degenerative curve, towards its convexity."""
-    if cobb_deg < 12.0 or rng.random() > _LATERAL_SHARE.get(condition, 0.0):
+    """Sample a lateral slip at L2-3 or L3-4 towards the convexity of the largest curve, if it is degenerative."""
+    major = max(curves, key=lambda curve: curve.cobb_deg)
+    if major.cobb_deg < 12.0 or rng.random() > _LATERAL_SHARE.get(condition, 0.0):
         return None
     level = "L3" if rng.random() < 0.7 else "L2"
-    return Slip(level, float(rng.uniform(3.0, 10.0)) * (1.0 if convex_left else -1.0))
+    return Slip(level, float(rng.uniform(3.0, 10.0)) * (1.0 if major.convex == "left" else -1.0))
 
 
 def sample_fractures(rng: np.random.Generator, condition: Condition) -> tuple[WedgeFracture, ...]:
-    """Sample one to three wedge fractures of an osteoporotic spine."""
+    """Sample one to three wedge fractures of an osteoporotic patient; other patients have none."""
     if condition != "osteoporotic":
         return ()
     count = 1 + int(np.searchsorted((0.55, 0.85), rng.random()))

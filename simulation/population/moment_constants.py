@@ -1,7 +1,7 @@
 """Constants of ``alignment``. Written by ``python -m simulation.population.moment_fit``; do not edit.
 
-Contract: the order is PI, PT, L1-S1, L1-L5, TK, in degrees. ``MEANS`` and ``ROOTS`` (of the covariance) belong to the
-normal distribution before rejection. They are fitted so that the accepted samples have the moments of ``published``.
+Contract: the order is PI, PT, L1-S1, L1-L5, TK, in degrees. ``MEANS`` are means and ``ROOTS`` are Cholesky roots of the
+covariance, both before samples are rejected. The accepted samples have the means and covariances of ``published``.
 """
 
 from collections.abc import Mapping

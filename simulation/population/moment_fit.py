@@ -9,18 +9,18 @@ import numpy as np
 from simulation.population.alignment import MEAN_AGE, PER_YEAR, can_stand, sample_angles
 from simulation.population.published import ALIGNMENT, LL, LL5, PI, PT, SS, TK
 from simulation.vocabulary import Condition
-from spine.types import Floats
+from spine.types import Float, Floats
 
-AGE_RANGE = (18.0, 75.0)  # of the only group with a drift
+AGE_RANGE = (18.0, 75.0)  # of healthy adults, the only group with a drift
 
 
 @dataclass(frozen=True)
 class CovarianceTarget:
-    """What defines one group's target covariance.
+    """The numbers that define the target covariance of one group.
 
     Attributes:
-        sd: target SDs of PI, PT, SS. They are within 15 % of the published ones, chosen so that the correlations
-            PI-SS and PI-PT agree too.
+        sd: target SDs of PI, PT, SS. They are within 15 % of the published SDs and give the published correlations
+            PI-SS and PI-PT.
         pi_ll, ss_ll, ll_tk, pi_tk: target correlations.
         lumbosacral_sd: SD of L1-S1 minus L1-L5, degrees.
         lordosis_sd: target SDs of L1-S1 and L1-L5.
@@ -45,11 +45,11 @@ COVARIANCE_TARGETS: Mapping[Condition, CovarianceTarget] = {
 }
 
 
-def target_moments(group: Condition) -> tuple[Floats, Floats]:
-    """(5,) target mean and (5, 5) target covariance of PI, PT, L1-S1, L1-L5, TK.
+def target_moments(group: Condition) -> tuple[Float[Floats, " 5"], Float[Floats, "5 5"]]:
+    """Target mean and target covariance of PI, PT, L1-S1, L1-L5, TK, in degrees.
 
     Raises:
-        numpy.linalg.LinAlgError: the group's targets contradict each other.
+        numpy.linalg.LinAlgError: the group's targets contradict each other: the covariance is not positive definite.
     """
     figures, wanted = ALIGNMENT[group], COVARIANCE_TARGETS[group]
     mean = np.array([figures[name].mean for name in (PI, PT, LL, LL5, TK)])
@@ -78,52 +78,46 @@ def target_moments(group: Condition) -> tuple[Floats, Floats]:
     return mean, covariance
 
 
-def fit(group: Condition, count: int = 40_000, rounds: int = 25) -> tuple[Floats, Floats, float]:
-    """(5,) mean, (5, 5) Cholesky root of the covariance and share of accepted samples, for one group."""
+def fit(
+    group: Condition, count: int = 40_000, rounds: int = 25
+) -> tuple[Float[Floats, " 5"], Float[Floats, "5 5"], float]:
+    """Mean, Cholesky root of the covariance, and share of accepted samples of one group."""
     target, covariance = target_moments(group)
     per_year = np.array(PER_YEAR.get(group, (0.0,) * 5))
     drift = np.outer(per_year, per_year) * (AGE_RANGE[1] - AGE_RANGE[0]) ** 2 / 12
-    mean, root, standing = target.copy(), np.asarray(np.linalg.cholesky(covariance - drift), np.float64), np.ones(1)
+    mean, root, share = target.copy(), np.asarray(np.linalg.cholesky(covariance - drift), np.float64), 1.0
     for _ in range(rounds):
         rng = np.random.default_rng(20190)
         ages = rng.uniform(*AGE_RANGE, count) if group in PER_YEAR else np.full(count, MEAN_AGE.get(group, 0.0))
         angles, wanted = sample_angles(rng, group, ages, mean, root)
         standing, _ = can_stand(angles, wanted, group, "standard")
-        found = np.asarray(np.cov(angles[standing].T), np.float64)
-        mean = mean + (target - angles[standing].mean(axis=0))
+        share, angles = float(standing.mean()), angles[standing]
+        found = np.asarray(np.cov(angles.T), np.float64)
+        mean = mean + (target - angles.mean(axis=0))
         root = _corrected(root, found, covariance)
-    return mean, root, float(standing.mean())
+    return mean, root, share
 
 
 def _corrected(root: Floats, found: Floats, wanted: Floats) -> Floats:
-    """Apply to the covariance of ``root`` the linear map that takes the covariance ``found`` to ``wanted``."""
+    """The root of another covariance: that of ``root`` after the linear map that turns ``found`` into ``wanted``."""
     onto = np.linalg.cholesky(wanted) @ np.linalg.inv(np.linalg.cholesky(found))
     mapped = onto @ root @ root.T @ onto.T
     return np.asarray(np.linalg.cholesky((mapped + mapped.T) / 2))
 
 
-_HEAD = '''"""Constants of ``alignment``. Written by ``python -m simulation.population.moment_fit``; do not edit.
-
-Contract: the order is PI, PT, L1-S1, L1-L5, TK, in degrees. ``MEANS`` and ``ROOTS`` (of the covariance) belong to the
-normal distribution before rejection. They are fitted so that the accepted samples have the moments of ``published``.
-"""
-
-from collections.abc import Mapping
-
-from simulation.vocabulary import Condition
-
-'''
+_MODULE = Path(__file__).with_name("moment_constants.py")
 
 
-def constants_module(fitted: Mapping[Condition, tuple[Floats, Floats]]) -> str:
-    """The source of the module ``moment_constants``."""
+def constants_module(fitted: Mapping[Condition, tuple[Float[Floats, " 5"], Float[Floats, "5 5"]]]) -> str:
+    """The source of the module ``moment_constants``: its present head and the new constants."""
+    head, _, _ = _MODULE.read_text().partition("MEANS: ")
     means = "".join(f'    "{group}": {_row(mean)},\n' for group, (mean, _) in fitted.items())
     roots = "".join(
         f'    "{group}": (\n' + "".join(f"        {_row(row)},\n" for row in root) + "    ),\n"
         for group, (_, root) in fitted.items()
     )
     return (
-        f"{_HEAD}MEANS: Mapping[Condition, tuple[float, ...]] = {{\n{means}}}\n\n"
+        f"{head}MEANS: Mapping[Condition, tuple[float, ...]] = {{\n{means}}}\n\n"
         f"ROOTS: Mapping[Condition, tuple[tuple[float, ...], ...]] = {{\n{roots}}}\n"
     )
 
@@ -139,7 +133,7 @@ def main() -> None:
         mean, root, share = fit(group)
         fitted[group] = (mean, root)
         print(f"{group}: {share:.0%} of the samples are accepted")
-    Path(__file__).with_name("moment_constants.py").write_text(constants_module(fitted))
+    _MODULE.write_text(constants_module(fitted))
 
 
 if __name__ == "__main__":

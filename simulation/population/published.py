@@ -1,6 +1,6 @@
 """Published means, SDs, correlations and lengths of the patients that the virtual ones represent.
 
-Contract: angles and lengths have the names of ``spine.measurement`` where they are measured there. Marks are those of
+Contract: an angle or length that ``spine.measurement`` measures has the same name here. Marks are those of
 docs/sources.md: ``published``, ``measured``, ``memory``, or ``choice`` where we found no value or only an order of
 magnitude.
 """
@@ -19,7 +19,7 @@ LL, LL5, TK = "lumbar_lordosis_l1_s1", "lumbar_lordosis_l1_l5", "thoracic_kyphos
 
 @dataclass(frozen=True)
 class PublishedValue:
-    """One published mean with its SD between subjects (None: not given)."""
+    """One published mean, and its SD between subjects (None: not published)."""
 
     mean: float
     sd: float | None
@@ -32,57 +32,39 @@ _CONTROLS, _AIS = "sterEOS controls, n = 69", "sterEOS AIS, n = 458"
 _ISSG, _OURS = "adult deformity, order of magnitude", "order of magnitude, ours"
 _HERNIA = "after UCI hernia, n = 60"
 
+
+def _angles(mark: Mark, source: str, *values: tuple[float, float]) -> dict[str, PublishedValue]:
+    """The mean and SD of PI, PT, SS, L1-S1, L1-L5 and T4-T12 from one source."""
+    names = (PI, PT, SS, LL, LL5, TK)[: len(values)]
+    return {name: PublishedValue(*value, source, mark) for name, value in zip(names, values, strict=True)}
+
+
 ALIGNMENT: Mapping[Condition, Mapping[str, PublishedValue]] = {
     "healthy_adult": {
-        PI: PublishedValue(50.6, 10.5, f"{_META}; SD {_MAC}", "published"),
-        PT: PublishedValue(12.6, 6.75, f"{_META}; SD {_MAC}", "published"),
-        SS: PublishedValue(37.7, 7.75, f"{_META}; SD {_MAC}", "published"),
+        **_angles("published", f"{_META}; SD {_MAC}", (50.6, 10.5), (12.6, 6.75), (37.7, 7.75)),
         LL: PublishedValue(54.6, 12.5, _META, "published"),
         LL5: PublishedValue(37.0, 15.5, _META, "published"),
         TK: PublishedValue(38.0, 10.0, "asymptomatic adults", "memory"),
     },
-    "healthy_adolescent": {
-        PI: PublishedValue(46.2, 8.3, _CONTROLS, "published"),
-        PT: PublishedValue(7.1, 7.3, _CONTROLS, "published"),
-        SS: PublishedValue(39.1, 6.7, _CONTROLS, "published"),
-        LL: PublishedValue(57.0, 10.4, _CONTROLS, "published"),
-        LL5: PublishedValue(46.0, 9.1, _CONTROLS, "published"),
-        TK: PublishedValue(37.7, 15.1, _CONTROLS, "published"),
-    },
-    "adolescent_scoliosis": {
-        PI: PublishedValue(47.3, 12.8, _AIS, "published"),
-        PT: PublishedValue(7.5, 8.3, _AIS, "published"),
-        SS: PublishedValue(39.6, 10.3, _AIS, "published"),
-        LL: PublishedValue(54.9, 14.8, _AIS, "published"),
-        LL5: PublishedValue(46.4, 13.2, _AIS, "published"),
-        TK: PublishedValue(27.1, 18.8, _AIS, "published"),
-    },
+    "healthy_adolescent": _angles(
+        "published", _CONTROLS, (46.2, 8.3), (7.1, 7.3), (39.1, 6.7), (57.0, 10.4), (46.0, 9.1), (37.7, 15.1)
+    ),
+    "adolescent_scoliosis": _angles(
+        "published", _AIS, (47.3, 12.8), (7.5, 8.3), (39.6, 10.3), (54.9, 14.8), (46.4, 13.2), (27.1, 18.8)
+    ),
     "adult_deformity": {
-        PI: PublishedValue(54.5, 12.0, _ISSG, "memory"),
-        PT: PublishedValue(22.2, 10.0, _ISSG, "memory"),
-        SS: PublishedValue(32.3, 11.0, _ISSG, "memory"),
-        LL: PublishedValue(45.0, 20.0, _ISSG, "memory"),
+        **_angles("memory", _ISSG, (54.5, 12.0), (22.2, 10.0), (32.3, 11.0), (45.0, 20.0), (29.0, 19.0), (33.0, 18.0)),
         LL5: PublishedValue(29.0, 19.0, _OURS, "choice"),
-        TK: PublishedValue(33.0, 18.0, _ISSG, "memory"),
     },
     "degenerative": {
-        PI: PublishedValue(51.0, 11.0, _OURS, "choice"),
+        **_angles("choice", _OURS, (51.0, 11.0), (17.4, 7.5), (33.6, 8.5), (46.0, 13.0), (30.0, 13.0), (36.0, 11.0)),
         PT: PublishedValue(17.4, 7.5, _HERNIA, "choice"),
-        SS: PublishedValue(33.6, 8.5, _OURS, "choice"),
-        LL: PublishedValue(46.0, 13.0, _OURS, "choice"),
-        LL5: PublishedValue(30.0, 13.0, _OURS, "choice"),
-        TK: PublishedValue(36.0, 11.0, _OURS, "choice"),
     },
-    "osteoporotic": {
-        PI: PublishedValue(51.0, 10.5, _OURS, "choice"),
-        PT: PublishedValue(18.0, 7.5, _OURS, "choice"),
-        SS: PublishedValue(33.0, 8.0, _OURS, "choice"),
-        LL: PublishedValue(50.0, 13.0, _OURS, "choice"),
-        LL5: PublishedValue(34.0, 13.0, _OURS, "choice"),
-        TK: PublishedValue(47.0, 12.0, _OURS, "choice"),
-    },
+    "osteoporotic": _angles(
+        "choice", _OURS, (51.0, 10.5), (18.0, 7.5), (33.0, 8.0), (50.0, 13.0), (34.0, 13.0), (47.0, 12.0)
+    ),
 }
-"""Targets of the sampling. Operated patients are sampled as adolescent scoliosis or as degenerative."""
+"""Targets of the sampling. Operated patients have the targets of adolescent scoliosis or of degenerative patients."""
 
 CORRELATIONS: Mapping[tuple[str, str], tuple[float, str]] = {
     (PI, SS): (0.84, "UCI normals, n = 100"),
@@ -93,7 +75,7 @@ CORRELATIONS: Mapping[tuple[str, str], tuple[float, str]] = {
     (LL, TK): (0.56, "maximal LL with maximal TK, no full reference"),
     (PI, TK): (0.0, "EOS 3D, n = 642: independent"),
 }
-"""Of healthy adults."""
+"""Correlations of the angles of healthy adults, each with its source."""
 
 COBB_BANDS: Mapping[tuple[float, float], tuple[float, PublishedValue]] = {
     (10.0, 20.0): (0.27, PublishedValue(16.5, 2.5, "AIS 10-20, n = 282", "published")),
@@ -103,8 +85,8 @@ COBB_BANDS: Mapping[tuple[float, float], tuple[float, PublishedValue]] = {
         PublishedValue(56.0, 12.0, "choice: beyond the published 49.9 +-8.8 (n = 104, to 86)", "choice"),
     ),
 }
-"""Major Cobb angles of adolescent scoliosis: range -> share of patients, mean and SD inside the range. The shares are
-a choice. In the published clinic (n = 1054) they were 0.27, 0.63 and 0.10; a detector needs more large curves."""
+"""Major Cobb angles of adolescent scoliosis: range -> share of patients, and mean and SD inside the range. The shares
+are a choice. In the published clinic (n = 1054) they were 0.27, 0.63 and 0.10; a detector needs more large curves."""
 
 LENGTHS: Mapping[tuple[str, Sex | None], PublishedValue] = {
     ("T1-S1 length", "M"): PublishedValue(450.0, None, "Dimeglio, at maturity", "memory"),
@@ -130,4 +112,5 @@ LENGTHS: Mapping[tuple[str, Sex | None], PublishedValue] = {
     ("femoral head diameter", "M"): PublishedValue(49.2, 3.8, "radiograph, n = 200", "published"),
     ("femoral head diameter", "F"): PublishedValue(45.3, 3.5, "radiograph, n = 200", "published"),
 }
-"""Of healthy adults, by sex or of both sexes, mm. Lengths run along the column between plate centres."""
+"""Lengths of healthy adults in mm, of one sex or of both (None). Lengths of the column run through the plate centres.
+"""

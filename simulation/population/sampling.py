@@ -1,21 +1,21 @@
 """Sampling one virtual patient from a seed.
 
-Contract: a seed always gives the same patient. Sampled values lie inside ``parameters.ALLOWED``, and PI = PT + SS
-holds exactly. The shares of conditions, columns and fields of view are a choice: adolescent scoliosis is the largest
-group, as in the paper's clinic, and every other group is large enough to learn from.
+Contract: a seed always gives the same patient. Sampled values lie inside ``parameters.ALLOWED``, and PI equals PT + SS
+exactly. The shares of conditions, anatomies and fields of view are a choice. Adolescent scoliosis is the largest group,
+as in the clinic of Galbusera et al. Every other group is large enough to learn from.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
 from simulation.anatomy import VertebralColumn, vertebral_column
 from simulation.parameters import ALLOWED, CoronalCurve, Instrumentation, PatientParameters
-from simulation.population.alignment import Alignment, sample_alignment
+from simulation.population.alignment import sample_alignment
 from simulation.population.curve_patterns import sample_curves
 from simulation.population.degeneration import (
+    Slip,
     sample_density,
     sample_fractures,
     sample_lateral_listhesis,
@@ -50,7 +50,7 @@ FIELD_SHARES: Mapping[FieldOfView, float] = {
     "whole_body": 0.05,
 }
 SCOLIOSIS_SURGERY_SHARE = 0.55
-"""Of operated patients. The others had a short lumbar fusion."""
+"""Share of operated patients who had scoliosis surgery. The others had a short lumbar fusion."""
 
 # Condition -> (share, youngest, oldest) of each age range in years, and the share of women
 _AGE_AND_SEX: Mapping[Condition, tuple[tuple[tuple[float, float, float], ...], float]] = {
@@ -65,53 +65,26 @@ _AGE_AND_SEX: Mapping[Condition, tuple[tuple[tuple[float, float, float], ...], f
 _FUSED = (((1.0, 40.0, 82.0),), 0.5)
 
 
-@dataclass(frozen=True)
-class _Build:
-    """Size and BMI, which follow from age and sex."""
-
-    size: float
-    bmi: float
-    femoral_head_radius: float
-
-
 def sample_patient(seed: int) -> PatientParameters:
     """Sample one patient; a seed always gives the same one."""
     rng = np.random.default_rng([seed, 0x5EED])
     condition, field_of_view = _choose(rng, CONDITION_SHARES), _choose(rng, FIELD_SHARES)
     anatomy = _choose(rng, ANATOMY_SHARES)
-    fused = condition == "instrumented" and rng.random() >= SCOLIOSIS_SURGERY_SHARE
+    group, fused = _sample_surgery(rng, condition)
     age, sex = _sample_age_and_sex(rng, *(_FUSED if fused else _AGE_AND_SEX[condition]))
-    group: Condition = condition
-    if condition == "instrumented":
-        group = "degenerative" if fused else "adolescent_scoliosis"
     angles = sample_alignment(rng, group, age, anatomy)
     implants, curves = _sample_curves(rng, condition, fused, vertebral_column(anatomy))
-    return _assemble(rng, (condition, field_of_view, anatomy), (age, sex), group, angles, implants, curves)
-
-
-def _assemble(
-    rng: np.random.Generator,
-    kinds: tuple[Condition, FieldOfView, Anatomy],
-    person: tuple[float, Sex],
-    group: Condition,
-    angles: Alignment,
-    implants: Instrumentation | None,
-    curves: tuple[CoronalCurve, ...],
-) -> PatientParameters:
-    """Sample what remains (build, slips, fractures, posture, density) and put one patient together."""
-    (condition, field_of_view, anatomy), (age, sex) = kinds, person
-    build = _sample_build(rng, age, sex)
-    major = max(curves, key=lambda curve: curve.cobb_deg)
-    slip = sample_listhesis(rng, group, angles.incidence, vertebral_column(anatomy))
-    lateral = sample_lateral_listhesis(rng, condition, major.cobb_deg, major.convex == "left")
+    size, bmi, femoral_head_radius = _sample_build(rng, age, sex)
+    slip = sample_listhesis(rng, group, angles.incidence, vertebral_column(anatomy)) or Slip("L4", 0.0)
+    lateral = sample_lateral_listhesis(rng, condition, curves) or Slip("L3", 0.0)
     return PatientParameters(
         age_years=age,
         sex=sex,
         condition=condition,
         field_of_view=field_of_view,
         anatomy=anatomy,
-        size_factor=build.size,
-        bmi=build.bmi,
+        size_factor=size,
+        bmi=bmi,
         pelvic_incidence_deg=angles.incidence,
         sacral_slope_deg=angles.slope,
         pelvic_tilt_deg=angles.tilt,
@@ -125,19 +98,27 @@ def _assemble(
         coronal_shift_mm=_clip("coronal_shift_mm", 9.0 * rng.standard_normal()),
         rotation_per_cobb=_clip("rotation_per_cobb", 0.32 + 0.06 * rng.standard_normal()),
         disc_narrowing=sample_narrowing(rng, group, age),
-        listhesis_level=slip.level if slip else "L4",
-        listhesis_mm=slip.mm if slip else 0.0,
-        lateral_listhesis_level=lateral.level if lateral else "L3",
-        lateral_listhesis_mm=lateral.mm if lateral else 0.0,
+        listhesis_level=slip.level,
+        listhesis_mm=slip.mm,
+        lateral_listhesis_level=lateral.level,
+        lateral_listhesis_mm=lateral.mm,
         fractures=sample_fractures(rng, condition),
         instrumentation=implants,
         bone_density=_clip("bone_density", sample_density(rng, condition, age, sex)),
-        femoral_head_radius_mm=build.femoral_head_radius,
+        femoral_head_radius_mm=femoral_head_radius,
     )
 
 
+def _sample_surgery(rng: np.random.Generator, condition: Condition) -> tuple[Condition, bool]:
+    """The condition before any surgery, and whether the surgery was a lumbar fusion."""
+    if condition != "instrumented":
+        return condition, False
+    fused = rng.random() >= SCOLIOSIS_SURGERY_SHARE
+    return "degenerative" if fused else "adolescent_scoliosis", fused
+
+
 def _choose(rng: np.random.Generator, shares: Mapping[Kind, float]) -> Kind:
-    """Choose one of the kinds by share; the last one takes the rounding error."""
+    """Choose one of the kinds with a probability of its share; rounding errors fall to the last kind."""
     left = float(rng.random()) * sum(shares.values())
     for kind, share in shares.items():
         left -= share
@@ -166,15 +147,12 @@ def _sample_curves(
     return sample_fusion(rng, column) if fused else sample_scoliosis_surgery(rng, column)
 
 
-def _sample_build(rng: np.random.Generator, age: float, sex: Sex) -> _Build:
+def _sample_build(rng: np.random.Generator, age: float, sex: Sex) -> tuple[float, float, float]:
+    """Size, BMI and radius of the femoral heads, which depend on age and sex."""
     size = _clip("size_factor", _mean_size(age, sex) * (1 + 0.055 * rng.standard_normal()))
-    return _Build(
-        size=size,
-        bmi=_clip("bmi", (19.5 if age < 19 else 25.5) + rng.gamma(2.0, 2.0) - 3.0),
-        femoral_head_radius=_clip(
-            "femoral_head_radius_mm", 24.6 * (0.9 * size + 0.1) * (1 + 0.055 * rng.standard_normal())
-        ),
-    )
+    bmi = _clip("bmi", (19.5 if age < 19 else 25.5) + rng.gamma(2.0, 2.0) - 3.0)
+    radius = 24.6 * (0.9 * size + 0.1) * (1 + 0.055 * rng.standard_normal())
+    return size, bmi, _clip("femoral_head_radius_mm", radius)
 
 
 def _mean_size(age: float, sex: Sex) -> float:

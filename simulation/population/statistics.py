@@ -1,9 +1,9 @@
 """Compares a sampled population with the published one: means, SDs, correlations, lengths, Cobb angles.
 
-Contract: everything is measured on posed landmarks with ``spine.measurement``, never read from the parameters. A row
-is within tolerance when its mean is within 1 degree (lengths: 5 %), its SD within 15 %, its correlation or share
-within 0.10. A larger difference counts as chance up to 3 standard errors of the sampled value, so a small population
-does not fail because it is small. A row with fewer than ten patients decides nothing; it is listed.
+Contract: the angles and lengths are measured on posed landmarks with ``spine.measurement``; they are not copied from
+the parameters. A row is ``within`` tolerance if its mean differs by at most 1 degree (lengths: 5 %) and its SD by at
+most 15 %; for a correlation or share, by at most 0.10. A larger difference is ``chance`` up to 3 standard errors of the
+sampled value, so that a small population does not fail. A row with fewer than ten patients is listed as ``too few``.
 """
 
 import math
@@ -27,7 +27,7 @@ from spine.types import Floats
 MEAN_TOLERANCE_DEG, LENGTH_TOLERANCE, SD_TOLERANCE, SHARE_TOLERANCE = 1.0, 0.05, 0.15, 0.10
 CHANCE_STANDARD_ERRORS = 3.0
 MIN_PATIENTS = 10
-"""Patients that a row needs before it decides anything."""
+"""Number of patients that a row needs for a comparison."""
 Agreement = Literal["within", "chance", "off", "too few"]
 Kind = Literal["angle", "length", "correlation", "share"]
 _POSE_STREAM = 1
@@ -44,8 +44,8 @@ class MeasuredPatient:
 
     Attributes:
         parameters: as sampled.
-        measured: parameter of ``spine.measurement`` -> value; absent ones have no key.
-        lengths: as named in ``published.LENGTHS``, mm; empty for patients who are not healthy adults.
+        measured: parameter of ``spine.measurement`` -> value; an absent parameter has no key.
+        lengths: name in ``published.LENGTHS`` -> mm; empty for patients who are not healthy adults.
     """
 
     parameters: PatientParameters
@@ -59,10 +59,10 @@ class Row:
 
     Attributes:
         group, quantity: condition of the patients, and what is compared.
-        count: patients behind the sampled value.
-        kind: ``angle`` and ``length`` compare mean and SD, ``correlation`` and ``share`` one value, in ``mean``.
+        count: number of patients behind the sampled value.
+        kind: an ``angle`` or ``length`` has a mean and an SD. A ``correlation`` or ``share`` is one value, in ``mean``.
         published_mean, published_sd, source, mark: from the literature, or our choice.
-        mean, sd: of the sampled patients; NaN and None where there are too few.
+        mean, sd: of the sampled patients; NaN and None where there are too few patients.
     """
 
     group: str
@@ -78,7 +78,7 @@ class Row:
 
     @property
     def agreement(self) -> Agreement:
-        """``within`` tolerance, outside it by ``chance``, ``off``, or ``too few`` patients."""
+        """How the sampled value agrees with the published one; see the module."""
         if self.count < MIN_PATIENTS:
             return "too few"
         if self._excess(0.0) <= 0:
@@ -86,7 +86,7 @@ class Row:
         return "chance" if self._excess(CHANCE_STANDARD_ERRORS) <= 0 else "off"
 
     def _excess(self, standard_errors: float) -> float:
-        """How far the worse of mean and SD lies beyond the tolerance, widened by that many standard errors."""
+        """How far mean or SD, whichever is worse, exceeds its tolerance or that many standard errors."""
         by_kind = {"angle": MEAN_TOLERANCE_DEG, "length": LENGTH_TOLERANCE * self.published_mean}
         allowed = by_kind.get(self.kind, SHARE_TOLERANCE)
         excess = abs(self.mean - self.published_mean) - max(allowed, standard_errors * self._standard_error())
@@ -103,7 +103,7 @@ class Row:
 
 
 def survey(count: int, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> list[MeasuredPatient]:
-    """Sample, pose and measure ``count`` patients with consecutive seeds."""
+    """Sample, pose and measure ``count`` patients with the seeds ``seed``, ``seed + 1`` and so on."""
     people = []
     for i in range(count):
         people.append(measure_patient(sample_patient(seed + i), seed + i))
@@ -133,14 +133,14 @@ def _lengths(points: Mapping[str, Floats]) -> dict[str, float]:
 
 
 def _along(points: Mapping[str, Floats], first: str, last: str) -> float:
-    """Length of the line through the plate centres from one plate to another, mm."""
+    """Length in mm of the line that connects the plate centres from one plate to another."""
     names = [n for n in points if n.endswith(("_sup", "_inf"))]  # cranial to caudal
     plates = names[names.index(first) : names.index(last) + 1]
     return sum(float(np.linalg.norm(points[a] - points[b])) for a, b in pairwise(plates))
 
 
 def population_rows(people: Sequence[MeasuredPatient]) -> list[Row]:
-    """Every comparison that these patients allow."""
+    """One row for each published value."""
     return [*alignment_rows(people), *cobb_rows(people), *correlation_rows(people), *length_rows(people)]
 
 
@@ -155,13 +155,12 @@ def _compare(group: str, quantity: str, kind: Literal["angle", "length"], found:
 
 
 def alignment_rows(people: Sequence[MeasuredPatient]) -> list[Row]:
-    """Sagittal angles by condition."""
-    rows: list[Row] = []
-    for group, values in ALIGNMENT.items():
-        those = _with_condition(people, group)
-        for quantity, value in values.items():
-            rows.append(_compare(group, quantity, "angle", _values(those, quantity), value))
-    return rows
+    """Rows of the sagittal angles of each condition."""
+    return [
+        _compare(group, quantity, "angle", _values(_with_condition(people, group), quantity), value)
+        for group, values in ALIGNMENT.items()
+        for quantity, value in values.items()
+    ]
 
 
 def _with_condition(people: Sequence[MeasuredPatient], condition: Condition) -> list[MeasuredPatient]:
@@ -169,7 +168,7 @@ def _with_condition(people: Sequence[MeasuredPatient], condition: Condition) -> 
 
 
 def cobb_rows(people: Sequence[MeasuredPatient]) -> list[Row]:
-    """Major Cobb angles of adolescent scoliosis by band: share of patients, mean and SD inside the band."""
+    """Two rows for each band of Cobb angles of adolescent scoliosis: its share of patients, and its mean and SD."""
     group: Condition = "adolescent_scoliosis"
     cobb = _values(_with_condition(people, group), "cobb")
     rows: list[Row] = []
@@ -183,7 +182,7 @@ def cobb_rows(people: Sequence[MeasuredPatient]) -> list[Row]:
 
 
 def correlation_rows(people: Sequence[MeasuredPatient]) -> list[Row]:
-    """Correlations of the sagittal angles of healthy adults."""
+    """Rows of the correlations of the sagittal angles of healthy adults."""
     those = _with_condition(people, "healthy_adult")
     rows = []
     for (one, other), (published, source) in CORRELATIONS.items():
@@ -197,7 +196,7 @@ def correlation_rows(people: Sequence[MeasuredPatient]) -> list[Row]:
 
 
 def length_rows(people: Sequence[MeasuredPatient]) -> list[Row]:
-    """Lengths of healthy adults, by sex where the published value is."""
+    """Rows of the lengths of healthy adults, of one sex where the published value is of one sex."""
     rows: list[Row] = []
     for (quantity, sex), value in LENGTHS.items():
         those = [p for p in people if p.lengths and (sex is None or p.parameters.sex == sex)]

@@ -1,9 +1,9 @@
-"""Sampling spinal constructs: long ones of scoliosis surgery, and short ones of lumbar fusion.
+"""Sampling spinal implants and the curves after surgery: long scoliosis constructs, short lumbar fusions.
 
 Contract: every end of a construct and every screw is at a level of the patient's column, or at S1.
 
-Sources: the levels follow usual surgical practice, T2-T4 to L1-L4 for adolescents and one to three levels for lumbar
-fusion. How often each construct occurs and how much of a curve remains are assumptions without a source.
+Sources: the levels follow usual surgical practice. Constructs of adolescents reach from T2-T4 to L1-L4, and a lumbar
+fusion spans one to three segments. How often each construct occurs and how much of a curve remains are a choice.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,10 @@ _SIDES: tuple[Side, Side] = ("left", "right")
 def sample_scoliosis_surgery(
     rng: np.random.Generator, column: VertebralColumn
 ) -> tuple[Instrumentation, tuple[CoronalCurve, ...]]:
-    """Sample a long construct and the residual curves: 20-50 % of a curve inside it, 60-90 % of one outside."""
+    """Sample a long construct and the curves after surgery.
+
+    20-50 % remain of a curve inside the construct, and 60-90 % of a curve outside it.
+    """
     before = _before_surgery(sample_ais(rng, column))
     levels, ends = column.mobile, [column.mobile.index(e) for c in before for e in (c.upper_end, c.lower_end)]
     long = min(ends) < levels.index("T8")
@@ -37,7 +40,7 @@ def sample_scoliosis_surgery(
 
 
 def _before_surgery(curves: Sequence[CoronalCurve]) -> tuple[CoronalCurve, ...]:
-    """Scale curves to a size that is operated on: a major curve of 45 degrees or more."""
+    """The curves, scaled so that the largest has at least 45 degrees, the usual indication for surgery."""
     major = max(c.cobb_deg for c in curves)
     factor = (45.0 + 0.5 * (major - 10.0)) / major
     return tuple(replace(c, cobb_deg=c.cobb_deg * factor) for c in curves)
@@ -55,7 +58,10 @@ def _residual(rng: np.random.Generator, inside: bool) -> float:
 def sample_fusion(
     rng: np.random.Generator, column: VertebralColumn
 ) -> tuple[Instrumentation, tuple[CoronalCurve, ...]]:
-    """Sample a short lumbar construct: screws at all levels, often cages and laminectomy; half of the curve remains."""
+    """Sample a short lumbar construct, and the curves after surgery: half of each remains.
+
+    All levels have screws; most have a cage, and most patients a laminectomy.
+    """
     levels = (*column.mobile, "S1")
     lower = len(levels) - (1 if rng.random() < 0.6 else 2)
     upper = lower - int(rng.integers(1, 4))

@@ -1,6 +1,6 @@
-"""Where every part of one patient lies, in numpy: sizes, angles, posed vertebrae, landmarks, rib cage, posture.
+"""Where every part of one patient lies, as numpy arrays: vertebrae, pelvis, landmarks, rib cage, arms.
 
-Surfaces and tissue do not belong here: see ``simulation.body``.
+Surfaces and tissue are part of ``simulation.body``.
 
     morphometry        sizes of vertebrae and discs
     growth             how a growing spine differs from an adult one

@@ -1,7 +1,7 @@
 """Position, width and depth of the rib cage at each thoracic level.
 
-Contract: arrays over T1..T12, mm, patient frame. The cage follows the lateral deviation and the rotation of the spine
-in part.
+Contract: arrays over T1..T12, mm, patient frame. The rib cage follows only a share of the lateral deviation and of the
+rotation of the spine.
 """
 
 import numpy as np
@@ -9,11 +9,11 @@ import numpy as np
 from simulation.anatomy import T1_INDEX
 from simulation.pose.habitus import Habitus
 from simulation.pose.spine_pose import PosedSpine
-from spine.types import Floats
+from spine.types import Float, Floats
 
 CHEST_HALF_WIDTH = np.array([52, 74, 92, 104, 113, 120, 125, 128, 129, 126, 118, 104.0])
 CHEST_HALF_DEPTH = np.array([44, 58, 70, 79, 86, 91, 95, 97, 97, 94, 90, 84.0])
-"""Rib cage of an adult man at T1..T12, mm: from the mid-line to the outside, and half of front to back."""
+"""Half-width and half-depth of the rib cage of an adult man at T1..T12, mm."""
 
 FRONT_FOLLOWS = 0.45
 """Share of a vertebra's rotation that reaches the front of the cage."""
@@ -23,26 +23,24 @@ CAGE_FOLLOWS = 0.5
 THORACIC = slice(T1_INDEX, T1_INDEX + 12)
 
 
-def chest_half_width(habitus: Habitus) -> Floats:
-    """(12,) half-width of the rib cage at T1..T12, mm."""
-    width: Floats = CHEST_HALF_WIDTH * habitus.size * habitus.width
-    return width
+def chest_half_width(habitus: Habitus) -> Float[Floats, " 12"]:
+    """Half-width of the rib cage at T1..T12, mm."""
+    return np.asarray(CHEST_HALF_WIDTH * habitus.size * habitus.width)
 
 
-def chest_half_depth(habitus: Habitus) -> Floats:
-    """(12,) half-depth of the rib cage at T1..T12, mm."""
-    depth: Floats = CHEST_HALF_DEPTH * habitus.size * habitus.depth
-    return depth
+def chest_half_depth(habitus: Habitus) -> Float[Floats, " 12"]:
+    """Half-depth of the rib cage at T1..T12, mm."""
+    return np.asarray(CHEST_HALF_DEPTH * habitus.size * habitus.depth)
 
 
-def axial_rotations(spine: PosedSpine) -> Floats:
-    """(12,) axial rotation of T1..T12 about the vertical, radians."""
+def axial_rotations(spine: PosedSpine) -> Float[Floats, " 12"]:
+    """Axial rotation of T1..T12 about the vertical, radians."""
     axes = spine.body_axes[THORACIC]
     return np.asarray(np.arctan2(-axes[:, 0, 1], axes[:, 1, 1]))
 
 
-def chest_centre(spine: PosedSpine, habitus: Habitus) -> Floats:
-    """(12, 3) centre of the rib cage at T1..T12, mm."""
+def chest_centre(spine: PosedSpine, habitus: Habitus) -> Float[Floats, "12 3"]:
+    """Centre of the rib cage at T1..T12, mm."""
     bodies = spine.body_centre[THORACIC]
     back = spine.sizes.plate_depth[THORACIC].mean(axis=1) / 2
     forward = chest_half_depth(habitus) - back - 12.0 * habitus.size
@@ -52,17 +50,16 @@ def chest_centre(spine: PosedSpine, habitus: Habitus) -> Floats:
     return centre
 
 
-def sideways(spine: PosedSpine) -> Floats:
-    """(12,) lateral shift of the cage against the spine, mm; it undoes part of the spine's deviation from T1-S1."""
+def sideways(spine: PosedSpine) -> Float[Floats, " 12"]:
+    """Lateral shift of the rib cage relative to T1..T12, mm, towards the straight line from T1 to S1."""
     bodies = spine.body_centre[THORACIC]
     first, last = bodies[0], spine.s1_centre
     line = first[0] + (last[0] - first[0]) * (bodies[:, 2] - first[2]) / (last[2] - first[2])
-    lag: Floats = -(1 - CAGE_FOLLOWS) * (bodies[:, 0] - line)
-    return lag
+    return np.asarray(-(1 - CAGE_FOLLOWS) * (bodies[:, 0] - line))
 
 
-def sternum_ends(spine: PosedSpine, habitus: Habitus) -> tuple[Floats, Floats]:
-    """(3,) each: upper notch and lower tip of the sternum."""
+def sternum_ends(spine: PosedSpine, habitus: Habitus) -> tuple[Float[Floats, " 3"], Float[Floats, " 3"]]:
+    """Upper end and lower end of the sternum, mm."""
     chest, front = chest_centre(spine, habitus), chest_half_depth(habitus)
     return (
         chest[2] + np.array([0.0, -0.80 * front[2], -6.0]),

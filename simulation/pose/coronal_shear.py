@@ -1,12 +1,12 @@
-"""Coronal shear of bodies and discs: in a curve, the column leans to the side more than its plates do.
+"""Coronal shear of bodies and discs: in a curve, the column leans to the side more than its end plates do.
 
-Contract: arrays over the column's segments (body, disc, body, ... disc), cranial to caudal. Plates keep their tilts
-and distances.
+Contract: arrays over the column's S segments (body, disc, body, ... disc), cranial to caudal. Shear does not change the
+tilts of the end plates or the distances between them.
 
-Source: measured; we know of no published value. On 481 labelled real radiographs, a vertebra's tilt is 0.86 to 0.90
-of the slope of the line through its neighbours' centres from T4 to T12, and 0.93 to 0.95 from L1 to L3 (``python -m
-benchmarks.sim_to_real diagnose``; at L4 the labels are too inconsistent). Without shear, plates would be perpendicular
-to that line. The variation between patients is a choice.
+Source: measured; we know of no published value. A vertebra's tilt was compared with the slope of the line through the
+centres of its neighbours, on 481 labelled real radiographs (``python -m benchmarks.sim_to_real diagnose``). The tilt is
+0.86 to 0.90 of that slope from T4 to T12, and 0.93 to 0.95 from L1 to L3. At L4 the labels are too inconsistent.
+Without shear, the ratio would be 1. The variation between patients is a choice.
 """
 
 from dataclasses import dataclass
@@ -15,31 +15,30 @@ import numpy as np
 
 from simulation.anatomy import T1_INDEX, vertebral_column
 from simulation.vocabulary import Anatomy
-from spine.types import Floats
+from spine.types import Float, Floats
 
 _LEVELS = (2, 5, 9, 12, 16)
 _SHARES = (0.0, 0.14, 0.12, 0.05, 0.04)
-"""Shear at T3, T6, T10, L1 and L5 (levels counted from T1 = 0), as a share of the plates' slope; none in the neck."""
+"""Shear at T3, T6, T10, L1 and L5 (T1 is level 0), as a share of the slope of the end plates. The neck has none."""
 _PATIENT_SD, _MAX_DEVIATION = 0.35, 0.9
 """SD and limit of the relative variation between patients."""
 _OFFSET_SD_MM = 0.5
-"""SD of a vertebra's own lateral offset from the one below; truncated at two SD."""
+"""SD of the random lateral offset between neighbouring vertebrae; truncated at two SD."""
 
 
 @dataclass(frozen=True)
 class CoronalShear:
-    """(S,) each: extra lateral slope of a segment as a share of its plates' slope, and its offset to the left in mm."""
+    """Shear of S segments: added lateral slope as a share of the plates' slope, and offset to the left in mm."""
 
-    share: Floats
-    offset_mm: Floats
+    share: Float[Floats, " S"]
+    offset_mm: Float[Floats, " S"]
 
 
-def mean_coronal_shear(anatomy: Anatomy) -> Floats:
-    """(S,) shares of a mean patient."""
+def mean_coronal_shear(anatomy: Anatomy) -> Float[Floats, " S"]:
+    """Shares of the mean patient."""
     column = vertebral_column(anatomy)
     place = (np.arange(column.s1) - 2 * T1_INDEX) / 2  # a disc lies half way to the next body
-    shares: Floats = np.interp(place, _LEVELS, _SHARES)
-    return shares
+    return np.asarray(np.interp(place, _LEVELS, _SHARES))
 
 
 def sample_coronal_shear(anatomy: Anatomy, rng: np.random.Generator) -> CoronalShear:

@@ -1,12 +1,12 @@
 """Sagittal tilt, coronal tilt and axial rotation of every end plate.
 
-Contract: arrays over the P plates of the patient's column (``anatomy``), degrees. L1-S1 and L1-L5 lordosis, T4-T12
-kyphosis, sacral slope and each curve's Cobb angle, measured on these tilts, equal the parameters.
+Contract: arrays over the P end plates of the patient's column (``anatomy``), degrees. Lordosis L1-S1 and L1-L5,
+kyphosis T4-T12, sacral slope and the Cobb angles that are measured on these tilts equal the parameters.
 
-Signs (docs/sources.md, definitions and signs): the sagittal tilt is positive when the plate slopes down to the front,
-the coronal tilt when its left side is up. The axial rotation is about +z, so a right-convex apex is negative: the
-front of the body turns to the convexity. Source of the rotation per Cobb angle: PMC5320720. ``curve_patterns``
-describes how bodies and discs share a curve.
+Signs (docs/sources.md, definitions and signs): the sagittal tilt is positive if the plate slopes down to the front. The
+coronal tilt is positive if the left side of the plate is higher. The axial rotation is about +z. A right-convex apex
+has a negative rotation, because the front of the body turns towards the convexity. Source of the rotation per Cobb
+angle: PMC5320720. ``curve_patterns`` describes how bodies and discs share a curve.
 """
 
 from dataclasses import dataclass
@@ -19,29 +19,30 @@ from simulation.parameters import PatientParameters
 from simulation.pose.coronal_shear import mean_coronal_shear
 from simulation.pose.sagittal_profile import profile_of, tilts_from_segments
 from simulation.vocabulary import Anatomy
-from spine.types import Floats
+from spine.types import Float, Floats
 
 _BODY_PEAK = 1.5
-"""Exponent of the sine along a curve. Bodies wedge more near the apex than discs do; a choice."""
+"""Exponent of the sine along a curve that distributes the wedging of bodies. With more than 1, wedging concentrates
+near the apex more than the angles of discs do; a choice."""
 _T1_ABOVE = 0.35
-"""Share of the first curve's upper tilt that T1 keeps."""
+"""Coronal tilt of T1 as a share of the tilt at the upper end of the first curve."""
 _SHARE_LIMITS = (0.3, 0.7)
 """Share of the first curve's Cobb angle that may lie above its apex."""
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """(P,) each: sagittal tilt, coronal tilt and axial rotation of P plates, degrees."""
+    """Sagittal tilt, coronal tilt and axial rotation of P end plates, degrees."""
 
-    sagittal: Floats
-    coronal: Floats
-    axial_rotation: Floats
+    sagittal: Float[Floats, " P"]
+    coronal: Float[Floats, " P"]
+    axial_rotation: Float[Floats, " P"]
 
 
-def orient(parameters: PatientParameters, segments: Floats, rng: np.random.Generator) -> Orientation:
-    """Orientation of every plate of one patient from (P - 1,) sagittal segment angles.
+def orient(parameters: PatientParameters, segments: Float[Floats, " S"], rng: np.random.Generator) -> Orientation:
+    """Orientation of every end plate of one patient, from sagittal segment angles.
 
-    The plates that define a target, and fractured bodies, get no individual noise.
+    Every tilt has a little random noise, except those of fractured bodies and of the plates that a parameter refers to.
     """
     column = vertebral_column(parameters.anatomy)
     sagittal = tilts_from_segments(parameters.sacral_slope_deg, segments)
@@ -67,8 +68,8 @@ def _noise(rng: np.random.Generator, deviation: float, column: VertebralColumn, 
     return noise
 
 
-def coronal_tilts(parameters: PatientParameters) -> Floats:
-    """(P,) coronal tilts of the curves, with T1 as near to its wanted coronal shift as they allow."""
+def coronal_tilts(parameters: PatientParameters) -> Float[Floats, " P"]:
+    """Coronal tilts, with T1 as near to its target coronal shift as the curves allow."""
     if not parameters.curves:
         return np.full(vertebral_column(parameters.anatomy).s1 + 1, -parameters.pelvic_obliquity_deg)
     level, turned = _tilts_from(parameters, 0.0), _tilts_from(parameters, 1.0)
@@ -79,12 +80,11 @@ def coronal_tilts(parameters: PatientParameters) -> Floats:
     shifts = _t1_shift(parameters.anatomy, tilts) * parameters.size_factor
     order = np.argsort(shifts)
     share = float(np.interp(parameters.coronal_shift_mm, shifts[order], shares[order]))
-    chosen: Floats = level - share * signed * (turned - level)
-    return chosen
+    return np.asarray(level - share * signed * (turned - level))
 
 
 def _tilts_from(parameters: PatientParameters, first: float) -> Floats:
-    """(P,) tilts when the first curve's upper plate is tilted by ``first``; they are affine in ``first``."""
+    """(P,) coronal tilts if the upper plate of the first curve is tilted by ``first``; affine in ``first``."""
     column = vertebral_column(parameters.anatomy)
     tilts, value, curves = np.zeros(column.s1 + 1), first, parameters.curves
     top, t1 = column.plate(curves[0].upper_end, 0), 2 * T1_INDEX
@@ -108,22 +108,23 @@ def _tilts_from(parameters: PatientParameters, first: float) -> Floats:
 
 @cache
 def _half_eased(count: int) -> Floats:
-    """(count + 1,) from 0 to 1."""
+    """(count + 1,) numbers that rise from 0 to 1, slowly at both ends."""
     s = np.linspace(0.0, 1.0, count + 1)
-    eased: Floats = (1 - np.cos(np.pi * s)) / 4 + s / 2
-    return eased
+    return np.asarray((1 - np.cos(np.pi * s)) / 4 + s / 2)
 
 
 def _eased(start: int, stop: int, body_share: float) -> Floats:
-    """(stop - start + 1,) from 0 to 1, steepest at the apex; bodies take ``body_share``, discs the rest."""
+    """(stop - start + 1,) numbers that rise from 0 to 1, steepest at the apex.
+
+    Bodies make up ``body_share`` of the rise, discs the rest.
+    """
     bodies, discs = _parts(start, stop)
-    risen: Floats = np.concatenate([[0.0], np.cumsum(body_share * bodies + (1 - body_share) * discs)])
-    return risen
+    return np.concatenate([[0.0], np.cumsum(body_share * bodies + (1 - body_share) * discs)])
 
 
 @cache
 def _parts(start: int, stop: int) -> tuple[Floats, Floats]:
-    """(stop - start,) each: relative angles of the bodies and of the discs of a curve; each adds up to 1."""
+    """Relative angles of the bodies and of the discs of a curve: (stop - start,) each, and each adds up to 1."""
     count = stop - start
     sine = np.sin(np.pi * (np.arange(count) + 0.5) / count)
     is_body = (np.arange(start, stop) % 2) == 0
@@ -132,15 +133,14 @@ def _parts(start: int, stop: int) -> tuple[Floats, Floats]:
 
 
 def _t1_shift(anatomy: Anatomy, coronal: Floats) -> Floats:
-    """(..., P) tilts -> (...,) offset of T1 to the left of S1, mm, for a patient of mean sizes."""
+    """(...,) offset of T1 to the left of S1 in mm from (..., P) coronal tilts, for a patient of mean size."""
     middle = np.deg2rad((coronal[..., 1:] + coronal[..., :-1]) / 2)[..., 2 * T1_INDEX :]
     lengths = profile_of(anatomy).lengths * (1 + mean_coronal_shear(anatomy))
-    shift: Floats = -(np.sin(middle) @ lengths[2 * T1_INDEX :])
-    return shift
+    return np.asarray(-(np.sin(middle) @ lengths[2 * T1_INDEX :]))
 
 
-def axial_rotations(parameters: PatientParameters) -> Floats:
-    """(P,) axial rotations: towards each curve's convexity, largest at its apex; the pelvis as given."""
+def axial_rotations(parameters: PatientParameters) -> Float[Floats, " P"]:
+    """Axial rotations: largest at the apex of each curve, and the pelvic rotation at S1."""
     column = vertebral_column(parameters.anatomy)
     along, place = np.linspace(0.0, 1.0, column.s1 + 1), np.arange(column.s1 + 1)
     turned = np.zeros(column.s1 + 1)
@@ -150,5 +150,4 @@ def axial_rotations(parameters: PatientParameters) -> Floats:
         per_cobb = parameters.rotation_per_cobb * (1.0 if middle < column.plate("T11", 0) else 0.8)
         sign = -1.0 if curve.convex == "right" else 1.0
         turned += sign * per_cobb * curve.cobb_deg * np.exp(-0.5 * ((place - middle) / (0.30 * (b - a))) ** 2)
-    total: Floats = turned * (1 - along**16) + parameters.pelvic_rotation_deg * along**4
-    return total
+    return np.asarray(turned * (1 - along**16) + parameters.pelvic_rotation_deg * along**4)

@@ -1,7 +1,7 @@
 """How wedge fractures change the segment angles and heights of a spine.
 
-Contract: the posterior wall keeps its height, the anterior wall loses the given share. The wedge is added to the
-body's angle and subtracted from the other segments of the region, so kyphosis and lordosis targets are still met.
+Contract: the posterior wall keeps its height, and the anterior wall loses the given share. The wedge is added to the
+angle of the body and subtracted from the other segments of the region, so kyphosis and lordosis stay as wanted.
 """
 
 from dataclasses import replace
@@ -12,13 +12,13 @@ from simulation.anatomy import vertebral_column
 from simulation.parameters import PatientParameters
 from simulation.pose.morphometry import VertebraSizes
 from simulation.pose.sagittal_profile import profile_of
-from spine.types import Floats
+from spine.types import Float, Floats
 
 
 def apply_fractures(
-    parameters: PatientParameters, angles: Floats, sizes: VertebraSizes
-) -> tuple[Floats, VertebraSizes]:
-    """(P - 1,) segment angles and sizes with every fracture of the patient."""
+    parameters: PatientParameters, angles: Float[Floats, " S"], sizes: VertebraSizes
+) -> tuple[Float[Floats, " S"], VertebraSizes]:
+    """Segment angles and sizes after every fracture of the patient."""
     if not parameters.fractures:
         return angles, sizes
     column, angles, height = vertebral_column(parameters.anatomy), angles.copy(), sizes.height.copy()
@@ -36,7 +36,7 @@ def apply_fractures(
 
 
 def _wedge(angle_deg: float, height: float, depth: float, loss: float) -> tuple[float, float]:
-    """The fractured body's angle in degrees and its height in the middle, mm."""
+    """The wedge angle of a fractured body in degrees, and the height of its middle in mm."""
     lean = depth * np.sin(np.deg2rad(angle_deg / 2))
     front, back = (height - lean) * (1 - loss), height + lean
     return float(2 * np.rad2deg(np.arcsin((back - front) / (2 * depth)))), float((front + back) / 2)

@@ -1,11 +1,12 @@
 """How a growing spine differs from an adult one: cartilage beside the end plates, and other proportions.
 
-Contract: from ``GROWN_YEARS`` on there is no difference. The cartilage of the growth plates does not show on a
-radiograph, so a child's bony bodies are lower and narrower and the gaps between them wider; the column keeps its
-length. The lumbar spine grows last.
+Contract: from ``GROWN_YEARS`` on there is no difference. The cartilage of the growth plates is invisible on a
+radiograph. A child's bony bodies are therefore lower and narrower, and the gaps between them are wider; the column
+keeps its length. The lumbar spine grows last.
 
-All amounts are choices that match frontal radiographs of scoliosis (public labels, docs/virtual-cohort.md): gaps of
-0.36 of a body in the thoracic and 0.45 in the lumbar spine, where the discs of adults measure 0.2 and 0.3.
+All amounts are choices that match frontal radiographs of scoliosis (public labels, docs/virtual-cohort.md). There, the
+gaps are 0.36 of the height of a body in the thoracic spine and 0.45 in the lumbar spine. The discs of adults have 0.2
+and 0.3 of that height.
 """
 
 from collections.abc import Sequence
@@ -14,17 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulation.anatomy import STANDARD_LEVELS
-from spine.types import Floats
+from spine.types import Float, Floats
 
 GROWN_YEARS = 20.0
 _AGES, _REMAINING = (10.0, 14.0, 17.0, GROWN_YEARS), (1.0, 0.9, 0.5, 0.0)
 _CARTILAGE_MM, _CARTILAGE_SD = 1.45, 0.3
-"""Thickness beside each plate of a child, and the SD of its logarithm between patients."""
+"""Thickness of the cartilage beside each end plate of a child, and the SD of its logarithm between patients."""
 
 _AT = ("C3", "T2", "T5", "T9", "T11", "L1", "L3", "L5", "L6")
 _PITCH = (1.0, 1.0, 1.08, 1.0, 0.98, 0.93, 0.93, 0.98, 0.98)
 _WIDTH = (1.0, 1.0, 1.0, 0.98, 0.95, 0.90, 0.90, 0.93, 0.93)
-"""Heights (body and disc) and widths of a child relative to an adult of the same size."""
+"""Heights of body and disc, and widths, of a child relative to an adult of the same size."""
 
 _ORDER = (*STANDARD_LEVELS, "L6")
 
@@ -39,28 +40,27 @@ class Growth:
     """How V vertebrae differ from those of an adult of the same size.
 
     Attributes:
-        pitch: (V,) factor of heights and discs.
-        width: (V,) factor of widths.
-        cartilage_mm: thickness beside each plate; bone in an adult, a gap on this patient's radiograph.
+        pitch: factor of the heights of bodies and discs.
+        width: factor of the widths.
+        cartilage_mm: thickness of the cartilage beside each end plate, which is bone in an adult.
     """
 
-    pitch: Floats
-    width: Floats
+    pitch: Float[Floats, " V"]
+    width: Float[Floats, " V"]
     cartilage_mm: float
 
 
 def growth_of(levels: Sequence[str], age_years: float, size: float, chance: float) -> Growth:
-    """The growth that remains for one patient.
+    """How one patient of ``age_years`` differs from an adult of the same size.
 
     Args:
-        levels: the V names, cranial to caudal.
-        age_years, size: of the patient; size is relative to an adult man.
-        chance: a standard normal number that varies the thickness of the cartilage.
+        levels: V names, cranial to caudal.
+        age_years, size: of the patient; the size is relative to an adult man.
+        chance: a standard normal number from which the thickness of the cartilage follows.
     """
     left = remaining_growth(age_years)
     rank = [_ORDER.index("T12" if level == "T13" else level) for level in levels]
     at = [_ORDER.index(level) for level in _AT]
-    pitch: Floats = 1.0 + left * (np.interp(rank, at, _PITCH) - 1.0)
-    width: Floats = 1.0 + left * (np.interp(rank, at, _WIDTH) - 1.0)
+    pitch, width = (np.asarray(1.0 + left * (np.interp(rank, at, table) - 1.0)) for table in (_PITCH, _WIDTH))
     spread = float(np.exp(_CARTILAGE_SD * np.clip(chance, -2.0, 2.0)))
     return Growth(pitch, width, _CARTILAGE_MM * size * left * spread)

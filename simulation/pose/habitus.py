@@ -1,7 +1,7 @@
 """Body build and posture: size, chest, fat layer, outline of the body, position of the arms.
 
-Contract: millimetres. Arm joints are in the patient frame, so bones and soft tissue of an arm coincide. Source of the
-postures: docs/sources.md, images and postures.
+Contract: millimetres, patient frame. Bones and soft tissue of an arm follow the same joints. Source of the postures:
+docs/sources.md, images and postures.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy as np
 from simulation.anatomy import T1_INDEX
 from simulation.parameters import PatientParameters
 from simulation.pose.spine_pose import PosedSpine
-from spine.types import Floats
+from spine.types import Float, Floats
 
 LEFT_RIGHT = (1.0, -1.0)
 
@@ -24,8 +24,8 @@ POSTURE_SHARES: dict[Posture, float] = {"clavicles": 0.46, "cheeks": 0.28, "rest
 
 GAINS = ("wall", "plate", "pedicle", "arch", "spinous", "transverse", "rib", "spongiosa", "shoulder")
 _GAIN_SD = 0.28
-"""SD of the logarithm; a choice. What stands out on a radiograph varies more between patients than reported densities
-do."""
+"""SD of the logarithm of the gains; a choice. The contrast of bones on radiographs varies more between patients than
+published bone densities."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,14 @@ class Habitus:
         size: linear size relative to the adult male mean.
         depth, width: of the chest, relative to the mean.
         fat_mm: thickness of the fat layer under the skin.
-        waist, hips, shoulders, belly: of the outline, relative to the mean.
-        squareness: power of the trunk's superellipses (2 = ellipse).
-        breast: size relative to the mean, 0 for none.
+        waist, hips, shoulders, belly: sizes of the body's outline relative to the mean.
+        squareness: power of the superellipses of the trunk; 2 is an ellipse.
+        breast: size relative to the mean; 0 for none.
         posture: of the arms.
-        arm_angle_deg, spread: how far the upper arms point forward (-1 to 1, scaled by posture) and outward (0 to 1).
-        style: (12,) standard normal numbers that vary the shape of bones beyond their sizes.
-        gains: (9,) density of each kind of bone relative to the mean, in the order of ``GAINS``.
+        arm_angle: how far the upper arms point forward, -1 to 1; the posture scales it.
+        spread: how far the upper arms point outward, 0 to 1.
+        style: standard normal numbers that vary the shapes of bones beyond their sizes.
+        gains: density of each kind of bone relative to the mean, in the order of ``GAINS``.
     """
 
     size: float
@@ -56,14 +57,14 @@ class Habitus:
     squareness: float
     breast: float
     posture: Posture
-    arm_angle_deg: float
+    arm_angle: float
     spread: float
-    style: Floats
-    gains: Floats
+    style: Float[Floats, " 12"]
+    gains: Float[Floats, " 9"]
 
 
 def sample_habitus(parameters: PatientParameters, rng: np.random.Generator) -> Habitus:
-    """Sample build and posture. The chest of a scoliotic patient is a little flatter."""
+    """Sample build and posture. The chest of a patient with scoliosis is a little flatter."""
     flat = 0.95 if any(curve.cobb_deg > 25 for curve in parameters.curves) else 1.0
     female, grown = parameters.sex == "F", parameters.age_years > 13
     fat = float(np.clip(4.0 + 1.25 * (parameters.bmi - 18.0), 2.0, 36.0)) * parameters.size_factor
@@ -83,7 +84,7 @@ def sample_habitus(parameters: PatientParameters, rng: np.random.Generator) -> H
         if female and grown
         else 0.0,
         posture=posture,
-        arm_angle_deg=float(rng.uniform(-1.0, 1.0)),
+        arm_angle=float(rng.uniform(-1.0, 1.0)),
         spread=float(rng.uniform(0.0, 1.0)),
         style=np.clip(rng.standard_normal(12), -2.2, 2.2),
         gains=np.exp(_GAIN_SD * np.clip(rng.standard_normal(len(GAINS)), -2.0, 2.0)),
@@ -94,10 +95,12 @@ _FORWARD_DEG: dict[Posture, float] = {"clavicles": 43.0, "cheeks": 60.0, "rest":
 _VARIES_DEG: dict[Posture, float] = {"clavicles": 15.0, "cheeks": 14.0, "rest": 14.0, "down": 8.0, "raised": 14.0}
 
 
-def arm_joints(spine: PosedSpine, habitus: Habitus, side: float) -> tuple[Floats, Floats, Floats]:
-    """(3,) each: shoulder, elbow and hand of one side (+1 left, -1 right), mm."""
+def arm_joints(
+    spine: PosedSpine, habitus: Habitus, side: float
+) -> tuple[Float[Floats, " 3"], Float[Floats, " 3"], Float[Floats, " 3"]]:
+    """Shoulder, elbow and hand of one side (1 left, -1 right), mm."""
     size, posture = habitus.size, habitus.posture
-    forward = np.deg2rad(_FORWARD_DEG[posture] + _VARIES_DEG[posture] * habitus.arm_angle_deg)
+    forward = np.deg2rad(_FORWARD_DEG[posture] + _VARIES_DEG[posture] * habitus.arm_angle)
     t1 = spine.body_centre[T1_INDEX]
     lift = 26.0 if posture == "raised" else 0.0
     shoulder = t1 + np.array([side * 163 * habitus.shoulders, 8, -36 + lift]) * size
@@ -110,7 +113,7 @@ def arm_joints(spine: PosedSpine, habitus: Habitus, side: float) -> tuple[Floats
 
 
 def _hand_target(t1: Floats, elbow: Floats, habitus: Habitus, side: float) -> Floats:
-    """The point that the forearm points to, mm."""
+    """(3,) point in mm towards which the forearm is directed."""
     size, wide = habitus.size, habitus.spread
     if habitus.posture == "clavicles":
         return np.asarray(t1 + np.array([side * (60 + 60 * wide), -138, -30 - 60 * wide]) * size)

@@ -1,13 +1,16 @@
 """Sizes of vertebrae and discs: adult means by level, and the sizes of one patient.
 
 Contract: arrays over the levels of the patient's column (``anatomy``), cranial to caudal, millimetres. The means are
-those of men; women and children have a smaller ``size_factor``, and ``growth`` has the other differences of children.
+those of men. Women and children have a smaller ``size_factor``; ``growth`` contains the other differences of children.
 Cervical levels have no landmarks.
 
-Sources (docs/sources.md, population and anatomy). Plates, pedicles, processes and canal: Panjabi 1991/1992 from
-memory, with lumbar widths times 1.05 to match Bonczar and widths of T1-T5 raised to match frontal radiographs. Body
-heights: L1-L5 Bonczar, T1-T12 Panjabi times 1.07. Discs: Fletcher 2015 and Bach 2019 (CT). T13 and L6: from their
-neighbours.
+Sources (docs/sources.md, population and anatomy):
+
+    plates, pedicles, processes, canal   Panjabi 1991/1992 from memory; lumbar widths times 1.05 to match Bonczar,
+                                         and larger widths of T1-T5 to match frontal radiographs
+    heights of bodies                    Bonczar (L1-L5); Panjabi times 1.07 (T1-T12)
+    heights of discs                     Fletcher 2015 and Bach 2019 (CT)
+    T13 and L6                           estimated from their neighbours
 """
 
 from collections.abc import Mapping
@@ -20,16 +23,17 @@ from simulation.anatomy import vertebral_column
 from simulation.parameters import PatientParameters
 from simulation.pose.growth import growth_of
 from simulation.vocabulary import Anatomy
-from spine.types import Floats
+from spine.types import Float, Floats
 
 S1_WIDTH_MM, S1_DEPTH_MM = 50.0, 33.5
 S1_TO_HIPS_MM = 108.0
 SACRALISED_RISE = 1.12
-"""The plate called S1 lies this much higher above the hips where L5 is part of the sacrum; a choice."""
+"""Factor of the height of the S1 plate above the hips if L5 is part of the sacrum; a choice."""
 HIP_SPACING_MM = 172.0
 
-# upper width, lower width, upper depth, lower depth, height, pedicle width, pedicle height,
-# transverse span, spinous length (from the posterior wall), canal width, canal depth, disc below
+# Columns: upper plate width, lower plate width, upper plate depth, lower plate depth, body height, pedicle width,
+# pedicle height, span of the transverse processes, length of the spinous process from the posterior wall, canal width,
+# canal depth, height of the disc below
 _ROWS: Mapping[str, tuple[float, ...]] = {
     "C3": (17.0, 18.0, 15.0, 15.6, 13.9, 5.4, 7.0, 50.0, 30.0, 22.9, 15.0, 5.0),
     "C4": (17.5, 18.5, 15.3, 16.0, 13.5, 5.4, 7.0, 51.0, 30.0, 24.0, 15.0, 5.2),
@@ -59,59 +63,57 @@ _ROWS: Mapping[str, tuple[float, ...]] = {
 
 
 _PATIENT_SD = np.array([0.03] * 11 + [0.08])
-"""Relative SD of each table column between patients. Discs vary most (Fletcher 2015, Bach 2019)."""
+"""Relative SD of each column of the table between patients. Discs vary most (Fletcher 2015, Bach 2019)."""
 _VERTEBRA_SD = np.array([0.018] * 11 + [0.07])
-"""Relative SD of each table column between the vertebrae of a patient; a choice."""
+"""Relative SD of each column of the table between the vertebrae of one patient; a choice."""
 _IS_HEIGHT = np.array([0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 1])
 _WIDTHS, _HEIGHTS = [0, 1, 5, 9], [4, 11]
-"""Table columns that growth changes."""
+"""Columns of the table that growth changes."""
 _WIDTH_GRADIENT_SD, _HEIGHT_GRADIENT_SD = 0.035, 0.03
-"""Choices that match the spread of proportions on frontal radiographs."""
+"""SDs of the change of sizes along the column; choices that match the spread of proportions on frontal radiographs."""
 
 
 @cache
 def _table(anatomy: Anatomy) -> Floats:
-    """(V, 12) adult male means of one column."""
+    """(V, 12) means of adult men, for the levels of one anatomy."""
     return np.array([_ROWS[level] for level in vertebral_column(anatomy).levels])
 
 
 @dataclass(frozen=True)
 class VertebraSizes:
-    """Sizes of V vertebrae in mm; index 0 of a pair is the upper plate, 1 the lower.
+    """Sizes of V vertebrae in mm; index 0 of a pair is the upper plate, 1 the lower plate.
 
     Attributes:
-        plate_width, plate_depth: (V, 2).
-        height: (V,) of the body in its middle; a fractured body is lower.
-        disc_below: (V,) height of the disc below in its middle (last level: the disc to S1).
-        narrowing: (V,) lost share of the disc below, 0 to 0.85.
-        sclerosis, osteophyte: (V, 2) of each plate, 0 (none) to 1 (severe).
-        pedicle_width, pedicle_height, pedicle_offset: (V,); the offset is from the mid-line to the pedicle's centre.
-        transverse_span, spinous_length, canal_depth: (V,).
-        s1_width, s1_depth: of the S1 plate.
-        s1_to_hips, hip_spacing: of the pelvis.
+        height: of the middle of the body, after any fracture.
+        disc_below: height of the middle of the disc below (last level: the disc to S1).
+        narrowing: share of the height that the disc below has lost, 0 to 0.85.
+        sclerosis, osteophyte: of each plate, 0 (none) to 1 (severe).
+        pedicle_offset: from the mid-line to the centre of the pedicle.
+        s1_to_hips: distance from the S1 plate to the hip axis.
+        hip_spacing: distance between the hip centres.
     """
 
-    plate_width: Floats
-    plate_depth: Floats
-    height: Floats
-    disc_below: Floats
-    narrowing: Floats
-    sclerosis: Floats
-    osteophyte: Floats
-    pedicle_width: Floats
-    pedicle_height: Floats
-    pedicle_offset: Floats
-    transverse_span: Floats
-    spinous_length: Floats
-    canal_depth: Floats
+    plate_width: Float[Floats, "V 2"]
+    plate_depth: Float[Floats, "V 2"]
+    height: Float[Floats, " V"]
+    disc_below: Float[Floats, " V"]
+    narrowing: Float[Floats, " V"]
+    sclerosis: Float[Floats, "V 2"]
+    osteophyte: Float[Floats, "V 2"]
+    pedicle_width: Float[Floats, " V"]
+    pedicle_height: Float[Floats, " V"]
+    pedicle_offset: Float[Floats, " V"]
+    transverse_span: Float[Floats, " V"]
+    spinous_length: Float[Floats, " V"]
+    canal_depth: Float[Floats, " V"]
     s1_width: float
     s1_depth: float
     s1_to_hips: float
     hip_spacing: float
 
 
-def mean_heights(anatomy: Anatomy = "standard") -> tuple[Floats, Floats]:
-    """(V,) each: mean heights of bodies and of the discs below in adult men, mm."""
+def mean_heights(anatomy: Anatomy = "standard") -> tuple[Float[Floats, " V"], Float[Floats, " V"]]:
+    """Mean heights of the bodies and of the discs below them in adult men, mm."""
     table = _table(anatomy)
     return table[:, 4].copy(), table[:, 11].copy()
 
@@ -121,7 +123,7 @@ def sample_sizes(parameters: PatientParameters, rng: np.random.Generator) -> Ver
     mean, size = _table(parameters.anatomy), parameters.size_factor
     habit = 1.0 + _PATIENT_SD * rng.standard_normal(mean.shape[1])
     noise = 1.0 + _VERTEBRA_SD * rng.standard_normal(mean.shape)
-    # The proportion of thoracic to lumbar sizes varies: a gradient along the column, about its middle.
+    # The ratio of thoracic to lumbar sizes varies between patients: a linear change about the middle of the column.
     along = np.linspace(-1.0, 1.0, len(mean))[:, None]
     gradient = (
         1.0
@@ -132,7 +134,7 @@ def sample_sizes(parameters: PatientParameters, rng: np.random.Generator) -> Ver
     growth = growth_of(levels, parameters.age_years, size, float(rng.standard_normal()))
     t[:, _WIDTHS] *= growth.width[:, None]
     t[:, _HEIGHTS] *= growth.pitch[:, None]
-    # A low body has thin growth plates: the bony part keeps at least three quarters of its height.
+    # The bony part of a low body keeps at least three quarters of its height.
     cartilage = np.minimum(2.0 * growth.cartilage_mm, 0.25 * t[:, 4])
     narrowing = _narrowing(parameters, rng)
     sclerosis, osteophyte = _plate_changes(narrowing, parameters.age_years, rng)
@@ -161,7 +163,7 @@ def sample_sizes(parameters: PatientParameters, rng: np.random.Generator) -> Ver
 
 @cache
 def _wear_by_level(anatomy: Anatomy) -> Floats:
-    """(V,) narrowing of each disc relative to the mean narrowing; mostly lumbar."""
+    """(V,) narrowing of each disc relative to the patient's ``disc_narrowing``; lumbar discs narrow most."""
     levels = vertebral_column(anatomy).levels
     thoracic = dict(zip([f"T{i}" for i in range(1, 14)], np.linspace(0.25, 0.75, 13), strict=True))
     lumbar = {"L1": 0.8, "L2": 0.9, "L3": 1.0, "L4": 1.1, "L5": 1.1, "L6": 1.0}
@@ -169,15 +171,14 @@ def _wear_by_level(anatomy: Anatomy) -> Floats:
 
 
 def _narrowing(parameters: PatientParameters, rng: np.random.Generator) -> Floats:
-    """(V,) lost share of each disc; it varies from disc to disc."""
+    """(V,) share of the height that each disc has lost."""
     by_level = _wear_by_level(parameters.anatomy)
     uneven = rng.uniform(0.3, 1.7, len(by_level))
-    narrowing: Floats = np.clip(parameters.disc_narrowing * by_level * uneven, 0.0, 0.85)
-    return narrowing
+    return np.clip(parameters.disc_narrowing * by_level * uneven, 0.0, 0.85)
 
 
 def _plate_changes(narrowing: Floats, age_years: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """(V, 2) each: sclerosis and osteophytes of the plates, from the loss of the neighbouring disc and from age."""
+    """Sclerosis and osteophytes of the end plates, (V, 2) each: both grow with the narrowing of the disc beside."""
     beside = np.stack([np.concatenate([[0.0], narrowing[:-1]]), narrowing], axis=1)
     uneven = rng.uniform(0.5, 1.5, (2, *beside.shape))
     sclerosis = np.clip(1.5 * (beside - 0.2) * uneven[0], 0.0, 1.0)

@@ -1,13 +1,13 @@
 """The sagittal profile: segment angles that meet every target exactly, with T1 as near to its inclination as possible.
 
-Contract: degrees. A segment is a body or a disc; its angle is the tilt of its upper plate minus that of its lower one
-(kyphosis positive). The angles between the anchors (upper plate of T4, lower of T12, upper of L1, lower of L5, S1) add
-up to the targets.
+Contract: degrees. A segment is a body or a disc. Its angle is the tilt of its upper plate minus the tilt of its lower
+plate, so kyphosis is positive. Five plates are anchors: the upper plate of T4, the lower plate of T12, the upper plate
+of L1, the lower plate of L5, and the S1 plate. The segment angles between two anchors add up to the target angle.
 
-Between two anchors the shape is free. One number, the shift, moves kyphosis towards T12 and lordosis towards L1 and
-opens the thoracolumbar junction. T1 moves forward with it, so a patient's inclination is reached without changing a
-target. With six lumbar vertebrae, L1-L5 ends at the lower plate of L5 and L6 lies in the lumbosacral region. With
-four, L1-L5 ends at the lower plate of L4, the last mobile vertebra.
+The target leaves the shape between two anchors open. One number, the shift, moves kyphosis towards T12 and lordosis
+towards L1 and opens the thoracolumbar junction. A larger shift moves T1 forward and changes no target angle. With six
+lumbar vertebrae, L1-L5 ends at the lower plate of L5, and L6 belongs to the lumbosacral region. With four, L1-L5 ends
+at the lower plate of L4, the last mobile vertebra.
 
 Sources (docs/sources.md, population and anatomy): segmental lordosis s41598-022-21840-x; body wedging PMC2899959;
 T1-T4 from T1-T12 minus T4-T12 of the sterEOS cohort.
@@ -23,60 +23,63 @@ from simulation.anatomy import T1_INDEX, VertebralColumn, vertebral_column
 from simulation.parameters import PatientParameters
 from simulation.pose.morphometry import S1_TO_HIPS_MM, mean_heights
 from simulation.vocabulary import Anatomy
-from spine.types import Floats
+from spine.types import Float, Floats
 
 _LUMBAR_BODIES = (-3.3, -1.6, 0.0, 2.0, 6.0)  # lordosis of L1..L5
 _LUMBAR_DISCS = (4.5, 7.5, 9.1, 10.7)  # lordosis of the disc below L1..L4
-_BODY_SURPLUS = (0.03, 0.045, 0.06, 0.075, 0.09)  # shares of lordosis beyond these
+_BODY_SURPLUS = (0.03, 0.045, 0.06, 0.075, 0.09)  # how bodies and discs share the rest of the lordosis
 _DISC_SURPLUS = (0.11, 0.16, 0.21, 0.22)
 _JUNCTION = 2.5  # lordosis between T12 and L1
 _THORACIC = (0.9, 1.0, 1.15, 1.2, 1.15, 1.05, 0.9, 0.75, 0.6)  # kyphosis of T4..T12
 _THORACIC_BODY_SHARE = 0.75
 
 UPPER_THORACIC_DEG, UPPER_PER_KYPHOSIS, MEAN_KYPHOSIS_DEG = 5.7, -0.12, 37.7
-"""Kyphosis T1-T4 at the mean T4-T12, and its change per degree of T4-T12."""
+"""Kyphosis T1-T4 at the mean kyphosis T4-T12, its change per degree of T4-T12, and that mean."""
 SHIFT_LIMIT = 1.5
 _DEG_PER_SHIFT = {"thoracic": 9.0, "lumbar": 6.0, "junction": 5.0}
 
 
 @dataclass(frozen=True)
 class Region:
-    """Segments ``start`` to ``stop`` (exclusive) between two anchors: angles = base + share (total - sum of base)."""
+    """The segments ``start`` to ``stop`` (exclusive) between two anchors.
+
+    Their angles are base + share * (target - sum of base).
+    """
 
     start: int
     stop: int
-    base: Floats
-    share: Floats
+    base: Float[Floats, " S"]
+    share: Float[Floats, " S"]
 
     @property
     def segments(self) -> slice:
-        """Its indices among all segments."""
+        """The indices of its segments among those of the column."""
         return slice(self.start, self.stop)
 
 
 @dataclass(frozen=True)
 class SagittalProfile:
-    """What all patients of one column have in common.
+    """What all patients with one anatomy have in common.
 
     Attributes:
         regions: ``upper`` (T1-T4), ``thoracic``, ``junction``, ``lumbar``, ``lumbosacral``.
-        shift: (P - 1,) change of the segment angles per unit of shift.
-        lengths: (P - 1,) mean lengths of the segments, mm.
+        shift: change of the segment angles per unit of shift.
+        lengths: mean lengths of the segments, mm.
     """
 
     regions: Mapping[str, Region]
-    shift: Floats
-    lengths: Floats
+    shift: Float[Floats, " S"]
+    lengths: Float[Floats, " S"]
 
 
 @dataclass(frozen=True)
 class SagittalTargets:
-    """Target angles in degrees, scalars or arrays of one shape (...)."""
+    """Target angles in degrees: numbers, or arrays of one shape."""
 
-    slope: float | Floats
-    lordosis_l1_s1: float | Floats
-    lordosis_l1_l5: float | Floats
-    kyphosis: float | Floats
+    slope: float | Float[Floats, "*any"]
+    lordosis_l1_s1: float | Float[Floats, "*any"]
+    lordosis_l1_l5: float | Float[Floats, "*any"]
+    kyphosis: float | Float[Floats, "*any"]
 
 
 def targets_of(parameters: PatientParameters) -> SagittalTargets:
@@ -91,16 +94,16 @@ def targets_of(parameters: PatientParameters) -> SagittalTargets:
 
 @cache
 def profile_of(anatomy: Anatomy) -> SagittalProfile:
-    """The profile of one column."""
+    """The profile of one anatomy."""
     column = vertebral_column(anatomy)
     regions = _regions(column)
     heights, discs = mean_heights(anatomy)
     shift = np.zeros(column.s1)
     for name, region in regions.items():
         if name in ("thoracic", "lumbar"):
-            towards = np.linspace(-1.0, 1.0, region.stop - region.start)  # caudal positive
+            towards = np.linspace(-1.0, 1.0, region.stop - region.start)  # cranial to caudal
             towards -= (towards * region.share).sum()
-            moved = region.share * towards  # lordosis, a negative step, goes up where kyphosis goes down
+            moved = region.share * towards  # lordosis is negative, so it moves up where kyphosis moves down
             shift[region.segments] = _DEG_PER_SHIFT[name] * moved / np.abs(moved).sum() * 2
     junction = regions["junction"]
     shift[junction.segments] = _DEG_PER_SHIFT["junction"] * junction.share
@@ -132,12 +135,12 @@ def _region(start: int, share: Floats, base: Floats | None = None) -> Region:
 
 
 def _junction_shares(count: int) -> Floats:
-    """(count,) shares of the junction's angle: one disc takes it all; an extra body takes less than a disc."""
+    """(count,) shares of the angle of one disc, or of disc, additional body and disc."""
     return np.ones(1) if count == 1 else np.array([0.4, 0.2, 0.4])
 
 
-def segment_angles(anatomy: Anatomy, targets: SagittalTargets) -> Floats:
-    """(..., P - 1) segment angles at shift 0; those above T1 are 0."""
+def segment_angles(anatomy: Anatomy, targets: SagittalTargets) -> Float[Floats, "*any S"]:
+    """Segment angles at shift 0. The segments above T1 have angle 0."""
     profile, kyphosis = profile_of(anatomy), np.asarray(targets.kyphosis, dtype=np.float64)
     lordosis, upper_part = np.asarray(targets.lordosis_l1_s1), np.asarray(targets.lordosis_l1_l5)
     totals = {
@@ -154,11 +157,13 @@ def segment_angles(anatomy: Anatomy, targets: SagittalTargets) -> Floats:
     return angles
 
 
-def tilts_from_segments(slope: float | Floats, angles: Floats) -> Floats:
-    """(..., P) plate tilts from the sacral slope upwards; the neck bends evenly from T1 to a level gaze."""
+def tilts_from_segments(
+    slope: float | Float[Floats, "*any"], angles: Float[Floats, "*any S"]
+) -> Float[Floats, "*any S+1"]:
+    """Plate tilts from sacral slope and segment angles. The neck bends evenly from T1 to a level gaze."""
     slope = np.asarray(slope, dtype=np.float64)[..., None]
     rising = np.cumsum(angles[..., ::-1], axis=-1)[..., ::-1] + slope
-    tilts: Floats = np.concatenate([rising, slope], axis=-1)
+    tilts = np.concatenate([rising, slope], axis=-1)
     top = tilts[..., 2 * T1_INDEX]
     gaze = np.minimum(0.2 * top, 5.0)
     ease = np.linspace(0.0, 1.0, 2 * T1_INDEX + 1)
@@ -166,29 +171,30 @@ def tilts_from_segments(slope: float | Floats, angles: Floats) -> Floats:
     return tilts
 
 
-def t1_inclination(anatomy: Anatomy, tilts: Floats, pelvic_tilt: float | Floats) -> Floats:
-    """(...,) forward inclination of the line from the hip axis to mid T1, degrees, for a patient of mean sizes."""
+def t1_inclination(
+    anatomy: Anatomy, tilts: Float[Floats, "*any P"], pelvic_tilt: float | Float[Floats, "*any"]
+) -> Float[Floats, "*any"]:
+    """Inclination in degrees of the line from the hip axis to the middle of T1, for a patient of mean size."""
     radians, pelvic = np.deg2rad(tilts[..., 2 * T1_INDEX :]), np.deg2rad(pelvic_tilt)
-    middle, lengths = (
-        (radians[..., 1:] + radians[..., :-1]) / 2,
-        profile_of(anatomy).lengths[2 * T1_INDEX :].copy(),
-    )
+    middle, lengths = (radians[..., 1:] + radians[..., :-1]) / 2, profile_of(anatomy).lengths[2 * T1_INDEX :].copy()
     lengths[0] /= 2
     forward = np.sin(middle) @ lengths - S1_TO_HIPS_MM * np.sin(pelvic)
     up = np.cos(middle) @ lengths + S1_TO_HIPS_MM * np.cos(pelvic)
     return np.asarray(np.rad2deg(np.arctan2(forward, up)))
 
 
-def inclination_range(anatomy: Anatomy, targets: SagittalTargets, pelvic_tilt: float | Floats) -> tuple[Floats, Floats]:
-    """(...,) each: smallest and largest T1 inclination that a shift within ``SHIFT_LIMIT`` can give, degrees."""
+def inclination_range(
+    anatomy: Anatomy, targets: SagittalTargets, pelvic_tilt: float | Float[Floats, "*any"]
+) -> tuple[Float[Floats, "*any"], Float[Floats, "*any"]]:
+    """Smallest and largest T1 inclination in degrees that a shift within ``SHIFT_LIMIT`` gives."""
     angles, shift = segment_angles(anatomy, targets), SHIFT_LIMIT * profile_of(anatomy).shift
     least = tilts_from_segments(targets.slope, angles - shift)
     greatest = tilts_from_segments(targets.slope, angles + shift)
     return t1_inclination(anatomy, least, pelvic_tilt), t1_inclination(anatomy, greatest, pelvic_tilt)
 
 
-def standing_segment_angles(parameters: PatientParameters) -> Floats:
-    """(P - 1,) segment angles of one patient, shifted so that T1 is as near to its inclination as possible."""
+def standing_segment_angles(parameters: PatientParameters) -> Float[Floats, " S"]:
+    """Segment angles of one patient, with the shift that brings T1 nearest to its target inclination."""
     anatomy, targets, tilt = parameters.anatomy, targets_of(parameters), parameters.pelvic_tilt_deg
     angles, shift = segment_angles(anatomy, targets), profile_of(anatomy).shift
     tried = np.linspace(-SHIFT_LIMIT, SHIFT_LIMIT, 5)

@@ -1,8 +1,8 @@
 """The posed spine and pelvis, from plate orientations and sizes.
 
-Contract: patient frame LPS, mm. A plate's axes are the columns of a rotation matrix: X to the patient's left, Y to the
-back (both in the plate), Z its normal, upwards. The plate's margins lie at +-width/2 on X and +-depth/2 on Y. Tilts
-measured between those margins equal ``curvature.Orientation`` exactly.
+Contract: patient frame LPS, mm. The axes of an end plate are the columns of a rotation matrix: X points to the
+patient's left, Y to the back (both in the plane of the plate), and Z upwards along its normal. The margins lie at
++-width/2 on X and +-depth/2 on Y. Tilts measured between those margins equal ``curvature.Orientation`` exactly.
 """
 
 from collections.abc import Iterator
@@ -17,90 +17,84 @@ from simulation.pose.curvature import Orientation, orient
 from simulation.pose.fractures import apply_fractures
 from simulation.pose.morphometry import VertebraSizes, sample_sizes
 from simulation.pose.sagittal_profile import standing_segment_angles
-from spine.types import Floats
+from spine.types import Float, Floats
 
 
 @dataclass(frozen=True)
 class PosedSpine:
-    """Plates of V vertebrae (upper, lower), the S1 plate and the hips.
+    """The end plates of V vertebrae (upper, lower), the S1 plate and the hips of one patient.
 
     Attributes:
-        levels: names of the vertebrae, cranial to caudal: C3..C7, T1 .. the last mobile one.
+        levels: names of the vertebrae, cranial to caudal, from C3 to the last mobile vertebra.
         sizes: of vertebrae and pelvis.
-        centre: (V, 2, 3) plate centres.
-        axes: (V, 2, 3, 3) plate axes as columns.
-        s1_centre, s1_axes: (3,), (3, 3).
-        pelvis_axes: (3, 3) of the hip axis: X from the right to the left hip, Z near the vertical.
-        hips: (2, 3) femoral head centres, left then right.
-        hip_radius: mm.
+        centre, axes: plate centres, and plate axes as columns.
+        pelvis_axes: axes of the pelvis as columns: X from the right to the left hip, Z near the vertical.
+        hips: femoral head centres, left then right.
     """
 
     levels: tuple[str, ...]
     sizes: VertebraSizes
-    centre: Floats
-    axes: Floats
-    s1_centre: Floats
-    s1_axes: Floats
-    pelvis_axes: Floats
-    hips: Floats
+    centre: Float[Floats, "V 2 3"]
+    axes: Float[Floats, "V 2 3 3"]
+    s1_centre: Float[Floats, " 3"]
+    s1_axes: Float[Floats, "3 3"]
+    pelvis_axes: Float[Floats, "3 3"]
+    hips: Float[Floats, "2 3"]
     hip_radius: float
 
-    def moved(self, by: Floats) -> "PosedSpine":
-        """The spine translated by (3,) mm."""
+    def moved(self, by: Float[Floats, " 3"]) -> "PosedSpine":
+        """The spine translated by ``by`` mm."""
         return replace(self, centre=self.centre + by, s1_centre=self.s1_centre + by, hips=self.hips + by)
 
     @property
-    def body_centre(self) -> Floats:
-        """(V, 3) middle between both plates."""
-        centre: Floats = self.centre.mean(axis=1)
-        return centre
+    def body_centre(self) -> Float[Floats, "V 3"]:
+        """The middle between the centres of both plates."""
+        return np.asarray(self.centre.mean(axis=1))
 
     @property
-    def body_axes(self) -> Floats:
-        """(V, 3, 3) orthonormal axes of the bodies, midway between the axes of their two plates."""
+    def body_axes(self) -> Float[Floats, "V 3 3"]:
+        """Orthonormal axes of the bodies, midway between the axes of their two plates."""
         return orthonormal(self.axes.mean(axis=1))
 
 
 PEDICLE_OF_CANAL, PEDICLE_MORE_MM = 0.55, 2.0
-"""Length of a pedicle: this share of the canal's depth, plus a constant; a choice."""
+"""The length of a pedicle is this share of the depth of the canal, plus a constant; a choice."""
 
 
-def pedicle_centres(spine: PosedSpine) -> Floats:
-    """(2, V, 3) centres of the pedicles, left then right."""
+def pedicle_centres(spine: PosedSpine) -> Float[Floats, "2 V 3"]:
+    """Centres of the pedicles, left then right."""
     sizes = spine.sizes
     y = sizes.plate_depth.mean(axis=1) / 2 + 0.5 * pedicle_length(sizes) - 1.0
     offsets = [np.stack([side * sizes.pedicle_offset, y, 0.20 * sizes.height], axis=-1) for side in (1.0, -1.0)]
-    centres: Floats = spine.body_centre + np.einsum("vij,svj->svi", spine.body_axes, np.stack(offsets))
-    return centres
+    return np.asarray(spine.body_centre + np.einsum("vij,svj->svi", spine.body_axes, np.stack(offsets)))
 
 
-def pedicle_length(sizes: VertebraSizes) -> Floats:
-    """(V,) mm from the posterior wall to the lamina."""
-    length: Floats = PEDICLE_OF_CANAL * sizes.canal_depth + PEDICLE_MORE_MM
-    return length
+def pedicle_length(sizes: VertebraSizes) -> Float[Floats, " V"]:
+    """Distance from the posterior wall to the lamina, mm."""
+    return np.asarray(PEDICLE_OF_CANAL * sizes.canal_depth + PEDICLE_MORE_MM)
 
 
-def orthonormal(axes: Floats) -> Floats:
-    """(..., 3, 3) with orthonormal columns: Z keeps its direction, then Y."""
+def orthonormal(axes: Float[Floats, "*any 3 3"]) -> Float[Floats, "*any 3 3"]:
+    """Orthonormal axes: Z keeps its direction, and Y is made perpendicular to it."""
     z = axes[..., 2] / np.sqrt((axes[..., 2] ** 2).sum(-1, keepdims=True))
     y = axes[..., 1] - (axes[..., 1] * z).sum(-1, keepdims=True) * z
     y = y / np.sqrt((y**2).sum(-1, keepdims=True))
     return np.stack([cross(y, z), y, z], axis=-1)
 
 
-def cross(a: Floats, b: Floats) -> Floats:
-    """(..., 3) cross product; ``numpy.cross`` spends most of its time on shapes."""
+def cross(a: Float[Floats, "*any 3"], b: Float[Floats, "*any 3"]) -> Float[Floats, "*any 3"]:
+    """Cross product; faster than ``numpy.cross`` on small arrays."""
     (ax, ay, az), (bx, by, bz) = (np.moveaxis(v, -1, 0) for v in (a, b))
-    product: Floats = np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
-    return product
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
 
 
-def plate_axes(orientation: Orientation) -> Floats:
-    """(P, 3, 3) plate axes whose projected tilts are exactly the given ones.
+def plate_axes(orientation: Orientation) -> Float[Floats, "P 3 3"]:
+    """Plate axes whose projected tilts equal the given tilts exactly.
 
     A plate with slopes dz/dx = p and dz/dy = q and axial rotation psi has
     Y = (-sin psi, cos psi, q cos psi - p sin psi). Its sagittal tilt is atan(q - p tan psi), so q follows from p, and
-    Y does not depend on p. X is Y x (-p, -q, 1); its slope z / x, set equal to the coronal tangent w, is linear in p.
+    Y does not depend on p. X is Y x (-p, -q, 1). The slope z / x of X must equal the tangent w of the coronal tilt: a
+    linear equation for p.
     """
     psi = np.deg2rad(orientation.axial_rotation)
     s, w = np.tan(np.deg2rad(orientation.sagittal)), np.tan(np.deg2rad(orientation.coronal))
@@ -115,7 +109,7 @@ def plate_axes(orientation: Orientation) -> Floats:
 
 
 def pose_spine(parameters: PatientParameters, rng: np.random.Generator) -> PosedSpine:
-    """Pose one patient with the centre of the S1 plate at the origin; the caller places it in the scanner."""
+    """Pose one patient with the centre of the S1 plate at the origin."""
     levels = vertebral_column(parameters.anatomy).levels
     angles, sizes = apply_fractures(parameters, standing_segment_angles(parameters), sample_sizes(parameters, rng))
     axes = plate_axes(orient(parameters, angles, rng))
@@ -136,13 +130,13 @@ def pose_spine(parameters: PatientParameters, rng: np.random.Generator) -> Posed
 
 
 _CLEARANCE_MM = 0.8
-"""Least height of a disc at the margin where it is thinnest."""
+"""Smallest height of a disc at its margin."""
 
 
 def _stack(parameters: PatientParameters, sizes: VertebraSizes, axes: Floats, shear: CoronalShear) -> Floats:
-    """(P, 3) plate centres, from S1 at the origin upwards along the mean of neighbouring normals.
+    """(P, 3) plate centres. The step from one plate to the next is along the mean of their normals; S1 is the origin.
 
-    Shear moves a centre along its plate, so that heights do not change.
+    Shear moves a centre within the plane of its plate, so that heights do not change.
     """
     up = axes[:-1, :, 2] + axes[1:, :, 2]
     up /= np.sqrt((up**2).sum(-1, keepdims=True))
@@ -154,8 +148,8 @@ def _stack(parameters: PatientParameters, sizes: VertebraSizes, axes: Floats, sh
 
 
 def _min_disc_heights(parameters: PatientParameters, sizes: VertebraSizes, axes: Floats) -> Floats:
-    """(V,) height of each disc in its middle, mm, below which a wedged or slipped disc would let bones overlap."""
-    lower, upper = axes[1:-1:2, :, 2], axes[2::2]  # normals of the plates above, frames of those below each disc
+    """(V,) smallest height of the middle of each disc, mm. With less, the bones beside a tilted disc would overlap."""
+    lower, upper = axes[1:-1:2, :, 2], axes[2::2]  # normals of the plates above each disc, axes of the plates below
     lean = lower - upper[..., 2]
     to_side, to_back = ((lean * upper[..., i]).sum(-1) for i in (0, 1))
     width, depth = sizes.plate_width[:, 1] / 2, sizes.plate_depth[:, 1] / 2
@@ -167,7 +161,7 @@ def _min_disc_heights(parameters: PatientParameters, sizes: VertebraSizes, axes:
 
 
 def _slipped(parameters: PatientParameters) -> Iterator[tuple[str, float, int]]:
-    """(level, mm along an axis of the plate below, axis) of every slip; forward is negative on Y."""
+    """Level, distance in mm and axis of every slip. The axis belongs to the plate below: 0 is X (left), 1 Y (back)."""
     if parameters.listhesis_mm:
         yield parameters.listhesis_level, -parameters.listhesis_mm, 1
     if parameters.lateral_listhesis_mm:
@@ -175,7 +169,7 @@ def _slipped(parameters: PatientParameters) -> Iterator[tuple[str, float, int]]:
 
 
 def _slips(parameters: PatientParameters, axes: Floats) -> Floats:
-    """(P, 3) displacement by listhesis: the slipped level and all levels above move along the plate below it."""
+    """(P, 3) displacement by slips: the slipped level and all levels above move along the plate below it."""
     moved = np.zeros(axes.shape[:2])
     for level, slip, along in _slipped(parameters):
         low = vertebral_column(parameters.anatomy).plate(level, 1)
@@ -184,7 +178,7 @@ def _slips(parameters: PatientParameters, axes: Floats) -> Floats:
 
 
 def _pelvis_axes(parameters: PatientParameters) -> Floats:
-    """(3, 3) frame of the hip axis: rotated about the vertical, tilted by the obliquity (+: right side up)."""
+    """(3, 3) axes of the pelvis after rotation about the vertical and obliquity (positive: the right side higher)."""
     psi, oblique = np.deg2rad(parameters.pelvic_rotation_deg), np.deg2rad(parameters.pelvic_obliquity_deg)
     left = np.array([np.cos(psi) * np.cos(oblique), np.sin(psi) * np.cos(oblique), -np.sin(oblique)])
     back = cross(np.array([0.0, 0.0, 1.0]), left)
@@ -193,7 +187,7 @@ def _pelvis_axes(parameters: PatientParameters) -> Floats:
 
 
 def _hips(parameters: PatientParameters, sizes: VertebraSizes, pelvis: Floats) -> Floats:
-    """(2, 3) left and right hip; in the sagittal plane their middle lies below S1 at exactly the pelvic tilt."""
+    """(2, 3) left and right hip centre; in the sagittal plane, the line from their middle to S1 has the pelvic tilt."""
     tilt = np.deg2rad(parameters.pelvic_tilt_deg)
     middle = sizes.s1_to_hips * np.array([0.0, -np.sin(tilt), -np.cos(tilt)])
     half = sizes.hip_spacing / 2 * pelvis[:, 0]

@@ -1,6 +1,6 @@
-"""Biplanar pairs of virtual patients, rendered on the training device as a network requests them.
+"""Biplanar pairs of virtual patients, rendered on the training device during training.
 
-Contract: patient i of a seed is always the same, whatever the batch size, the number of workers or the patients before.
+Contract: patient i of a seed is always the same, whatever the batch size, the number of workers and the other patients.
 """
 
 from collections.abc import Iterator
@@ -47,8 +47,8 @@ class VirtualPatients(IterableDataset[RenderedBatch]):
 
     Args:
         config: of the stream.
-        device: to render on.
-        workers: processes that pose patients; 0 poses them in this process.
+        device: that renders.
+        workers: number of processes that pose patients; with 0, this process poses them.
 
     Raises:
         ValuesRejected: ``workers`` is negative.
@@ -71,7 +71,8 @@ class VirtualPatients(IterableDataset[RenderedBatch]):
         """
         if get_worker_info() is not None:
             raise RuntimeError(
-                "found VirtualPatients in a worker process of a DataLoader, where every worker would render the same "
-                "patients; use DataLoader(..., batch_size=None, num_workers=0) and VirtualPatients(..., workers=N)"
+                "found VirtualPatients in a worker process of a DataLoader; expected the main process, because every "
+                "worker would render the same patients: use DataLoader(..., batch_size=None, num_workers=0) and "
+                "VirtualPatients(..., workers=N)"
             )
         yield from render_in_batches(PosedPatients(self.config), self.config.batch_size, self.device, self.workers)

@@ -1,7 +1,7 @@
 """Posed patients: computed and collated on the CPU, then rendered on a device in batches.
 
-Contract: parameters and pose are computed on CPU workers (a few milliseconds a patient); bones, soft tissue, exposure
-and display on the device.
+Contract: CPU workers compute parameters and pose, in a few milliseconds for each patient. The device computes bones,
+soft tissue, exposure and display.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +22,7 @@ from simulation.imaging.display import MAXIMUM
 from simulation.imaging.render import render_batch
 from simulation.threads import one_thread
 from spine.landmarks import ViewName
+from spine.types import Bool, Float
 
 
 @dataclass(frozen=True)
@@ -29,33 +30,33 @@ class PosedPatient:
     """One patient, posed and not yet rendered.
 
     Attributes:
-        arrays: a row of ``PatientBatch``.
+        arrays: name -> array, one row of ``PatientBatch``.
         acquisitions: view -> settings of the image.
-        landmarks: view -> (K, 2) pixels (column, row).
-        present: view -> (K,) whether the landmark exists and lies on the image.
-        facts: condition, age and so on.
+        landmarks: view -> pixels (column, row).
+        present: view -> whether each landmark exists and is on the image.
+        facts: about the patient: condition, age and so on.
         min_pixel_mm: lower bound of the pixel size of the stream.
     """
 
     arrays: Mapping[str, NDArray[np.float32]]
     acquisitions: Mapping[ViewName, Acquisition]
-    landmarks: Mapping[ViewName, NDArray[np.float32]]
-    present: Mapping[ViewName, NDArray[np.bool_]]
+    landmarks: Mapping[ViewName, Float[NDArray[np.float32], "K 2"]]
+    present: Mapping[ViewName, Bool[NDArray[np.bool_], " K"]]
     facts: Mapping[str, Any]
     min_pixel_mm: float
 
 
 @dataclass(frozen=True)
 class PosedBatch:
-    """Several posed patients, stacked on the host.
+    """Several posed patients, stacked.
 
-    Arrays are numpy, not torch, because each tensor from a worker process costs a file descriptor.
+    Arrays are numpy, not torch, because each tensor from a worker process needs a file descriptor.
     """
 
     rows: Mapping[str, NDArray[np.float32]]
     acquisitions: Mapping[ViewName, AcquisitionTable]
-    landmarks: Mapping[ViewName, NDArray[np.float32]]
-    present: Mapping[ViewName, NDArray[np.bool_]]
+    landmarks: Mapping[ViewName, Float[NDArray[np.float32], "N K 2"]]
+    present: Mapping[ViewName, Bool[NDArray[np.bool_], "N K"]]
     facts: tuple[Mapping[str, Any], ...]
 
 
@@ -64,18 +65,17 @@ class RenderedBatch:
     """N rendered patients on the device.
 
     Attributes:
-        images: view -> (N, 1, H, W) float32, 0 to 1.
-        landmarks: view -> (N, K, 2) float32 pixels (column, row).
-        present: view -> (N, K) bool.
-        bounds: view -> (N, 4) top, bottom, left, right of the field in pixels; outside it, the image is black.
-        seeds: of the patients.
+        images: view -> images, 0 to 1.
+        landmarks: view -> pixels (column, row).
+        bounds: view -> top, bottom, left and right edge in pixels; outside them, the image is black.
+        seeds: of each patient.
         facts: of each patient.
     """
 
-    images: Mapping[ViewName, Tensor]
-    landmarks: Mapping[ViewName, Tensor]
-    present: Mapping[ViewName, Tensor]
-    bounds: Mapping[ViewName, Tensor]
+    images: Mapping[ViewName, Float[Tensor, "N 1 H W"]]
+    landmarks: Mapping[ViewName, Float[Tensor, "N K 2"]]
+    present: Mapping[ViewName, Bool[Tensor, "N K"]]
+    bounds: Mapping[ViewName, Float[Tensor, "N 4"]]
     seeds: tuple[int, ...]
     facts: tuple[Mapping[str, Any], ...]
 
@@ -83,7 +83,7 @@ class RenderedBatch:
 def with_landmarks(
     patient: VirtualPatient, acquisitions: Mapping[ViewName, Acquisition], names: Sequence[str], min_pixel_mm: float
 ) -> PosedPatient:
-    """A posed patient with the landmarks ``names`` projected into each image."""
+    """A posed patient with the landmarks ``names``, projected into each image."""
     points = patient.reconstruction.points
     known = np.array([name in points for name in names])
     xyz = np.array([points.get(name, np.zeros(3)) for name in names])
@@ -112,7 +112,7 @@ def collate_posed(patients: Sequence[PosedPatient]) -> PosedBatch:
 def render_in_batches(
     patients: Dataset[PosedPatient], batch_size: int, device: torch.device | str, workers: int = 0
 ) -> Iterator[RenderedBatch]:
-    """Render posed patients on a device, in order; ``workers`` processes pose them (0: this process)."""
+    """Batches of rendered patients, in order. ``workers`` processes pose them; with 0, this process does."""
     loader: Iterable[PosedBatch] = DataLoader(
         patients,
         batch_size=batch_size,

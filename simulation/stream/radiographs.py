@@ -1,9 +1,9 @@
 """Plain frontal radiographs of virtual patients, with the corners of T1..L5 as labels.
 
-Contract: radiograph i of a seed is always the same. Only patients with the standard 17 vertebrae are shown.
+Contract: radiograph i of a seed is always the same. All patients have the standard 17 vertebrae.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,28 +13,24 @@ from torch.utils.data import Dataset
 
 from simulation.body.patient import build_patient
 from simulation.imaging.acquisition import plan_acquisition
-from simulation.imaging.appearance import RADIOGRAPH_SHARES, AppearanceFamily, sample_family
-from simulation.imaging.field_of_view import (
-    MIN_RADIOGRAPH_HEIGHT_MM,
-    in_full_length,
-    radiograph_field,
-    scan_geometry,
-)
+from simulation.imaging.appearance import RADIOGRAPH_SHARES, sample_family
+from simulation.imaging.field_of_view import MIN_RADIOGRAPH_HEIGHT_MM, radiograph_field
 from simulation.parameters import PatientParameters
 from simulation.population.sampling import sample_patient
 from simulation.randomness import host_generator, patient_seed
 from simulation.stream.posed import PosedPatient, render_in_batches, with_landmarks
-from simulation.stream.stream_config import impossible_numbers, not_whole, require_none, unknown_choices
+from simulation.stream.stream_config import impossible_numbers, not_whole, require_none
 from spine.landmarks import VERTEBRAE
+from spine.types import Bool, Float
 
 CORNER_NAMES = tuple(f"{v}_{plate}_{side}" for v in VERTEBRAE for plate in ("sup", "inf") for side in ("right", "left"))
-"""The corners of T1..L5 in the order of the public labels: the image's left (the patient's right) first."""
+"""The corners of T1..L5 in the order of the public labels: the left of the image, the patient's right, comes first."""
 
 _FIELD_STREAM, _FAMILY_STREAM, _INDICATION_STREAM = 51, 52, 53
 _ATTEMPTS = 64
-_WHOLE_RADIOGRAPH_MM = 735.0
+
 _OPERATED_WEIGHT = 0.4
-"""Relative frequency of operated patients: fewer radiographs than patients show metal."""
+"""How often a radiograph of an operated patient is taken, relative to other patients."""
 
 
 @dataclass(frozen=True)
@@ -43,51 +39,22 @@ class FrontalRadiographs:
 
     Attributes:
         images: (N, H, W) uint8.
-        corners: (N, 17, 4, 2) float32 pixels (column, row): upper left, upper right, lower left, lower right in the
-            image.
-        visible: (N, 17, 4) bool.
+        corners: pixels (column, row): upper left, upper right, lower left, lower right in the image.
+        visible: whether each corner is on the image.
     """
 
     images: Tensor
-    corners: Tensor
-    visible: Tensor
-
-
-@dataclass(frozen=True)
-class RadiographVariant:
-    """What varies between radiographs; for ablations of the sim-to-real benchmark.
-
-    Attributes:
-        families: shares of the appearance families.
-        cropped: whether radiographs are strips around the spine, not the whole width.
-    """
-
-    families: Mapping[AppearanceFamily, float]
-    cropped: bool = True
-
-
-_SCANNER_ONLY: Mapping[AppearanceFamily, float] = {**dict.fromkeys(RADIOGRAPH_SHARES, 0.0), "scanner": 1.0}
-RADIOGRAPH_VARIANTS: Mapping[str, RadiographVariant] = {
-    "all": RadiographVariant(RADIOGRAPH_SHARES),
-    "scanner": RadiographVariant(_SCANNER_ONLY),
-    "uncropped": RadiographVariant(RADIOGRAPH_SHARES, cropped=False),
-}
+    corners: Float[Tensor, "N 17 4 2"]
+    visible: Bool[Tensor, "N 17 4"]
 
 
 class PosedRadiographs(Dataset[PosedPatient]):
     """Patients of frontal radiographs, posed on the CPU."""
 
     def __init__(
-        self,
-        count: int,
-        seed: int,
-        shape: tuple[int, int],
-        variant: RadiographVariant,
-        first: int = 0,
-        names: Sequence[str] = CORNER_NAMES,
+        self, count: int, seed: int, shape: tuple[int, int], first: int = 0, names: Sequence[str] = CORNER_NAMES
     ) -> None:
-        self.count, self.seed, self.shape, self.variant, self.first = count, seed, shape, variant, first
-        self.names = tuple(names)
+        self.count, self.seed, self.shape, self.first, self.names = count, seed, shape, first, tuple(names)
 
     def __len__(self) -> int:
         return self.count
@@ -96,21 +63,13 @@ class PosedRadiographs(Dataset[PosedPatient]):
         """Radiograph ``first + index``."""
         seed, parameters = self._select_patient(index)
         patient = build_patient(parameters, seed)
-        rng = host_generator(seed, _FIELD_STREAM)
-        if self.variant.cropped:
-            field = radiograph_field(patient, self.shape, rng)
-            geometry, bounds, point_source = field.geometry, field.bounds, field.point_source
-            min_pixel_mm = MIN_RADIOGRAPH_HEIGHT_MM / self.shape[0]
-        else:
-            min_pixel_mm = _WHOLE_RADIOGRAPH_MM / self.shape[0]
-            geometry = scan_geometry(in_full_length(patient), self.shape, min_pixel_mm)["frontal"]
-            bounds, point_source = (0.0, float(self.shape[0]), 0.0, float(self.shape[1])), None
-        family = sample_family(host_generator(seed, _FAMILY_STREAM), self.variant.families)
-        acquisition = plan_acquisition(geometry, seed, family, bounds, point_source)
-        return with_landmarks(patient, {"frontal": acquisition}, self.names, min_pixel_mm)
+        field = radiograph_field(patient, self.shape, host_generator(seed, _FIELD_STREAM))
+        family = sample_family(host_generator(seed, _FAMILY_STREAM), RADIOGRAPH_SHARES)
+        acquisition = plan_acquisition(field.geometry, seed, family, field.bounds, field.point_source)
+        return with_landmarks(patient, {"frontal": acquisition}, self.names, MIN_RADIOGRAPH_HEIGHT_MM / self.shape[0])
 
     def _select_patient(self, index: int) -> tuple[int, PatientParameters]:
-        """Seed and parameters of the first candidate with an indication for a radiograph."""
+        """Seed and parameters of the first candidate who has an indication for a radiograph."""
         for attempt in range(_ATTEMPTS):
             seed = patient_seed(self.seed, (self.first + index) * _ATTEMPTS + attempt)
             parameters = sample_patient(seed)
@@ -119,13 +78,13 @@ class PosedRadiographs(Dataset[PosedPatient]):
             ):
                 return seed, parameters
         raise RuntimeError(
-            f"none of {_ATTEMPTS} candidates has an indication for radiograph {self.first + index} of seed "
-            f"{self.seed}: choose another seed"
+            f"none of {_ATTEMPTS} sampled patients has an indication for radiograph {self.first + index} of seed "
+            f"{self.seed}; expected at least one: choose another seed"
         )
 
 
 def _has_indication(parameters: PatientParameters, rng: np.random.Generator) -> bool:
-    """Whether a radiograph is taken. Most are for a curve, so straight spines are rarer than in the population."""
+    """Whether a radiograph is taken. The reason is usually a curve, so straight spines are rare."""
     major = max((curve.cobb_deg for curve in parameters.curves), default=0.0)
     probability = np.interp(major, [8.0, 50.0], [0.06, 1.0])
     return bool(rng.random() < probability * (_OPERATED_WEIGHT if parameters.instrumentation else 1.0))
@@ -136,22 +95,20 @@ def frontal_radiographs(
     seed: int,
     shape: tuple[int, int] = (896, 384),
     device: torch.device | str = "cpu",
-    variant: str = "all",
     workers: int = 0,
     batch_size: int = 16,
     first: int = 0,
 ) -> FrontalRadiographs:
-    """Render radiographs ``first`` to ``first + count`` and keep them on the device.
+    """Render the radiographs ``first`` to ``first + count - 1``; the images stay on the device.
 
     Raises:
-        ValuesRejected: an unknown variant, or impossible numbers; a ``ValueError``.
+        ValuesRejected: impossible numbers; it is a ``ValueError``.
     """
     found = [*impossible_numbers(count, seed, shape, batch_size, first), *not_whole("workers", workers, 0)]
-    found += unknown_choices("variant", [variant], RADIOGRAPH_VARIANTS)
     require_none("RADIOGRAPHS_IMPOSSIBLE", found)
     images = torch.empty(count, *shape, dtype=torch.uint8, device=device)
     corners, visible, done = [], [], 0
-    radiographs = PosedRadiographs(count, seed, shape, RADIOGRAPH_VARIANTS[variant], first)
+    radiographs = PosedRadiographs(count, seed, shape, first)
     for batch in render_in_batches(radiographs, batch_size, device, workers):
         image = batch.images["frontal"][:, 0]
         images[done : done + len(image)] = (image * 255).round().to(torch.uint8)

@@ -1,6 +1,6 @@
-"""What a stream of biplanar pairs contains, and checks of the settings of a stream.
+"""The settings of a stream of biplanar pairs, and their checks.
 
-Contract: one ``ValuesRejected`` gathers everything that is wrong, with the allowed values in brackets.
+Contract: one ``ValuesRejected`` names every wrong setting, with the allowed values in parentheses.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,20 +21,20 @@ MIN_SHAPE = (64, 32)
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """What a stream contains.
+    """The settings of a stream.
 
     Attributes:
         seed: of the stream.
-        count: patients of one pass.
-        batch_size: patients rendered together.
+        count: number of patients of one pass.
+        batch_size: number of patients that are rendered together.
         shape: (H, W) of every image. The rows below a shorter field of view are black.
         spacing_mm: of full-length images.
         views: to render.
         names: K landmarks to project.
-        first: index of the first patient, to continue after another pass.
+        first: index of the first patient; a pass can continue after another.
 
     Raises:
-        ValuesRejected: a value is not possible; a ``ValueError``.
+        ValuesRejected: a value is not possible; it is a ``ValueError``.
     """
 
     seed: int
@@ -56,7 +56,7 @@ class StreamConfig:
 
 
 def impossible_numbers(count: int, seed: int, shape: tuple[int, int], batch_size: int, first: int) -> list[str]:
-    """Violations in the numbers that every stream has."""
+    """The violations in the numbers that every stream has."""
     found = [*not_whole("count", count, 1), *not_whole("batch_size", batch_size, 1)]
     found += [*not_whole("seed", seed, 0), *not_whole("first", first, 0)]
     if not isinstance(shape, Sequence) or len(shape) != 2 or not all(map(_is_whole, shape, MIN_SHAPE)):
@@ -65,7 +65,7 @@ def impossible_numbers(count: int, seed: int, shape: tuple[int, int], batch_size
 
 
 def not_whole(name: str, value: int, low: int) -> list[str]:
-    """The violation of a number that must be whole and at least ``low``."""
+    """The violation of a number that must be whole and at least ``low``, in a list; empty if there is none."""
     return [] if _is_whole(value, low) else [f"{name} = {value!r} (a whole number from {low})"]
 
 
@@ -74,14 +74,14 @@ def _is_whole(value: object, low: int) -> bool:
 
 
 def unknown_choices(field: str, chosen: Sequence[str], known: Collection[str]) -> list[str]:
-    """Violations in a tuple of choices, each with the nearest known ones."""
+    """The violations in a tuple of choices, each with the nearest known choices."""
     if isinstance(chosen, str) or not isinstance(chosen, Sequence) or not chosen:
         return [f"{field} = {chosen!r} (a tuple of one or more)"]
     return [f"{field} {word!r} ({_nearest(word, sorted(known))})" for word in chosen if word not in list(known)]
 
 
 def _nearest(word: object, known: Sequence[str]) -> str:
-    """All known choices if they are few, else the nearest ones."""
+    """All known choices if there are few, else the choices with the most similar names."""
     near = known if len(known) < 6 else get_close_matches(str(word), known) or known[:3]
     return f"known: {', '.join(near)}{', ...' if len(near) < len(known) else ''}"
 
@@ -98,11 +98,7 @@ def _impossible_size(shape: tuple[int, int], spacing_mm: float) -> list[str]:
 
 
 def require_none(code: str, violations: list[str]) -> None:
-    """Require that there are no violations.
-
-    Raises:
-        ValuesRejected: with all of them.
-    """
+    """Raise ``ValuesRejected`` with all violations, if there are any."""
     if violations:
         raise ValuesRejected(
             code,
@@ -115,6 +111,6 @@ def require_none(code: str, violations: list[str]) -> None:
 
 @cache
 def _known_landmarks() -> frozenset[str]:
-    """The landmarks of the patients of all anatomies."""
+    """The names of the landmarks of patients of all anatomies."""
     by_anatomy = {p.anatomy: p for p in map(sample_patient, range(200))}
     return frozenset().union(*(build_patient(p, 1).reconstruction.points for p in by_anatomy.values()))

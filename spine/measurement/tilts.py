@@ -6,8 +6,7 @@ side is higher. Tilts are computed from ordered pairs of margins, never from slo
 A plate without margins is taken as perpendicular to the line of plate centres. That line is a penalised cubic B-spline
 over chord length (Eilers & Marx 1996). Where the tilt of the sacral plate is known, it determines the direction of the
 line at S1. A global polynomial is not used, because it bends the ends of the curve (up to 6 degrees of bias at L5). The
-stiffness is fixed: a stiffness chosen by cross-validation followed the noise of a detector. `python -m benchmarks
-tilts` prints the comparison on skeletons of the virtual cohort.
+stiffness is fixed: a stiffness chosen by cross-validation followed the noise of a detector.
 """
 
 from collections.abc import Mapping

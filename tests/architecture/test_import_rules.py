@@ -24,17 +24,21 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
-def imported(path: Path, *, at_import_only: bool = False) -> set[str]:
-    """Top-level packages that a module imports: anywhere, or only while the module itself is imported."""
+def modules_of(path: Path, *, at_import_only: bool = False) -> set[str]:
+    """Dotted names that a module imports: anywhere, or only while the module itself is imported."""
     tree = tree_of(path)
-    nodes = executed_at_import(tree) if at_import_only else ast.walk(tree)
     found = set()
-    for node in nodes:
+    for node in executed_at_import(tree) if at_import_only else ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.split(".")[0])
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
+
+
+def imported(path: Path, *, at_import_only: bool = False) -> set[str]:
+    """The top-level packages of ``modules_of``."""
+    return {name.split(".")[0] for name in modules_of(path, at_import_only=at_import_only)}
 
 
 def executed_at_import(tree: ast.Module) -> Iterator[ast.AST]:
@@ -44,16 +48,11 @@ def executed_at_import(tree: ast.Module) -> Iterator[ast.AST]:
         node = pending.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             pending.extend([*node.decorator_list, *node.args.defaults, *[d for d in node.args.kw_defaults if d]])
-            continue
-        if isinstance(node, ast.Lambda):
-            continue
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        elif isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'"):
             pending.extend(node.orelse)
-            continue
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'":
-            continue
-        yield node
-        pending.extend(ast.iter_child_nodes(node))
+        elif not isinstance(node, ast.Lambda):
+            yield node
+            pending.extend(ast.iter_child_nodes(node))
 
 
 def test_import_linter_keeps_its_contracts():
@@ -104,16 +103,6 @@ def test_training_does_not_import_the_gate():
     assert all(name.startswith(("validation/", "orchestration/")) for name in callers)
 
 
-def modules_of(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
-
-
 def dagster_modules() -> list[Path]:
     return [
         path for path in MODULES if name_of(path).startswith("orchestration/dagster/") and "dagster" in imported(path)
@@ -134,13 +123,6 @@ def test_assets_are_at_most_fifteen_lines():
                 assert node.end_lineno - node.lineno + 1 <= 15, f"{path.name}: {node.name}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_opens_with_a_docstring_and_is_short(path):
-    text = path.read_text()
-    assert ast.get_docstring(ast.parse(text)), "no module docstring"
-    assert text.count("\n") <= 400
-
-
 PACKAGE_FOLDERS = sorted({path.parent for path in MODULES if len(list(path.parent.glob("*.py"))) > 1})
 
 
@@ -154,10 +136,11 @@ def test_a_package_maps_its_modules(folder):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_functions_fit_on_a_screen(path):
+def test_a_module_has_a_docstring_and_is_short_and_its_functions_fit_on_a_screen(path):
+    assert ast.get_docstring(tree_of(path)), "no module docstring"
+    assert path.read_text().count("\n") <= 400
     functions = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef)]
-    long = {node.name: lines_of_work(node) for node in functions if lines_of_work(node) > 40}
-    assert not long
+    assert not {node.name for node in functions if lines_of_work(node) > 40}
 
 
 def lines_of_work(function: ast.FunctionDef) -> int:
@@ -222,8 +205,8 @@ def test_importing_every_light_module_makes_no_file(tmp_path):
         if path.name != "__main__.py" and not name_of(path).startswith(("training/", "simulation/"))
     ]
     code = f"import importlib\nfor name in {light!r}: importlib.import_module(name)"
-    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1",
-                   "MPLCONFIGDIR": str(tmp_path), "TMPDIR": str(tmp_path)}  # fmt: skip
+    environment = dict.fromkeys(("HOME", "MPLCONFIGDIR", "TMPDIR"), str(tmp_path))
+    environment |= {"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
     )

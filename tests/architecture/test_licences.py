@@ -10,6 +10,8 @@ import re
 from functools import cache
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 PERMITTED = {
     # DVC requires all of them. DVC runs as a tool and is no part of what ships (`inference`).
@@ -25,31 +27,19 @@ FORBIDDEN = re.compile(
 )
 
 
-def canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 @cache
 def required() -> tuple[str, ...]:
-    """Installed distributions that plumbline requires, directly or indirectly."""
-    from packaging.requirements import Requirement
-
+    """Distributions that plumbline requires, directly or indirectly."""
     found: set[str] = set()
-    pending = [("plumbline", frozenset({"dev"}))]
+    pending = [("plumbline", {"dev"})]
     while pending:
         name, extras = pending.pop()
-        try:
-            requirements = metadata.requires(name) or []
-        except metadata.PackageNotFoundError:
-            continue
-        for text in requirements:
-            requirement = Requirement(text)
-            environments = [{"extra": extra} for extra in extras or {""}] + [{"extra": ""}]
-            if requirement.marker and not any(requirement.marker.evaluate(e) for e in environments):
-                continue
-            if canonical(requirement.name) not in found:
-                found.add(canonical(requirement.name))
-                pending.append((requirement.name, frozenset(requirement.extras)))
+        for requirement in map(Requirement, (metadata.requires(name) or ()) if installed(name) else ()):
+            marker, needed = requirement.marker, canonicalize_name(requirement.name)
+            applies = marker is None or any(marker.evaluate({"extra": extra}) for extra in {*extras, ""})
+            if applies and needed not in found:
+                found.add(needed)
+                pending.append((requirement.name, requirement.extras))
     return tuple(sorted(found - {"plumbline"}))
 
 
@@ -62,11 +52,7 @@ def declared(name: str) -> str:
 
 
 def installed(name: str) -> bool:
-    try:
-        metadata.distribution(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+    return any(metadata.distributions(name=name))
 
 
 def test_known_requirements_are_found():

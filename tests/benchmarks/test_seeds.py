@@ -1,4 +1,4 @@
-"""The benchmark of seeds: which data go to the GPU machine, and that finished fits are not repeated."""
+"""The benchmark of seeds: the data for the GPU machine, finished fits, and the sentence about gains."""
 
 import io
 import json
@@ -64,8 +64,8 @@ def test_finished_seeds_are_not_fitted_again(dataset: Path, tmp_path: Path, monk
 
 
 def test_gains_by_seed_are_counted_over_ordered_pairs() -> None:
-    """Errors of 1, 1 and 4 degrees: the small ones are better than the large one, and not better than each other."""
+    """Fits with errors of 1, 1 and 4 degrees: the first two are better than the third, and equal to each other."""
     fits = [build_record("challenger", str(k) * 64, noise=noise, seed=k) for k, noise in enumerate((1.0, 1.0, 4.0))]
     text = seeds.gains_by_seed(read_policy(DEFAULT_POLICY), fits)
     assert "Of 6 ordered pairs" in text
-    assert text.endswith("better by more than chance: 2 at a required gain of 0, 2 at a required gain of 0.02.")
+    assert text.endswith("better by more than chance in 2 with a required gain of 0, 2 with a required gain of 0.02.")

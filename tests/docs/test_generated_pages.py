@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from docs.generate import raised as reader
 from docs.generate.command_line import command_line_page
 from docs.generate.errors import errors_page
 from docs.generate.parameters import parameters_page
@@ -86,8 +87,6 @@ def test_one_error_code_has_one_exit_code():
     ids=["literal", "alternatives", "helper", "loop", "findings", "nearest assignment"],
 )
 def test_each_way_to_raise_is_read(monkeypatch, source, expected):
-    from docs.generate import raised as reader
-
     module = Module("m", ast.parse(source))
     monkeypatch.setattr(reader, "modules", lambda: {"m": module})
     monkeypatch.setattr(reader, "_makers", lambda: dict(reader._new_makers({})))

@@ -8,10 +8,11 @@ import pytest
 import yaml
 
 from orchestration.cli.pipeline import prepare_workspace
+from orchestration.dagster.run import RunOutcome, run_retrain
 from orchestration.environment import quiet_environment
-from orchestration.pipeline.step_report import StepReport
 from orchestration.pipeline.workspace import Workspace
 from tests.loosened_policy import loosened_rules
+from validation.gates.policy import DEFAULT_POLICY
 
 TINY = (
     "cohort.count=36",
@@ -31,14 +32,10 @@ TINY = (
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A workspace after a run of the pipeline, with the report of each step."""
+    """A workspace after a run of the pipeline."""
 
     workspace: Workspace
-    run_id: str
-    reports: dict[str, StepReport]
-    promoted: bool
-    refused: bool
-    code: str | None
+    outcome: RunOutcome
 
 
 def loosened_policy(path: Path) -> None:
@@ -46,23 +43,11 @@ def loosened_policy(path: Path) -> None:
 
     Its requirements for evidence, and for the comparison of challenger and champion, are not loosened.
     """
-    from validation.gates.policy import DEFAULT_POLICY
-
     content = yaml.safe_load(DEFAULT_POLICY.read_text())
     content["rules"] = loosened_rules(content["rules"], only="cobb")
     waived = {"tolerance_deg": 1e6, "least_answers": 0, "seconds": 600.0, "reason": "a tiny model measures little"}
     content["virtual_study"] = waived
     path.write_text(yaml.safe_dump(content))
-
-
-def run(workspace: Workspace) -> FinishedRun:
-    """Run the Dagster job in process."""
-    from orchestration.dagster.run import run_retrain
-
-    outcome = run_retrain(workspace, on_step=lambda report: None)
-    return FinishedRun(
-        workspace, outcome.run_id, dict(outcome.reports), outcome.promoted, outcome.refused, outcome.code
-    )
 
 
 @pytest.fixture(scope="session")
@@ -80,4 +65,4 @@ def finished(tmp_path_factory, quiet) -> FinishedRun:
     workspace = Workspace(tmp_path_factory.mktemp("finished"))
     loosened_policy(workspace.root / "loose.yaml")
     prepare_workspace(workspace, "virtual", None, (*TINY, "gate.policy=loose.yaml"))
-    return run(workspace)
+    return FinishedRun(workspace, run_retrain(workspace, on_step=lambda report: None))

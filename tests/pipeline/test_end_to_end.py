@@ -1,7 +1,7 @@
-"""The pipeline end to end, for real: rendered patients, trained network, MLflow, DVC, the gate and its refusals.
+"""The pipeline end to end: rendered patients, a trained network, MLflow, DVC, the gate and its refusals.
 
-The tests build on one another's state, because a run is expensive; they are written in the order of a model's life
-and each leaves the shared workspace as it says.
+The tests share one workspace, because a run is expensive. They are in the order of a model's life, and each restores
+what it changes unless a later test needs the change.
 """
 
 import json
@@ -14,7 +14,6 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from orchestration.cli.pipeline import prepare_workspace
 from orchestration.dagster.definitions import definitions_with
 from orchestration.dagster.instance import open_instance
 from orchestration.dagster.jobs import PROMOTION
@@ -24,16 +23,21 @@ from orchestration.lifecycle.judging import judge_candidate, rescore_champion
 from orchestration.lifecycle.local_champion import local_champion, open_champion
 from orchestration.lifecycle.promotion import promote_champion
 from orchestration.lifecycle.registration import register_candidate
+from orchestration.pipeline.intake import finished_batches, ingest_batch
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.stages import STAGE_NAMES
 from orchestration.pipeline.steps import adopt_candidate, compute_step, run_step
 from orchestration.pipeline.versioning import data_version, is_up_to_date
 from orchestration.pipeline.workspace import Workspace
+from simulation.cohort.cohort import write_cohort
+from simulation.cohort.config import CohortConfig
 from spine.dataset import read_manifest
 from spine.errors import GateRefused, PlumblineError
+from spine.scanner import NATIVE_SPACING_MM
 from tests.pipeline.conftest import FinishedRun, loosened_policy
 from validation.evaluation.record import read_record
+from validation.gates.policy import DEFAULT_POLICY, read_policy
 from validation.gates.verdict import read_verdict
 from validation.promotion.champion import current_champion, open_registry, versions_of
 
@@ -45,8 +49,8 @@ pytestmark = [
 
 
 def test_every_step_ran_and_the_count_adds_up(finished: FinishedRun):
-    assert set(STAGE_NAMES) < set(finished.reports)
-    studies = finished.reports["studies"].figures
+    assert set(STAGE_NAMES) < set(finished.outcome.reports)
+    studies = finished.outcome.reports["studies"].figures
     assert studies["received"] == 36 == studies["used"] + studies["already present"] + studies["quarantined"]
     manifest = read_manifest(finished.workspace.dataset)
     patients = [{e.patient for e in manifest.in_split(s)} for s in ("train", "validation", "test")]
@@ -56,7 +60,7 @@ def test_every_step_ran_and_the_count_adds_up(finished: FinishedRun):
 
 def test_the_first_model_is_promoted_under_a_policy_it_keeps(finished: FinishedRun):
     verdict = read_verdict(finished.workspace.verdict_file)
-    assert finished.promoted, f"{finished.code}: {verdict.refusals}"
+    assert finished.outcome.promoted, f"{finished.outcome.code}: {verdict.refusals}"
     champion = current_champion(finished.workspace.tracking_uri, PRODUCTION_MODEL)
     assert verdict.decision == "PROMOTE"
     assert champion.model_digest == verdict.challenger_model == local_champion(finished.workspace).digest
@@ -78,6 +82,8 @@ def test_mlflow_holds_the_run_once_with_its_lineage(finished: FinishedRun):
     assert {a.path for a in client.list_artifacts(run.info.run_id)} >= {"evaluation", "report", "data"}
     register_candidate(finished.workspace, read_params(finished.workspace.params_file))
     assert len(versions_of(client, CANDIDATES_MODEL)) == 1, "registering twice must not log twice"
+    runs = [r for e in client.search_experiments() for r in client.search_runs([e.experiment_id])]
+    assert {r.info.status for r in runs} == {"FINISHED"}, "no run is left running"
 
 
 def test_dagster_keeps_figures_images_versions_and_links(finished: FinishedRun):
@@ -93,17 +99,11 @@ def test_dagster_keeps_figures_images_versions_and_links(finished: FinishedRun):
     assert all(version.startswith("md5:") for version in versions.values()), versions
 
 
-def test_no_run_is_left_running(finished: FinishedRun):
-    client = open_registry(finished.workspace.tracking_uri)
-    runs = [r for e in client.search_experiments() for r in client.search_runs([e.experiment_id])]
-    assert {r.info.status for r in runs} == {"FINISHED"}
-
-
 def test_dagster_and_dvc_do_not_compute_anything_twice(finished: FinishedRun):
     assert all(is_up_to_date(finished.workspace, name) for name in STAGE_NAMES)
     again = run_step("dataset", finished.workspace)
     assert again.skipped
-    assert again.figures == finished.reports["dataset"].figures
+    assert again.figures == finished.outcome.reports["dataset"].figures
     dvc = subprocess.run(
         [sys.executable, "-m", "dvc", "repro"], cwd=finished.workspace.root, capture_output=True, text=True, check=True
     )
@@ -121,12 +121,10 @@ def test_a_second_run_computes_nothing_again_and_the_default_policy_refuses_with
         assert second.code in {"REJECT", "INSUFFICIENT"}
         assert "TOO_FEW_PATIENTS" in second.reason
         assert [name for name in STAGE_NAMES if not second.reports[name].skipped] == []
-        with pytest.raises(GateRefused):
-            promote_champion(finished.workspace, read_params(finished.workspace.params_file), "test")
         assert refusal_of_promotion_alone(finished.workspace) == f"VERDICT_{second.code}"
         with open_instance(finished.workspace) as instance:
             champion = instance.get_latest_materialization_event(dg.AssetKey("champion"))
-        assert champion.run_id == finished.run_id, "no later run promoted"
+        assert champion.run_id == finished.outcome.run_id, "no later run promoted"
     finally:
         finished.workspace.params_file.write_text(kept)
 
@@ -173,11 +171,8 @@ def test_measure_writes_json_and_overlay_without_torch(finished: FinishedRun, tm
     report = json.loads((tmp_path / "m.json").read_text())
     assert (tmp_path / "o.png").stat().st_size > 10_000
     assert "pelvic_tilt" in json.dumps(report)
-    alone = subprocess.run(
-        [sys.executable, "-c", code, "measure", str(case / "frontal.dcm"), *arguments[3:], *outputs],
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-c", code, "measure", str(case / "frontal.dcm"), *arguments[3:], *outputs]
+    alone = subprocess.run(command, capture_output=True, text=True)
     assert alone.returncode == 0, alone.stderr
     assert "needs a lateral view" in (tmp_path / "m.json").read_text()
 
@@ -193,31 +188,19 @@ def test_a_candidate_trained_elsewhere_is_adopted(finished: FinishedRun, tmp_pat
     assert run_step("evaluation", finished.workspace).skipped
     record = json.loads((elsewhere / "fitted.json").read_text()) | {"dataset_digest": "0" * 64}
     (elsewhere / "fitted.json").write_text(json.dumps(record))
-    with pytest.raises(PlumblineError) as refused:
+    with pytest.raises(PlumblineError, match="DATASET_DIFFERS"):
         adopt_candidate(finished.workspace, elsewhere)
-    assert refused.value.code == "DATASET_DIFFERS"
 
 
 def test_an_equal_challenger_does_not_replace_the_champion(finished: FinishedRun):
     """The same model again: the champion is re-scored on the same test set, and a tie is HOLD, not PROMOTE."""
     params = read_params(finished.workspace.params_file)
     report = rescore_champion(finished.workspace, params)
-    assert report.figures["model"] == finished.reports["evaluation"].figures["model"]
+    assert report.figures["model"] == finished.outcome.reports["evaluation"].figures["model"]
     verdict = judge_candidate(finished.workspace, params)
     assert verdict.figures["decision"] == "HOLD", read_verdict(finished.workspace.verdict_file).refusals
-    with pytest.raises(GateRefused) as refused:
+    with pytest.raises(GateRefused, match="VERDICT_HOLD"):
         promote_champion(finished.workspace, params, "test")
-    assert refused.value.code == "VERDICT_HOLD"
-
-
-def test_promotion_alone_without_a_verdict_refuses(finished: FinishedRun):
-    shutil.move(finished.workspace.verdict_file, finished.workspace.root / "hidden.json")
-    try:
-        with pytest.raises(GateRefused) as refused:
-            promote_champion(finished.workspace, read_params(finished.workspace.params_file), "test")
-        assert refused.value.code == "VERDICT_ABSENT"
-    finally:
-        shutil.move(finished.workspace.root / "hidden.json", finished.workspace.verdict_file)
 
 
 def test_an_altered_champion_does_not_measure(finished: FinishedRun):
@@ -226,16 +209,15 @@ def test_an_altered_champion_does_not_measure(finished: FinishedRun):
     graph.chmod(0o644)
     graph.write_bytes(bytes_before + b"\0")
     try:
-        with pytest.raises(PlumblineError) as refused:
+        with pytest.raises(PlumblineError, match="MODEL_ALTERED"):
             open_champion(finished.workspace)
-        assert refused.value.code == "MODEL_ALTERED"
     finally:
         graph.write_bytes(bytes_before)
     assert open_champion(finished.workspace).digest == local_champion(finished.workspace).digest
 
 
 def test_an_edited_test_image_stops_the_evaluation(finished: FinishedRun):
-    """One pixel of the frozen test set changed: no figure is made from it."""
+    """One pixel of the frozen test set was changed, so nothing is evaluated."""
     manifest = read_manifest(finished.workspace.dataset)
     view = next(iter(manifest.in_split("test")[0].views.values()))
     path = finished.workspace.dataset / view.image
@@ -254,11 +236,6 @@ def test_an_edited_test_image_stops_the_evaluation(finished: FinishedRun):
 
 def test_new_data_grow_the_set_and_leave_the_frozen_test_alone(finished: FinishedRun):
     """A batch copied into the inbox is taken in once; the next dataset has it, and the same test digest."""
-    from orchestration.pipeline.intake import finished_batches, ingest_batch
-    from simulation.cohort.cohort import write_cohort
-    from simulation.cohort.config import CohortConfig
-    from spine.scanner import NATIVE_SPACING_MM
-
     before = read_manifest(finished.workspace.dataset)
     config = CohortConfig(count=3, seed=78, shape=(256, 128), spacing_mm=NATIVE_SPACING_MM * 15)
     write_cohort(finished.workspace.inbox / "monday", config)
@@ -274,25 +251,7 @@ def test_new_data_grow_the_set_and_leave_the_frozen_test_alone(finished: Finishe
     assert after.digest != before.digest
 
 
-def test_a_truncated_radiograph_is_quarantined_and_the_rest_goes_on(tmp_path, quiet):
-    from simulation.cohort.cohort import write_cohort
-    from simulation.cohort.config import CohortConfig
-    from spine.scanner import NATIVE_SPACING_MM
-
-    write_cohort(tmp_path / "drop", CohortConfig(count=3, seed=5, shape=(256, 128), spacing_mm=NATIVE_SPACING_MM * 15))
-    radiograph = tmp_path / "drop" / "case-00001" / "frontal.dcm"
-    radiograph.write_bytes(radiograph.read_bytes()[: radiograph.stat().st_size // 2])
-    workspace = Workspace(tmp_path / "ws")
-    prepare_workspace(workspace, "folder", tmp_path / "drop", ())
-    report = compute_step("studies", workspace)
-    assert (report.figures["received"], report.figures["used"], report.figures["quarantined"]) == (3, 2, 1)
-    reasons = [json.loads(p.read_text()) for p in workspace.quarantine.rglob("reason.json")]
-    assert len(reasons) == 1
-
-
 def test_the_loosened_policy_keeps_its_demands_on_evidence_and_comparison(tmp_path):
-    from validation.gates.policy import DEFAULT_POLICY, read_policy
-
     loosened_policy(tmp_path / "loose.yaml")
     loose, default = read_policy(tmp_path / "loose.yaml"), read_policy(DEFAULT_POLICY)
     assert (loose.comparison, loose.evidence) == (default.comparison, default.evidence)

@@ -21,7 +21,8 @@ from orchestration.pipeline.steps import compute_step
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
 from tests.loosened_policy import loosened_rules
-from validation.gates.verdict import Verdict, read_verdict
+from validation.gates.policy import DEFAULT_POLICY
+from validation.gates.verdict import read_verdict
 from validation.promotion.champion import current_champion, open_registry, versions_of
 
 pytestmark = [
@@ -61,18 +62,11 @@ def recipe(tmp_path_factory: pytest.TempPathFactory, quiet: Any) -> Recipe:
 
 
 def _every_limit_loose(path: Path) -> None:
-    from validation.gates.policy import DEFAULT_POLICY
-
     content = yaml.safe_load(DEFAULT_POLICY.read_text())
     content["rules"] = loosened_rules(content["rules"])
     content["seeds"].pop("known")
     content["virtual_study"] = {"tolerance_deg": 1e6, "seconds": 600.0, "reason": "one epoch on two cores"}
     path.write_text(yaml.safe_dump(content))
-
-
-def _judged(workspace: Workspace) -> tuple[Verdict, dict[str, Any]]:
-    report = judge_candidate(workspace, read_params(workspace.params_file))
-    return read_verdict(workspace.verdict_file), dict(report.figures)
 
 
 def test_seeds_are_fitted_once_under_one_parent_and_none_is_promoted(recipe: Recipe) -> None:
@@ -110,25 +104,13 @@ def test_the_gate_finds_them_and_promotion_finds_the_same(recipe: Recipe) -> Non
     compute_step("evaluation", workspace)
     register_candidate(workspace, params)
     rescore_champion(workspace, params)
-    verdict, figures = _judged(workspace)
+    figures = judge_candidate(workspace, params).figures
+    verdict = read_verdict(workspace.verdict_file)
     assert (figures["other seeds"], len(verdict.seed_evidence)) == ("1, 2", 2)
     spread = [r for r in verdict.results if r.rule.endswith("/seed_spread")]
     assert {r.code for r in spread} == {"ABOVE_SEED_SPREAD"} and len(spread) == 6
     assert all("source: 2 fits of other seeds" in r.found for r in spread)
     assert verdict.decision == "PROMOTE", verdict.refusals
-    records = sorted(workspace.artifact_root.rglob("evaluation/record.json"))
-    bytes_of = {path: path.read_bytes() for path in records}
-    first, second = (p for p in records if _seed(workspace, p) in ("1", "2"))
-    first.write_text(first.read_text().replace('"virtual', '"VIRTUAL', 1))
-    second.unlink()
-    without, figures = _judged(workspace)
-    reasons = " ".join(str(v) for n, v in figures.items() if n.startswith("seed left out"))
-    assert "EVIDENCE_ALTERED" in reasons and "EVIDENCE_MISSING" in reasons
-    assert (without.seed_evidence, figures["other seeds"]) == ((), "none")
-    assert "SEED_SPREAD_UNKNOWN" in {r.code for r in without.unasked}
-    for path, content in bytes_of.items():
-        path.write_bytes(content)
-    assert _judged(workspace)[0].seed_evidence == verdict.seed_evidence
     (seed_evidence_folder(workspace) / "seed_1.json").rename(workspace.root / "aside.json")
     with pytest.raises(GateRefused, match="EVIDENCE_MISSING"):
         promote_champion(workspace, params, "test")
@@ -136,11 +118,3 @@ def test_the_gate_finds_them_and_promotion_finds_the_same(recipe: Recipe) -> Non
     promote_champion(workspace, params, "test")
     champion = current_champion(workspace.tracking_uri, PRODUCTION_MODEL)
     assert champion is not None and champion.model_digest == verdict.challenger_model
-
-
-def _seed(workspace: Workspace, artefact: Path) -> str:
-    client = open_registry(workspace.tracking_uri)
-    for version in versions_of(client, CANDIDATES_MODEL):
-        if version.run_id in artefact.parts:
-            return str(client.get_run(version.run_id).data.params["seed"])
-    return ""

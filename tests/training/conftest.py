@@ -25,7 +25,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
+def drawn(tmp_path_factory) -> tuple[Path, Manifest]:
     folder = tmp_path_factory.mktemp("drawn")
     return folder, write_drawn_dataset(folder, (12, 3, 2))
 
@@ -38,12 +38,12 @@ def tiny_config() -> TrainingConfig:
 
 
 @pytest.fixture(scope="session")
-def candidate(drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, made_once: Any) -> tuple[Path, FitSummary]:
+def candidate(drawn, tiny_config, made_once) -> tuple[Path, FitSummary]:
     return _fitted_once("candidate", drawn[0], tiny_config, made_once)
 
 
 @pytest.fixture(scope="session")
-def taught(drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, made_once: Any) -> tuple[Path, FitSummary]:
+def taught(drawn, tiny_config, made_once) -> tuple[Path, FitSummary]:
     """A fit that is long enough to learn; ``candidate`` is only long enough to be complete."""
     return _fitted_once("taught", drawn[0], replace(tiny_config, epochs=8, learning_rate=3e-3), made_once)
 
@@ -59,6 +59,6 @@ def _fitted_once(name: str, dataset: Path, config: TrainingConfig, made_once: An
 
 
 @pytest.fixture
-def without_export(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_export(monkeypatch) -> None:
     """The export costs seconds and most tests are not about it."""
     monkeypatch.setattr("training.fitting.fit.can_export", lambda: False)

@@ -5,37 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from simulation.body.patient import build_patient
-from simulation.population.sampling import sample_patient
 from spine.dataset import Example, ExampleView, Manifest, Split, write_manifest
-from spine.landmarks import LANDMARK_SETS, LEVELS, VERTEBRAE, VIEWS
+from spine.landmarks import LANDMARK_SETS, LEVELS, VIEWS
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry, is_on_image
 from spine.storage import sha256_of_image, write_array_atomically
-
-
-def skeleton(random: np.random.Generator, scale: float = 1.0) -> dict[str, np.ndarray]:
-    """39 points of one made-up patient, LPS mm, on an analytic curve."""
-    bend, sway, lean = random.normal(0, 12), random.normal(30, 8), random.normal(0, 4)
-
-    def centre(t: float) -> np.ndarray:  # t: 0 at S1, 1 at T1
-        return scale * np.array(
-            [bend * np.sin(2.6 * np.pi * t) + lean * t, -sway * np.sin(1.9 * np.pi * t), -190 + 440 * t]
-        )
-
-    heights = np.linspace(30, 19, len(VERTEBRAE))  # L5 up to T1
-    edges = np.concatenate([[0.0], np.cumsum(heights)]) / heights.sum()
-    points = {}
-    for i, level in enumerate(reversed(VERTEBRAE)):
-        low, high = edges[i], edges[i + 1]
-        points[f"{level}_inf"] = centre(low + 0.15 * (high - low))
-        points[f"{level}_sup"] = centre(high - 0.05 * (high - low))
-    slope = np.radians(random.normal(38, 6))
-    middle = centre(0.0) + [0, 0, -4 * scale]
-    front = scale * 17 * np.array([0, -np.cos(slope), -np.sin(slope)])
-    points |= {"S1_sup": middle, "S1_ant": middle + front, "S1_post": middle - front}
-    hips = middle + scale * np.array([0, random.normal(-25, 8), random.normal(-95, 4)])
-    points |= {"HIP_L": hips + [88 * scale, 0, 0], "HIP_R": hips - [88 * scale, 0, 0]}
-    return points
+from tests.validation.dataset.constructed_datasets import spine_points
 
 
 def draw(
@@ -64,10 +38,7 @@ def write_drawn_dataset(
     seed: int = 0,
     landmark_set: str = "galbusera39",
 ) -> Manifest:
-    """Write a data set of (train, validation, test) ``counts`` studies with both views.
-
-    Another landmark set than ``galbusera39`` takes its points from virtual patients.
-    """
+    """Write a data set of (train, validation, test) ``counts`` studies with both views."""
     random = np.random.default_rng(seed)
     px_mm = 1.43 * 512 / shape[0]
     examples: list[Example] = []
@@ -75,16 +46,12 @@ def write_drawn_dataset(
     for split, count in zip(splits, counts, strict=True):
         for _ in range(count):
             number = len(examples)
-            points = skeleton(random) if landmark_set == "galbusera39" else _of_patient(number, landmark_set)
+            known = spine_points(random.normal(0, 12), random.uniform(0.9, 1.05), random.normal(-30, 10))
+            points = {name: known[name] for name in LANDMARK_SETS[landmark_set].names}
             examples.append(_example(folder, f"study{number:04d}", split, shape, px_mm, random, points))
     manifest = Manifest(landmark_set, seed, tuple(examples))
     write_manifest(manifest, folder)
     return manifest
-
-
-def _of_patient(seed: int, landmark_set: str) -> dict[str, np.ndarray]:
-    known = build_patient(sample_patient(seed), seed).reconstruction.points
-    return {name: known[name] for name in LANDMARK_SETS[landmark_set].names}
 
 
 def _example(

@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 
 from inference.model import INPUTS
-from spine.dataset import Manifest
 from spine.errors import ContractViolation
 from spine.model_digest import model_digest
-from training.export.candidate import FitSummary
 from training.journal import Journal, read_journal
 from training.tracking import DatasetReference, TrackedModel, log_evidence, replay_journal
 
@@ -23,7 +21,7 @@ TAGS = {"git.commit": "0" * 40, "git.dirty": "false"}
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, empty_mlflow_database: Path) -> dict[str, Any]:
+def place(tmp_path_factory, empty_mlflow_database) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("mlflow")
     shutil.copy(empty_mlflow_database, folder / "mlflow.db")
     return {
@@ -36,28 +34,23 @@ def place(tmp_path_factory: pytest.TempPathFactory, empty_mlflow_database: Path)
 
 
 @pytest.fixture(scope="module")
-def reference(drawn: tuple[Path, Manifest]) -> DatasetReference:
+def reference(drawn) -> DatasetReference:
     folder, manifest = drawn
     return DatasetReference("drawn", manifest.digest, manifest.test_digest, "d41d8cd9.dir", folder)
 
 
-def _client(place: dict[str, Any]) -> Any:
+@pytest.fixture(scope="module")
+def client(place) -> Any:
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=place["tracking_uri"], registry_uri=place["tracking_uri"])
 
 
 @pytest.fixture(scope="module")
-def tracked(
-    place: dict[str, Any],
-    candidate: tuple[Path, FitSummary],
-    reference: DatasetReference,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> TrackedModel:
+def tracked(place, candidate, reference, tmp_path_factory, client) -> TrackedModel:
     """Tracked at the third attempt, after one with an error and one that was killed."""
     import training.tracking as tracking
 
-    client = _client(place)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tracking, "_log_dataset", _fail)
         with pytest.raises(OSError, match="no space"):
@@ -75,20 +68,14 @@ def _fail(*arguments: object) -> None:
     raise OSError("no space left on device")
 
 
-def test_a_second_replay_finds_the_first(
-    place: dict[str, Any], candidate: tuple[Path, FitSummary], reference: DatasetReference, tracked: TrackedModel
-) -> None:
+def test_a_second_replay_finds_the_first(place, candidate, reference, tracked, client):
     assert replay_journal(candidate[0], dataset=reference, **place) == tracked
-    client = _client(place)
     runs = client.search_runs([tracked.experiment_id], filter_string="status = 'FINISHED'")
     assert [r.info.run_id for r in runs] == [tracked.run_id]
     assert len(client.search_model_versions(f"name = '{MODEL}'")) == 1
 
 
-def test_figures_are_logged_once_under_readable_names(
-    place: dict[str, Any], candidate: tuple[Path, FitSummary], tracked: TrackedModel
-) -> None:
-    client = _client(place)
+def test_figures_are_logged_once_under_readable_names(candidate, tracked, client):
     run = client.get_run(tracked.run_id)
     history = client.get_metric_history(tracked.run_id, "validation/landmark_error_mm")
     wanted = [(m.step, m.values["validation/landmark_error_mm"]) for m in read_journal(candidate[0]).measurements]
@@ -105,10 +92,8 @@ def test_figures_are_logged_once_under_readable_names(
     }
 
 
-def test_the_data_set_is_an_input_with_its_digest_and_version(
-    place: dict[str, Any], reference: DatasetReference, tracked: TrackedModel
-) -> None:
-    run = _client(place).get_run(tracked.run_id)
+def test_the_data_set_is_an_input_with_its_digest_and_version(reference, tracked, client):
+    run = client.get_run(tracked.run_id)
     inputs = {{t.key: t.value for t in i.tags}["mlflow.data.context"]: i for i in run.inputs.dataset_inputs}
     assert inputs.keys() == {"training", "testing"}
     frozen = inputs["testing"].dataset
@@ -121,14 +106,12 @@ def test_the_data_set_is_an_input_with_its_digest_and_version(
     assert run.data.tags["plumbline.dataset"] == reference.digest
 
 
-def test_the_registered_model_is_the_candidates_own_bytes_without_pickle(
-    place: dict[str, Any], candidate: tuple[Path, FitSummary], tracked: TrackedModel, tmp_path: Path
-) -> None:
+def test_the_registered_model_is_the_candidates_own_bytes_without_pickle(candidate, tracked, tmp_path, client):
     import mlflow
     from mlflow.models import Model as MlflowModel
 
     assert tracked.model_uri == f"models:/{MODEL}/1"
-    version = _client(place).get_model_version(MODEL, tracked.model_version)
+    version = client.get_model_version(MODEL, tracked.model_version)
     assert version.run_id == tracked.run_id
     assert "Not for diagnosis" in version.description
     folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=version.source, dst_path=str(tmp_path)))
@@ -141,35 +124,25 @@ def test_the_registered_model_is_the_candidates_own_bytes_without_pickle(
     assert str(Path(__file__).parents[2]) not in (folder / "MLmodel").read_text()
 
 
-def test_evidence_is_added_once(place: dict[str, Any], tracked: TrackedModel, tmp_path: Path) -> None:
+def test_evidence_is_added_once(place, tracked, tmp_path, client):
     (tmp_path / "record.json").write_text("{}")
     given = {"metrics": {"test/cobb_see_deg": 3.5}, "artifacts": tmp_path, "tags": {"plumbline.evidence": "abc"}}
     for _ in range(2):
         log_evidence(tracked.run_id, place["tracking_uri"], **given)
-    client = _client(place)
     assert len(client.get_metric_history(tracked.run_id, "test/cobb_see_deg")) == 1
     assert client.get_run(tracked.run_id).data.tags["plumbline.evidence"] == "abc"
     assert [f.path for f in client.list_artifacts(tracked.run_id, "evaluation")] == ["evaluation/record.json"]
     assert client.get_run(tracked.run_id).info.status == "FINISHED"
 
 
-def test_a_candidate_of_another_data_set_is_refused(
-    place: dict[str, Any], candidate: tuple[Path, FitSummary], reference: DatasetReference
-) -> None:
-    with pytest.raises(ContractViolation, match=r"CANDIDATE_ALTERED.*data set"):
-        replay_journal(candidate[0], dataset=replace(reference, digest="0" * 64), **place)
-
-
-def test_an_altered_model_is_refused(
-    place: dict[str, Any], candidate: tuple[Path, FitSummary], reference: DatasetReference, tmp_path: Path
-) -> None:
+def test_another_data_set_an_altered_model_and_an_unfinished_fit_are_refused(place, candidate, reference, tmp_path):
     copy = shutil.copytree(candidate[0], tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints"))
     (copy / "model.onnx").write_bytes((copy / "model.onnx").read_bytes() + b"\0")
-    with pytest.raises(ContractViolation, match=r"CANDIDATE_ALTERED.*model digest"):
-        replay_journal(copy, dataset=reference, **place)
-
-
-def test_an_unfinished_fit_is_refused(place: dict[str, Any], reference: DatasetReference, tmp_path: Path) -> None:
-    Journal(tmp_path).write_facts(device="cpu")
-    with pytest.raises(ContractViolation, match="FIT_UNFINISHED"):
-        replay_journal(tmp_path, dataset=reference, **place)
+    Journal(tmp_path / "unfinished").write_facts(device="cpu")
+    for folder, dataset, reason in (
+        (candidate[0], replace(reference, digest="0" * 64), r"CANDIDATE_ALTERED.*data set"),
+        (copy, reference, r"CANDIDATE_ALTERED.*model digest"),
+        (tmp_path / "unfinished", reference, "FIT_UNFINISHED"),
+    ):
+        with pytest.raises(ContractViolation, match=reason):
+            replay_journal(folder, dataset=dataset, **place)

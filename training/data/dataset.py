@@ -1,8 +1,8 @@
 """Samples from a data set on disk: images stay memory-mapped and are prepared one at a time.
 
-Contract: the same affine maps pixels and labels, so augmentation keeps labels exact. Augmentation depends on (seed,
-epoch, index) alone, so neither workers nor an interruption change it. A landmark that is absent, or outside the input
-after augmentation, is masked.
+Contract: the same affine maps pixels and labels, so augmentation keeps labels exact. Augmentation depends only on
+(seed, epoch, index), so it is the same with any number of workers and after an interruption. A landmark that is absent,
+or outside the input after augmentation, is masked.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,6 +23,7 @@ from spine.dataset import Example, ExampleView, load_example_image
 from spine.landmarks import VIEWS, ViewName, mirrored_name
 from spine.types import Bool, Float, Int
 from training.config import Augmentation
+from training.process_group import SINGLE_PROCESS, ProcessGroup
 
 
 class Sample(NamedTuple):
@@ -53,7 +54,7 @@ class ImageItem:
 
     @property
     def record(self) -> ExampleView:
-        """Its entry in the manifest."""
+        """The manifest's entry of this image."""
         return self.example.views[self.view]
 
 
@@ -62,34 +63,19 @@ def image_items(examples: Sequence[Example], views: Sequence[ViewName]) -> tuple
     return tuple(ImageItem(e, v) for e in examples for v in VIEWS if v in views and v in e.views)
 
 
+@dataclass(frozen=True, eq=False)
 class ImageDataset(Dataset[Sample]):
-    """Images with their landmarks.
+    """Images of the data set in ``folder`` with K landmarks, as inputs of ``input_shape`` (H, W).
 
-    Args:
-        folder: of the data set.
-        items: which images.
-        names: the K landmarks.
-        input_shape: (H, W).
-        seed: of augmentation.
-        augmentation: None for validation.
+    ``seed`` is that of augmentation; ``augmentation`` is None for validation.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        items: Sequence[ImageItem],
-        names: Sequence[str],
-        input_shape: tuple[int, int],
-        *,
-        seed: int = 0,
-        augmentation: Augmentation | None = None,
-    ) -> None:
-        self.folder = folder
-        self.items = tuple(items)
-        self.names = tuple(names)
-        self.input_shape = input_shape
-        self.seed = seed
-        self.augmentation = augmentation
+    folder: Path
+    items: Sequence[ImageItem]
+    names: Sequence[str]
+    input_shape: tuple[int, int]
+    seed: int = 0
+    augmentation: Augmentation | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -123,52 +109,46 @@ class ImageDataset(Dataset[Sample]):
         )
 
 
+@dataclass(eq=False)
 class PositionSampler(Sampler[tuple[int, int]]):
     """(epoch, index) pairs: every image once per epoch, in an order that depends on seed and epoch alone.
 
-    Args:
-        count: of images.
-        seed: of the order; None keeps the order of the items.
-        first_epoch: epoch that Lightning counts as zero after an interruption.
-        skip: images of that first epoch that were already seen.
-        share: (rank, size) in a process group; each process has its part of the images.
+    Attributes:
+        count: number of images.
+        seed: seed of the order; None keeps the order of the items.
+        first_epoch: epoch in which the fit continues after an interruption. Lightning counts it as epoch 0.
+        skip: number of images of that first epoch that were already used.
+        group: each process of the group has its part of the images.
     """
 
-    def __init__(
-        self,
-        count: int,
-        seed: int | None,
-        *,
-        first_epoch: int = 0,
-        skip: int = 0,
-        share: tuple[int, int] = (0, 1),
-    ) -> None:
-        self.count = count
-        self.seed = seed
-        self.first_epoch = first_epoch
-        self.skip = skip
-        self.rank, self.size = share
-        self.epoch = first_epoch
+    count: int
+    seed: int | None
+    first_epoch: int = 0
+    skip: int = 0
+    group: ProcessGroup = SINGLE_PROCESS
+
+    def __post_init__(self) -> None:
+        self.epoch = self.first_epoch
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this with its own count of epochs."""
         self.epoch = self.first_epoch + epoch
 
     def __len__(self) -> int:
-        return self.count // self.size
+        return self.count // self.group.size
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.arange(self.count)
         if self.seed is not None:
             order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
         skip = self.skip if self.epoch == self.first_epoch else 0
-        yield from ((self.epoch, int(i)) for i in order[self.rank :: self.size][: len(self)][skip:])
+        yield from ((self.epoch, int(i)) for i in order[self.group.rank :: self.group.size][: len(self)][skip:])
 
 
 def draw_affine(
     random: np.random.Generator, strengths: Augmentation, input_shape: tuple[int, int], view: ViewName
 ) -> tuple[Affine, bool]:
-    """A random affine in input pixels around the centre of the input, and whether it mirrors."""
+    """A random affine in input pixels around the centre of the input, and whether it mirrors the image."""
     height, width = input_shape
     turn = np.radians(np.clip(random.normal(), -2.5, 2.5) * strengths.rotation_deg)
     enlargement = 2.0 ** (np.clip(random.normal(), -2.5, 2.5) * strengths.scale)

@@ -1,6 +1,6 @@
 """From a finished fit to a model that ships: export, calibration, records and cards.
 
-Running the exported model does not belong here (``inference``), nor does its evaluation (``validation``).
+Running an exported model does not belong here (see ``inference``). Its evaluation does not either (``validation``).
 
     calibrate        intervals, limits and level margin from patients with known values
     candidate        the record of a fit

@@ -1,17 +1,18 @@
-"""Calibrating a model: how the spread of its heat maps predicts its errors, fitted on patients it did not learn from.
+"""Calibration of a model: the laws that predict its errors from the spread of its heat maps.
 
-Contract: the calibration is written into the model's contract and so changes the model's digest. Calibrate before
-you evaluate. Patients that served to choose the checkpoint may serve here too; patients of the test split may not.
+Contract: the calibration is fitted on patients that the model did not learn from. Patients whose errors chose the
+checkpoint are permitted; patients of the test split are not. The calibration is written into the model's contract, so
+it changes the model's digest: calibrate a model before you evaluate it.
 
     python -m training.export.calibrate MODEL --dataset DATASET --splits train,validation
 
-calibrates a finished model again, on patients of a data set that it did not learn from.
+calibrates a finished model again, on the patients of these splits.
 """
 
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from spine.errors import ParametersRejected, PlumblineError
 from spine.landmarks import PLATES, S1_PLATE, VIEWS, ViewName
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.planes import PLANE_OF_VIEW
+from spine.measurement.registry import Measured
 from spine.measurement.tilts import margin_names
 from spine.model_digest import model_digest
 from spine.prediction import Prediction
@@ -38,17 +40,17 @@ from training.model.label_shift import shift_points
 
 FLOOR_QUANTILE = 0.2
 LEAST_POINTS = 30
-"""A group with fewer landmarks takes the law of all landmarks of its view."""
+"""A group with fewer landmarks has the law of all landmarks of its view."""
 
 LEAST_PATIENTS = 60
-"""With fewer, all parameters share one width: a 90 % quantile of so few patients is too rough."""
+"""A parameter with fewer patients has the width of all parameters together: its 90 % quantile would be too rough."""
 
 LEAST_TO_CHOOSE = 24
-"""With fewer studies the default width of neighbours is kept."""
+"""With fewer studies the default neighbour width is kept."""
 
 SURE_OF_LEVELS = 0.98
 NEIGHBOUR_WIDTHS = (NEIGHBOUR_WIDTH, 1.5, 3.0, 4.0, 6.0, 10.0)
-"""The first wins a tie."""
+"""The neighbour widths that are tried; the first wins a tie."""
 
 _FREEDOM = 3.0
 _GRID = 36
@@ -57,27 +59,27 @@ _MOST = 6000
 
 @dataclass
 class _Errors:
-    """Errors of one group in one view, in cells: coordinates with their spread, distances with theirs."""
+    """Errors of one group in one view, in cells, each with the spread of its heat map."""
 
-    spread: list[float] = field(default_factory=list)
-    along: list[tuple[float, ...]] = field(default_factory=list)
-    point_spread: list[float] = field(default_factory=list)
-    distance: list[float] = field(default_factory=list)
+    coordinates: list[tuple[float, float, float]] = field(default_factory=list)
+    distances: list[tuple[float, float]] = field(default_factory=list)
+
+    def law(self) -> SpreadLaw:
+        """The law of these errors, fitted to about ``_MOST`` coordinates if there are more."""
+        coordinates, distances = np.array(self.coordinates), np.array(self.distances)
+        coordinates = coordinates[:: max(1, len(coordinates) // _MOST)]
+        return fitted_law(coordinates[:, 0], coordinates[:, 1:], distances[:, 0], distances[:, 1])
 
 
 def calibrate(
     model: Path, dataset: Path, splits: Sequence[Split] = ("validation",), label_shift: int = 0
 ) -> Calibration:
-    """Fit a calibration and write it into the model's contract.
+    """Fit a calibration on the patients of ``splits`` and write it into the model's contract.
 
-    Args:
-        model: folder with ``model.onnx`` and ``contract.json``.
-        dataset: folder of ``spine.dataset`` with the model's landmarks.
-        splits: whose patients calibrate; ``test`` is refused.
-        label_shift: levels by which the level names of an image's labels may be off (``renaming``).
+    ``label_shift`` is the number of levels by which all level names of an image may be wrong (``model.label_shift``).
 
     Raises:
-        ParametersRejected: the test split, or no example.
+        ParametersRejected: ``splits`` contains the test split, or has no example.
     """
     examples = [e for split in splits for e in read_manifest(dataset).in_split(split) if e.views]
     if "test" in splits or not examples:
@@ -105,9 +107,9 @@ def calibrate(
 def with_widths(
     calibration: Calibration, predictions: Sequence[Prediction], examples: Sequence[Example]
 ) -> Calibration:
-    """The calibration with the width of neighbours that has the smallest error, and intervals for it.
+    """The calibration with the neighbour width of the smallest mean error, and with its interval widths.
 
-    With few patients the default width is kept.
+    With few patients the default neighbour width is kept.
     """
     tried = NEIGHBOUR_WIDTHS if len(examples) >= LEAST_TO_CHOOSE else (NEIGHBOUR_WIDTH,)
     found = {width: _measured_again(calibration, width, predictions, examples) for width in tried}
@@ -120,46 +122,48 @@ def _measured_again(
 ) -> list[Prediction]:
     again = []
     for prediction, example in zip(predictions, examples, strict=True):
-        spread = {
-            view: {name: s / prediction.cell_px[view] for name, s in of_view.items()}
-            for view, of_view in prediction.spread_px.items()
-        }
+        spread = {view: _spread_in_cells(prediction, view) for view in prediction.spread_px}
         sigma, _ = uncertainty_px(calibration, spread, prediction.cell_px)
         in_space = prediction.points_3d or None
-        again.append(
-            replace(prediction, parameters=parameters_of(prediction.points, in_space, example.views, sigma, width))
-        )
+        parameters = parameters_of(prediction.points, in_space, example.views, sigma, width)
+        again.append(replace(prediction, parameters=parameters))
     return again
 
 
+def _spread_in_cells(prediction: Prediction, view: ViewName) -> dict[str, float]:
+    return {name: spread / prediction.cell_px[view] for name, spread in prediction.spread_px[view].items()}
+
+
 def _mean_error(predictions: Sequence[Prediction], examples: Sequence[Example]) -> float:
-    """Mean absolute error of all angles; one without a truth or an answer does not count."""
-    errors = [
-        abs(measured.value - truth.value)
-        for prediction, example in zip(predictions, examples, strict=True)
-        for name, measured in prediction.parameters.items()
-        if measured.value is not None
-        and (truth := example.truth.get(name)) is not None
-        and truth.value is not None
-        and measured.unit == "deg"
-    ]
+    """Mean absolute error of all angles that have a truth and a prediction, degrees."""
+    errors = [error for _, measured, error in _errors_of(predictions, examples) if measured.unit == "deg"]
     return float(np.mean(errors)) if errors else 0.0
 
 
+def _errors_of(predictions: Sequence[Prediction], examples: Sequence[Example]) -> Iterator[tuple[str, Measured, float]]:
+    """(parameter, prediction, absolute error) for every parameter that has a truth and a prediction."""
+    for prediction, example in zip(predictions, examples, strict=True):
+        for name, measured in prediction.parameters.items():
+            truth = example.truth.get(name)
+            if measured.value is not None and truth is not None and truth.value is not None:
+                yield name, measured, abs(measured.value - truth.value)
+
+
 def conformal_quantile(scores: Iterable[float], level: float = LEVEL) -> float:
-    """The conformal quantile: of n scores, the one of rank (n + 1) ``level``, rounded up and at most n."""
+    """The conformal quantile: of n scores, the score of rank (n + 1) ``level``, rounded up and at most n."""
     ordered = np.sort(np.fromiter(scores, dtype=np.float64))
     rank = int(np.ceil((len(ordered) + 1) * level))
     return float(ordered[min(rank, len(ordered)) - 1])
 
 
 def fitted_law(spread: Floats, along: Floats, point_spread: Floats, distance: Floats) -> SpreadLaw:
-    """The law with the highest likelihood of the errors, by Student's distribution, on a grid of error and gain.
+    """The law with the highest likelihood of the errors under Student's distribution, on a grid of error and gain.
 
     Args:
-        spread: (N,) of maps, cells.
-        along: (N, D) errors of their coordinates.
-        point_spread, distance: (M,) spread of maps, and the distances of their points from the truth.
+        spread: (N,) spreads of heat maps, in cells.
+        along: (N, D) errors of the coordinates decoded from these maps, in cells.
+        point_spread: (M,) spreads of heat maps, in cells.
+        distance: (M,) distances between the truth and the points decoded from those maps, in cells.
     """
     floor = float(np.quantile(spread, FLOOR_QUANTILE))
     excess = np.maximum(spread**2 - floor**2, 0.0)
@@ -175,18 +179,13 @@ def fitted_law(spread: Floats, along: Floats, point_spread: Floats, distance: Fl
 
 
 def level_margin_of(predictions: Sequence[Prediction]) -> float | None:
-    """The level margin that 98 % of these patients exceed, at least 0; below it, level names may be one level off."""
+    """The level margin that 98 % of the patients exceed, at least 0. Below it, level names may be one level off."""
     margins = [p.level_margin for p in predictions if p.level_margin is not None]
     return max(0.0, float(np.quantile(margins, 1 - SURE_OF_LEVELS))) if margins else None
 
 
 def _limits(predictions: Sequence[Prediction]) -> InputLimits:
-    signs = []
-    for prediction in predictions:
-        for view, found in prediction.points.items():
-            cell = prediction.cell_px[view]
-            signs.append(features_of(found, {n: s / cell for n, s in prediction.spread_px[view].items()}))
-    return limits_from(signs)
+    return limits_from([features_of(p.points[v], _spread_in_cells(p, v)) for p in predictions for v in p.points])
 
 
 def laws_of(
@@ -200,27 +199,24 @@ def laws_of(
             if view in example.views and prediction.points.get(view):
                 labels = shift_points(prediction.points[view], example.views[view].points, label_shift)
                 _collect(groups, prediction, labels, view)
-        every = _joined(groups.values())
-        if len(every.spread) < LEAST_POINTS:
-            continue
-        found[view] = {
-            name: _law(errors if len(errors.spread) >= LEAST_POINTS else every) for name, errors in groups.items()
-        }
+        every = _Errors(
+            [e for errors in groups.values() for e in errors.coordinates],
+            [e for errors in groups.values() for e in errors.distances],
+        )
+        if len(every.coordinates) >= LEAST_POINTS:
+            enough = {n: e if len(e.coordinates) >= LEAST_POINTS else every for n, e in groups.items()}
+            found[view] = {name: errors.law() for name, errors in enough.items()}
     return found
 
 
 def _collect(groups: dict[str, _Errors], prediction: Prediction, truth: Points2D, view: ViewName) -> None:
     """Add the errors of one image, in cells of its heat maps."""
-    found = prediction.points[view]
-    cell = prediction.cell_px[view]
-    spread = {name: s / cell for name, s in prediction.spread_px[view].items()}
+    found, cell, spread = prediction.points[view], prediction.cell_px[view], _spread_in_cells(prediction, view)
     for name in found.keys() & truth.keys():
         error, errors = (found[name] - truth[name]) / cell, groups[group_of(name)]
-        errors.point_spread.append(spread[name])
-        errors.distance.append(float(np.hypot(*error)))
+        errors.distances.append((spread[name], float(np.hypot(*error))))
         if group_of(name) in ("centres", "pelvis"):
-            errors.spread.append(spread[name])
-            errors.along.append((float(error[0]), float(error[1])))
+            errors.coordinates.append((spread[name], float(error[0]), float(error[1])))
     for plate in (*PLATES, S1_PLATE):
         names = margin_names(plate, PLANE_OF_VIEW[view])
         if not all(name in found and name in truth for name in names):
@@ -228,60 +224,29 @@ def _collect(groups: dict[str, _Errors], prediction: Prediction, truth: Points2D
         start, end = names
         along = truth[end] - truth[start]
         normal = np.array([-along[1], along[0]]) / max(float(np.hypot(*along)), 1e-6)
-        turned = float((found[end] - truth[end] - found[start] + truth[start]) @ normal) / cell
-        errors = groups[group_of(start)]
-        errors.spread.append(float(np.hypot(spread[start], spread[end])) / 2**0.5)
-        errors.along.append((turned / 2**0.5,) * 2)  # as if both margins were off by the same, independently
-
-
-def _joined(groups: Iterable[_Errors]) -> _Errors:
-    joined = _Errors()
-    for errors in groups:
-        joined.spread += errors.spread
-        joined.along += errors.along
-        joined.point_spread += errors.point_spread
-        joined.distance += errors.distance
-    return joined
-
-
-def _law(errors: _Errors) -> SpreadLaw:
-    step = max(1, len(errors.spread) // _MOST)
-    return fitted_law(
-        np.array(errors.spread)[::step],
-        np.array(errors.along)[::step],
-        np.array(errors.point_spread),
-        np.array(errors.distance),
-    )
+        turned = float((found[end] - truth[end] - found[start] + truth[start]) @ normal) / cell / 2**0.5
+        both = float(np.hypot(spread[start], spread[end])) / 2**0.5
+        groups[group_of(start)].coordinates.append((both, turned, turned))  # two equal, independent errors
 
 
 def widths_of(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, float]:
     """Parameter -> half width of its interval in sigmas, from patients whose true parameters are known."""
     scores: dict[str, list[float]] = defaultdict(list)
-    for prediction, example in zip(predictions, examples, strict=True):
-        for name, measured in prediction.parameters.items():
-            truth = example.truth.get(name)
-            if measured.value is None or not measured.sigma or truth is None or truth.value is None:
-                continue
-            scores[name].append(abs(measured.value - truth.value) / measured.sigma)
+    for name, measured, error in _errors_of(predictions, examples):
+        if measured.sigma:
+            scores[name].append(error / measured.sigma)
     pooled = [score for every in scores.values() for score in every]
     shared = conformal_quantile(pooled) if pooled else 0.0
     return {name: conformal_quantile(s) if len(s) >= LEAST_PATIENTS else shared for name, s in scores.items()}
 
 
-def _renew_digest(model: Path) -> None:
-    """Write the model's new digest into the candidate's record."""
-    if (model / CANDIDATE_FILE).is_file():
-        write_summary(replace(read_summary(model), model_digest=model_digest(model)), model / CANDIDATE_FILE)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Calibrate a model folder; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.export.calibrate", description="Calibrate a model's intervals."
-    )
+    program = "python -m training.export.calibrate"
+    parser = argparse.ArgumentParser(prog=program, description="Calibrate a model's intervals.")
     parser.add_argument("model", type=Path, help="folder with model.onnx and contract.json")
     parser.add_argument("--dataset", type=Path, required=True, help="data set with the model's landmarks")
-    parser.add_argument("--splits", default="validation", help="comma separated: train, validation")
+    parser.add_argument("--splits", default="validation", help="train, validation, or both with a comma between them")
     given = parser.parse_args(arguments)
     try:
         require_data_set(given.dataset)
@@ -289,7 +254,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PlumblineError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    _renew_digest(given.model)
+    if (given.model / CANDIDATE_FILE).is_file():
+        summary = replace(read_summary(given.model), model_digest=model_digest(given.model))
+        write_summary(summary, given.model / CANDIDATE_FILE)
     for view, groups in done.laws.items():
         for group, law in groups.items():
             sys.stdout.write(
@@ -298,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
     widths = ", ".join(f"{name} {width:.2f}" for name, width in done.widths.items())
     sys.stdout.write(
-        f"{done.patients} patients; width of neighbours {done.neighbour_width:g}; half widths in sigmas: {widths}\n"
+        f"{done.patients} patients; neighbour width {done.neighbour_width:g}; half widths in sigmas: {widths}\n"
     )
     return 0
 

@@ -1,7 +1,7 @@
 """The record of a finished fit: its config, data, validation error and cost.
 
-Contract: in a fit's folder ``fit.json`` names what is being fitted from the beginning, ``fitted.json`` appears with the
-weights, and ``candidate.json``, last of all, with the complete exported model.
+Contract: ``fit.json`` has the config and the data set's digest and is written when a fit begins. ``fitted.json`` is
+written after the weights. ``candidate.json`` is written last, after the exported model.
 """
 
 import json
@@ -21,7 +21,7 @@ FIT_FILE, FITTED_FILE, CANDIDATE_FILE = "fit.json", "fitted.json", "candidate.js
 
 @dataclass(frozen=True)
 class StageCost:
-    """What one stage of a fit took, and how good it was: ``seconds`` by the clock, on ``devices`` at once."""
+    """Cost and validation error of one stage of a fit; ``seconds`` is the wall time of all devices at once."""
 
     seed: int
     devices: int
@@ -37,18 +37,15 @@ class FitSummary:
     """A finished fit.
 
     Attributes:
-        config: of the fit.
-        landmark_set: of the data set.
-        dataset_digest, test_digest: of the data set it was fitted on.
-        images: training images.
-        validation_error: best mean validation landmark error of the last stage, in ``error_unit``.
+        config: config of the fit.
+        dataset_digest, test_digest: digests of the data set and of its test set.
+        images: number of training images.
+        validation_error: smallest mean landmark error on the validation split in the last stage, in ``error_unit``.
         error_unit: ``mm`` or ``px``.
-        epochs, steps, seconds, images_per_second: cost of all stages and devices together; ``seconds`` by the clock.
-        device, precision, versions: hardware.
-        model_digest: of the exported model; None while the export is deferred.
-        gpu_joules, cpu_joules: energy of whole devices over ``seconds`` (``energy``), None where it was not measured;
-            energy_source: by which counters.
-        stages: cost of each stage.
+        epochs, steps, seconds, images_per_second: cost of all stages and devices together; ``seconds`` is wall time.
+        model_digest: digest of the exported model; None before the export.
+        gpu_joules, cpu_joules: energy of the devices during ``seconds`` (``fitting.energy``); None if not measured.
+        energy_source: the counters of the energy.
     """
 
     config: TrainingConfig
@@ -73,22 +70,22 @@ class FitSummary:
 
     @property
     def energy(self) -> str:
-        """What it consumed, in words; *not measured* where the machine has no counter."""
+        """The energy of the fit as text; ``not measured`` where the machine has no counter."""
         parts = [f"{name} {joules / 1e3:.1f} kJ" for name, joules in self.joules.items()]
         return f"{', '.join(parts)} ({self.energy_source})" if parts else NOT_MEASURED
 
     @property
     def joules(self) -> Mapping[str, float]:
-        """``GPU`` and ``CPU``, those that were measured."""
+        """``GPU`` and ``CPU`` -> joules, for the counters that were measured."""
         measured = {"GPU": self.gpu_joules, "CPU": self.cpu_joules}
         return {name: joules for name, joules in measured.items() if joules is not None}
 
 
 def joined(config: TrainingConfig, parts: Sequence[FitSummary]) -> FitSummary:
-    """The last of several fits, with the cost of all of them and the config that asked for them."""
+    """The summary of several stages: ``config``, the result of the last of ``parts``, and the cost of all of them."""
     seconds = sum(part.seconds for part in parts)
     seen = sum(part.images_per_second * part.seconds for part in parts)
-    # A later stage on the data set's images sees the same ones again; virtual patients are new ones.
+    # A later stage uses the images of a data set again, but it uses new virtual patients.
     images = sum(part.images for part in parts) if config.virtual_pairs else parts[-1].images
     return replace(
         parts[-1],
@@ -111,33 +108,37 @@ def _total(joules: Sequence[float | None]) -> float | None:
 
 
 def claim_folder(out: Path, config: TrainingConfig, dataset_digest: str) -> None:
-    """Write ``fit.json``, or check that the fit in the folder is this one.
+    """Write ``fit.json``, or check that the fit in the folder has this config and data set.
 
     Raises:
-        ParametersRejected: the folder holds a fit of another config or data set.
+        ParametersRejected: the folder has a fit of another config or data set, or other files.
     """
     claim: dict[str, Any] = {"schema": SCHEMA, "config": config_to_json(config), "dataset_digest": dataset_digest}
     path = out / FIT_FILE
     if not path.is_file():
-        others = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
-        if others:
-            raise ParametersRejected(
-                "FOLDER_NOT_EMPTY",
-                found=f"{', '.join(others[:4])} in {out.name!r}, which holds no fit",
-                expected="a new or empty folder, or an unfinished fit",
-                remedy="choose another folder, so that these files are not overwritten",
-            )
+        require_empty(out)
         write_text_atomically(path, json.dumps(claim, indent=1, sort_keys=True))
         return
     found = json.loads(path.read_text())
     if found != claim:
         differing = sorted(k for k in claim["config"] if found.get("config", {}).get(k) != claim["config"][k])
-        other = differing or ["dataset_digest"]
         raise ParametersRejected(
             "FIT_MIXED",
-            found=f"a fit in {out.name!r} that differs in {other}",
+            found=f"a fit in {out.name!r} that differs in {', '.join(differing) or 'its data set'}",
             expected="an empty folder, or an unfinished fit of the same configuration and data",
             remedy="choose another folder, or remove this one",
+        )
+
+
+def require_empty(out: Path) -> None:
+    """Raise ``ParametersRejected`` where the folder ``out`` has files."""
+    others = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
+    if others:
+        raise ParametersRejected(
+            "FOLDER_NOT_EMPTY",
+            found=f"{', '.join(others[:4])} in {out.name!r}, but no unfinished fit",
+            expected="a new or empty folder, or an unfinished fit",
+            remedy="choose another folder, so that these files are not overwritten",
         )
 
 
@@ -151,7 +152,7 @@ def read_summary(folder: Path, name: str = CANDIDATE_FILE) -> FitSummary:
     """Read a finished fit.
 
     Raises:
-        ContractViolation: the folder holds no finished fit, or its record is damaged.
+        ContractViolation: the folder has no finished fit, or its record is damaged.
     """
     path = folder / name
     try:

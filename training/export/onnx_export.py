@@ -1,7 +1,7 @@
-"""From weights to what ships: the ONNX graph and its contract, possibly on another machine than the fit.
+"""Export of a fitted network to an ONNX graph, on the machine of the fit or on another one.
 
-Contract: the exported graph is compared with its network before it gets its name; ``candidate.json`` is written last;
-no pickle is written or read.
+Contract: the outputs of the graph are compared with those of the network before the graph is written.
+``candidate.json`` is written last. No pickle is written or read.
 """
 
 import importlib.util
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from inference.contract import ModelContract, read_contract
@@ -31,36 +32,33 @@ TOLERANCE = 1e-4
 """Largest permitted difference of a heat map or visibility between torch and onnxruntime."""
 
 HALF_TOLERANCE = 0.01
-"""The same for weights in half precision, as a difference of probabilities: a logit far from zero may differ by more
-and mean the same."""
+"""The same for weights in half precision. Visibility is compared as a probability, because a logit far from zero may
+differ by more without a change of meaning."""
 
 _SMALL = 1024
-"""Smaller tensors stay in single precision."""
+"""Tensors with fewer values stay in single precision."""
 
 
 def can_export() -> bool:
-    """Whether this machine has what the export needs."""
+    """Whether this machine has the packages that the export needs."""
     return all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxscript"))
 
 
-def can_calibrate() -> bool:
-    """Whether this machine has what running an exported model needs."""
-    return importlib.util.find_spec("onnxruntime") is not None
-
-
 def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
-    """Export the fitted network in ``out``, calibrate it and write ``candidate.json``; a finished one is only read.
+    """Export the fitted network in ``out``, calibrate it and write ``candidate.json``; returns its content.
+
+    A finished candidate is only read. A candidate without a calibration is exported again where it can be calibrated.
 
     Args:
         out: folder of a finished fit.
-        dataset: what it was fitted on; with it the model is calibrated on the config's ``calibration_splits``. A
-            candidate that was exported where that was not possible is exported again.
+        dataset: data set of the fit, for the calibration on the config's ``calibration_splits``; None: no calibration.
 
     Raises:
         ContractViolation: there is no finished fit in ``out``, or the outputs of the graph differ from the network's.
     """
     contract = read_contract(out)
-    to_calibrate = contract.calibration is None and dataset is not None and can_calibrate()
+    can_run = importlib.util.find_spec("onnxruntime") is not None
+    to_calibrate = contract.calibration is None and dataset is not None and can_run
     if (out / CANDIDATE_FILE).is_file() and not to_calibrate:
         return read_summary(out)
     (out / CANDIDATE_FILE).unlink(missing_ok=True)
@@ -69,7 +67,7 @@ def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
     weights = load_weights(out)
     network.load_state_dict(weights)
     if not (out / "weights.safetensors").is_file():
-        save_weights(weights, out)  # fitted where safetensors was not installed
+        save_weights(weights, out)  # the machine of the fit had no safetensors
     payload = export_network(network, contract)
     _compare(network, contract, payload, TOLERANCE)
     stored = with_half_weights(payload)
@@ -87,12 +85,12 @@ def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
 def export_network(network: nn.Module, contract: ModelContract) -> bytes:
     """The serialised ONNX graph of ``network`` with a soft-max on its heat maps."""
     served = _served(network, contract).eval().float().cpu()
-    # A batch of two: the exporter takes a size of one for a constant.
-    image, view = _example_inputs(contract)
+    # A batch of two, because the exporter would treat a size of one as a constant.
+    image, view = example_inputs(contract)
     batch = torch.export.Dim("batch", min=1, max=1024)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside torch's exporter and onnxscript
-        # It warns four times that torchvision is not installed, which nothing here needs.
+        # The exporter warns four times that torchvision is not installed, but nothing here needs it.
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program: Any = torch.onnx.export(
             served,
@@ -111,9 +109,9 @@ def export_network(network: nn.Module, contract: ModelContract) -> bytes:
 
 
 def with_half_weights(payload: bytes) -> bytes:
-    """The same graph with its large tensors stored as float16: half the size.
+    """The same graph with its large tensors stored as float16, which halves its size.
 
-    It still computes in float32: onnxruntime casts once, when the session opens.
+    The graph still computes in float32, because onnxruntime casts the tensors once when the session opens.
     """
     import onnx
     from onnx import helper, numpy_helper
@@ -138,29 +136,19 @@ def _served(network: nn.Module, contract: ModelContract) -> ServedNetwork:
     return ServedNetwork(network, output_map_of(contract.landmark_set, contract.names, contract.views))
 
 
-def example_inputs(contract: ModelContract) -> dict[str, Any]:
-    """Inputs of the exported graph for one image per view: ``image`` (2, 1, H, W), ``view`` (2,)."""
-    image, view = _example_inputs(contract)
-    return dict(zip(INPUTS, (image, view), strict=True))
-
-
-def _example_inputs(contract: ModelContract) -> tuple[Any, Any]:
-    random = np.random.default_rng(0)
-    image = random.uniform(-1, 1, (2, 1, *contract.input_shape)).astype(np.float32)
-    index = [VIEWS.index(v) for v in contract.views]
-    return image, np.array([index[0], index[-1]], dtype=np.int64)
+def example_inputs(contract: ModelContract) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Inputs of the exported graph for one image of the first and of the last view: (2, 1, H, W) and (2,)."""
+    image = np.random.default_rng(0).uniform(-1, 1, (2, 1, *contract.input_shape)).astype(np.float32)
+    return image, np.array([VIEWS.index(contract.views[k]) for k in (0, -1)], dtype=np.int64)
 
 
 def _remove_metadata(graph: Any) -> None:
-    """Remove the exporter's notes: its stack traces name folders of this machine."""
-    del graph.metadata_props[:]
-    for node in graph.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in (*graph.graph.value_info, *graph.graph.input, *graph.graph.output, *graph.graph.initializer):
-        del value.metadata_props[:]
-        value.doc_string = ""
-    del graph.graph.metadata_props[:]
+    """Remove the exporter's notes, because their stack traces name folders of this machine."""
+    inner = graph.graph
+    for part in (*inner.node, *inner.value_info, *inner.input, *inner.output, *inner.initializer):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    del graph.metadata_props[:], inner.metadata_props[:]
 
 
 def _compare(
@@ -174,14 +162,15 @@ def _compare(
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])
-    image, view = _example_inputs(contract)
+    image, view = example_inputs(contract)
     found = session.run(list(OUTPUTS), dict(zip(INPUTS, (image, view), strict=True)))
     with torch.no_grad():
         wanted = _served(network, contract).eval()(torch.from_numpy(image), torch.from_numpy(view))
     pairs = [(f, w.numpy()) for f, w in zip(found, wanted, strict=True)]
     if probabilities:
         pairs[1] = (1 / (1 + np.exp(-pairs[1][0])), 1 / (1 + np.exp(-pairs[1][1])))
-    worst = max(_difference(f, w) for f, w in pairs)
+    # Relative for values beyond 10: logits of that size mean the same certainty.
+    worst = max(float((np.abs(f - w) / np.maximum(1.0, np.abs(w) / 10)).max()) for f, w in pairs)
     if not worst <= tolerance:
         raise ContractViolation(
             "EXPORT_DIFFERS",
@@ -189,8 +178,3 @@ def _compare(
             expected=f"at most {tolerance}",
             remedy="do not use this export; check the versions of torch and onnxscript",
         )
-
-
-def _difference(found: Any, wanted: Any) -> float:
-    """Largest difference; relative for logits beyond 10, which mean the same certainty."""
-    return float((np.abs(found - wanted) / np.maximum(1.0, np.abs(wanted) / 10)).max())

@@ -1,6 +1,7 @@
-"""``python -m training.export.release``: a judged candidate becomes the bundled model.
+"""``python -m training.export.release``: make an evaluated candidate the bundled model.
 
-The evaluation record must be of these very bytes. Every figure on the card comes from it or from the fit's own records.
+Contract: the evaluation record has the digest of the candidate. Every figure on the card comes from this record or from
+the record of the fit.
 """
 
 import argparse
@@ -9,14 +10,13 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from inference.bundled import BUNDLED, RELEASE_FILE
 from inference.contract import read_contract
 from spine.errors import EvidenceRejected, PlumblineError
 from spine.model_digest import CONTRACT_FILE, GRAPH_FILE, model_digest
 from spine.storage import write_text_atomically
-from training.export.candidate import FitSummary, StageCost, read_summary
+from training.export.candidate import FitSummary, read_summary
 from training.export.candidate_card import model_facts, training_facts
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.review.card_text import card_markdown, with_group_errors
@@ -33,37 +33,39 @@ _LIMITS = (
 
 
 def release(candidate: Path, record: Path, out: Path = BUNDLED, wider: Path | None = None) -> str:
-    """Copy a candidate into the folder of the bundled model, with its card; returns its digest.
+    """Copy a candidate and its card into the folder of the bundled model; returns the model's digest.
 
     Args:
         candidate: folder of a finished fit.
-        record: its evaluation record.
-        out: another folder than that of the bundled model.
-        wider: another evaluation record of the same bytes, on more patients, for the figures by subgroup.
+        record: evaluation record of the candidate.
+        out: the folder that is written.
+        wider: another evaluation record of the same model, on more patients, for the errors by subgroup.
 
     Raises:
-        EvidenceRejected: the record is of another model, or of patients that are not virtual.
+        EvidenceRejected: a record belongs to another model, or to real patients.
     """
     digest = model_digest(candidate)
     evidence = _evidence(record, digest)
     more = _evidence(wider, digest) if wider else evidence
     summary = read_summary(candidate)
-    fits = [_stage(stage) for stage in summary.stages]
+    fits = [
+        {"seconds": round(s.seconds), "gpus": s.devices, "seed": s.seed, "steps": s.steps, "device": s.device}
+        for s in summary.stages
+    ]
     out.mkdir(parents=True, exist_ok=True)
     for name in (GRAPH_FILE, CONTRACT_FILE, WEIGHTS_FILE):
         shutil.copyfile(candidate / name, out / name)
-    write_text_atomically(out / CARD_FILE, card_markdown(bundled_card(candidate, summary, fits, evidence, more)))
-    facts = {"model_digest": digest, "record_digest": evidence.digest, "fits": fits}
-    facts["wider_record_digest"] = more.digest
-    write_text_atomically(out / RELEASE_FILE, json.dumps(facts, indent=1, sort_keys=True))
+    write_text_atomically(out / CARD_FILE, card_markdown(bundled_card(candidate, summary, evidence, more)))
+    digests = {"model_digest": digest, "record_digest": evidence.digest, "wider_record_digest": more.digest}
+    write_text_atomically(out / RELEASE_FILE, json.dumps({**digests, "fits": fits}, indent=1, sort_keys=True))
     return digest
 
 
 def renew_subgroups(wider: Path, out: Path = BUNDLED) -> str:
-    """Write the card's errors by subgroup anew, from another evaluation record of the bundled model.
+    """Replace the errors by subgroup on the card of the bundled model; returns the model's digest.
 
     Raises:
-        EvidenceRejected: the record is of another model, or of patients that are not virtual.
+        EvidenceRejected: the record belongs to another model, or to real patients.
     """
     digest = model_digest(out)
     evidence = _evidence(wider, digest)
@@ -87,30 +89,16 @@ def _evidence(path: Path, digest: str) -> EvaluationRecord:
     return record
 
 
-def _stage(stage: StageCost) -> dict[str, Any]:
-    return {
-        "seconds": round(stage.seconds),
-        "gpus": stage.devices,
-        "seed": stage.seed,
-        "steps": stage.steps,
-        "device": stage.device,
-    }
-
-
-def bundled_card(
-    folder: Path, summary: FitSummary, fits: Sequence[dict[str, Any]], record: EvaluationRecord, wider: EvaluationRecord
-) -> ModelCard:
-    """The card of the bundled model; ``wider`` is the record of the errors by subgroup."""
+def bundled_card(folder: Path, summary: FitSummary, record: EvaluationRecord, wider: EvaluationRecord) -> ModelCard:
+    """The card of the bundled model; its errors by subgroup come from the record ``wider``."""
     contract = read_contract(folder)
-    gpu_minutes = sum(fit["seconds"] * fit["gpus"] for fit in fits) / 60
-    runs = ", ".join(f"{fit['seconds']} s on {fit['gpus']} GPUs" for fit in fits)
+    gpu_minutes = sum(round(stage.seconds) * stage.devices for stage in summary.stages) / 60
+    runs = ", ".join(f"{stage.seconds:.0f} s on {stage.devices} GPUs" for stage in summary.stages)
+    cost = f"{gpu_minutes:.0f} GPU minutes ({runs}) on {summary.device}"
     return ModelCard(
         model=record.model_digest,
         facts={**model_facts(contract), "size": size_text(record)},
-        training={
-            **training_facts(summary, contract),
-            "cost": f"{gpu_minutes:.0f} GPU minutes ({runs}) on {summary.device}",
-        },
+        training={**training_facts(summary, contract), "cost": cost},
         evaluation=evaluation_of(record),
         group_errors=group_errors_of(wider),
         limits=(*limits_of(record, virtual_training=contract.simulated_training_data is True), *_LIMITS),
@@ -119,12 +107,11 @@ def bundled_card(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Release; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.export.release", description="Make a candidate the bundled model."
-    )
+    program = "python -m training.export.release"
+    parser = argparse.ArgumentParser(prog=program, description="Make a candidate the bundled model.")
     parser.add_argument("candidate", type=Path, nargs="?", help="folder of a finished fit")
-    parser.add_argument("record", type=Path, nargs="?", help="its evaluation record")
-    parser.add_argument("--wider", type=Path, help="a record on more patients, for the figures by subgroup")
+    parser.add_argument("record", type=Path, nargs="?", help="evaluation record of the candidate")
+    parser.add_argument("--wider", type=Path, help="a record on more patients, for the errors by subgroup")
     parser.add_argument("--out", type=Path, default=BUNDLED, help="folder of the bundled model")
     options = parser.parse_args(arguments)
     try:
@@ -133,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif options.wider and not options.candidate:
             digest = renew_subgroups(options.wider, options.out)
         else:
-            parser.error("name a candidate and its record, or --wider alone to renew the card's figures by subgroup")
+            parser.error("give a candidate and its record, or only --wider to replace the card's errors by subgroup")
     except PlumblineError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

@@ -1,12 +1,12 @@
 """The fit: from a dataset and a config to trained weights.
 
-Networks and losses do not belong here (``training.model``), nor does the export (``training.export``).
+Networks and losses do not belong here: see ``training.model``. The export does not either: see ``training.export``.
 
-    average           the mean of several fits
+    average           mean weights of several fits
     budget            time limit and learning-rate schedule
     ddp_worker        one process of a process group, as torchrun starts it
     energy            energy counters of the machine
-    finishing         what a finished stage leaves: weights, contract, history, record
+    finishing         the files of a finished stage: weights, contract, history, record
     fit               a fit from beginning to end
     fit_callback      time, validation, checkpoints and journal of a fit
     lightning_module  one training step

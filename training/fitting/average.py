@@ -1,11 +1,12 @@
-"""`python -m training.fitting.average`: one candidate out of several that started from the same weights.
+"""`python -m training.fitting.average`: one candidate with the mean weights of several fits.
 
-Fits that start from one model and differ in seed, learning rate or augmentation end close to each other; the mean of
-their weights errs less than each of them and takes no longer to predict (Wortsman 2022, arXiv:2203.05482). Statistics
-of normalisation are the mean too, or computed again from the training images, whichever validates better.
+Fits that start from one model and differ in seed, learning rate or augmentation end with similar weights. The mean of
+their weights has smaller errors than each of them and takes no longer to predict (Wortsman 2022, arXiv:2203.05482). The
+normalisation statistics are the mean too, or are computed again from the training images. The version with the smaller
+validation error is used.
 
-Contract: fits of another dataset, landmark set or architecture are refused. Without onnx the model
-is exported later (``finish_export``).
+Contract: fits of another data set, landmark set or architecture are refused. Without onnx the model is exported later
+(``finish_export``).
 """
 
 import argparse
@@ -23,33 +24,23 @@ from spine.dataset import read_manifest
 from spine.errors import ParametersRejected, PlumblineError
 from training.config import Device, TrainingConfig, config_to_json
 from training.data.dataset import image_items
-from training.export.candidate import FITTED_FILE, FitSummary, joined, read_summary, write_summary
+from training.export.candidate import FITTED_FILE, FitSummary, joined, read_summary, require_empty, write_summary
 from training.export.onnx_export import can_export, finish_export
 from training.fit_context import FitContext, hardware_of, require_data_set
 from training.fitting.loaders import validation_loader
-from training.fitting.validation_score import Score, score, unit_of
+from training.fitting.validation_score import Scoring, unit_of
 from training.journal import Journal
 from training.model.checkpoints import load_weights, save_weights
 from training.model.label_shift import label_sources
 from training.model.networks import build_network
 from training.model.output_map import output_map_of
-from training.process_group import process_group_of
 
-_MAY_DIFFER = (
-    "seed",
-    "learning_rate",
-    "augmentation",
-    "epochs",
-    "minutes",
-    "next_stages",
-    "weight_decay",
-    "batch_size",
-    "init_from",
-)
+_MAY_DIFFER = {"seed", "learning_rate", "weight_decay", "augmentation", "batch_size", "init_from"}
+_MAY_DIFFER |= {"epochs", "minutes", "next_stages"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Average, score on the validation split, write; returns the exit code."""
+    """Average the weights of fits and write the candidate; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.fitting.average", description=__doc__.splitlines()[0])
     parser.add_argument("fits", nargs="+", type=Path, help="folders of finished fits")
     parser.add_argument("--dataset", type=Path, required=True, help="the data set they were fitted on")
@@ -69,29 +60,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def average(fits: Sequence[Path], dataset: Path, out: Path, device: Device = "auto") -> tuple[FitSummary, list[float]]:
-    """The mean of ``fits`` as a candidate in ``out``, and the validation error of each of them.
-
-    Args:
-        fits: folders of finished fits.
-        dataset: what they were fitted on.
-        out: an empty or new folder.
-        device: for scores and statistics.
+    """Write the mean of ``fits`` on ``dataset`` to ``out``; returns its summary and the validation error of each fit.
 
     Raises:
         ParametersRejected: the fits do not match, or ``out`` is not empty.
-        ContractViolation: a folder holds no finished fit.
+        ContractViolation: a folder has no finished fit.
     """
     require_data_set(dataset)
     summaries = [read_summary(folder, FITTED_FILE) for folder in fits]
     _require_same_kind(fits, summaries, out)
     run = _context(fits[0], dataset, out, replace(summaries[0].config, device=device))
     weights = [load_weights(folder) for folder in fits]
-    errors = [_score(run, w).mean for w in weights]
-    found, mean = min(((_score(run, w).mean, w) for w in _means(run, weights)), key=lambda option: option[0])
+    errors = [_error(run, w) for w in weights]
+    found, mean = min(((_error(run, w), w) for w in _means(run, weights)), key=lambda option: option[0])
     out.mkdir(parents=True, exist_ok=True)
     save_weights(mean, out)
-    _write_contract(fits, out)
-    # MLflow replays a journal. The mean has none of its own, so it gets that of the first fit; the contract notes it.
+    contract = read_contract(fits[0])
+    note = f"{contract.training_note}; mean weights of {len(fits)} fits"
+    write_contract(replace(contract, training_note=note, calibration=None), out)
+    # MLflow needs a journal and a mean has none, so it gets that of the first fit. The contract notes the mean.
     shutil.copyfile(fits[0] / "journal.jsonl", out / "journal.jsonl")
     summary = replace(joined(summaries[0].config, summaries), validation_error=found, model_digest=None)
     write_summary(summary, out / FITTED_FILE)
@@ -103,12 +90,12 @@ def _require_same_kind(fits: Sequence[Path], summaries: Sequence[FitSummary], ou
         asked = {k: v for k, v in config_to_json(summary.config).items() if k not in _MAY_DIFFER}
         return {**asked, "dataset": summary.dataset_digest}
 
-    first = kind(summaries[0])
-    if len({folder.resolve() for folder in fits}) < max(2, len(fits)):
+    first, different = kind(summaries[0]), len({folder.resolve() for folder in fits})
+    if different < max(2, len(fits)):
         raise ParametersRejected(
             "FITS_TOO_FEW",
-            found=f"{len(fits)} folders, {len({f.resolve() for f in fits})} of them different",
-            expected="two fits or more, each once",
+            found=f"{len(fits)} folders, {different} of them different",
+            expected="at least two different folders, each given once",
             remedy="name the folders of fits that differ in seed, learning rate or augmentation",
         )
     differing = {
@@ -118,43 +105,32 @@ def _require_same_kind(fits: Sequence[Path], summaries: Sequence[FitSummary], ou
         if value != first[name]
     }
     starts = {s.config.init_from for s in summaries}
+    differences, origins = ", ".join(sorted(differing)[:4]), ", ".join(sorted(map(str, starts)))
+    what = f"differ in {differences}" if differing else f"start from {origins}"
     if differing or len(starts) != 1 or None in starts:
         raise ParametersRejected(
             "FITS_DIFFER",
-            found=f"fits that differ in {sorted(differing)[:4]}" if differing else f"fits that start from {starts}",
+            found=f"fits that {what}",
             expected="fits of one data set and architecture that start from the same model (--init-from)",
             remedy="average such fits only: weights of unrelated fits have no meaningful mean",
         )
-    if out.is_dir() and any(out.iterdir()):
-        raise ParametersRejected(
-            "FOLDER_NOT_EMPTY",
-            found=f"files in {out.name!r}",
-            expected="a new folder",
-            remedy="name another with --out",
-        )
+    require_empty(out)
 
 
 def _context(first: Path, dataset: Path, out: Path, config: TrainingConfig) -> FitContext:
-    views, manifest = read_contract(first).views, read_manifest(dataset)
-    return FitContext(
-        dataset, out, config, config, manifest, views, hardware_of(config), Journal(out), process_group_of(1)
-    )
+    views, hardware = read_contract(first).views, hardware_of(config)
+    return FitContext(dataset, out, config, config, read_manifest(dataset), views, hardware, Journal(out))
 
 
 def _means(run: FitContext, weights: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
-    """The mean with the mean's statistics, and with new ones."""
-    mean = _mean(weights)
-    network = _network(run, mean)
-    _recompute_statistics(run, network)
-    return [mean, {name: t.detach().cpu() for name, t in network.state_dict().items()}]
-
-
-def _mean(weights: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Of numbers with a fraction; a counter is the first one's."""
-    return {
+    """The mean weights with mean normalisation statistics, and with new statistics."""
+    mean = {  # integer counters are those of the first fit
         name: torch.stack([w[name].float() for w in weights]).mean(dim=0) if t.is_floating_point() else t
         for name, t in weights[0].items()
     }
+    network = _network(run, mean)
+    _recompute_statistics(run, network)
+    return [mean, {name: t.detach().cpu() for name, t in network.state_dict().items()}]
 
 
 def _network(run: FitContext, weights: dict[str, Tensor]) -> nn.Module:
@@ -163,12 +139,13 @@ def _network(run: FitContext, weights: dict[str, Tensor]) -> nn.Module:
     return network.to(run.device)
 
 
-def _score(run: FitContext, weights: dict[str, Tensor]) -> Score:
+def _error(run: FitContext, weights: dict[str, Tensor]) -> float:
+    """Mean landmark error on the validation split."""
     config, items = run.config, image_items(run.manifest.in_split("validation"), run.views)
     output_map = output_map_of(config.landmark_set, config.names, run.views)
     sources = label_sources(output_map, config.names, config.label_shift).to(run.device)
-    batches, unit = validation_loader(run, items), unit_of(items)
-    return score(_network(run, weights), output_map, batches, unit, run.device, run.hardware.dtype, sources)
+    scoring = Scoring(output_map, unit_of(items), run.device, run.hardware.dtype, sources)
+    return scoring.score(_network(run, weights), validation_loader(run, items)).mean
 
 
 def _recompute_statistics(run: FitContext, network: nn.Module) -> None:
@@ -181,12 +158,6 @@ def _recompute_statistics(run: FitContext, network: nn.Module) -> None:
     with torch.no_grad():
         for batch in validation_loader(run, image_items(run.manifest.in_split("train"), run.views)):
             network(batch.pixels.to(run.device), batch.view.to(run.device))
-
-
-def _write_contract(fits: Sequence[Path], out: Path) -> None:
-    contract = read_contract(fits[0])
-    note = f"{contract.training_note}; mean weights of {len(fits)} fits"
-    write_contract(replace(contract, training_note=note, calibration=None), out)
 
 
 if __name__ == "__main__":

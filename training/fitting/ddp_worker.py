@@ -1,8 +1,8 @@
 """One process of a process group, as torchrun starts it: ``... -m training.fitting.ddp_worker REQUEST.json``.
 
-Contract: the request names data set, folder and the whole config. The leader appends one JSON line to the request's
-``messages`` file for each step of progress, and one with the reason when the fit is refused. The exit code is that of
-the error.
+Contract: the request has the data set, the folder and the complete config. The leader appends a JSON line to the file
+``messages`` for each step of progress, and one with the reason if the fit is refused. The exit code is then that of the
+error.
 """
 
 import json
@@ -25,9 +25,9 @@ class Request:
     """A fit for a process group.
 
     Attributes:
-        dataset, out: folders.
-        config: as ``training.config.config_to_json``.
-        messages: file for the leader's messages.
+        dataset, out: folder of the data set, and folder of the candidate.
+        config: the result of ``training.config.config_to_json``.
+        messages: file for the messages of the leader.
     """
 
     dataset: str
@@ -47,7 +47,10 @@ def write_request(dataset: Path, out: Path, config: TrainingConfig, folder: Path
 
 
 def run(path: Path, report: Report | None = None) -> int:
-    """Run this process's part of the fit that ``path`` requests; the leader also sends its messages to ``report``."""
+    """Run this process's part of the fit in the request ``path``; returns the exit code.
+
+    The leader also sends its messages to ``report``.
+    """
     from training.fitting.fit import fit
 
     request = Request(**json.loads(path.read_text()))

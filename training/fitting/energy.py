@@ -1,18 +1,17 @@
 """The energy that a fit uses, in joules, from the counters of the GPUs and of the processors.
 
 Sources: for GPUs the total energy counter of NVML (millijoules since the driver was loaded; Volta and newer), for
-processors the powercap zones of Linux (microjoules, with overflow). Both count whole devices, with everything else that
-runs on them. Often only root may read the processors' files.
+processors the powercap zones of Linux (microjoules, with overflow). Both count the whole device, including other
+programs that run on it. Often only root may read the processors' files.
 
-Contract: a fit never fails because of a counter. A counter that is missing, unreadable or fails later gives None, which
-is reported as *not measured* and never as zero.
+Contract: a fit never fails because of a counter. A counter that is missing, is unreadable or fails later gives None,
+which is reported as *not measured* and never as zero.
 """
 
 import ctypes
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -24,17 +23,8 @@ EVERY_SECONDS = 1.0
 _NVML = "libnvidia-ml.so.1"
 
 
-class Counter(Protocol):
-    """Energy that never decreases, counted from any start."""
-
-    source: str
-
-    def joules(self) -> float:
-        """The energy up to now, J. After an exception it is unknown for the rest of the fit."""
-
-
 class Powercap:
-    """The packages below ``/sys/class/powercap``; ``intel-rapl`` is the name for AMD processors too."""
+    """Counter of the processor packages below ``/sys/class/powercap`` (``intel-rapl``, for AMD processors too)."""
 
     source = "powercap"
 
@@ -59,7 +49,7 @@ class Powercap:
 
 
 def powercap_of(folder: Path = POWERCAP) -> Powercap | None:
-    """The counter of all packages, or None where there is none or it is unreadable."""
+    """The counter of all processor packages, or None where there is no readable one."""
     try:
         zones = [zone for zone in sorted(folder.glob("intel-rapl:*")) if zone.name.count(":") == 1]
         packages = [zone for zone in zones if (zone / "name").read_text().startswith("package")]
@@ -69,7 +59,7 @@ def powercap_of(folder: Path = POWERCAP) -> Powercap | None:
 
 
 class Nvml:
-    """Total energy counters of the GPUs with these UUIDs, through the library of the driver."""
+    """Counter of the GPUs with these UUIDs, through the library of the driver."""
 
     source = "NVML"
 
@@ -96,7 +86,7 @@ class Nvml:
 
 
 def gpus_of(uuids: Sequence[str]) -> Nvml | None:
-    """The counter of these GPUs, or None without one."""
+    """The counter of the GPUs with these UUIDs, or None where there is no counter."""
     if not uuids:
         return None
     try:
@@ -106,13 +96,12 @@ def gpus_of(uuids: Sequence[str]) -> Nvml | None:
 
 
 class EnergyMeter:
-    """Reads its counters in the background from ``start`` to ``stop``.
+    """Reads its counters (``gpu`` and ``cpu``, None where there is none) in the background from ``start`` to ``stop``.
 
-    Args:
-        counters: ``gpu`` and ``cpu``; None where there is no counter.
+    A counter that raises an exception or decreases has no energy for the rest of the fit.
     """
 
-    def __init__(self, counters: Mapping[str, Counter | None]) -> None:
+    def __init__(self, counters: Mapping[str, Powercap | Nvml | None]) -> None:
         self._counters = {name: counter for name, counter in counters.items() if counter is not None}
         self.source = ", ".join(f"{name}: {counter.source}" for name, counter in self._counters.items())
         self._begun: dict[str, float] = {}
@@ -121,7 +110,7 @@ class EnergyMeter:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Count from here."""
+        """Start to count."""
         for name, counter in self._counters.items():
             try:
                 self._begun[name], self._used[name] = counter.joules(), 0.0
@@ -139,10 +128,10 @@ class EnergyMeter:
                     continue
                 try:
                     used = counter.joules() - self._begun[name]
-                except Exception:  # as above
+                except Exception:  # as in ``start``
                     self._used[name] = None
                     continue
-                # A counter that runs backwards was reset: the energy used before is lost.
+                # A counter that decreased was reset, and the energy before the reset is lost.
                 self._used[name] = used if used >= (self._used[name] or 0.0) else None
 
     def used(self, name: str) -> float | None:
@@ -162,7 +151,7 @@ class EnergyMeter:
 
 
 def meter_of(accelerator: str, devices: int) -> EnergyMeter:
-    """The meter of a fit on this machine: of its GPUs, if it uses them, and of the processors."""
+    """The meter of a fit on this machine: of the GPUs, if the fit uses them, and of the processors."""
     return EnergyMeter({"gpu": gpus_of(_uuids(devices)) if accelerator == "cuda" else None, "cpu": powercap_of()})
 
 

@@ -1,6 +1,6 @@
-"""What a finished stage leaves behind: weights, contract, history and record.
+"""The files of a finished stage: weights, contract, history and record.
 
-Contract: the record of the last stage counts the cost of all stages, and its journal repeats their figures.
+Contract: the record of the last stage has the cost of all stages, and its journal repeats their figures.
 """
 
 import csv
@@ -9,7 +9,6 @@ import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import lightning
 import torch
@@ -27,24 +26,26 @@ from training.fitting.validation_score import unit_of
 from training.journal import read_journal
 from training.model.checkpoints import save_weights
 
+_RESULT = ("images", "validation_error", "error_unit", "epochs", "steps", "seconds", "images_per_second")
+_MACHINE = ("device", "precision", "gpu_joules", "cpu_joules")
+
 
 def repeat_figures(run: FitContext) -> None:
-    """Write the figures of earlier stages into the candidate's journal, under the name of their stage."""
+    """Copy the figures of earlier stages into the journal, as ``<stage>/<figure>``."""
     for folder in run.earlier:
         for m in read_journal(folder).measurements:
-            run.journal.write_measurements(
-                m.step, m.time_s, {f"{folder.name}/{name}": value for name, value in m.values.items()}
-            )
+            values = {f"{folder.name}/{name}": value for name, value in m.values.items()}
+            run.journal.write_measurements(m.step, m.time_s, values)
 
 
 def finish_stage(run: FitContext, network: nn.Module, position: Position) -> None:
-    """Weights, contract, history and record."""
+    """Write weights, contract, history and record of a stage."""
     save_weights(network.state_dict(), run.out)
     write_contract(_contract(run, run.manifest.in_split("train")), run.out)
     _write_history(run.out)
     before = [read_summary(folder, FITTED_FILE) for folder in run.earlier]
     summary = joined(run.asked, [*before, _summary(run, position)])
-    run.journal.write_facts(**_facts(summary))
+    run.journal.write_facts(**{name: getattr(summary, name) for name in _RESULT + _MACHINE}, finished_s=time.time())
     write_summary(summary, run.out / FITTED_FILE)
 
 
@@ -53,15 +54,8 @@ def _summary(run: FitContext, position: Position) -> FitSummary:
     on_gpu = run.hardware.accelerator == "cuda"
     device = torch.cuda.get_device_name() if on_gpu else platform.machine() + " CPU"
     error = position.best or 0.0
-    cost = StageCost(
-        run.config.seed,
-        run.process_group.size,
-        device,
-        position.epoch,
-        position.step,
-        position.seconds,
-        validation_error=error,
-    )
+    group, seconds = run.process_group, position.seconds
+    cost = StageCost(run.config.seed, group.size, device, position.epoch, position.step, seconds, error)
     return FitSummary(
         config=run.config,
         landmark_set=run.manifest.landmark_set,
@@ -72,8 +66,8 @@ def _summary(run: FitContext, position: Position) -> FitSummary:
         error_unit=unit_of(image_items(run.manifest.in_split("validation"), run.views)),
         epochs=position.epoch,
         steps=position.step,
-        seconds=position.seconds,
-        images_per_second=position.images / max(position.seconds, 1e-9),
+        seconds=seconds,
+        images_per_second=position.images / max(seconds, 1e-9),
         device=device,
         precision=run.hardware.precision,
         gpu_joules=position.gpu_joules,
@@ -85,36 +79,18 @@ def _summary(run: FitContext, position: Position) -> FitSummary:
 
 
 def _learnt_images(run: FitContext, position: Position) -> int:
-    """How many different images were learnt from: of virtual patients, as many as were drawn for the epochs begun."""
+    """Number of different training images; of virtual patients, all images rendered for the epochs that began."""
     config = run.config
     if not config.virtual_pairs:
         return len(image_items(run.manifest.in_split("train"), run.views))
-    held = epoch_images(run) * run.process_group.size
+    pool = epoch_images(run) * run.process_group.size
     replaced = max(position.epoch + (position.seen > 0) - 1, 0)
-    return held + replaced * config.replaced_each_epoch(held)
-
-
-def _facts(summary: FitSummary) -> dict[str, Any]:
-    names = (
-        "images",
-        "validation_error",
-        "error_unit",
-        "epochs",
-        "steps",
-        "seconds",
-        "images_per_second",
-        "device",
-        "gpu_joules",
-        "cpu_joules",
-    )
-    return {**{n: getattr(summary, n) for n in names}, "precision": summary.precision, "finished_s": time.time()}
+    return pool + replaced * config.replaced_each_epoch(pool)
 
 
 def _contract(run: FitContext, train: Sequence[Example]) -> ModelContract:
-    recorded = {e.facts.get("simulated") for e in train}
+    recorded = {True} if run.config.virtual_pairs else {e.facts.get("simulated") for e in train}
     simulated = recorded.pop() if len(recorded) == 1 else None
-    if run.config.virtual_pairs:
-        simulated = True
     return ModelContract(
         landmark_set=run.config.landmark_set,
         names=run.config.names,
@@ -127,7 +103,7 @@ def _contract(run: FitContext, train: Sequence[Example]) -> ModelContract:
 
 
 def _note(run: FitContext, train: Sequence[Example]) -> str:
-    """What the network learnt from, in words."""
+    """The training data as text."""
     digest = run.manifest.digest[:12]
     if run.config.virtual_pairs:
         from training.data.virtual_patients import stream_seed  # needs scipy, which a fit from disk does not
@@ -139,10 +115,8 @@ def _note(run: FitContext, train: Sequence[Example]) -> str:
 
 def _write_history(out: Path) -> None:
     measurements = read_journal(out).measurements
-    columns = sorted({name for m in measurements for name in m.values})
     buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(["step", *columns])
-    for m in measurements:
-        writer.writerow([m.step, *(m.values.get(c, "") for c in columns)])
+    writer = csv.DictWriter(buffer, ["step", *sorted({name for m in measurements for name in m.values})])
+    writer.writeheader()
+    writer.writerows({"step": m.step, **m.values} for m in measurements)
     write_text_atomically(out / "history.csv", buffer.getvalue())

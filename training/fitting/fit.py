@@ -1,15 +1,15 @@
 """A fit from beginning to end, stage by stage: data set in, candidate out.
 
-Contract: the fit needs torch, lightning and numpy alone; without onnx the export is left to ``export.finish_export``.
-In the end ``out`` has
+Contract: the fit needs only torch, lightning and numpy. Without onnx, ``finish_export`` exports the model later. After
+the fit, ``out`` has
 
-    fit.json                            what is being fitted; another fit is refused
-    stage-1/, stage-2/, ...             the same files, of every stage but the last
-    checkpoints/                        resumed from when the same command is given again
+    fit.json                            config and data of the fit; another fit in this folder is refused
+    stage-1/, stage-2/, ...             the same files for every stage except the last
+    checkpoints/                        states from which the same command continues the fit
     journal.jsonl, history.csv          figures
     weights.safetensors (or .pt)        the weights with the smallest validation error
-    contract.json, model.onnx           the model that ships
-    fitted.json, candidate.json         the records, the latter last
+    contract.json, model.onnx           the exported model
+    fitted.json, candidate.json         the records; ``candidate.json`` is written last
 """
 
 import logging
@@ -51,12 +51,11 @@ from training.process_group import process_group_of
 def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | None = None) -> FitSummary:
     """Fit a candidate. The same call continues an interrupted fit, and only reads the result of a finished one.
 
-    A later stage starts from the weights with the smallest validation error of the stage before, however that ended.
+    A later stage starts from the weights with the smallest validation error in the previous stage.
 
     Args:
         dataset: folder of ``spine.dataset``.
-        out: folder of the candidate; empty, or holding an unfinished fit of the same config and data.
-        config: what to do, with all stages.
+        out: folder of the candidate: empty, or with an unfinished fit of the same config and data.
         progress: called with (done, total) in thousandths of the budget.
 
     Raises:
@@ -75,19 +74,18 @@ def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | N
     if not (out / FITTED_FILE).is_file():
         if process_group.is_leader:
             remove_partials(out)
-        _fit_stages(
-            FitContext(dataset, out, config, config, manifest, views, hardware, Journal(out), process_group), progress
-        )
+        run = FitContext(dataset, out, config, config, manifest, views, hardware, Journal(out), process_group)
+        _fit_stages(run, progress)
     return finish_export(out, dataset) if process_group.is_leader and can_export() else read_summary(out, FITTED_FILE)
 
 
 def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
-    """The views to train for."""
+    """Check that the data set matches the config; returns the views to train."""
     if manifest.landmark_set != config.landmark_set:
         raise ParametersRejected(
             "FIT_LANDMARK_SET_DIFFERS",
             found=f"landmark set {config.landmark_set!r} in the configuration",
-            expected=f"{manifest.landmark_set!r}, the data set's",
+            expected=f"{manifest.landmark_set!r}, the landmark set of the data set",
             remedy="train with the data set's landmark set, or build the data set for the other one",
         )
     counted = {split: manifest.in_split(split) for split in ("train", "validation")}
@@ -96,7 +94,7 @@ def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
         raise ContractViolation(
             "SPLIT_EMPTY",
             found=f"no image in {' and '.join(empty)}",
-            expected="images to train on and images to choose the checkpoint by",
+            expected="images in the train split and in the validation split",
             remedy="build the data set from more studies",
         )
     wanted = LANDMARK_SETS[config.landmark_set].views
@@ -111,7 +109,7 @@ def _require_warm_start(config: TrainingConfig, views: tuple[ViewName, ...]) -> 
 
 
 def _fit_stages(whole: FitContext, progress: Progress | None) -> None:
-    """Fit every stage that is not finished, in its folder, and the last one in the candidate's."""
+    """Fit every unfinished stage: the last one in the folder of the candidate, the others in folders of their own."""
     *earlier, last = whole.config.stages
     folders = tuple(whole.out / f"stage-{number}" for number in range(1, len(earlier) + 1))
     runs = [replace(whole, out=f, config=c, asked=c) for f, c in zip(folders, earlier, strict=True)]
@@ -125,24 +123,23 @@ def _fit_stages(whole: FitContext, progress: Progress | None) -> None:
 
 
 def _part(progress: Progress | None, number: int, count: int) -> Progress | None:
-    """Progress of one of ``count`` stages as progress of them all."""
+    """The callback that reports progress of stage ``number`` as progress of all ``count`` stages."""
     return None if progress is None else lambda done, total: progress(number * total + done, count * total)
 
 
 def _fit_stage(run: FitContext, progress: Progress | None) -> None:
-    """Fit the network, from its newest checkpoint if there is one, and write what came out."""
+    """Fit one stage, from its newest checkpoint if there is one, and write its files."""
     if run.process_group.is_leader:
         run.journal.write_parameters(config_to_json(run.asked))
         repeat_figures(run)
     config, output_map = run.config, output_map_of(run.config.landmark_set, run.config.names, run.views)
-    torch.manual_seed(config.seed)  # weights; order and augmentation are drawn from seeds of their own
+    torch.manual_seed(config.seed)  # for the weights; order and augmentation have their own generators
     network = build_network(config, run.views)
     if config.init_from is not None:
         load_warm_start(network, output_map, config.names, find_model_folder(config.init_from))
     stage = _stage(run)
     budget = Budget(config.epochs, None if config.minutes is None else config.minutes * 60.0)
-    on_gpu = run.hardware.accelerator == "cuda"
-    compiled = on_gpu and config.preset == "shared"
+    compiled = run.hardware.accelerator == "cuda" and config.preset == "shared"
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stub
     module = LandmarkModule(network, output_map, config, compiled)
     saved = newest_checkpoint(stage.folder)
@@ -166,14 +163,9 @@ def _loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
 def _stage(run: FitContext) -> Stage:
     config = run.config
     held_out = image_items(run.manifest.in_split("validation"), run.views)
-    learnt = epoch_images(run)
-    whole_batches = learnt >= config.batch_size
-    return Stage(
-        folder=run.out / "checkpoints",
-        epoch_images=learnt // config.batch_size * config.batch_size if whole_batches else learnt,
-        validation=validation_loader(run, held_out),
-        unit=unit_of(held_out),
-    )
+    images = epoch_images(run)
+    in_batches = images // config.batch_size * config.batch_size or images  # fewer images than a batch are one batch
+    return Stage(run.out / "checkpoints", in_batches, validation_loader(run, held_out), unit_of(held_out))
 
 
 def _train(run: FitContext, module: LandmarkModule, callback: FitCallback, loader: "DataLoader[Sample]") -> None:
@@ -182,9 +174,8 @@ def _train(run: FitContext, module: LandmarkModule, callback: FitCallback, loade
         trainer = Trainer(
             accelerator="cpu" if on_cpu else "gpu",
             devices=run.process_group.size,
-            strategy="ddp"
-            if run.process_group.size > 1
-            else "auto",  # torchrun started the processes; Lightning must not
+            # torchrun started the processes; Lightning must not.
+            strategy="ddp" if run.process_group.size > 1 else "auto",
             precision=run.hardware.precision,
             max_epochs=-1,
             logger=False,

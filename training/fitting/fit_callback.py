@@ -1,8 +1,8 @@
 """Budget, validation, checkpoints and journal of one fit, as one Lightning callback.
 
 Contract: a fit that is interrupted between two steps continues from its newest valid checkpoint with the same result.
-The checkpoint holds weights, optimiser, position in the epoch, time used and best score; the loop counters of Lightning
-are not used.
+The checkpoint has the weights, the optimiser, the position in the epoch, the time used and the best score. The loop
+counters of Lightning are not used.
 """
 
 import signal
@@ -23,7 +23,7 @@ from training.fit_context import FitContext
 from training.fitting.budget import Budget
 from training.fitting.energy import EnergyMeter, meter_of
 from training.fitting.lightning_module import CHECKED_EVERY, LandmarkModule
-from training.fitting.validation_score import Score, score
+from training.fitting.validation_score import Scoring
 from training.model.checkpoints import save_checkpoint, save_state
 
 VALIDATIONS = 16
@@ -40,9 +40,9 @@ class TrainingInterrupted(PlumblineError):
 
 @dataclass
 class Position:
-    """Position of a fit: whole epochs, images seen in the running one, steps, seconds, best score so far.
+    """Position of a fit: finished epochs, images used in the current epoch, steps, seconds and best score.
 
-    ``gpu_joules`` and ``cpu_joules`` belong to ``seconds``; None where any part of them was not measured.
+    ``gpu_joules`` and ``cpu_joules`` are the energy during ``seconds``; None where any part of it was not measured.
     """
 
     epoch: int = 0
@@ -52,7 +52,7 @@ class Position:
     images: int = 0
     validations: int = 0
     best: float | None = None
-    best_step: int = 0
+
     gpu_joules: float | None = None
     cpu_joules: float | None = None
     energy_source: str = ""
@@ -60,15 +60,14 @@ class Position:
 
 @dataclass
 class Stage:
-    """A network being fitted.
+    """The state of a stage during the fit.
 
     Attributes:
-        folder: of its checkpoints.
-        epoch_images: images in an epoch.
-        validation: batches without augmentation.
-        unit: of the validation error.
+        folder: folder of the checkpoints.
+        epoch_images: number of images in an epoch.
+        validation: batches of the validation split, without augmentation.
+        unit: unit of the validation error.
         figures: returns further figures for the journal.
-        position: of the fit.
     """
 
     folder: Path
@@ -79,38 +78,25 @@ class Stage:
     position: Position = field(default_factory=Position)
 
 
+@dataclass(eq=False)
 class FitCallback(Callback):
     """Keeps time, validates, writes checkpoints and journal, and stops at the end of the budget or on SIGTERM.
 
-    Args:
-        stage: what is fitted.
-        budget: of the fit.
-        run: context of the fit; figures go to its journal.
+    Attributes:
         progress: called with (thousandths done, 1000) of this stage.
-        saved: checkpoint whose optimiser is loaded here; network and position are loaded already.
-        meter: of the energy; by default the leader measures that of this machine.
+        saved: checkpoint to continue from. Its optimiser is loaded here; its network and position are already loaded.
     """
 
-    def __init__(
-        self,
-        stage: Stage,
-        budget: Budget,
-        run: FitContext,
-        progress: Progress | None,
-        saved: dict[str, Any] | None = None,
-        meter: EnergyMeter | None = None,
-    ) -> None:
-        self.stage = stage
-        self.budget = budget
-        self.run = run
-        self.progress = progress
-        self.saved = saved
-        is_leader = run.process_group.is_leader
-        self.meter = meter or (
-            meter_of(run.hardware.accelerator, run.process_group.size) if is_leader else EnergyMeter({})
-        )
-        self._began = 0.0
-        self._seconds_before = 0.0
+    stage: Stage
+    budget: Budget
+    run: FitContext
+    progress: Progress | None
+    saved: dict[str, Any] | None
+
+    def __post_init__(self) -> None:
+        group = self.run.process_group
+        self.meter = meter_of(self.run.hardware.accelerator, group.size) if group.is_leader else EnergyMeter({})
+        self._began = self._seconds_before = 0.0
         self._joules_before: dict[str, float | None] = {}
         self._stop_requested = False
         self._previous_handler: Any = None
@@ -139,12 +125,11 @@ class FitCallback(Callback):
         position.seen += len(batch.view)
         position.images += len(batch.view) * self.run.process_group.size
         module = _landmark_module(pl_module)
-        on_gpu = module.device.type == "cuda"
-        if not on_gpu or position.step % CHECKED_EVERY == 0:
+        if module.device.type != "cuda" or position.step % CHECKED_EVERY == 0:
             self._synchronise(trainer, module)
 
     def _synchronise(self, trainer: Trainer, module: LandmarkModule) -> None:
-        """Agree on time and stop in the process group; this waits for the GPU and for the other processes."""
+        """Agree on time and stop with the process group; this waits for the GPU and for the other processes."""
         position = self.stage.position
         seconds = self._seconds_before + time.monotonic() - self._began
         position.seconds, stop = self.run.process_group.agree(seconds, self._stop_requested, module.device)
@@ -171,8 +156,6 @@ class FitCallback(Callback):
             if self.run.process_group.is_leader:
                 self._validate(module)
             self._save(trainer, module)
-        if module.progress >= 1.0:
-            trainer.should_stop = True
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Restore the signal handler, and stop reading the energy counters."""
@@ -192,29 +175,21 @@ class FitCallback(Callback):
             self.progress(int(1000 * module.progress), 1000)
 
     def _validate(self, module: LandmarkModule) -> None:
-        position = self.stage.position
+        stage, position = self.stage, self.stage.position
         module.check()
-        dtype = self.run.hardware.dtype
-        found: Score = score(
-            module.network,
-            module.output_map,
-            self.stage.validation,
-            self.stage.unit,
-            module.device,
-            dtype,
-            module.sources,
-        )
+        scoring = Scoring(module.output_map, stage.unit, module.device, self.run.hardware.dtype, module.sources)
+        found = scoring.score(module.network, stage.validation)
         values = {
             **module.take_losses(),
             **found.metrics(),
             "train/epoch": float(position.epoch),
             "train/images_per_second": position.images / max(position.seconds, 1e-9),
-            **self.stage.figures(),
+            **stage.figures(),
         }
         self.run.journal.write_measurements(position.step, time.time(), values)
         if position.best is None or found.mean < position.best:
-            position.best, position.best_step = found.mean, position.step
-            save_state({"network": _plain(module.network.state_dict())}, self.stage.folder / BEST_FILE)
+            position.best = found.mean
+            save_state({"network": _plain(module.network.state_dict())}, stage.folder / BEST_FILE)
 
     def _save(self, trainer: Trainer, module: LandmarkModule) -> None:
         module.check()
@@ -241,7 +216,7 @@ def _plain(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _landmark_module(module: LightningModule) -> LandmarkModule:
-    """The module as what it is: Lightning passes its base class to callbacks."""
+    """The module as a ``LandmarkModule``; the signatures of Lightning's callbacks only name its base class."""
     if not isinstance(module, LandmarkModule):
         raise TypeError(f"found a {type(module).__name__}, expected a LandmarkModule")
     return module

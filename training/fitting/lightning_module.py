@@ -23,22 +23,18 @@ from training.model.output_map import OutputMap, to_outputs
 VISIBILITY_WEIGHT = 0.3
 
 DIRECTION_WEIGHT = 3.0
-"""Weight of the direction between the two margins of one end plate, against the position of one landmark. The direction
-loss is not a mean over the pairs: in a set with a single pair (the sacrum's), a mean would outweigh the positions of
-the two points by far, and they were never learnt."""
+"""Weight of the direction between the two margins of one end plate, relative to the position of one landmark. The
+direction loss is divided by the number of landmarks and not of pairs. In a landmark set with a single pair (the
+sacrum's), a mean over pairs outweighed the positions of the two points by far, and the positions were never learnt."""
 
 CHECKED_EVERY = 10
-"""Steps between two checks of the loss on a GPU: a check waits for all work queued there."""
+"""Steps between two checks of the loss on a GPU. A check waits for all work that is queued on the GPU."""
 
 
 class LandmarkModule(LightningModule):
-    """Trains one network.
+    """Trains one network, which maps (image, view) to logits and visibility logits of the outputs.
 
-    Args:
-        network: maps (image, view) to logits and visibility logits of the outputs.
-        output_map: which output is which landmark.
-        config: of the fit.
-        compiled: compile network and losses (uncompiled, the losses cost as much as the network on a GPU).
+    ``compiled`` compiles network and losses: on a GPU, uncompiled losses take as long as the network.
     """
 
     def __init__(
@@ -86,7 +82,7 @@ class LandmarkModule(LightningModule):
         """Check that the loss, and the sum of losses since the last journal entry, are finite.
 
         Raises:
-            ContractViolation: they are not.
+            ContractViolation: one of them is not finite.
         """
         self._unchecked = 0
         value = self.losses.get("loss") if loss is None else loss + self.losses.get("loss", torch.zeros_like(loss))
@@ -104,7 +100,7 @@ class LandmarkModule(LightningModule):
         return loss_parts(logits.float(), visibility.float(), labels, self.config, self.pairs, self.sources)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW, with weight decay on convolutions alone."""
+        """AdamW, with weight decay on convolution kernels only."""
         decayed = [p for p in self.network.parameters() if p.dim() > 1]
         plain = [p for p in self.network.parameters() if p.dim() <= 1]
         groups = [{"params": decayed, "weight_decay": self.config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
@@ -135,27 +131,24 @@ def loss_parts(
     visibility: Float[Tensor, "B S"],
     batch: Sample,
     config: TrainingConfig,
-    pairs: Int[Tensor, "2 P"] | None = None,
-    sources: Int[Tensor, "shifts V S"] | None = None,
+    pairs: Int[Tensor, "2 P"],
+    sources: Int[Tensor, "shifts V S"],
 ) -> dict[str, Float[Tensor, ""]]:
-    """Euclidean, direction, Jensen-Shannon and visibility losses.
+    """Name -> loss: ``euclidean``, ``js`` (Jensen-Shannon), ``visibility`` and ``direction``.
 
-    The direction loss is the distance between found and labelled vectors from one point of each of ``pairs`` to the
-    other. Two margins with the same error give the right tilt of their end plate, and tilts are what is measured. With
-    ``sources`` of more than one shift, labels take the shifted names nearest to the points found (``label_shift``).
+    The direction loss compares the vector between the two points of each of ``pairs`` with the labelled vector. Angles
+    are measured from these vectors, and two margins with the same error give the correct angle. With ``sources`` of
+    more than one shift, each image's labels are renamed by the shift nearest to the points found (``label_shift``).
 
     Args:
-        logits, visibility: of the S outputs of B images.
+        logits, visibility: heat-map logits and visibility logits of the S outputs of B images.
         batch: labels of the outputs.
-        config: of the fit.
-        pairs: of ``margin_pairs``.
-        sources: of ``label_sources``.
+        pairs: the result of ``margin_pairs``.
+        sources: the result of ``label_sources``.
     """
-    heatmaps = spatial_softmax(logits)
-    shape = (logits.shape[-2], logits.shape[-1])
+    heatmaps, shape, labelled = spatial_softmax(logits), (logits.shape[-2], logits.shape[-1]), batch.present
     found = expected_coordinates(heatmaps)
-    labelled = batch.present
-    if sources is not None and len(sources) > 1:
+    if len(sources) > 1:
         batch = shift_labels(batch, found, sources, shape)
     parts = {
         "euclidean": masked_mean(euclidean_loss(found, batch.target, shape), batch.present),
@@ -163,11 +156,10 @@ def loss_parts(
         "visibility": functional.binary_cross_entropy_with_logits(visibility, labelled.float()),
         "direction": logits.new_zeros(()),
     }
-    if pairs is not None and pairs.shape[1]:
+    if pairs.shape[1]:
         starts, ends = pairs
-        difference = euclidean_loss(
-            found[:, ends] - found[:, starts], batch.target[:, ends] - batch.target[:, starts], shape
-        )
+        vectors, wanted = (points[:, ends] - points[:, starts] for points in (found, batch.target))
+        difference = euclidean_loss(vectors, wanted, shape)
         both = batch.present[:, starts] & batch.present[:, ends]
         total = torch.where(both, difference, torch.zeros_like(difference)).sum()
         parts["direction"] = DIRECTION_WEIGHT * total / batch.present.sum().clamp(min=1)

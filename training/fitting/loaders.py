@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from spine.dataset import Split
 from spine.errors import ParametersRejected
 from training.data.dataset import ImageDataset, ImageItem, PositionSampler, Sample, image_items
+from training.data.pool import PoolBatches
 from training.data.preload import PreloadedPool
 from training.fit_context import FitContext
 from training.fitting.fit_callback import Position, Stage
@@ -25,11 +26,9 @@ def epoch_images(run: FitContext) -> int:
 
 def preloaded_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
     """Augmented images of the train split, preloaded on the device."""
-    from training.data.virtual_patients import PoolBatches  # needs scipy, which a fit from disk does not
-
-    config, process_group = run.config, run.process_group
+    config, group = run.config, run.process_group
     items = image_items(run.manifest.in_split("train"), run.views)
-    mine = items[process_group.rank :: process_group.size][: len(items) // process_group.size]
+    mine = items[group.rank :: group.size][: len(items) // group.size]
     if len(mine) < config.batch_size:
         raise ParametersRejected(
             "TRAINING_CONFIG",
@@ -37,44 +36,35 @@ def preloaded_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
             expected="at least one batch of images",
             remedy="use a smaller batch_size, or do not preload the images",
         )
-    pool = PreloadedPool(
-        run.folder, mine, config.names, config.landmark_set, config.input_shape, run.device, process_group.rank
-    )
-    position = stage.position
-    batches = PoolBatches(pool, config, config.names, position.epoch, position.seen)
+    pool = PreloadedPool(run.folder, mine, config, run.device, group.rank)
+    batches = PoolBatches(pool, config, stage.position.epoch, stage.position.seen)
     return DataLoader(batches, batch_size=None)
 
 
 def disk_loader(run: FitContext, position: Position) -> "DataLoader[Sample]":
     """Augmented images of the train split, loaded from disk."""
-    train, process_group = image_items(run.manifest.in_split("train"), run.views), run.process_group
-    sampler = PositionSampler(
-        len(train),
-        run.config.seed,
-        first_epoch=position.epoch,
-        skip=position.seen,
-        share=(process_group.rank, process_group.size),
-    )
+    train = image_items(run.manifest.in_split("train"), run.views)
+    sampler = PositionSampler(len(train), run.config.seed, position.epoch, position.seen, run.process_group)
     return _loader(run, train, sampler, augmented=True)
 
 
 def virtual_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
-    """Batches of virtual patients, on the device; the share of the time spent on rendering goes to the journal."""
-    from training.data.virtual_patients import PoolBatches, VirtualPool  # needs scipy, which a fit from disk does not
+    """Batches of virtual patients, on the device. The journal gets the share of the time that rendering takes."""
+    from training.data.virtual_patients import VirtualPool  # needs scipy, which a fit from disk does not
 
     splits: set[Split] = {"validation", "test", *run.config.calibration_splits}
     held_out = (e for split in splits for e in run.manifest.in_split(split))
     seeds = frozenset(e.facts["seed"] for e in held_out if "seed" in e.facts)
-    pool = VirtualPool(run.config, run.config.names, run.views, run.device, seeds, run.process_group)
+    pool = VirtualPool(run.config, run.views, run.device, seeds, run.process_group)
     position = stage.position
     began = position.seconds
     stage.figures = lambda: {"train/rendering_share": pool.seconds / max(position.seconds - began, 1e-9)}
-    batches = PoolBatches(pool, run.config, run.config.names, position.epoch, position.seen)
+    batches = PoolBatches(pool, run.config, position.epoch, position.seen)
     return DataLoader(batches, batch_size=None)
 
 
 def validation_loader(run: FitContext, items: Sequence[ImageItem]) -> "DataLoader[Sample]":
-    """Images prepared as in service, in the order of the items."""
+    """Images prepared as ``inference`` prepares them, in the order of the items."""
     return _loader(run, items, PositionSampler(len(items), None), augmented=False)
 
 
@@ -82,14 +72,8 @@ def _loader(
     run: FitContext, items: Sequence[ImageItem], sampler: PositionSampler, *, augmented: bool
 ) -> "DataLoader[Sample]":
     config = run.config
-    images = ImageDataset(
-        run.folder,
-        items,
-        config.names,
-        config.input_shape,
-        seed=config.seed,
-        augmentation=config.augmentation if augmented else None,
-    )
+    augmentation = config.augmentation if augmented else None
+    images = ImageDataset(run.folder, items, config.names, config.input_shape, config.seed, augmentation)
     workers = config.workers if augmented else 0
     return DataLoader(
         images,

@@ -1,7 +1,7 @@
 """Landmark errors of a network on the validation split, by which the best checkpoint is chosen.
 
-Contract: points are decoded by the same expectation as in service. Errors are in mm where every image is calibrated,
-else in image pixels; the name of each figure contains the unit.
+Contract: points are decoded as in ``inference``, by the expectation of a heat map. Errors are in mm where every image
+is calibrated, else in image pixels. The name of each figure contains the unit.
 """
 
 from collections.abc import Iterable
@@ -18,12 +18,12 @@ from training.model.label_shift import shift_labels
 from training.model.output_map import OutputMap, to_outputs
 
 LARGE_ERROR = 10.0
-"""In the unit of the errors."""
+"""A landmark error above this counts as large; mm or pixels."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """Validation result: landmark errors in ``unit``, and the fraction of landmarks with the right visibility."""
+    """Landmark errors in ``unit``, and the fraction of landmarks whose visibility was predicted correctly."""
 
     mean: float
     median: float
@@ -32,7 +32,7 @@ class Score:
     unit: str
 
     def metrics(self) -> dict[str, float]:
-        """``validation/<name>``."""
+        """The figures as ``validation/<name>`` -> value."""
         return {
             f"validation/landmark_error_{self.unit}": self.mean,
             f"validation/landmark_error_median_{self.unit}": self.median,
@@ -47,54 +47,48 @@ def unit_of(items: Iterable[ImageItem]) -> str:
     return "mm" if calibrated else "px"
 
 
-@torch.no_grad()
-def score(
-    network: nn.Module,
-    output_map: OutputMap,
-    batches: Iterable[Sample],
-    unit: str,
-    device: torch.device,
-    dtype: torch.dtype | None,
-    sources: Int[Tensor, "shifts V S"] | None = None,
-) -> Score:
-    """Score ``network`` on ``batches``; its training mode is restored.
+@dataclass(frozen=True)
+class Scoring:
+    """How networks of one fit are scored.
 
-    Args:
-        network: maps (image, view) to logits and visibility logits of the outputs.
-        output_map: which output is which landmark.
-        batches: without augmentation.
-        unit: of ``Sample.unit_per_px``.
-        device: of the network.
-        dtype: of autocast, or None.
+    Attributes:
+        output_map: the landmark of each output.
+        unit: unit of ``Sample.unit_per_px``.
+        device: device of the networks.
+        dtype: number format of autocast, or None.
         sources: as in ``lightning_module.loss_parts``.
     """
-    was_training = network.training
-    network.eval()
-    errors, right, table = [], [], output_map.table(device)
-    for batch in batches:
-        sample = Sample(*(t.to(device) for t in batch))
-        sample = to_outputs(sample, table)
-        with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
-            logits, visibility = network(sample.pixels, sample.view)
-        errors.append(_errors(logits.float(), sample, sources))
-        right.append(((visibility > 0) == sample.present).float().flatten())
-    network.train(was_training)
-    error, correct = torch.cat(errors).cpu(), torch.cat(right).cpu()
-    if not len(error):
-        error = torch.zeros(1)
-    return Score(
-        mean=float(error.mean()),
-        median=float(error.median()),
-        over_10=float((error > LARGE_ERROR).float().mean()),
-        visibility_accuracy=float(correct.mean()),
-        unit=unit,
-    )
+
+    output_map: OutputMap
+    unit: str
+    device: torch.device
+    dtype: torch.dtype | None
+    sources: Int[Tensor, "shifts V S"]
+
+    @torch.no_grad()
+    def score(self, network: nn.Module, batches: Iterable[Sample]) -> Score:
+        """Score ``network`` on ``batches`` without augmentation; the training mode of the network is restored."""
+        was_training = network.training
+        network.eval()
+        errors, right, table = [], [], self.output_map.table(self.device)
+        for batch in batches:
+            sample = to_outputs(Sample(*(t.to(self.device) for t in batch)), table)
+            with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
+                logits, visibility = network(sample.pixels, sample.view)
+            errors.append(_errors(logits.float(), sample, self.sources))
+            right.append(((visibility > 0) == sample.present).float().flatten())
+        network.train(was_training)
+        error, correct = torch.cat(errors).cpu(), torch.cat(right).cpu()
+        if not len(error):
+            error = torch.zeros(1)
+        large = float((error > LARGE_ERROR).float().mean())
+        return Score(float(error.mean()), float(error.median()), large, float(correct.mean()), self.unit)
 
 
-def _errors(logits: Tensor, sample: Sample, sources: Tensor | None) -> Tensor:
+def _errors(logits: Tensor, sample: Sample, sources: Tensor) -> Tensor:
     """(n,) distances of the present landmarks, in the sample's unit."""
     found = expected_coordinates(spatial_softmax(logits))
-    if sources is not None and len(sources) > 1:
+    if len(sources) > 1:
         sample = shift_labels(sample, found, sources, (logits.shape[-2], logits.shape[-1]))
     half = torch.tensor([sample.pixels.shape[-1] / 2, sample.pixels.shape[-2] / 2], device=found.device)
     distance = ((found - sample.target) * half).norm(dim=-1) * sample.unit_per_px[:, None]

@@ -1,7 +1,7 @@
-"""Checkpoints: the state of a fit on disk, complete or absent.
+"""Checkpoints: the state of a fit on disk.
 
-Contract: a checkpoint is ``step-<n>.pt``, with its SHA-256 in ``step-<n>.json`` written after it. Loading verifies the
-digest and falls back to the next older checkpoint. Files hold tensors and plain values only and are read with
+Contract: a checkpoint is ``step-<n>.pt``, and then its SHA-256 in ``step-<n>.json``. Loading verifies the digest and
+falls back to the next older checkpoint. Files contain only tensors and plain values. They are read with
 ``weights_only=True``, so that nothing in them is executed.
 """
 
@@ -18,7 +18,7 @@ from spine.errors import ContractViolation
 from spine.storage import sha256_of_file, write_bytes_atomically, write_text_atomically
 
 KEPT = 2
-"""How many checkpoints are kept: the newest, and one to fall back to."""
+"""Number of checkpoints that are kept: the newest, and one to fall back to."""
 
 
 def save_state(state: dict[str, Any], path: Path) -> str:
@@ -34,7 +34,7 @@ def load_state(path: Path) -> dict[str, Any]:
     """Read a state without executing anything in it.
 
     Raises:
-        ContractViolation: the file does not hold tensors and plain values.
+        ContractViolation: the file contains anything but tensors and plain values.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
@@ -50,7 +50,7 @@ def load_state(path: Path) -> dict[str, Any]:
 
 
 def save_checkpoint(state: dict[str, Any], folder: Path, step: int) -> None:
-    """Write the checkpoint of ``step`` and drop all but the newest ``KEPT``."""
+    """Write the checkpoint of ``step`` and delete all but the newest ``KEPT``."""
     digest = save_state(state, folder / f"step-{step:09d}.pt")
     write_text_atomically(folder / f"step-{step:09d}.json", json.dumps({"sha256": digest, "step": step}))
     for record in sorted(folder.glob("step-*.json"))[:-KEPT]:
@@ -59,7 +59,7 @@ def save_checkpoint(state: dict[str, Any], folder: Path, step: int) -> None:
 
 
 def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The newest checkpoint with the right digest, or None."""
+    """The newest checkpoint whose file has the recorded digest, or None."""
     for record in sorted(folder.glob("step-*.json"), reverse=True):
         path = record.with_suffix(".pt")
         if path.is_file() and sha256_of_file(path) == json.loads(record.read_text())["sha256"]:
@@ -67,19 +67,18 @@ def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def save_weights(weights: dict[str, Tensor], folder: Path) -> Path:
+def save_weights(weights: dict[str, Tensor], folder: Path) -> None:
     """Write ``weights.safetensors``, or ``weights.pt`` where safetensors is not installed.
 
-    Kernels are stored in half precision, vectors (normalisation, biases) as they are.
+    Kernels are stored in half precision. Vectors (normalisation, biases) are stored unchanged.
     """
     plain = {name: _stored(tensor) for name, tensor in weights.items()}
     try:
         from safetensors.torch import save
     except ImportError:
         save_state(dict(plain), folder / "weights.pt")
-        return folder / "weights.pt"
-    write_bytes_atomically(folder / "weights.safetensors", save(plain))
-    return folder / "weights.safetensors"
+    else:
+        write_bytes_atomically(folder / "weights.safetensors", save(plain))
 
 
 def _stored(tensor: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The differentiable spatial-to-numerical transform and its losses (Nibali 2018, arXiv:1801.07372).
 
 Contract: B images, K landmarks, (H, W) cells. Coordinates are normalised (x, y) with -1 and 1 at the edges. A masked
-landmark contributes neither value nor gradient, whatever its target is.
+landmark adds no value and no gradient.
 """
 
 import torch
@@ -26,38 +26,33 @@ def expected_coordinates(heatmaps: Float[Tensor, "B K H W"]) -> Float[Tensor, "B
     return torch.stack([(heatmaps.sum(dim=-2) * x).sum(-1), (heatmaps.sum(dim=-1) * y).sum(-1)], dim=-1)
 
 
-def gaussian_maps(
-    target: Float[Tensor, "B K 2"], shape: tuple[int, int], sigma_cells: float
-) -> Float[Tensor, "B K H W"]:
-    """(B, K, 2) normalised (x, y) -> (B, K, H, W) Gaussians that sum to one; cut off at the edges."""
-    x, y = _gaussian_sides(target, shape, sigma_cells)
-    return y[..., :, None] * x[..., None, :]
-
-
 def euclidean_loss(
     found: Float[Tensor, "B K 2"], target: Float[Tensor, "B K 2"], shape: tuple[int, int]
 ) -> Float[Tensor, "B K"]:
     """(B, K) distances between (B, K, 2) normalised points, in half heights of the image.
 
-    Both axes are brought to the same unit first: in an oblong image a normalised step is shorter across than down.
+    Both axes are first scaled to the same unit: in a tall image, a normalised step is shorter in x than in y.
     """
     aspect = torch.tensor([shape[1] / shape[0], 1.0], dtype=found.dtype, device=found.device)
-    # The slope of the square root is infinite at zero: an exact or masked point would give NaN gradients.
+    # The slope of the square root is infinite at zero. Without _TINY an exact or masked point gives NaN gradients.
     return ((((found - target) * aspect) ** 2).sum(-1) + _TINY).sqrt()
 
 
 def jensen_shannon_loss(
     heatmaps: Float[Tensor, "B K H W"], target: Float[Tensor, "B K 2"], sigma_cells: float
 ) -> Float[Tensor, "B K"]:
-    """(B, K) Jensen-Shannon divergences (nats, at most log 2) of (B, K, H, W) maps from Gaussians at (B, K, 2)."""
+    """(B, K) Jensen-Shannon divergences (nats, at most log 2) of (B, K, H, W) maps from Gaussians at (B, K, 2).
+
+    The Gaussians sum to one and are cut off at the edges.
+    """
     x, y = _gaussian_sides(target, (heatmaps.shape[-2], heatmaps.shape[-1]), sigma_cells)
     gaussians = y[..., :, None] * x[..., None, :]
-    of_gaussians = _entropy(x) + _entropy(y)  # the entropy of a product is the sum of those of its factors
+    of_gaussians = _entropy(x) + _entropy(y)  # the entropy of a product is the sum of its factors' entropies
     return _entropy(0.5 * (heatmaps + gaussians), 2) - 0.5 * _entropy(heatmaps, 2) - 0.5 * of_gaussians
 
 
 def masked_mean(values: Float[Tensor, "B K"], mask: Bool[Tensor, "B K"]) -> Float[Tensor, ""]:
-    """Mean of the (B, K) values where the mask is true; zero, with zero gradient, where it is nowhere true."""
+    """Mean of the (B, K) values where the mask is true. An empty mask gives zero, with zero gradient."""
     kept = torch.where(mask, values, torch.zeros_like(values))
     return kept.sum() / mask.sum().clamp(min=1)
 

@@ -1,10 +1,9 @@
-"""Labels whose level names may be shifted as a whole: the network's own output decides by how much.
+"""Labels whose level names may all be shifted: the shift that lies nearest to the network's output is used.
 
-Where a radiograph shows no twelfth rib, counting vertebrae from the top is a convention, and on real radiographs it is
-not always the same one. In many of them all labels are one level off. A network that learns both names of one vertebra
-learns a map with two peaks, whose mean lies between two vertebrae. So the labels of an image are tried with shifts of
--1, 0 and +1 levels, and the shift nearest to the network's output is learnt. The fit needs a warm start from a network
-that knows the levels.
+Where a radiograph shows no twelfth rib, the level names depend on the way of counting. In many labelled radiographs all
+names are wrong by one level. A network that learns two names for one vertebra learns a map with two peaks, whose mean
+lies between two vertebrae. So the labels of an image are tried with shifts of -1, 0 and +1 levels, and the network
+learns the shift that lies nearest to its output. The fit needs a warm start from a network that knows the levels.
 
 Contract: all levels of an image shift together. A landmark whose new name has no label is absent. Landmarks of no
 vertebra (sacrum, hips) keep their names.
@@ -20,13 +19,13 @@ from spine.landmarks import VIEWS, shifted_name
 from spine.types import Float, Floats, Int
 from training.data.dataset import Sample
 from training.model.dsnt import euclidean_loss
-from training.model.output_map import OutputMap
+from training.model.output_map import OutputMap, to_outputs
 
 
 def label_sources(output_map: OutputMap, names: Sequence[str], most: int) -> Int[Tensor, "shifts V S"]:
-    """(2 ``most`` + 1, V, S) int64: the output whose label each output takes under a shift of all names, -1 for none.
+    """(2 ``most`` + 1, V, S) int64: for each shift and output, the output whose label it gets, or -1 for none.
 
-    The first of the shifts is 0, so that it wins a tie.
+    The first shift is 0, so that 0 wins a tie.
     """
     shifts = sorted(range(-most, most + 1), key=abs)
     rows = dict(zip(output_map.views, output_map.landmark, strict=True))
@@ -42,7 +41,7 @@ def _sources(row: Sequence[int], names: Sequence[str], shift: int) -> list[int]:
 def shift_points(
     found: Mapping[str, Float[Floats, " 2"]], labels: Mapping[str, Float[Floats, " 2"]], most: int
 ) -> dict[str, Float[Floats, " 2"]]:
-    """The ``labels`` of one image under the shifted names that lie nearest to the points found."""
+    """The ``labels`` of one image, renamed by the shift whose points lie nearest to the points found."""
     options: list[tuple[float, int, dict[str, Floats]]] = []
     for shift in sorted(range(-most, most + 1), key=abs):
         shifted = {new: xy for name, xy in labels.items() if (new := shifted_name(name, shift)) is not None}
@@ -55,15 +54,11 @@ def shift_points(
 def shift_labels(
     batch: Sample, found: Float[Tensor, "B S 2"], sources: Int[Tensor, "shifts V S"], shape: tuple[int, int]
 ) -> Sample:
-    """``batch`` with each image's labels under the shifted names that lie nearest to the points found.
+    """``batch`` with the labels of each image renamed by the shift whose points lie nearest to the points found.
 
-    Args:
-        batch: labels of the outputs (``output_map.to_outputs``).
-        found: (B, S, 2) normalised.
-        sources: of ``label_sources``.
-        shape: of the heat maps.
+    The batch has the labels of the outputs, ``found`` is normalised, and ``shape`` is the (H, W) of the heat maps.
     """
-    options = [_shifted(batch, of_shift[batch.view]) for of_shift in sources]
+    options = [to_outputs(batch, of_shift) for of_shift in sources]
     distances = torch.stack([_mean_distance(found.detach(), option, shape) for option in options])
     best = distances.argmin(dim=0)
     rows = torch.arange(len(best), device=best.device)
@@ -71,12 +66,6 @@ def shift_labels(
         target=torch.stack([o.target for o in options])[best, rows],
         present=torch.stack([o.present for o in options])[best, rows],
     )
-
-
-def _shifted(batch: Sample, source: Tensor) -> Sample:
-    at = source.clamp(min=0)
-    present = batch.present.gather(1, at) & (source >= 0)
-    return batch._replace(target=batch.target.gather(1, at[..., None].expand(-1, -1, 2)), present=present)
 
 
 def _mean_distance(found: Tensor, batch: Sample, shape: tuple[int, int]) -> Tensor:

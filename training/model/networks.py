@@ -1,4 +1,4 @@
-"""The networks: one encoder-decoder, used whole or once per landmark.
+"""The networks: one encoder-decoder for all landmarks, or one for each landmark.
 
     image (N, 1, H, W)
       -> space to depth: s x s pixels into s^2 channels         (H/s, W/s), s the stride, 4 or 8
@@ -6,8 +6,8 @@
       -> decoder with skip connections back up                  (H/s, W/s)
       -> at every decoder level a head per view; the logits of all levels add up
 
-Coarse levels cover the whole spine and tell the vertebrae apart; fine levels locate the margins of an end plate. Their
-logits add up, so their distributions multiply.
+Coarse levels cover the whole spine and distinguish the vertebrae. Fine levels locate the margins of an end plate. The
+logits of all levels add up, so their distributions multiply.
 
 Contract: every network maps ``image`` (N, 1, H, W) and ``view`` (N,) int64 to (N, S, H/s, W/s) logits and (N, S)
 visibility logits of the S outputs of each image's view.
@@ -35,6 +35,9 @@ SINGLE_WIDTHS = {4: (8, 16, 24, 32, 48), 8: (16, 24, 32, 48)}
 _NOT_SHOWN = -30.0
 """Visibility logit of a landmark that a view does not show."""
 
+Outputs = tuple[Float[Tensor, "N S h w"], Float[Tensor, "N S"]]
+"""Heat-map logits and visibility logits."""
+
 
 class ConvolutionBlock(nn.Sequential):
     """3 x 3 convolution, batch normalisation, ReLU; ``groups`` independent ones side by side."""
@@ -48,14 +51,14 @@ class ConvolutionBlock(nn.Sequential):
 
 
 class EncoderDecoder(nn.Module):
-    """One trunk with a head per view, or ``groups`` independent ones side by side, each with landmarks of its own.
+    """One trunk with a head per view, or ``groups`` independent trunks side by side for different landmarks.
 
     Args:
         widths: channels per level of one trunk, finest first.
-        maps: S, of all groups together.
+        maps: number S of heat maps of all groups together.
         views: number of heads.
         stride: input pixels per cell.
-        rows: of the coarsest level, H / 64; the visibility of a landmark depends on the height in the image.
+        rows: H / 64, the rows of the coarsest level. Visibility is computed from all of them.
         groups: number of independent channel groups (grouped convolutions).
     """
 
@@ -63,7 +66,7 @@ class EncoderDecoder(nn.Module):
         super().__init__()
         wide = [w * groups for w in widths]
         self.maps = maps
-        # All groups read the same image, so the first layer is independent for each without grouping.
+        # All groups have the same input image, so the first layer needs no grouping to be independent for each group.
         self.stem = nn.Sequential(nn.PixelUnshuffle(stride), ConvolutionBlock(stride**2, wide[0]))
         self.encoder = nn.ModuleList([ConvolutionBlock(wide[0], wide[0], groups=groups)])
         for fine, coarse in pairwise(wide):
@@ -80,10 +83,8 @@ class EncoderDecoder(nn.Module):
         # A convolution as high as the map; a linear layer would mix the groups.
         self.seen = nn.Conv1d(wide[-1], maps * views, rows, groups=groups)
 
-    def forward(
-        self, image: Float[Tensor, "N 1 H W"], head: Bool[Tensor, " N"] | None
-    ) -> tuple[Float[Tensor, "N S h w"], Float[Tensor, "N S"]]:
-        """Logits and visibility logits; ``head`` chooses the second head for an image, None means one head."""
+    def forward(self, image: Float[Tensor, "N 1 H W"], head: Bool[Tensor, " N"] | None) -> Outputs:
+        """Logits and visibility logits; ``head`` is true for images of the second head, None if there is one head."""
         features = [self.encoder[0](self.stem(image))]
         for level in self.encoder[1:]:
             features.append(level(features[-1]))
@@ -93,9 +94,9 @@ class EncoderDecoder(nn.Module):
             current = functional.interpolate(self.lateral[i](current), scale_factor=2.0) + features[i]
             current = self.decoder[i](current)
             here = self._of_head(self.heads[i](current), head)
-            logits = (
-                here if logits is None else here + functional.interpolate(logits, scale_factor=2.0, mode="bilinear")
-            )
+            if logits is not None:
+                here = here + functional.interpolate(logits, scale_factor=2.0, mode="bilinear")
+            logits = here
         assert logits is not None
         return logits, visibility
 
@@ -107,32 +108,21 @@ class EncoderDecoder(nn.Module):
 
 
 class SharedTrunk(nn.Module):
-    """The default: one network for all landmarks and views.
-
-    Args:
-        widths, stride, rows: as in ``EncoderDecoder``.
-        output_map: outputs of each view.
-    """
+    """The default: one network for all landmarks and views. Arguments as in ``EncoderDecoder``."""
 
     def __init__(self, widths: Sequence[int], output_map: OutputMap, stride: int, rows: int) -> None:
         super().__init__()
         self.views = tuple(VIEWS.index(v) for v in output_map.views)
         self.trunk = EncoderDecoder(widths, output_map.count, len(output_map.views), stride, rows)
 
-    def forward(
-        self, image: Float[Tensor, "N 1 H W"], view: Int[Tensor, " N"]
-    ) -> tuple[Float[Tensor, "N S h w"], Float[Tensor, "N S"]]:
+    def forward(self, image: Float[Tensor, "N 1 H W"], view: Int[Tensor, " N"]) -> Outputs:
         """Logits and visibility logits."""
-        logits, visibility = self.trunk(image, None if len(self.views) == 1 else view == self.views[1])
-        return logits, visibility
+        outputs: Outputs = self.trunk(image, None if len(self.views) == 1 else view == self.views[1])
+        return outputs
 
 
 class OnePerLandmark(nn.Module):
-    """Galbusera 2019: one network per landmark and view; the networks of a view run side by side in one pass.
-
-    Args:
-        output_map, stride, rows: as in ``SharedTrunk``.
-    """
+    """Galbusera 2019: one network per landmark and view; the networks of a view run side by side in one pass."""
 
     def __init__(self, output_map: OutputMap, stride: int, rows: int) -> None:
         super().__init__()
@@ -142,23 +132,20 @@ class OnePerLandmark(nn.Module):
             for _ in output_map.views
         )
 
-    def forward(
-        self, image: Float[Tensor, "N 1 H W"], view: Int[Tensor, " N"]
-    ) -> tuple[Float[Tensor, "N S h w"], Float[Tensor, "N S"]]:
+    def forward(self, image: Float[Tensor, "N 1 H W"], view: Int[Tensor, " N"]) -> Outputs:
         """Logits and visibility logits."""
-        if len(self.views) == 1:
-            logits, visibility = self.networks[0](image, None)
-            return logits, visibility
-        if self.training:
+        if self.training and len(self.views) > 1:
             return self._own_view_only(image, view)
-        first, second = (network(image, None) for network in self.networks)
-        is_second = view == self.views[1]
-        return torch.where(is_second[:, None, None, None], second[0], first[0]), torch.where(
-            is_second[:, None], second[1], first[1]
-        )
+        first, *others = (network(image, None) for network in self.networks)
+        logits, visibility = first
+        for second in others:
+            is_second = view == self.views[1]
+            logits = torch.where(is_second[:, None, None, None], second[0], logits)
+            visibility = torch.where(is_second[:, None], second[1], visibility)
+        return logits, visibility
 
-    def _own_view_only(self, image: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
-        """Each image through the networks of its own view: half the work, and batch statistics of one view."""
+    def _own_view_only(self, image: Tensor, view: Tensor) -> Outputs:
+        """Run each image only through the networks of its view: half the work, and batch statistics of one view."""
         rows = [torch.nonzero(view == v)[:, 0] for v in self.views]
         parts = [network(image[r], None) for network, r in zip(self.networks, rows, strict=True) if len(r)]
         back = torch.argsort(torch.cat(rows))
@@ -166,11 +153,11 @@ class OnePerLandmark(nn.Module):
 
 
 class ServedNetwork(nn.Module):
-    """A network as it is served: with a soft-max, and one map for each of the K landmarks.
+    """A network as it is exported: with a soft-max, and one map for each of the K landmarks.
 
     Args:
-        network: of this module.
-        output_map: outputs of each view; other landmarks have flat maps and are never visible.
+        network: a network of this module.
+        output_map: the outputs of each view. Landmarks without an output have flat maps and are never visible.
     """
 
     def __init__(self, network: nn.Module, output_map: OutputMap) -> None:
@@ -191,7 +178,7 @@ class ServedNetwork(nn.Module):
 
 
 def build_network(config: TrainingConfig, views: Sequence[ViewName]) -> nn.Module:
-    """The network of a preset, with random weights (seed torch first)."""
+    """The network of the config's preset, with random weights from torch's global generator."""
     rows, output_map = config.input_shape[0] // 64, output_map_of(config.landmark_set, config.names, views)
     if config.preset == "galbusera2019":
         return OnePerLandmark(output_map, config.heatmap_stride, rows)

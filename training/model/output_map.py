@@ -1,7 +1,8 @@
-"""Which output of a network is which landmark, view by view.
+"""The landmark of each output of a network, for each view.
 
-Contract: a network has S outputs, as many as the view with the most landmarks needs. Output s of view v is landmark
-``landmark[v][s]`` of the K landmarks of the fit, or none (-1). A landmark that a view does not show has no output.
+Contract: a network has S outputs, where S is the number of landmarks of the view with the most landmarks. Output s of
+view v is landmark ``landmark[v][s]`` of the K landmarks of the fit, or none (-1). A landmark that a view does not show
+has no output.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ class OutputMap:
 
     Attributes:
         views: the views, in the order of ``spine.landmarks.VIEWS``.
-        landmark: view -> S positions among the K landmarks, -1 for none.
+        landmark: for each view, S positions in the list of the K landmarks, -1 for none.
         landmarks: number K of landmarks.
     """
 
@@ -31,7 +32,7 @@ class OutputMap:
 
     @property
     def count(self) -> int:
-        """S."""
+        """The number S of outputs."""
         return len(self.landmark[0])
 
     @property
@@ -40,14 +41,14 @@ class OutputMap:
         return all(row == tuple(range(self.landmarks)) for row in self.landmark)
 
     def table(self, device: torch.device) -> Int[Tensor, "V S"]:
-        """(V, S) int64 over all of ``VIEWS``; rows of views without a head repeat the first."""
+        """(V, S) int64 landmark of each output, for all of ``VIEWS``; a view without a head has the first row."""
         rows = dict(zip(self.views, self.landmark, strict=True))
         return torch.tensor([rows.get(v, self.landmark[0]) for v in VIEWS], device=device)
 
     def to_landmarks(
         self, values: Float[Tensor, "N S *any"], view: Int[Tensor, " N"], fill: float
     ) -> Float[Tensor, "N K *any"]:
-        """Values of the outputs, (N, S, ...) -> of the landmarks, (N, K, ...); ``fill`` where there is no output."""
+        """(N, S, ...) values of outputs as (N, K, ...) values of landmarks; ``fill`` where a landmark has no output."""
         if self.is_identity:
             return values
         padded = torch.cat([values, torch.full_like(values[:, :1], fill)], dim=1)
@@ -62,7 +63,7 @@ class OutputMap:
 
 
 def to_outputs(sample: Sample, table: Int[Tensor, "V S"]) -> Sample:
-    """Labels of K landmarks -> of the S outputs of each image's view; absent where there is no landmark."""
+    """``sample`` with the labels of the S outputs of each image's view; absent for an output without a landmark."""
     index = table[sample.view]
     at = index.clamp(min=0)
     present = sample.present.gather(1, at) & (index >= 0)

@@ -1,7 +1,7 @@
-"""A warm start: the trunk of a fitted model, and its heads for every landmark that both networks have.
+"""A warm start: a network takes the trunk of a fitted model, and its heads for the landmarks that both have.
 
-Contract: heads are matched by view and landmark name, so that the landmark sets may differ. Heads without a match keep
-their random weights. A network with another trunk is refused.
+Contract: heads are matched by view and landmark name, so the landmark sets may differ. Heads without a match keep their
+random weights. A model with another trunk is refused.
 """
 
 from collections.abc import Sequence
@@ -19,12 +19,9 @@ _HEADS = ("heads.", "seen.")
 
 
 def load_warm_start(network: nn.Module, output_map: OutputMap, names: Sequence[str], folder: Path) -> int:
-    """Load the weights of the model in ``folder`` into ``network``; returns the number of matched heads.
+    """Load the weights of the fitted model in ``folder`` into ``network``; returns the number of matched heads.
 
-    Args:
-        network: of ``networks``, changed in place.
-        output_map, names: of ``network``.
-        folder: of a fitted model.
+    ``output_map`` and ``names`` are those of ``network``.
 
     Raises:
         ParametersRejected: another preset, width, stride or input height, or no landmark in common.
@@ -39,9 +36,9 @@ def load_warm_start(network: nn.Module, output_map: OutputMap, names: Sequence[s
         raise ParametersRejected(
             "WARM_START_DIFFERS",
             found=f"a model in {folder.name!r} that differs in {differing[:3] or 'every landmark'}",
-            expected="one of the same preset, width, heat-map stride and input height, with landmarks in common",
-            remedy=f"start from a matching model, or use --heatmap-stride {known.heatmap_stride} --input-shape "
-            f"{known.input_shape[0]}x{known.input_shape[1]}, the values of that model",
+            expected="the same preset, width, heat-map stride and input height, and landmarks in common",
+            remedy=f"start from a matching model, or use the values of that model: --heatmap-stride "
+            f"{known.heatmap_stride} --input-shape {known.input_shape[0]}x{known.input_shape[1]}",
         )
     ours_at, theirs_at = torch.tensor(rows).T
     for name, value in own.items():

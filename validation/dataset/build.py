@@ -1,11 +1,12 @@
 """Building a dataset: studies and their landmarks to a manifest with splits and content-addressed images.
 
-Contract: the folder holds the files of ``spine.dataset`` and ``frozen_test_set``, and
+Contract: the folder has the files of ``spine.dataset`` and ``frozen_test_set``, and
 
-    build.json   numbers of studies that were found, used and left out, with the reasons; the numbers add up
+    build.json   how many studies were found, used and left out, and why (found = used + left out)
 
 A build adds images and never rewrites one. The frozen test set changes only where a new version is requested.
-``manifest.json`` is written last: a killed build leaves the previous manifest or none, and can be run again.
+``manifest.json`` is written last. After a killed build the folder has the previous manifest or none, and the build can
+be run again.
 """
 
 import json
@@ -36,11 +37,11 @@ class DatasetConfig(BaseModel):
 
     Attributes:
         landmark_set: a name in ``LANDMARK_SETS``.
-        seed: of the splits.
-        test_patients: number (int) or share (float) of patients in the test set when it is first drawn.
-        validation_fraction: share of the other patients.
-        new_test_version: the test set may change: its patients stay, and patients that no model was trained on are
-            added.
+        seed: seed of the splits.
+        test_patients: size of the test set when it is first drawn: a number (int) or a share (float) of all patients.
+        validation_fraction: share of the remaining patients that goes to validation.
+        new_test_version: whether this build may make a new version of the test set. Its patients stay in it. Patients
+            that no model was trained on are added.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -57,8 +58,8 @@ class BuildRecord:
     """How many studies of the store were used, and why others were left out.
 
     Attributes:
-        studies: in the store.
-        used: in the manifest; ``studies == used + len(left_out)``.
+        studies: number of studies in the store.
+        used: number of studies in the manifest; ``studies == used + len(left_out)``.
         left_out: study id -> reason.
         per_split: split -> number of studies.
         test_version: version of the frozen test set.
@@ -97,16 +98,25 @@ def build_dataset(
     kept = [study for study in selection.studies if study.study_id not in late]
     examples = []
     for done, study in enumerate(kept, start=1):
-        _add_images(study, store, out)
+        for view in study.views.values():
+            _link_or_copy(store / study.study_id / view.image, out / "images" / f"{view.sha256}.npy")
         examples.append(_example(study, splits[study.patient], selection.located[study.study_id]))
         if progress is not None:
             progress(done, len(kept))
     manifest = Manifest(landmark_set.name, config.seed, tuple(sorted(examples, key=lambda e: e.study_id)))
-    frozen = freeze(
-        manifest, previous, new_version=config.new_test_version, reason="requested" if previous else "first"
-    )
-    _write(manifest, frozen, left_out, out)
+    reason = "requested" if previous else "first"
+    frozen = freeze(manifest, previous, new_version=config.new_test_version, reason=reason)
+    write_frozen(frozen, out)
+    write_build_record(build_record(manifest, left_out, frozen.version), out)
+    write_manifest(manifest, out)
     return manifest
+
+
+def build_record(manifest: Manifest, left_out: Mapping[str, str], test_version: int) -> BuildRecord:
+    """The record of a build with this manifest and these studies left out (study id -> reason)."""
+    used = len(manifest.examples)
+    per_split = dict(Counter[str](example.split for example in manifest.examples))
+    return BuildRecord(used + len(left_out), used, left_out, per_split, test_version)
 
 
 def read_build_record(out: Path) -> BuildRecord:
@@ -129,7 +139,8 @@ def _splits(
     conditions = {study.patient: str(study.facts.get("condition", "")) for study in studies}
     frozen: dict[str, Split] = {}
     if previous is not None:
-        frozen = _former_splits(out) | dict.fromkeys(previous.members.values(), "test")
+        former = read_manifest(out).examples if (out / "manifest.json").exists() else ()
+        frozen = {e.patient: e.split for e in former} | dict.fromkeys(previous.members.values(), "test")
         if config.new_test_version:
             frozen |= dict.fromkeys(_new_test_patients(patients, frozen, config, conditions), "test")
     return assign_splits(
@@ -140,12 +151,6 @@ def _splits(
         frozen=frozen,
         conditions=conditions,
     )
-
-
-def _former_splits(out: Path) -> dict[str, Split]:
-    if not (out / "manifest.json").exists():
-        return {}
-    return {example.patient: example.split for example in read_manifest(out).examples}
 
 
 def _new_test_patients(
@@ -159,23 +164,15 @@ def _new_test_patients(
     return draw_test_patients(unused, min(max(wanted, 0), len(unused)), config.seed, conditions)
 
 
-def _add_images(study: Study, store: Path, out: Path) -> None:
-    for view in study.views.values():
-        target = out / "images" / f"{view.sha256}.npy"
-        if not target.exists():
-            _link_or_copy(store / study.study_id / view.image, target)
-
-
 def _link_or_copy(source: Path, target: Path) -> None:
-    """Make a hard link, which takes no space, or an atomic copy where the file system has no hard links."""
+    """Make a hard link, which takes no space, or an atomic copy where that fails. An existing target stays."""
     try:
         os.link(source, target)
-    except FileExistsError:
-        return
     except OSError:
-        partial = target.with_name(f".{target.name}{PARTIAL_SUFFIX}")
-        shutil.copyfile(source, partial)
-        partial.replace(target)
+        if not target.exists():
+            partial = target.with_name(f".{target.name}{PARTIAL_SUFFIX}")
+            shutil.copyfile(source, partial)
+            partial.replace(target)
 
 
 def _example(study: Study, split: Split, located: Mapping[ViewName, ViewLandmarks]) -> Example:
@@ -202,11 +199,3 @@ def _example(study: Study, split: Split, located: Mapping[ViewName, ViewLandmark
         truth=reference_parameters(study),
         facts=study.facts,
     )
-
-
-def _write(manifest: Manifest, frozen: FrozenTest, left_out: dict[str, str], out: Path) -> None:
-    per_split: Counter[str] = Counter(example.split for example in manifest.examples)
-    used = len(manifest.examples)
-    write_frozen(frozen, out)
-    write_build_record(BuildRecord(used + len(left_out), used, left_out, dict(per_split), frozen.version), out)
-    write_manifest(manifest, out)

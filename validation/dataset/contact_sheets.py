@@ -1,11 +1,13 @@
 """Contact sheets: images of studies with their landmarks and the rules they break, for a person to check.
 
-Contract: the PNG has no identifiers beyond study ids. A vertebra that an error names has a thick red outline. The
+Contract: the PNG contains no identifier except study ids. A vertebra with an error has a thick red outline. The
 outlines of the other vertebrae alternate in colour.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -23,60 +25,47 @@ COLOURS = ("#7ee787", "#79c0ff", "#f2cc60", "#d2a8ff")
 ERROR_COLOUR = "#ff4d4d"
 MARGIN_SHARE = 0.05
 LINE_PX = 15
+COLUMNS = 8
+"""Studies in one row of the sheet."""
 
 
 def draw_findings(
-    dataset: Path,
-    findings: Sequence[Finding],
-    out: Path,
-    *,
-    limit: int = 24,
-    columns: int = 8,
-    tile_px: int = 620,
-    studies: Sequence[str] = (),
+    dataset: Path, findings: Sequence[Finding], out: Path, *, limit: int = 24, tile_px: int = 620
 ) -> Path:
-    """Draw the studies that break the most rules on one sheet.
+    """Write the PNG ``out`` with the studies that break the most rules, at most ``limit``; returns its path.
 
-    Args:
-        dataset: dataset folder.
-        findings: of its validation.
-        out: the PNG to write.
-        limit: the most studies on the sheet.
-        columns: studies in one row of the sheet.
-        tile_px: height of one study on the sheet, pixels.
-        studies: draw these studies instead, also where they have no findings.
+    Each study is ``tile_px`` pixels high.
 
     Raises:
         ValueError: no study can be drawn.
     """
-    reasons: dict[str, list[Finding]] = {}
+    reasons: dict[str, list[Finding]] = defaultdict(list)
     for finding in findings:
-        reasons.setdefault(finding.study_id, []).append(finding)
+        reasons[finding.study_id].append(finding)
     worst = sorted(reasons, key=lambda s: (-len({f.rule for f in reasons[s]}), -len(reasons[s]), s))
     examples = {example.study_id: example for example in read_manifest(dataset).examples}
-    chosen = [s for s in (studies or worst) if s in examples][:limit]
+    chosen = [s for s in worst if s in examples][:limit]
     if not chosen:
-        raise ValueError("found no study to draw; expected findings, or study ids of this dataset")
-    tiles = [draw_study(dataset, examples[s], reasons.get(s, []), tile_px) for s in chosen]
-    _write(_sheet(tiles, columns), out)
+        raise ValueError("found no study to draw; expected findings on studies of this dataset")
+    buffer = BytesIO()
+    _sheet([draw_study(dataset, examples[s], reasons[s], tile_px) for s in chosen]).save(buffer, format="PNG")
+    write_bytes_atomically(out, buffer.getvalue())
     return out
 
 
 def draw_study(dataset: Path, example: Example, findings: Sequence[Finding], height_px: int) -> Any:
-    """The first view of one study, cropped to its landmarks, as a Pillow image with a caption of broken rules."""
+    """The first view of one study as a Pillow image, cropped to its landmarks, with the broken rules below it."""
     name, view = next(iter(example.views.items()))
     image, origin, scale = _cropped(dataset, view, height_px)
     drawn = Image.fromarray(image).convert("RGB")
     canvas = ImageDraw.Draw(drawn)
     faulty = _faulty_levels(findings, name)
-    for number, level in enumerate(VERTEBRAE):
-        outline = _outline(view, level)
-        if outline is None:
-            continue
-        colour = ERROR_COLOUR if level in faulty else COLOURS[number % len(COLOURS)]
-        on_tile = (outline - origin) * scale
-        canvas.line([tuple(p) for p in [*on_tile, on_tile[0]]], fill=colour, width=4 if level in faulty else 2)
-        canvas.text(tuple(on_tile.mean(axis=0) - [6, 5]), level, fill=colour)
+    for level, colour in zip(VERTEBRAE, cycle(COLOURS), strict=False):
+        if (outline := _outline(view, level)) is not None:
+            colour, width = (ERROR_COLOUR, 4) if level in faulty else (colour, 2)
+            on_tile = (outline - origin) * scale
+            canvas.line([tuple(p) for p in [*on_tile, on_tile[0]]], fill=colour, width=width)
+            canvas.text(tuple(on_tile.mean(axis=0) - [6, 5]), level, fill=colour)
     return _with_caption(drawn, [example.study_id, *_reasons(findings)])
 
 
@@ -112,7 +101,7 @@ def _faulty_levels(findings: Sequence[Finding], view: str) -> set[str]:
 
 
 def _reasons(findings: Sequence[Finding]) -> list[str]:
-    """The first six broken rules, each with the place that its first message names."""
+    """The first six broken rules, each with the place of its first finding."""
     first: dict[str, str] = {}
     for finding in findings:
         where = finding.message.split(": ")[0].split(" ")[-1] if ": " in finding.message else ""
@@ -129,8 +118,8 @@ def _with_caption(drawn: Any, lines: Sequence[str]) -> Any:
     return tile
 
 
-def _sheet(tiles: Sequence[Any], columns: int) -> Any:
-    rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
+def _sheet(tiles: Sequence[Any]) -> Any:
+    rows = [tiles[i : i + COLUMNS] for i in range(0, len(tiles), COLUMNS)]
     width = max(sum(tile.width + 6 for tile in row) for row in rows)
     sheet = Image.new("RGB", (width, sum(max(t.height for t in row) + 6 for row in rows)), "#30363d")
     top = 0
@@ -141,9 +130,3 @@ def _sheet(tiles: Sequence[Any], columns: int) -> Any:
             left += tile.width + 6
         top += max(tile.height for tile in row) + 6
     return sheet
-
-
-def _write(drawn: Any, out: Path) -> None:
-    buffer = BytesIO()
-    drawn.save(buffer, format="PNG")
-    write_bytes_atomically(out, buffer.getvalue())

@@ -1,19 +1,19 @@
 """Excluding studies with errors from a dataset.
 
-Contract: ``excluded.json`` lists every excluded study and the rules it breaks. ``build.json`` counts it among the
-studies left out. Later builds leave it out too.
+Contract: ``excluded.json`` lists every excluded study and the rules that the study breaks. ``build.json`` counts these
+studies as left out. Later builds leave them out too.
 
-The first exclusion run may remove studies from the test set, because no model was evaluated on it yet. This run
-settles the test set: any later removal requires a new test version. Each change has a new version and digest.
+The first exclusion may remove studies from the test set, because no model was evaluated on it yet. The test set is then
+settled: a later removal requires a new test version. Each change gives the test set a new version and a new digest.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from spine.dataset import Manifest, read_manifest, write_manifest
-from validation.dataset.build import read_build_record, write_build_record
+from validation.dataset.build import build_record, read_build_record, write_build_record
 from validation.dataset.frozen_test_set import (
     EXCLUDED_FILE,
     freeze,
@@ -29,7 +29,7 @@ from validation.dataset.selection import EXCLUDED
 def exclude_studies(dataset: Path, findings: Sequence[Finding], *, new_test_version: bool = False) -> Manifest:
     """Exclude every study with an error among ``findings``, and rewrite the dataset's records.
 
-    A second call with the same findings changes nothing. A call without findings settles the test set.
+    A second call with the same findings changes nothing. A call without findings only settles the test set.
 
     Raises:
         ContractViolation: ``TEST_SET_CHANGED``: a study of a settled test set would be removed;
@@ -43,22 +43,12 @@ def exclude_studies(dataset: Path, findings: Sequence[Finding], *, new_test_vers
     manifest = read_manifest(dataset)
     kept = replace(manifest, examples=tuple(e for e in manifest.examples if e.study_id not in rules))
     gone = [e.study_id for e in manifest.examples if e.study_id in rules]
-    frozen = freeze(
-        kept, read_frozen(dataset), new_version=new_test_version or not settled, reason="bad studies excluded"
-    )
-    write_frozen(frozen, dataset)  # before the list that settles it, so that a killed run can be repeated
+    new_version = new_test_version or not settled
+    frozen = freeze(kept, read_frozen(dataset), new_version=new_version, reason="bad studies excluded")
+    write_frozen(frozen, dataset)  # before excluded.json, which settles it, so that a killed run can be repeated
     write_excluded(read_excluded(dataset) | {study: tuple(rules[study]) for study in gone}, dataset)
-    _count(kept, gone, frozen.version, dataset)
+    left_out = {**read_build_record(dataset).left_out, **dict.fromkeys(gone, EXCLUDED)}
+    write_build_record(build_record(kept, left_out, frozen.version), dataset)
     if gone:
         write_manifest(kept, dataset)
     return kept
-
-
-def _count(kept: Manifest, gone: Sequence[str], test_version: int, dataset: Path) -> None:
-    record = read_build_record(dataset)
-    per_split: Counter[str] = Counter(example.split for example in kept.examples)
-    left_out = {**record.left_out, **dict.fromkeys(gone, EXCLUDED)}
-    changed = replace(
-        record, used=len(kept.examples), left_out=left_out, per_split=dict(per_split), test_version=test_version
-    )
-    write_build_record(changed, dataset)

@@ -43,10 +43,10 @@ class RuleOutcome:
         table: name of the table.
         rule: the rule; None for a suite without rules.
         outcome: ``passed``, ``broken``, ``not_applicable`` (no row has a value, and none is required) or a code.
-        rows: rows of the table.
-        due: rows that the rule must evaluate.
-        evaluated: rows that it evaluated.
-        violations: rows that break it.
+        rows: number of rows in the table.
+        due: number of rows that the rule must evaluate.
+        evaluated: number of rows that the rule evaluated.
+        violations: rows that break the rule.
         note: details of a code.
     """
 
@@ -61,7 +61,7 @@ class RuleOutcome:
 
     @property
     def is_evidence(self) -> bool:
-        """Whether the rule evaluated every row it had to, or does not apply."""
+        """Whether the rule evaluated every required row, or does not apply."""
         return self.outcome in ("passed", "broken", "not_applicable")
 
 
@@ -74,19 +74,17 @@ def run_suites(
         docs: folder for Great Expectations' Data Docs; None writes none.
     """
     outcomes: list[RuleOutcome] = []
-    runnable: list[tuple[Suite, pd.DataFrame]] = []
+    runnable: list[Suite] = []
     for suite in suites:
-        table = tables[suite.table]
-        known = _known_outcomes(suite, table)
+        known = _known_outcomes(suite, tables[suite.table])
         outcomes += known
-        known_rules = {outcome.rule for outcome in known}
-        left = tuple(rule for rule in suite.rules if rule not in known_rules)
-        if left and len(table):
-            runnable.append((Suite(suite.table, left), table))
+        left = tuple(rule for rule in suite.rules if rule not in {outcome.rule for outcome in known})
+        if left:
+            runnable.append(Suite(suite.table, left))
     if docs is not None:
         shutil.rmtree(docs, ignore_errors=True)
     if runnable:
-        for suite, results in zip((s for s, _ in runnable), _validate(runnable, docs), strict=True):
+        for suite, results in zip(runnable, _validate(runnable, tables, docs), strict=True):
             outcomes += [_judge(suite.table, rule, tables[suite.table], results[rule.name]) for rule in suite.rules]
     return outcomes
 
@@ -116,27 +114,25 @@ def due_rows(rule: Rule, table: "pd.DataFrame") -> int:
     return int(table[rule.where].sum()) if rule.where is not None else 0
 
 
-def _validate(runnable: Sequence[tuple[Suite, "pd.DataFrame"]], docs: Path | None) -> list[dict[str, Any]]:
-    """Per suite: rule name -> Great Expectations' result as a plain dict."""
+def _validate(
+    runnable: Sequence[Suite], tables: Mapping[TableName, "pd.DataFrame"], docs: Path | None
+) -> list[dict[str, Any]]:
+    """For each suite: rule name -> the result of Great Expectations as a plain dict."""
     gx = _great_expectations()
     context = _context(gx)
     if docs is not None:
         _add_docs_site(context, docs)
     source = context.data_sources.add_pandas("tables")
     collected = []
-    for suite, table in runnable:
-        batch = source.add_dataframe_asset(suite.table).add_batch_definition_whole_dataframe("all")
-        stored = context.suites.add(
-            gx.ExpectationSuite(suite.table, expectations=[_expectation(r) for r in suite.rules])
-        )
-        definition = context.validation_definitions.add(
-            gx.ValidationDefinition(name=suite.table, data=batch, suite=stored)
-        )
-        form = {"result_format": "COMPLETE", "unexpected_index_column_names": list(KEYS[suite.table])}
-        checkpoint = context.checkpoints.add(
-            gx.Checkpoint(name=suite.table, validation_definitions=[definition], result_format=form, actions=[])
-        )
-        (result,) = checkpoint.run(batch_parameters={"dataframe": table}).run_results.values()
+    for suite in runnable:
+        name = suite.table
+        batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
+        stored = context.suites.add(gx.ExpectationSuite(name, expectations=[_expectation(r) for r in suite.rules]))
+        definition = gx.ValidationDefinition(name=name, data=batch, suite=stored)
+        definitions = [context.validation_definitions.add(definition)]
+        form = {"result_format": "COMPLETE", "unexpected_index_column_names": list(KEYS[name])}
+        checkpoint = gx.Checkpoint(name=name, validation_definitions=definitions, result_format=form, actions=[])
+        (result,) = context.checkpoints.add(checkpoint).run({"dataframe": tables[name]}).run_results.values()
         entries = [entry.to_json_dict() for entry in result.results]
         collected.append({entry["expectation_config"]["meta"]["rule"]: entry for entry in entries})
     if docs is not None:
@@ -157,9 +153,8 @@ def _context(gx: Any) -> Any:
     """A context in memory. The default context also creates a folder in the system's temporary folder."""
     from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
 
-    settings = DataContextConfig(
-        store_backend_defaults=InMemoryStoreBackendDefaults(), progress_bars={"globally": False}
-    )
+    stores = InMemoryStoreBackendDefaults()
+    settings = DataContextConfig(store_backend_defaults=stores, progress_bars={"globally": False})
     return gx.get_context(mode="ephemeral", project_config=settings)
 
 
@@ -176,19 +171,18 @@ def _add_docs_site(context: Any, docs: Path) -> None:
 
 def _expectation(rule: Rule) -> Any:
     expectations = _great_expectations().expectations
-    meta = {"rule": rule.name, "notes": {"format": "string", "content": [f"{rule.name}: {rule.statement}"]}}
+    notes = {"format": "string", "content": [f"{rule.name}: {rule.statement}"]}
+    common = {"column": rule.column, "meta": {"rule": rule.name, "notes": notes}}
     if rule.unique:
-        return expectations.ExpectColumnValuesToBeUnique(column=rule.column, meta=meta)
+        return expectations.ExpectColumnValuesToBeUnique(**common)
     if rule.allowed is not None:
-        return expectations.ExpectColumnValuesToBeInSet(column=rule.column, value_set=list(rule.allowed), meta=meta)
-    return expectations.ExpectColumnValuesToBeBetween(
-        column=rule.column, min_value=rule.minimum, max_value=rule.maximum, meta=meta
-    )
+        return expectations.ExpectColumnValuesToBeInSet(value_set=list(rule.allowed), **common)
+    return expectations.ExpectColumnValuesToBeBetween(min_value=rule.minimum, max_value=rule.maximum, **common)
 
 
 def _judge(table_name: TableName, rule: Rule, table: "pd.DataFrame", result: Mapping[str, Any]) -> RuleOutcome:
     rows, due = len(table), due_rows(rule, table)
-    if "element_count" not in result["result"]:  # it raised; the form of this report differs between versions
+    if "element_count" not in result["result"]:  # the expectation raised; versions report this in different forms
         return RuleOutcome(table_name, rule, "EXPECTATION_RAISED", rows, due, note=_message(result["exception_info"]))
     found = result["result"]
     evaluated = int(found["element_count"]) - int(found.get("missing_count") or 0)
@@ -196,11 +190,11 @@ def _judge(table_name: TableName, rule: Rule, table: "pd.DataFrame", result: Map
     outcome: Outcome = "passed" if result["success"] else "broken"
     note = ""
     if evaluated == 0 and (due > 0 or rule.at_least > 0):
-        outcome, note = "ALL_NULL", f"{rows} rows and no value, {max(due, rule.at_least)} values expected"
+        outcome, note = "ALL_NULL", f"no value in {rows} rows, {max(due, rule.at_least)} values expected"
     elif evaluated < max(due, rule.at_least):
         outcome, note = "FEWER_ROWS", f"{evaluated} rows evaluated, {max(due, rule.at_least)} expected"
     elif not result["success"] and not violations:
-        outcome, note = "EXPECTATION_RAISED", "the rule failed without a row that breaks it"
+        outcome, note = "EXPECTATION_RAISED", "the rule failed, but no row breaks it"
     return RuleOutcome(table_name, rule, outcome, rows, due, evaluated, violations, note)
 
 

@@ -1,4 +1,4 @@
-"""The frozen test set and the list of excluded studies: the two files that a dataset keeps from build to build.
+"""The frozen test set and the list of excluded studies: two files that stay in the dataset folder from build to build.
 
 Contract:
 
@@ -38,10 +38,10 @@ class FrozenTest:
     """The test set in use.
 
     Attributes:
-        version: counts up from 1. Results on different versions are not comparable.
+        version: number of this version, from 1. Results on different versions are not comparable.
         digest: ``Manifest.test_digest`` of this version.
         members: study id -> patient key.
-        history: every version, this one last.
+        history: every version, the current one last.
     """
 
     version: int
@@ -67,7 +67,7 @@ def write_frozen(frozen: FrozenTest, folder: Path) -> None:
 
 
 def freeze(manifest: Manifest, previous: FrozenTest | None, *, new_version: bool, reason: str) -> FrozenTest:
-    """The frozen test set of ``manifest``: the previous one where it is unchanged.
+    """The frozen test set of ``manifest``, or ``previous`` where the test set is unchanged.
 
     Raises:
         ContractViolation: ``TEST_SET_CHANGED``: the test set differs and no new version is requested.
@@ -96,7 +96,7 @@ def _differences(manifest: Manifest, previous: FrozenTest) -> list[str]:
 
 
 def read_excluded(folder: Path) -> dict[str, tuple[str, ...]]:
-    """Study id -> rules it breaks, for the studies excluded so far."""
+    """Study id -> rules that the study breaks, for every excluded study."""
     path = folder / EXCLUDED_FILE
     if not path.exists():
         return {}

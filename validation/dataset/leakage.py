@@ -23,8 +23,8 @@ from validation.dataset.near_duplicates import MIN_SIMILARITY, ImageSignature, s
 Signatures = Mapping[ViewName, ImageSignature]
 
 PRECEDENCE: Mapping[Split, int] = {"test": 0, "validation": 1, "train": 2}
-"""Of two studies that must not be in different splits, the one of the later split has the error, so that the test set
-stays as it is."""
+"""Of two studies that must not be in different splits, the study in the later split is at fault. So the test set does
+not change."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Duplicate:
     """Two studies of different patients that show the same radiograph.
 
     Attributes:
-        study_id: the study with the error, by ``PRECEDENCE`` (within one split the later id).
+        study_id: the study at fault, by ``PRECEDENCE``; in one split, the study with the later id.
         other: the other study.
-        across: whether they are in different splits.
+        across: whether the two studies are in different splits.
         exact: whether the pixels are equal.
     """
 
@@ -104,7 +104,7 @@ def exact_duplicates(examples: Sequence[Example]) -> list[Duplicate]:
 
 
 def near_duplicates(examples: Sequence[Example], signatures: Mapping[str, Signatures]) -> list[Duplicate]:
-    """Pairs of studies of different patients that show the same radiograph in all views that both have.
+    """Pairs of studies of different patients that show the same radiograph in every view that both studies have.
 
     Args:
         signatures: study id -> view -> signature of its image. A study without signatures is not compared.
@@ -118,15 +118,12 @@ def near_duplicates(examples: Sequence[Example], signatures: Mapping[str, Signat
     found = []
     for i, j in sorted(set().union(*alike.values())):
         first, second = examples[i], examples[j]
-        shared = [name for name in signatures[first.study_id] if name in signatures[second.study_id]]
+        one, other = signatures[first.study_id], signatures[second.study_id]
+        shared = [name for name in one if name in other]
         candidates = first.patient != second.patient and all((i, j) in alike[name] for name in shared)
-        if candidates and _same_radiograph(signatures[first.study_id], signatures[second.study_id]):
+        if candidates and all(similarity(one[name], other[name]) >= MIN_SIMILARITY for name in shared):
             found.append(_duplicate(first, second, exact=False))
     return found
-
-
-def _same_radiograph(first: Signatures, second: Signatures) -> bool:
-    return all(similarity(first[name], second[name]) >= MIN_SIMILARITY for name in first if name in second)
 
 
 def _duplicate(first: Example, second: Example, *, exact: bool) -> Duplicate:

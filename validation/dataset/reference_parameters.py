@@ -22,7 +22,7 @@ Planes = dict[Plane, PlanePoints]
 
 
 def reference_parameters(study: Study) -> dict[str, Truth]:
-    """Parameter -> its reference value, or the reason of its absence; every parameter of the registry."""
+    """Name -> reference value, or the reason of its absence, for every parameter of the registry."""
     known = known_planes(study)
     shown = shown_planes(study, known)
     patient, visible = measure(known), measure(shown)
@@ -32,7 +32,7 @@ def reference_parameters(study: Study) -> dict[str, Truth]:
 
 
 def known_planes(study: Study) -> Planes:
-    """All known points in their planes: those of the reconstruction, or the labels where there is none."""
+    """All known points in their planes: the points of the reconstruction, or the labels of a study without one."""
     if study.reconstruction is not None:
         return planes_from_points_3d(derive_points(study.reconstruction.points))
     planes: Planes = {}
@@ -69,6 +69,6 @@ def _truth(patient: Measured, visible: Measured, shown: PlanePoints | None) -> T
 
 
 def _shows_end_vertebrae(patient: Measured, shown: PlanePoints) -> bool:
-    """Whether the image shows both end vertebrae of a curve; without one, the angle is that of another curve."""
+    """Whether the image shows both end vertebrae of a curve; without them, another curve would be measured."""
     levels = [level for key in END_VERTEBRAE if (level := (patient.detail or {}).get(key))]
     return all(shown.has(f"{level}_sup", f"{level}_inf") for level in levels)

@@ -1,11 +1,10 @@
 """Parameters and result of a dataset's validation."""
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,7 +21,8 @@ class ValidationConfig(BaseModel):
     Attributes:
         profile: ``biplanar`` (3D, mm) or ``frontal_radiographs`` (2D corner labels, relative units).
         on_bad_study: ``stop`` or ``exclude``. None means stop for ``biplanar``, exclude for ``frontal_radiographs``.
-        max_bad_share: a larger share of studies with errors stops the run, also under ``exclude``.
+        max_bad_share: largest permitted share of studies with errors. A larger share stops the run, also under
+            ``exclude``.
         minimum_train, minimum_validation, minimum_test: studies that each split must keep after exclusion.
         data_docs: whether to write Great Expectations' own pages (takes about a second).
     """
@@ -65,7 +65,7 @@ class Failure:
     Attributes:
         code: ``BROKEN``, ``BAD_STUDIES``, ``TOO_MANY_BAD_STUDIES``, ``TOO_FEW_LEFT``, or a code of
             ``expectation_run``.
-        table, rule: where it was found; empty where it concerns the whole dataset.
+        table, rule: where the error was found; empty for an error of the whole dataset.
         message: what was found and what was expected.
     """
 
@@ -85,7 +85,7 @@ class ValidationResult:
         findings: by study, errors first.
         to_exclude: studies to exclude before the run continues; empty under ``stop``.
         counts: studies, bad_studies, warned_studies, rules, rules_broken, rows of each table, evaluated values.
-        digest, test_digest: of the validated manifest.
+        digest, test_digest: digests of the validated manifest and of its test set.
         outcomes: the outcome of every rule.
         seconds: wall time.
     """
@@ -100,19 +100,8 @@ class ValidationResult:
     outcomes: tuple[RuleOutcome, ...]
     seconds: float
 
-    @property
-    def findings_by_rule(self) -> dict[str, int]:
-        """Rule -> number of studies that break it."""
-        return dict(Counter(rule for rule, _ in {(f.rule, f.study_id) for f in self.findings}).most_common())
-
 
 def write_result(result: ValidationResult, config: ValidationConfig, out: Path) -> None:
     """Write ``result.json`` atomically."""
     record = {"schema": "plumbline.validation/1", "config": config.model_dump(), **asdict(result)}
     write_text_atomically(out / "result.json", json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
-
-
-def read_result(out: Path) -> dict[str, Any]:
-    """``result.json`` as plain JSON, for pages and metadata."""
-    record: dict[str, Any] = json.loads((out / "result.json").read_text())
-    return record

@@ -1,4 +1,4 @@
-"""Which studies of a store are used in a dataset.
+"""Selection of the studies of a store for a dataset.
 
 Contract: every study of the store is either selected or left out with one of the reasons below.
 """
@@ -22,7 +22,7 @@ NO_LANDMARKS = "NO_LANDMARKS"
 EXCLUDED = "EXCLUDED_BY_VALIDATION"
 """An earlier validation found errors in the study (``excluded.json``)."""
 TEST_PATIENT_FROZEN = "TEST_PATIENT_FROZEN"
-"""A new study of a patient in the frozen test set: in training it would leak, in the test set it would change it."""
+"""A new study of a patient in the frozen test set. In training it would be leakage; in the test set, a change."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Selection:
 
     Attributes:
         studies: usable studies, by id.
-        located: study id -> view -> its landmarks.
+        located: study id -> view -> landmarks of the view.
         left_out: study id -> reason.
     """
 
@@ -41,7 +41,7 @@ class Selection:
 
 
 def select_studies(store: Path, landmarks: Path, landmark_set: LandmarkSet, excluded: set[str]) -> Selection:
-    """Divide the studies of ``store``.
+    """Divide the studies of ``store`` into usable studies and others.
 
     Raises:
         ContractViolation: ``LANDMARKS_MISSING``, ``LANDMARK_SET_DIFFERS``, ``LANDMARKS_STALE`` (a study was added
@@ -112,7 +112,7 @@ def _check_usable(stale: list[str], studies: list[Study], left_out: Mapping[str,
 
 
 def landmark_set_of(name: str) -> LandmarkSet:
-    """The registered landmark set.
+    """The registered landmark set of this name.
 
     Raises:
         ParametersRejected: ``LANDMARK_SET_UNKNOWN``.

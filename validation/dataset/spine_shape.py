@@ -1,4 +1,4 @@
-"""The shape of one labelled spine in one image, relative to its own size.
+"""The shape of one labelled spine in one image, relative to the size of the spine.
 
 Contract: the input is (column, row) pixels, the output ratios and degrees, in 17 rows T1..L5 from cranial to caudal. A
 value is NaN only where it cannot be computed, because the validation counts the nulls of these columns.
@@ -7,7 +7,6 @@ Directions follow the vertebral column and not the rows of the image, so that a 
 is the logarithm of the ratio to a robust trend over the levels (Theil 1950, Sen 1968).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -65,21 +64,14 @@ def vertebrae_of(points: Points2D) -> Vertebrae:
         absent = np.full(2, np.nan)
         return np.stack([known.get(f"{level}_{suffix}", absent) for level in VERTEBRAE])
 
-    return Vertebrae(
-        stacked("sup"),
-        stacked("inf"),
-        stacked("sup_left"),
-        stacked("sup_right"),
-        stacked("inf_left"),
-        stacked("inf_right"),
-    )
+    return Vertebrae(*map(stacked, ("sup", "inf", "sup_left", "sup_right", "inf_left", "inf_right")))
 
 
 def centre_measures(vertebrae: Vertebrae) -> dict[str, Floats]:
     """Measures that need plate centres only; column -> (17,).
 
     - ``plate_order``: rows from upper to lower plate centre, in heights of the vertebra (1 = upright);
-    - ``level_order``: rows from the level above, in median steps of the radiograph;
+    - ``level_order``: rows from the level above, in median steps between the levels of the radiograph;
     - ``height_residual``: log height against the radiograph's trend, T2..L4; ``end_height_residual``: T1 and L5, which
       cropping and lordosis shorten;
     - ``step_residual``: log distance to the level above against the trend of such distances;
@@ -111,12 +103,13 @@ def corner_measures(vertebrae: Vertebrae) -> dict[str, Floats]:
     """Measures that need the four corners; column -> (17,).
 
     - ``left_on_left``: columns from the right to the left corner of the worse plate, in widths of the vertebra;
-    - ``corner_sine``: smallest sine of a corner along the outline; negative: crossed, zero: degenerate;
+    - ``corner_sine``: smallest sine of a corner of the outline; negative where the outline crosses itself, zero where
+      it is degenerate;
     - ``width_ratio``: log width against the median of the two neighbours on each side;
     - ``wedge_deg``: angle between both plates; ``disc_deg``: between the upper plate and the lower plate above;
     - ``side_heights``: |log| ratio of the left and right heights;
     - ``skew_deg``: angle between the mid-line and the perpendicular to the vertebral column;
-    - ``overlap``: share of the smaller of two neighbouring vertebrae that both cover.
+    - ``overlap``: common area of two neighbouring vertebrae, as a share of the smaller one.
     """
     upper, lower = vertebrae.upper_left - vertebrae.upper_right, vertebrae.lower_left - vertebrae.lower_right
     widths = np.where(vertebrae.widths > 0, vertebrae.widths, np.nan)
@@ -124,9 +117,8 @@ def corner_measures(vertebrae: Vertebrae) -> dict[str, Floats]:
     left = np.linalg.norm(vertebrae.lower_left - vertebrae.upper_left, axis=1)
     right = np.linalg.norm(vertebrae.lower_right - vertebrae.upper_right, axis=1)
     middle_deg = _direction(upper / widths[:, None] + lower / widths[:, None])
-    outlines = np.stack(
-        [vertebrae.upper_right, vertebrae.upper_left, vertebrae.lower_left, vertebrae.lower_right], axis=1
-    )
+    order = (vertebrae.upper_right, vertebrae.upper_left, vertebrae.lower_left, vertebrae.lower_right)
+    outlines = np.stack(order, axis=1)
     return {
         "left_on_left": np.minimum(upper[:, 0], lower[:, 0]) / widths,
         "corner_sine": smallest_sine(outlines),
@@ -140,7 +132,7 @@ def corner_measures(vertebrae: Vertebrae) -> dict[str, Floats]:
 
 
 def typical_gap(vertebrae: Vertebrae) -> float:
-    """Median space between neighbouring vertebrae, in their heights; NaN where there are no neighbours.
+    """Median space between neighbouring vertebrae, in their heights; NaN without neighbours.
 
     It is about 0.4 on radiographs, and near or above 1 where discs or narrow bands were labelled as vertebrae.
     """
@@ -233,11 +225,6 @@ def wrap_deg(angle: Floats) -> Floats:
     """Angles in degrees, wrapped to [-180, 180)."""
     wrapped: Floats = (angle + 180.0) % 360.0 - 180.0
     return wrapped
-
-
-def merged(*parts: Mapping[str, Floats]) -> dict[str, Floats]:
-    """All columns of several sets of measures."""
-    return {name: values for part in parts for name, values in part.items()}
 
 
 def _direction(vectors: Floats) -> Floats:

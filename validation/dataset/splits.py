@@ -29,25 +29,30 @@ def assign_splits(
         seed: another seed draws other patients; the same seed draws the same patients.
         test_patients: number (int) or share (float in [0, 1)) of patients in the test set. Used only while
             ``frozen`` has no test patient.
-        validation_fraction: share in [0, 1) of the other patients. Each patient is decided independently. Above
-            zero, at least one of two or more patients is in validation.
+        validation_fraction: share in [0, 1) of the other patients. Each patient is drawn independently. If the share
+            is above zero, at least one of two or more patients is in validation.
         frozen: patient key -> split, for patients who keep their split.
-        conditions: patient key -> condition. The test set has the conditions in proportion.
+        conditions: patient key -> condition. In the test set each condition has its share of all patients.
 
     Returns:
         Patient key -> split, for every patient of ``patients`` (not for frozen patients without a study).
 
     Raises:
-        ParametersRejected: ``SPLIT_INVALID``: a share is out of range, or no patient would be left for training.
+        ParametersRejected: ``SPLIT_INVALID``: no patient would be left for training.
     """
-    _check(test_patients, validation_fraction)
     all_patients = sorted(set(patients.values()))
     fixed = {patient: frozen[patient] for patient in all_patients if patient in frozen}
     free = [patient for patient in all_patients if patient not in fixed]
     test: set[str] = set()
     if "test" not in frozen.values():
         wanted = test_set_size(test_patients, len(all_patients))
-        _check_leaves_training(wanted, len(all_patients), len(free))
+        if all_patients and (wanted >= len(all_patients) or wanted > len(free)):
+            raise ParametersRejected(
+                "SPLIT_INVALID",
+                found=f"{wanted} test patients of {len(all_patients)} patients, {len(free)} of whom have no split yet",
+                expected="fewer test patients than patients",
+                remedy="lower test_patients, or ingest more patients",
+            )
         test = set(draw_test_patients(free, wanted, seed, conditions or {}))
     rest = [patient for patient in free if patient not in test]
     validation = _validation(rest, seed, validation_fraction, "validation" in fixed.values())
@@ -86,28 +91,3 @@ def _validation(rest: Sequence[str], seed: int, fraction: float, there_already: 
     if chosen or there_already or fraction == 0 or len(rest) < 2:
         return chosen
     return {min(rest, key=lambda patient: position(patient, seed, "validation"))}
-
-
-def _check(test_patients: int | float, validation_fraction: float) -> None:
-    shares = [("validation_fraction", validation_fraction)]
-    if isinstance(test_patients, bool) or (isinstance(test_patients, int) and test_patients < 0):
-        _reject(f"test_patients {test_patients!r}")
-    if isinstance(test_patients, float):
-        shares.append(("test_patients", test_patients))
-    for name, share in shares:
-        if not 0 <= share < 1:
-            _reject(f"{name} {share!r}")
-
-
-def _check_leaves_training(wanted: int, patients: int, free: int) -> None:
-    if patients and (wanted >= patients or wanted > free):
-        _reject(f"{wanted} test patients of {patients} ({free} of them not yet in another split)")
-
-
-def _reject(found: str) -> None:
-    raise ParametersRejected(
-        "SPLIT_INVALID",
-        found=found,
-        expected="fewer test patients than patients, and shares of at least 0 and below 1",
-        remedy="lower test_patients or validation_fraction, or ingest more patients",
-    )

@@ -1,8 +1,8 @@
 """The tables that the suites evaluate: a dataset in rows.
 
 Contract: in each table the columns that identify a row come first. A null means that the value does not apply to the
-row. For every column that can be null, a flag column marks the rows that must have a value; it is made from the
-landmarks alone.
+row. For every column that can be null, a flag column marks the rows that must have a value. Flag columns are computed
+from the landmarks alone.
 
     studies    one row for each study: its parameters, its images, its size in mm
     landmarks  one row for each study, view and landmark in the image
@@ -11,11 +11,12 @@ landmarks alone.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from itertools import combinations, groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spine.dataset import SPLITS, Example, ExampleView, Manifest
 from spine.landmarks import HIPS, S1_MARGINS, S1_PLATE, VERTEBRAE, ViewName, mirrored_name
@@ -25,7 +26,6 @@ from spine.reconstruction.names import EXTRA_LEVELS
 from spine.types import Floats
 from validation.dataset.leakage import ImageSurvey, patients_in_several_splits
 from validation.dataset.spine_shape import (
-    Vertebrae,
     centre_measures,
     corner_measures,
     side_profile,
@@ -33,6 +33,7 @@ from validation.dataset.spine_shape import (
     vertebrae_of,
     wrap_deg,
 )
+from validation.dataset.suites import TableName
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,32 +47,23 @@ Row = dict[str, Any]
 """One row of a table on its way into a DataFrame."""
 
 
-@dataclass(frozen=True)
-class Tables:
-    """The four tables of one dataset."""
-
-    studies: "pd.DataFrame"
-    landmarks: "pd.DataFrame"
-    levels: "pd.DataFrame"
-    splits: "pd.DataFrame"
-
-
-def build_tables(manifest: Manifest, survey: ImageSurvey) -> Tables:
+def build_tables(manifest: Manifest, survey: ImageSurvey) -> Mapping[TableName, "pd.DataFrame"]:
     """The four tables of a dataset."""
     import pandas as pd
 
     examples = manifest.examples
+    views = [(example, view) for example in examples for view in example.views.values()]
     siblings = sibling_agreement(examples)
-    return Tables(
-        pd.DataFrame([study_row(e, survey, siblings.get(e.study_id)) for e in examples]),
-        pd.DataFrame([row for e in examples for name, v in e.views.items() for row in landmark_rows(e, name, v)]),
-        pd.DataFrame([row for e in examples for name, v in e.views.items() for row in level_rows(e, name, v)]),
-        pd.DataFrame(split_rows(examples)),
-    )
+    return {
+        "studies": pd.DataFrame([study_row(e, survey, siblings.get(e.study_id)) for e in examples]),
+        "landmarks": pd.DataFrame([row for e, view in views for row in landmark_rows(e, view)]),
+        "levels": pd.DataFrame([row for e, view in views for row in level_rows(e, view)]),
+        "splits": pd.DataFrame(split_rows(examples)),
+    }
 
 
 def study_row(example: Example, survey: ImageSurvey, sibling: float | None) -> Row:
-    """One study: images, reference parameters, size."""
+    """The row of one study: its images, reference parameters and sizes."""
     points = derive_points(example.points_3d)
     frontal = example.views.get("frontal")
     vertebrae = vertebrae_of(frontal.points) if frontal else None
@@ -88,8 +80,8 @@ def study_row(example: Example, survey: ImageSurvey, sibling: float | None) -> R
         "same_radiograph_in_split": sum(not d.across for d in duplicates),
         "sibling_agreement": sibling,
         "typical_gap": _finite(typical_gap(vertebrae)) if vertebrae else None,
-        "levels_without_gap": _longest_run(vertebrae) if vertebrae else None,
-        "levels_seen": _levels_seen(vertebrae) if vertebrae else None,
+        "levels_without_gap": _longest_run(vertebrae.seen) if vertebrae else None,
+        "levels_seen": int(vertebrae.seen.sum()) if vertebrae else None,
         "spine_length_mm": _distance(points, "T1_sup", S1_PLATE),
         "hip_distance_mm": _distance(points, *HIPS),
         "s1_depth_mm": _distance(points, *S1_MARGINS),
@@ -102,17 +94,16 @@ def study_row(example: Example, survey: ImageSurvey, sibling: float | None) -> R
     }
 
 
-def landmark_rows(example: Example, name: ViewName, view: ExampleView) -> list[Row]:
-    """The landmarks of one view."""
+def landmark_rows(example: Example, view: ExampleView) -> list[Row]:
+    """One row for each landmark of a view."""
     height, width = view.shape
     rows: list[Row] = []
     for landmark, (column, row) in view.points.items():
-        partner = _outward_partner(landmark, name)
-        other = view.points.get(partner) if partner else None
+        other = view.points.get(_outward_partner(landmark, view.view) or "")
         rows.append(
             {
                 "study_id": example.study_id,
-                "view": name,
+                "view": view.view,
                 "landmark": landmark,
                 "column_px": float(column),
                 "row_px": float(row),
@@ -124,36 +115,35 @@ def landmark_rows(example: Example, name: ViewName, view: ExampleView) -> list[R
     return rows
 
 
-def level_rows(example: Example, name: ViewName, view: ExampleView) -> list[Row]:
-    """The vertebrae of one view."""
+def level_rows(example: Example, view: ExampleView) -> list[Row]:
+    """One row for each visible vertebra of a view."""
     vertebrae = vertebrae_of(view.points)
     seen = vertebrae.seen
-    cornered = seen & np.isfinite(vertebrae.widths)
-    above = np.concatenate([[False], seen[:-1]])
-    below = np.concatenate([seen[1:], [False]])
-    contiguous = seen & (_longest_run(vertebrae) >= MIN_CONTIGUOUS_LEVELS) & (_longest_run(vertebrae) == seen.sum())
+    cornered = seen & np.isfinite(vertebrae.widths) & (view.view == "frontal")
+    above, below = np.append(False, seen[:-1]), np.append(seen[1:], False)
+    contiguous = seen & (_longest_run(seen) >= MIN_CONTIGUOUS_LEVELS) & (_longest_run(seen) == seen.sum())
     columns: dict[str, Floats] = centre_measures(vertebrae)
-    if name == "frontal" and cornered.any():
+    if cornered.any():
         columns |= corner_measures(vertebrae)
     columns |= _millimetres(derive_points(example.points_3d))
     inner = np.isin(np.arange(len(VERTEBRAE)), np.arange(1, len(VERTEBRAE) - 1))
     flags = {
         "has_plates": seen,
         "has_step": seen & above,
-        "has_corners": cornered & (name == "frontal"),
-        "has_corner_step": cornered & np.concatenate([[False], cornered[:-1]]) & (name == "frontal"),
+        "has_corners": cornered,
+        "has_corner_step": cornered & np.append(False, cornered[:-1]),
         "is_inner": contiguous & inner,
         "is_end": contiguous & ~inner,
         "is_contiguous_step": contiguous & above,
         "is_between": contiguous & above & below & inner,
-        "is_contiguous_corner": contiguous & cornered & (name == "frontal"),
+        "is_contiguous_corner": contiguous & cornered,
         "has_mm": seen & np.isfinite(columns["height_mm"]),
         "has_step_mm": seen & np.isfinite(columns["step_mm"]),
     }
     return [
         {
             "study_id": example.study_id,
-            "view": name,
+            "view": view.view,
             "level": level,
             **{flag: bool(values[i]) for flag, values in flags.items()},
             **{column: _finite(values[i]) for column, values in columns.items()},
@@ -164,42 +154,40 @@ def level_rows(example: Example, name: ViewName, view: ExampleView) -> list[Row]
 
 
 def split_rows(examples: Sequence[Example]) -> list[Row]:
-    """The three splits."""
+    """One row for each split."""
     shared = patients_in_several_splits(examples)
-    rows: list[Row] = []
-    for split in SPLITS:
-        members = [e for e in examples if e.split == split]
-        rows.append(
-            {
-                "split": split,
-                "studies": len(members),
-                "patients": len({e.patient for e in members}),
-                "patients_shared": sum(split in splits for splits in shared.values()),
-                **{f"{name}_studies": len(members) if name == split else None for name in SPLITS},
-                **{f"is_{name}": name == split for name in SPLITS},
-            }
-        )
-    return rows
+    members = {split: [e.patient for e in examples if e.split == split] for split in SPLITS}
+    return [
+        {
+            "split": split,
+            "studies": len(patients),
+            "patients": len(set(patients)),
+            "patients_shared": sum(split in splits for splits in shared.values()),
+            **{f"{name}_studies": len(patients) if name == split else None for name in SPLITS},
+            **{f"is_{name}": name == split for name in SPLITS},
+        }
+        for split, patients in members.items()
+    ]
 
 
 def sibling_agreement(examples: Sequence[Example]) -> dict[str, float]:
-    """Study id -> lowest correlation of its side profile with another radiograph of the same patient.
+    """Study id -> lowest correlation of its side profile with the profiles of the patient's other radiographs.
 
-    A spine curves to the same side on two radiographs. About -1 means that one radiograph, or its labels, is mirrored.
-    Only radiographs whose deviation reaches ``MIN_SIDE_DEVIATION`` are compared.
+    A spine curves to the same side on all radiographs of a patient. A correlation of about -1 means that one
+    radiograph, or its labels, is mirrored. Radiographs with less deviation than ``MIN_SIDE_DEVIATION`` are left out.
     """
-    courses: dict[str, list[tuple[str, Floats]]] = defaultdict(list)
+    profiles: dict[str, list[tuple[str, Floats]]] = defaultdict(list)
     for example in examples:
         if (view := example.views.get("frontal")) is not None:
-            course = side_profile(view.points)
-            if course is not None and np.ptp(course) >= MIN_SIDE_DEVIATION:
-                courses[example.patient].append((example.study_id, course))
+            profile = side_profile(view.points)
+            if profile is not None and np.ptp(profile) >= MIN_SIDE_DEVIATION:
+                profiles[example.patient].append((example.study_id, profile))
     lowest: dict[str, float] = {}
-    for radiographs in courses.values():
-        for study, course in radiographs:
-            others = [float(np.corrcoef(course, theirs)[0, 1]) for other, theirs in radiographs if other != study]
-            if others:
-                lowest[study] = min(others)
+    for radiographs in profiles.values():
+        for (first, one), (second, other) in combinations(radiographs, 2):
+            correlation = float(np.corrcoef(one, other)[0, 1])
+            for study in (first, second):
+                lowest[study] = min(correlation, lowest.get(study, correlation))
     return lowest
 
 
@@ -212,17 +200,9 @@ def _outward_partner(landmark: str, view: ViewName) -> str | None:
     return None
 
 
-def _levels_seen(vertebrae: Vertebrae) -> int:
-    return int(vertebrae.seen.sum())
-
-
-def _longest_run(vertebrae: Vertebrae) -> int:
+def _longest_run(seen: NDArray[np.bool_]) -> int:
     """Number of levels in the longest run without a gap."""
-    longest = run = 0
-    for seen in vertebrae.seen:
-        run = run + 1 if seen else 0
-        longest = max(longest, run)
-    return longest
+    return max(sum(map(bool, run)) for _, run in groupby(seen))
 
 
 def _millimetres(points: dict[str, Floats]) -> dict[str, Floats]:
@@ -273,11 +253,11 @@ def _projection_error(example: Example) -> float | None:
         for name, point in view.points.items()
         if name in points
     ]
-    return max(errors) if errors else None
+    return max(errors, default=None)
 
 
 def _pelvic_residual(truth: dict[str, float | None]) -> float | None:
-    """PI - (PT + SS) without whole turns; each of the three is measured from points independently."""
+    """PI - (PT + SS), wrapped to [-180, 180) degrees; each angle is measured from the points independently."""
     incidence, tilt, slope = (truth.get(n) for n in ("pelvic_incidence", "pelvic_tilt", "sacral_slope"))
     if incidence is None or tilt is None or slope is None:
         return None

@@ -27,8 +27,6 @@ from validation.dataset.suites import suites
 from validation.dataset.tables import build_tables
 from validation.dataset.validation_page import write_report
 
-DATA_DOCS = "data_docs"
-
 
 def validate_dataset(
     dataset: Path, out: Path, config: ValidationConfig, progress: Progress | None = None
@@ -49,9 +47,7 @@ def validate_dataset(
     survey = survey_images(dataset, manifest.examples, progress)
     tables = build_tables(manifest, survey)
     chosen = suites(config.profile, landmark_set_of(manifest.landmark_set), config.minimums)
-    rows = {"studies": tables.studies, "landmarks": tables.landmarks, "levels": tables.levels, "splits": tables.splits}
-    docs = out / DATA_DOCS if config.data_docs else None
-    outcomes = run_suites(chosen, rows, docs)  # type: ignore[arg-type]
+    outcomes = run_suites(chosen, tables, out / "data_docs" if config.data_docs else None)
     result = judge(manifest, outcomes, survey, config, time.perf_counter() - began)
     write_report(result, config, out)
     write_result(result, config, out)
@@ -116,10 +112,9 @@ def _run_failures(outcomes: Sequence[RuleOutcome]) -> list[Failure]:
         name = outcome.rule.name if outcome.rule else ""
         if not outcome.is_evidence:
             failures.append(Failure(outcome.outcome, outcome.table, name, outcome.note))
-        elif outcome.outcome == "broken" and outcome.table == "splits":
-            for violation in outcome.violations:
-                message = f"{violation.row['split']}: {describe(outcome, violation.value)}"
-                failures.append(Failure("BROKEN", outcome.table, name, message))
+        elif outcome.table == "splits":
+            messages = [f"{v.row['split']}: {describe(outcome, v.value)}" for v in outcome.violations]
+            failures += [Failure("BROKEN", outcome.table, name, message) for message in messages]
     return failures
 
 

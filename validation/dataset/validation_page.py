@@ -3,6 +3,7 @@
 Contract: the page has no identifiers beyond study ids, which are content addresses. Every text is escaped.
 """
 
+from collections import defaultdict
 from itertools import groupby
 from pathlib import Path
 
@@ -22,25 +23,19 @@ TILES = (
 )
 
 
-def write_report(result: ValidationResult, config: ValidationConfig, out: Path) -> Path:
-    """Write ``report.html``; returns its path."""
+def write_report(result: ValidationResult, config: ValidationConfig, out: Path) -> None:
+    """Write ``report.html`` to the folder ``out``."""
     loader = FileSystemLoader(Path(__file__).parent)
     template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("report.html.jinja")
     tables = [(name, list(found)) for name, found in groupby(result.outcomes, key=lambda o: o.table)]
     page = template.render(result=result, config=config, tiles=TILES, tables=tables, studies=_by_study(result))
-    path = out / "report.html"
-    write_text_atomically(path, page)
-    return path
+    write_text_atomically(out / "report.html", page)
 
 
 def _by_study(result: ValidationResult) -> list[tuple[str, list[Finding]]]:
     """Studies with their findings: errors first, then by number of broken rules."""
-    by_study: dict[str, list[Finding]] = {}
+    by_study: dict[str, list[Finding]] = defaultdict(list)
     for finding in result.findings:
-        by_study.setdefault(finding.study_id, []).append(finding)
-
-    def order(item: tuple[str, list[Finding]]) -> tuple[bool, int, str]:
-        study, found = item
-        return found[0].severity != "error", -len({f.rule for f in found}), study
-
-    return sorted(by_study.items(), key=order)
+        by_study[finding.study_id].append(finding)
+    order = {s: (found[0].severity != "error", -len({f.rule for f in found}), s) for s, found in by_study.items()}
+    return sorted(by_study.items(), key=lambda item: order[item[0]])

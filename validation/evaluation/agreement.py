@@ -1,26 +1,26 @@
 """Agreement of predicted with reference values: the statistics of every record, chart and gate.
 
 Contract: a figure is a finite number, with an interval where there is one, or it is absent with a reason. Fewer than
-three pairs, or values that do not vary, give absent figures and never NaN. "Truth" is the reference value; "answer" is
-the prediction.
+three pairs, or values that do not vary, give absent figures and never NaN. "Truth" is the reference value.
 
 Definitions, for n pairs of truth x and prediction y and differences d = y - x:
 
 - bias, sd: mean and standard deviation (n - 1) of d; limits of agreement bias -/+ 1.96 sd (Bland & Altman 1986).
 - slope, intercept, standard error of the estimate: least squares of *predicted on truth*, y = a + b x + e,
   SEE = sqrt(sum e^2 / (n - 2)). Galbusera 2019 (Eur Spine J 28:951) reports standard errors of the estimate from
-  a regression of predictions against sterEOS values. The abstract does not give the direction; this is the usual one
-  for a method (y) against its reference (x). In the other direction the SEE cannot exceed the spread of the truths, so
-  that a model that guesses passes any ceiling above that spread. In this direction the SEE does not show bias, nor
-  answers shrunk to their mean (a constant answer would have SEE 0). Therefore a constant answer has no SEE here, and
-  a policy must also limit bias and ICC.
+  a regression of predictions against sterEOS values. The abstract does not give the direction. This is the usual
+  direction for a method (y) against its reference (x). In the other direction the SEE cannot exceed the spread of the
+  truths, so a model that guesses passes any limit above that spread. In this direction the SEE does not show a bias. It
+  also does not show predictions that are shrunk to their mean: constant predictions would have an SEE of 0. Therefore
+  constant predictions have no SEE here, and a policy must also limit bias and ICC.
 - mae, median_ae, p95_ae, rmse: of |d| (quantiles interpolated linearly).
 - pearson_r; icc_a1: ICC(A,1), two-way, absolute agreement, single rating (McGraw & Wong 1996, table 4; the same
   estimate as ICC(2,1) of Shrout & Fleiss 1979).
 
-Intervals: 95 %, percentile bootstrap over *patients* (a drawn patient brings all its studies) with a fixed seed.
-Percentile and not BCa: with the same draws each resampled mean is monotone in every patient's value, so that a gate on
-the end of an interval is monotone too; and every figure has a value for a resample. Coverage has Wilson's interval.
+Intervals: 95 %, percentile bootstrap over *patients* (with all studies of a drawn patient) with a fixed seed.
+The percentile method has two advantages over BCa. With the same draws each resampled mean is monotone in every
+patient's value, so a gate on the end of an interval is monotone too. And it works for every figure that is defined for
+a resample. Coverage has Wilson's interval.
 """
 
 import math
@@ -38,10 +38,10 @@ FIGURES: tuple[str, ...] = (
     "bias", "sd", "loa_low", "loa_high", "standard_error_of_estimate", "slope", "intercept",
     "mae", "median_ae", "p95_ae", "rmse", "pearson_r", "icc_a1",
 )  # fmt: skip
-"""Names of the figures of ``Agreement``, without ``coverage`` and those of intervals."""
+"""Names of the figures of ``Agreement``, except ``coverage``, ``interval_coverage`` and ``interval_width``."""
 
 REGRESSION_FIGURES = frozenset({"standard_error_of_estimate", "slope", "intercept", "pearson_r", "icc_a1"})
-"""Figures that need truths and answers that vary."""
+"""Figures that need truths and predictions that vary."""
 
 MIN_PAIRS = 3
 RESAMPLES = 2000
@@ -52,7 +52,7 @@ _MIN_USABLE_RESAMPLES = 0.95
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure: a finite value, with a 95 % interval where there is one, or the reason of its absence."""
+    """One figure: a finite value, with a 95 % interval where there is one, or the reason why it is absent."""
 
     value: float | None
     low: float | None = None
@@ -68,8 +68,8 @@ class Agreement:
         parameter: name in ``spine.measurement.registry.PARAMETERS``.
         unit: ``deg`` or ``mm``, the unit of every figure but slope, pearson_r, icc_a1 and coverage.
         n_truth: studies with a truth.
-        n: studies with a truth and an answer.
-        n_patients: patients of these n studies.
+        n: studies with a truth and a prediction.
+        n_patients: number of patients in these n studies.
         figures: ``coverage`` (n / n_truth), ``interval_coverage`` (share of the model's 90 % intervals that contain
             the truth), ``interval_width`` (mean) and everything in ``FIGURES``.
     """
@@ -98,16 +98,16 @@ def agree(
 
     Args:
         patients: the patient of each pair.
-        n_truth: studies with a truth, answered or not.
-        intervals: the model's interval of each answer, or nothing.
+        n_truth: number of studies with a truth, with or without a prediction.
+        intervals: the model's interval of each prediction, or None; empty for a model without intervals.
 
     Raises:
-        ValueError: lengths differ, a value is not finite, or there are more answers than truths.
+        ValueError: lengths differ, a value is not finite, or there are more predictions than truths.
     """
     n = len(truth)
     if not (len(predicted) == len(patients) == n <= n_truth):
         raise ValueError(
-            f"{parameter}: found {n} truths, {len(predicted)} answers and {len(patients)} patients, "
+            f"{parameter}: found {n} truths, {len(predicted)} predictions and {len(patients)} patients, "
             f"expected equal numbers of at most n_truth = {n_truth}"
         )
     if not (np.all(np.isfinite(truth)) and np.all(np.isfinite(predicted))):
@@ -141,7 +141,7 @@ def _wilson_interval(hits: int, total: int) -> tuple[float, float]:
 def _interval_figures(truth: Floats, intervals: Sequence[tuple[float, float] | None]) -> dict[str, Figure]:
     known = [(x, given) for x, given in zip(truth.tolist(), intervals, strict=False) if given is not None]
     if not known:
-        absent = Figure(None, absent_reason="the model reports no intervals of it")
+        absent = Figure(None, absent_reason="the model reports no interval of this parameter")
         return {"interval_coverage": absent, "interval_width": absent}
     coverage = proportion(sum(low <= x <= high for x, (low, high) in known), len(known))
     width = float(np.mean([high - low for _, (low, high) in known]))
@@ -208,7 +208,7 @@ def figures_of_draws(counts: Floats, truth: Floats, predicted: Floats) -> dict[s
 
 
 def quantiles_of_draws(counts: Floats, values: Floats, level: float) -> Floats:
-    """(B,) quantiles of (n,) ``values``, each repeated by (B, n) ``counts``; linear, like ``numpy.quantile``."""
+    """(B,) quantiles of (n,) ``values``, interpolated linearly; row b contains value i ``counts[b, i]`` times."""
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(counts[:, order], axis=1)
     position = level * (reached[:, -1] - 1)
@@ -225,7 +225,9 @@ def _figures_of(
 ) -> dict[str, Figure]:
     n = len(truth)
     if n < MIN_PAIRS:
-        return dict.fromkeys(FIGURES, Figure(None, absent_reason=f"{n} answered, at least {MIN_PAIRS} needed"))
+        return dict.fromkeys(
+            FIGURES, Figure(None, absent_reason=f"too few predictions: {n}, at least {MIN_PAIRS} needed")
+        )
     point = figures_of_draws(np.ones((1, n)), truth, predicted)
     draws = figures_of_draws(draw_patients(patients, resamples, seed), truth, predicted) if resamples else {}
     flat = _what_does_not_vary(truth, predicted)
@@ -243,7 +245,7 @@ def _figures_of(
 def _what_does_not_vary(truth: Floats, predicted: Floats) -> str | None:
     if np.ptp(truth) == 0:
         return "the truths do not vary"
-    return "the answers do not vary" if np.ptp(predicted) == 0 else None
+    return "the predictions do not vary" if np.ptp(predicted) == 0 else None
 
 
 def _interval(drawn: Floats) -> tuple[float | None, float | None]:
@@ -261,7 +263,7 @@ def _sum_of_squares(counts: Floats, a: Floats, b: Floats) -> Floats:
 
 
 def _noise(values: NDArray[np.float64]) -> float:
-    """A smaller sum of squares is rounding error and no variation."""
+    """The sum of squares below which a variation is rounding error."""
     return 1e-12 * float(values @ values)
 
 

@@ -1,7 +1,7 @@
 """The environment of an evaluation: versions of the interpreter and the libraries, and a digest of the sources.
 
 Contract: two evaluations with equal environments used the same interpreter, libraries and source files. A commit is not
-enough: the working tree may have changes, or may be no checkout.
+enough, because the working tree may have changes or may not be a checkout.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import spine
 
 LIBRARIES = ("numpy", "scipy", "onnxruntime")
 PACKAGES = ("spine", "inference", "validation")
-"""Packages whose code changes a figure: they prepare, measure and evaluate an image."""
+"""Packages whose code can change a figure: they prepare, measure and evaluate images."""
 
 
 def evaluating_environment(preprocessing: int | None = None) -> dict[str, str]:

@@ -5,11 +5,12 @@ pixels exists. A point that is not visible in the truth has no error; a predicti
 
 A level shift means that all level names of a view are wrong by the same number of levels: the model's T5 lies on the
 true T6. Of the shifts -3..3, the one with the smallest median distance is the shift of the view. A positive shift means
-that the names are too cranial. Angles between named levels are then wrong; the Cobb angle does not show it.
+that the names are too cranial. Angles between named levels are then wrong, but the Cobb angle does not change.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,7 +60,8 @@ class LandmarkSummary:
         n_found: visible landmarks that were predicted.
         n_false_positive: landmarks that were predicted and are not visible.
         coverage: n_found / n_visible; None where nothing is visible.
-        mean_mm, median_mm, p95_mm, median_px: over found landmarks; None where there is none, or no calibration.
+        mean_mm, median_mm, p95_mm, median_px: over the found landmarks; None if there are none. The figures in mm are
+            also None without calibration.
     """
 
     space: Space
@@ -75,16 +77,15 @@ class LandmarkSummary:
 
 
 def landmark_errors(prediction: Prediction | None, example: Example) -> tuple[LandmarkError, ...]:
-    """Errors of one study: its views in order, then 3D. ``prediction`` is None where the model gave none."""
+    """Landmark errors of one study: its views in order, then 3D. ``prediction`` is None for a study without one."""
     errors: list[LandmarkError] = []
     for view in example.views.values():
         predicted = prediction.points.get(view.view, {}) if prediction else {}
         errors += _errors_of_view(view, predicted)
-    in_both = _visible_in_all(example)
     predicted_3d = prediction.points_3d if prediction else {}
-    for name in sorted(in_both & example.points_3d.keys()):
+    for name in sorted(_visible_in_all(example) & example.points_3d.keys()):
         if name in predicted_3d:
-            distance = _distance(predicted_3d[name], example.points_3d[name], np.ones(3))
+            distance = _distance(predicted_3d[name], example.points_3d[name])
             errors.append(LandmarkError("3d", name, "found", None, distance))
         else:
             errors.append(LandmarkError("3d", name, "missed"))
@@ -108,9 +109,9 @@ def level_shift(predicted: Points2D, truth: Points2D) -> int | None:
 
 def summarise(errors: Iterable[LandmarkError]) -> tuple[LandmarkSummary, ...]:
     """Summaries of each space: all landmarks, then by level in anatomical order, then by landmark."""
-    by_space: dict[Space, list[LandmarkError]] = {}
+    by_space: dict[Space, list[LandmarkError]] = defaultdict(list)
     for error in errors:
-        by_space.setdefault(error.space, []).append(error)
+        by_space[error.space].append(error)
     return tuple(row for space, members in by_space.items() for row in _summaries_of(space, members))
 
 
@@ -120,20 +121,18 @@ def summary_of(summaries: Sequence[LandmarkSummary], space: str, group: str = "a
 
 
 def _summaries_of(space: Space, members: Sequence[LandmarkError]) -> list[LandmarkSummary]:
-    rows = [_summary(space, "all", members)]
-    groupings: tuple[Callable[[LandmarkError], str], ...] = (lambda e: level_of(e.name), lambda e: e.name)
-    for key in groupings:
-        groups: dict[str, list[LandmarkError]] = {}
-        for error in members:
-            groups.setdefault(key(error), []).append(error)
-        rows += [_summary(space, group, groups[group]) for group in sorted(groups, key=_anatomical)]
-    return rows
+    levels: dict[str, list[LandmarkError]] = defaultdict(list)
+    names: dict[str, list[LandmarkError]] = defaultdict(list)
+    for error in members:
+        levels[level_of(error.name)].append(error)
+        names[error.name].append(error)
+    groups = [(group, found[group]) for found in (levels, names) for group in sorted(found, key=_anatomical)]
+    return [_summary(space, group, errors) for group, errors in [("all", members), *groups]]
 
 
 def _summary(space: Space, group: str, errors: Sequence[LandmarkError]) -> LandmarkSummary:
     found = [e for e in errors if e.state == "found"]
-    missed = sum(e.state == "missed" for e in errors)
-    visible = len(found) + missed
+    visible = sum(e.state != "false_positive" for e in errors)
     mm = np.array([e.error_mm for e in found if e.error_mm is not None])
     px = np.array([e.error_px for e in found if e.error_px is not None])
     return LandmarkSummary(
@@ -152,23 +151,20 @@ def _summary(space: Space, group: str, errors: Sequence[LandmarkError]) -> Landm
 
 def _errors_of_view(view: ExampleView, predicted: Points2D) -> list[LandmarkError]:
     errors = []
-    lengths_allowed = view.spacing_mm is not None and view.calibration in LENGTHS_ALLOWED
+    spacing = view.spacing_mm if view.calibration in LENGTHS_ALLOWED else None
     for name in sorted(view.points.keys() | predicted.keys()):
         if name not in view.points:
             errors.append(LandmarkError(view.view, name, "false_positive"))
         elif name not in predicted:
             errors.append(LandmarkError(view.view, name, "missed"))
         else:
-            px = _distance(predicted[name], view.points[name], np.ones(2))
-            mm = None
-            if lengths_allowed and view.spacing_mm is not None:
-                row_mm, column_mm = view.spacing_mm
-                mm = _distance(predicted[name], view.points[name], np.array([column_mm, row_mm]))
+            px = _distance(predicted[name], view.points[name])
+            mm = _distance(predicted[name], view.points[name], spacing[::-1]) if spacing else None
             errors.append(LandmarkError(view.view, name, "found", px, mm))
     return errors
 
 
-def _distance(a: Floats, b: Floats, scale: Floats) -> float:
+def _distance(a: Floats, b: Floats, scale: tuple[float, ...] = (1.0,)) -> float:
     return math.sqrt(float(np.sum(((np.asarray(a) - np.asarray(b)) * scale) ** 2)))
 
 
@@ -180,7 +176,7 @@ def _visible_in_all(example: Example) -> set[str]:
 
 
 def _by_level(points: Mapping[str, Floats], parts: Sequence[str]) -> Floats:
-    """(17, parts, 2) pixels by level and part; NaN where a point is absent (inside this module only)."""
+    """(17, parts, 2) pixels by level and part; NaN where a point is absent. No NaN leaves this module."""
     arranged = np.full((len(VERTEBRAE), len(parts), 2), np.nan)
     for i, level in enumerate(VERTEBRAE):
         for j, part in enumerate(parts):

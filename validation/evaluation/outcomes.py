@@ -56,7 +56,7 @@ class StudyOutcome:
         facts: the ``SUBGROUP_FACTS`` of the study.
         parameters: one outcome for each parameter of the registry, in its order.
         landmarks: landmark errors by view, then in 3D.
-        level_shifts: view -> shift of the level names; None where there are too few points.
+        level_shifts: view -> shift of the level names in levels; None where there are too few points.
         seconds: wall time of the prediction.
         true_side, found_side: side of the major curve's convexity, in the truth and in the prediction; None where it
             cannot be determined.
@@ -76,23 +76,16 @@ class StudyOutcome:
     orientations: Mapping[ViewName, Orientation] = field(default_factory=dict)
 
     def parameter(self, name: str) -> ParameterOutcome:
-        """The outcome of one parameter.
-
-        Raises:
-            KeyError: the registry has no such parameter.
-        """
-        for outcome in self.parameters:
-            if outcome.parameter == name:
-                return outcome
-        raise KeyError(name)
+        """The outcome of one parameter; a KeyError for a name that is not in the registry."""
+        return {outcome.parameter: outcome for outcome in self.parameters}[name]
 
 
 def outcome_of(prediction: Prediction | None, example: Example) -> StudyOutcome:
-    """Compare one prediction with one example; None where the model has no prediction of it.
+    """The outcome of one study. ``prediction`` is None where the model has no prediction of the study.
 
     Raises:
-        ContractViolation: ``PREDICTION_NOT_FINITE`` where a point or the wall time is NaN or infinite;
-            ``TRUTH_NOT_FINITE`` where a reference value is.
+        ContractViolation: ``PREDICTION_NOT_FINITE``: a point or the wall time is NaN or infinite.
+            ``TRUTH_NOT_FINITE``: a reference value is NaN or infinite.
     """
     if prediction is not None:
         _require_finite(prediction)

@@ -17,7 +17,7 @@ from spine.landmarks import ViewName
 from spine.prediction import Prediction
 from spine.study import Points2D
 from validation.evaluation.record import EvaluationRecord
-from validation.evaluation.sealing import read_sealed, write_sealed
+from validation.evaluation.sealing import open_sealed, unreadable, write_sealed
 
 SCHEMA = "plumbline.predicted_points/1"
 FILE = "predicted_points.json"
@@ -35,19 +35,14 @@ def read_predicted_points(path: Path, record: EvaluationRecord) -> Mapping[str, 
     """Study -> view -> landmark -> (2,) pixels; empty where the file does not exist.
 
     Raises:
-        EvidenceRejected: ``POINTS_MISMATCH`` where the points belong to another record; the codes of ``read_sealed``.
+        EvidenceRejected: ``POINTS_MISMATCH`` where the points belong to another record; the codes of ``open_sealed``.
     """
     if not path.is_file():
         return {}
     try:
-        stored = _adapter().validate_python(read_sealed(SCHEMA, path))
+        stored = _adapter().validate_python(open_sealed(SCHEMA, path).content)
     except ValidationError as error:
-        raise EvidenceRejected(
-            "EVIDENCE_UNREADABLE",
-            found=f"{path.name} with {error.error_count()} invalid field(s)",
-            expected=SCHEMA,
-            remedy="evaluate again with this version",
-        ) from error
+        raise unreadable(f"{path.name} with {error.error_count()} invalid field(s)", SCHEMA) from error
     if set(stored) != {record.digest}:
         raise EvidenceRejected(
             "POINTS_MISMATCH",

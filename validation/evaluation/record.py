@@ -25,13 +25,13 @@ from validation.evaluation.agreement import RESAMPLES, SEED, Agreement, Figure, 
 from validation.evaluation.code_environment import evaluating_environment
 from validation.evaluation.landmark_errors import LandmarkError, LandmarkSummary, summarise
 from validation.evaluation.outcomes import StudyOutcome, outcome_of
-from validation.evaluation.sealing import digest_of, open_sealed, write_sealed
-from validation.evaluation.test_set_check import answers_by_study, require_frozen, require_one_kind
+from validation.evaluation.sealing import digest_of, open_sealed, unreadable, write_sealed
+from validation.evaluation.test_set_check import predictions_by_study, require_frozen, require_one_kind
 
 SCHEMA = "plumbline.evaluation/3"
 ModelRole = Literal["challenger", "champion", "baseline"]
 UNANSWERED = 5.0
-"""The error of an unanswered parameter in the ranking of patients, in multiples of the mean absolute error."""
+"""The error of a parameter without a prediction in the ranking of patients, in multiples of the mean absolute error."""
 _SAME = 1e-9
 _VERIFIED = "_verified_digest"
 
@@ -51,18 +51,18 @@ class EvaluationRecord:
     Attributes:
         model_digest: ``spine.model_digest.model_digest`` of the model's files.
         model_role: ``challenger``, ``champion`` or ``baseline`` (the last model that a person approved).
-        test_digest, dataset_digest: of ``spine.dataset.Manifest``.
-        dvc_version: of the dataset, where DVC tracks it.
+        test_digest, dataset_digest: ``test_digest`` and ``digest`` of ``spine.dataset.Manifest``.
+        dvc_version: version of the dataset, where DVC tracks it.
         landmark_set: name in ``spine.landmarks.LANDMARK_SETS``.
         code, environment: commit, and versions of interpreter, libraries, preprocessing and sources.
         simulated: whether the patients are virtual.
         evaluated_at: ISO 8601 with offset.
-        resamples, seed: of the bootstrap.
+        resamples, seed: number of bootstrap resamples, and the seed of the bootstrap.
         studies: one outcome for each study, ordered by id.
         statistics: parameter -> agreement, for every parameter of the registry.
         landmarks: landmark summaries by space, level and landmark.
-        level_shift_rate: share of views with shifted level names, of the views with enough points.
-        model_bytes: size of the files in the model's digest, where it was measured.
+        level_shift_rate: share of views with shifted level names, among the views with enough points.
+        model_bytes: total size of the model's files, where it was measured.
     """
 
     model_digest: str
@@ -124,7 +124,7 @@ def evaluate(
 ) -> EvaluationRecord:
     """Evaluate ``predictions`` on ``examples``, the complete frozen test split.
 
-    In a study without a prediction every parameter and landmark is unanswered. Coverage is the number of answers
+    In a study without a prediction every parameter and every landmark is missing. Coverage is the number of predictions
     divided by the number of truths.
 
     Raises:
@@ -133,11 +133,11 @@ def evaluate(
             ``PREDICTION_NOT_FINITE``, ``TRUTH_NOT_FINITE``.
     """
     require_frozen(examples, landmark_set, test_digest)
-    answers = answers_by_study(predictions, examples)
+    predicted = predictions_by_study(predictions, examples)
     simulated = require_one_kind(examples)
     studies = []
     for done, example in enumerate(sorted(examples, key=lambda e: e.study_id), start=1):
-        studies.append(outcome_of(answers.get(example.study_id), example))
+        studies.append(outcome_of(predicted.get(example.study_id), example))
         if progress:
             progress(done, len(examples))
     return EvaluationRecord(
@@ -181,19 +181,10 @@ def read_record(path: Path) -> EvaluationRecord:
     try:
         record = record_adapter().validate_json(opened.canonical, strict=True)
     except ValidationError as error:
-        raise EvidenceRejected(
-            "EVIDENCE_UNREADABLE",
-            found=f"{path.name} with {error.error_count()} invalid field(s), the first at {error.errors()[0]['loc']}",
-            expected=SCHEMA,
-            remedy="evaluate again with this version",
-        ) from error
+        found = f"{path.name} with {error.error_count()} invalid field(s), the first at {error.errors()[0]['loc']}"
+        raise unreadable(found, SCHEMA) from error
     if _to_json(record) != opened.content:
-        raise EvidenceRejected(
-            "EVIDENCE_UNREADABLE",
-            found=f"{path.name} with fields that a record does not have",
-            expected=SCHEMA,
-            remedy="evaluate again with this version",
-        )
+        raise unreadable(f"{path.name} with fields that a record does not have", SCHEMA)
     verify_statistics(record)
     vars(record)[_VERIFIED] = opened.digest  # ``replace`` does not copy it: a changed record is not verified
     return record
@@ -211,11 +202,10 @@ def verify_statistics(record: EvaluationRecord) -> None:
         EvidenceRejected: ``STATISTICS_INCONSISTENT`` with the figures that differ.
     """
     again = statistics_of(record.studies, 0, record.seed)
-    wrong = [name for name in again if name not in record.statistics]
+    wrong = []
     for name, expected in again.items():
         found = record.statistics.get(name)
-        if found is not None:
-            wrong += [f"{name} {what}" for what in _differences(expected, found)]
+        wrong += [name] if found is None else [f"{name} {what}" for what in _differences(expected, found)]
     if summarise(_all_landmarks(record.studies)) != tuple(record.landmarks):
         wrong.append("landmark summaries")
     if not _equal(_level_shift_rate(record.studies).value, record.level_shift_rate.value):
@@ -233,8 +223,8 @@ def rank_patients(record: EvaluationRecord) -> Mapping[str, str]:
     """``best``, ``median`` and ``worst`` -> study id.
 
     Studies are ranked by the mean over the paper's parameters of |error| / mean |error| of that parameter in the
-    record, so that all parameters have the same weight. An unanswered parameter counts ``UNANSWERED``. Studies
-    without any truth are left out. The mapping is empty where no study remains.
+    record, so that all parameters have the same weight. A parameter without a prediction has the error ``UNANSWERED``.
+    Studies without any truth are left out. The mapping is empty where no study remains.
     """
     maes = {name: record.statistics[name].figures["mae"].value for name in PAPER_PARAMETERS}
     scales = {name: mae or 1.0 for name, mae in maes.items()}
@@ -294,12 +284,8 @@ def _equal(a: float | None, b: float | None) -> bool:
 
 def _relative_errors(study: StudyOutcome, scales: Mapping[str, float]) -> list[float]:
     """|error| / mean |error| of the parameter, for each of the paper's parameters with a truth."""
-    errors = []
-    for name, scale in scales.items():
-        outcome = study.parameter(name)
-        if outcome.truth is not None:
-            errors.append(UNANSWERED if outcome.error is None else abs(outcome.error) / scale)
-    return errors
+    known = [(study.parameter(name), scale) for name, scale in scales.items()]
+    return [UNANSWERED if o.error is None else abs(o.error) / scale for o, scale in known if o.truth is not None]
 
 
 @cache

@@ -46,15 +46,6 @@ def write_sealed(schema: str, content: Any, path: Path) -> str:
     return digest
 
 
-def read_sealed(schema: str, path: Path) -> Any:
-    """The content of a sealed file.
-
-    Raises:
-        EvidenceRejected: ``EVIDENCE_MISSING``, ``EVIDENCE_UNREADABLE``, ``EVIDENCE_SCHEMA``, ``EVIDENCE_ALTERED``.
-    """
-    return open_sealed(schema, path).content
-
-
 @dataclass(frozen=True)
 class SealedContent:
     """A verified sealed file: its content, the content as canonical JSON, and its digest."""
@@ -64,52 +55,42 @@ class SealedContent:
     digest: str
 
 
-def open_sealed(schema: str, path: Path) -> SealedContent:
-    """Read and verify a sealed file; raises as ``read_sealed`` does."""
+def read_sealed(schema: str, path: Path) -> Any:
+    """The content of a sealed file; raises as ``open_sealed`` does."""
+    return open_sealed(schema, path).content
+
+
+def open_sealed(schema: str | None, path: Path) -> SealedContent:
+    """Read and verify a sealed file; a ``schema`` of None accepts any.
+
+    Raises:
+        EvidenceRejected: ``EVIDENCE_MISSING``, ``EVIDENCE_UNREADABLE``, ``EVIDENCE_SCHEMA``, ``EVIDENCE_ALTERED``.
+    """
     if not path.is_file():
-        raise _rejected(
-            "EVIDENCE_MISSING", f"no file {path.name}", "a sealed record", "run the evaluation and the gate"
-        )
+        remedy = "run the evaluation and the gate"
+        raise _rejected("EVIDENCE_MISSING", f"no file {path.name}", "a sealed record", remedy)
     try:
         envelope = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-        found, digest, content = envelope["schema"], envelope["digest"], envelope["content"]
+        found, digest, content = str(envelope["schema"]), str(envelope["digest"]), envelope["content"]
     except (ValueError, KeyError, TypeError) as error:
-        raise _rejected(
-            "EVIDENCE_UNREADABLE",
-            f"{path.name}: {error}",
-            "a sealed record",
-            "run the command that wrote this file again",
-        ) from error
-    if found != schema:
-        raise _rejected("EVIDENCE_SCHEMA", f"{found} in {path.name}", schema, "use the version that wrote it")
+        raise unreadable(f"{path.name}: {error}", "a sealed record") from error
+    if schema not in (None, found):
+        remedy = "read the file with the version of Plumbline that wrote it"
+        raise _rejected("EVIDENCE_SCHEMA", f"schema {found} in {path.name}", f"schema {schema}", remedy)
     canonical = canonical_json(content)
-    actual = _digest(schema, canonical)
+    actual = _digest(found, canonical)
     if digest != actual:
         raise _rejected(
             "EVIDENCE_ALTERED",
             f"{path.name}, whose content has digest {actual[:12]}",
-            f"digest {str(digest)[:12]}, which the file states",
+            f"digest {digest[:12]}, which the file states",
             "evaluate and judge again; the file was edited after it was written",
         )
     return SealedContent(content, canonical, actual)
 
 
-def verified_file_digest(path: Path) -> str:
-    """The verified digest of a sealed file of any schema; raises as ``read_sealed`` does."""
-    try:
-        schema = str(json.loads(path.read_text(encoding="utf-8"))["schema"])
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise _rejected(
-            "EVIDENCE_UNREADABLE",
-            f"{path.name}: {error}",
-            "a sealed record",
-            "run the command that wrote this file again",
-        ) from error
-    return open_sealed(schema, path).digest
-
-
 def unverified_digest(path: Path) -> str | None:
-    """The digest that a sealed file states, or None where it is no sealed file; only for finding files."""
+    """The digest that a sealed file states, not verified, or None for any other file. Use it to find files only."""
     try:
         envelope = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError):
@@ -125,6 +106,12 @@ def _digest(schema: str, canonical: bytes) -> str:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"found {name}, expected a JSON number")
+
+
+def unreadable(found: str, expected: str) -> EvidenceRejected:
+    """The error of a sealed file whose form or content is wrong."""
+    remedy = "run the command that wrote this file again, with this version"
+    return _rejected("EVIDENCE_UNREADABLE", found, expected, remedy)
 
 
 def _rejected(code: str, found: str, expected: str, remedy: str) -> EvidenceRejected:

@@ -22,15 +22,15 @@ Side = Literal["left", "right"]
 Orientation = Literal["as_truth", "mirrored", "unanswered", "undecidable"]
 
 SAME_CURVE_DEG = 0.5
-"""The points determine the side of the reference angle only where they give that angle again. Points and angle may come
-from different sources."""
+"""Largest difference between the reference Cobb angle and the angle measured from the points. Beyond it the side is
+unknown, because points and reference angle may come from different sources."""
 MIN_POINTS = 6
 MIN_SPREAD = 0.01
-"""Sideways spread as a share of the height of the points. Below this, a spine is equal to its mirror image."""
+"""Smallest sideways spread, as a share of the height of the points. A straighter spine is equal to its mirror image."""
 
 
 def true_side(example: Example) -> Side | None:
-    """Side of the major curve from the points of the example, where they give the Cobb angle of the reference."""
+    """Side of the major curve, from the points of the example; None where they do not give the reference Cobb angle."""
     truth, frontal = example.truth.get("cobb"), example.views.get("frontal")
     if truth is None or truth.value is None:
         return None
@@ -65,8 +65,8 @@ def orientation_of(found: Points2D, truth: Points2D) -> Orientation:
     shared = sorted(found.keys() & truth.keys())
     if len(shared) < MIN_POINTS:
         return "unanswered"
-    ours, true = (np.array([float(points[name][0]) for name in shared]) for points in (found, truth))
-    covariance = float((ours - ours.mean()) @ (true - true.mean()))
+    predicted, true = (np.array([float(points[name][0]) for name in shared]) for points in (found, truth))
+    covariance = float((predicted - predicted.mean()) @ (true - true.mean()))
     return "as_truth" if covariance > 0 else "mirrored"
 
 

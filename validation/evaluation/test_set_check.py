@@ -49,24 +49,24 @@ def verify_images(folder: Path, examples: Sequence[Example]) -> None:
         raise _altered(f"changed or unreadable images: {', '.join(wrong[:10])}", "the images that were frozen")
 
 
-def answers_by_study(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, Prediction]:
+def predictions_by_study(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, Prediction]:
     """Predictions by study id.
 
     Raises:
         ContractViolation: ``PREDICTIONS_MISMATCH``: a prediction of a study outside the test set, or two of one study.
     """
-    answers = {p.study_id: p for p in predictions}
-    unknown = sorted(answers.keys() - {e.study_id for e in examples})
-    if unknown or len(answers) != len(predictions):
+    by_study = {p.study_id: p for p in predictions}
+    unknown = sorted(by_study.keys() - {e.study_id for e in examples})
+    if unknown or len(by_study) != len(predictions):
         outside = f"predictions of studies {', '.join(unknown[:5])} outside the test set"
         found = outside if unknown else "two predictions of one study"
         expected = "at most one prediction of each study of the test set"
         raise _violation("PREDICTIONS_MISMATCH", found, expected, "predict the test set again")
-    return answers
+    return by_study
 
 
 def require_one_kind(examples: Sequence[Example]) -> bool:
-    """Whether the patients are virtual, by the fact ``simulated``; a study without this fact counts as real.
+    """Whether the patients are virtual, by the fact ``simulated``. Patients without this fact are real.
 
     Raises:
         ContractViolation: ``MIXED_PATIENTS``: a figure over both kinds would be valid for neither.

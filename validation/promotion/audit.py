@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from spine.errors import EvidenceRejected, PlumblineError
 from spine.model_digest import find_model_folder, model_digest
-from validation.evaluation.sealing import verified_file_digest
+from validation.evaluation.sealing import open_sealed
 from validation.promotion.champion import (
     CHAMPION_ALIAS,
     PREVIOUS_ALIAS,
@@ -174,7 +174,7 @@ def _evidence(tracking_uri: str, run_id: str, *judged: str | None) -> Iterator[t
         found = set()
         for path, name in sealed.items():
             try:
-                found.add(verified_file_digest(path))
+                found.add(open_sealed(None, path).digest)
             except EvidenceRejected as error:
                 yield "EVIDENCE_ALTERED", f"evidence/{name}: {error.found}"
         for digest in dict.fromkeys(d for d in judged if d):

@@ -9,13 +9,11 @@ from functools import partial
 import dagster as dg
 
 from orchestration.dagster.assets.materialising import NO_CONFIG, Materialised, materialised, pipeline_step
-from orchestration.dagster.resources import DataVersions, WorkspacePaths, WritableWorkspace
+from orchestration.dagster.resources import DataVersions, WritableWorkspace
 from orchestration.dagster.run_progress import StepWatcher
 from orchestration.pipeline.intake import ingest_batch
 
-GROUP = "data"
-OWNERS = ["team:data"]
-_asset = partial(dg.asset, group_name=GROUP, owners=OWNERS, code_version="1", config_schema=NO_CONFIG)
+_asset = partial(dg.asset, group_name="data", owners=["team:data"], code_version="1", config_schema=NO_CONFIG)
 BATCHES = dg.DynamicPartitionsDefinition(name="batches")
 
 Watcher = dg.ResourceParam[StepWatcher]
@@ -64,6 +62,3 @@ def dataset(workspace: WritableWorkspace, versions: DataVersions, watcher: Watch
 def validation(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
     """Great Expectations on studies, landmarks and splits, with a page that lists each failed study and its reasons."""
     return pipeline_step("validation", workspace, versions, watcher)
-
-
-__all__ = ["BATCHES", "WorkspacePaths", "batch", "cohort", "dataset", "landmarks", "studies", "validation"]

@@ -83,13 +83,8 @@ def refusals_as_failures() -> Iterator[None]:
     try:
         yield
     except PlumblineError as error:
-        raise failure_of(error) from error
-
-
-def failure_of(error: PlumblineError) -> dg.Failure:
-    """A refusal as a Dagster failure."""
-    parts = {name: str(getattr(error, name)) for name in ("code", "found", "expected", "remedy")}
-    return dg.Failure(description=str(error), metadata=parts, allow_retries=False)
+        parts = {name: str(getattr(error, name)) for name in ("code", "found", "expected", "remedy")}
+        raise dg.Failure(description=str(error), metadata=parts, allow_retries=False) from error
 
 
 def _failed_validation(error: ContractViolation, workspace: WritableWorkspace) -> StepReport:

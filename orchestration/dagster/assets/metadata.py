@@ -6,8 +6,8 @@ image raises nothing.
 
 import base64
 import io
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from PIL import Image, UnidentifiedImageError
@@ -19,11 +19,10 @@ PREVIEW_LIMIT_BYTES = 90_000
 PREVIEWS = 3
 
 
-def metadata_of(report: StepReport) -> dict[str, dg.MetadataValue]:
-    """Figures, duration, previews and pages of a report, in this order."""
-    shown: dict[str, dg.MetadataValue] = {name: _typed(value) for name, value in report.figures.items()}
-    shown["wall time (s)"] = dg.MetadataValue.float(round(report.seconds, 2))
-    shown["recomputed"] = dg.MetadataValue.bool(not report.skipped)
+def metadata_of(report: StepReport) -> dict[str, Any]:
+    """Figures, duration, previews and pages of a report, in this order; Dagster types the plain values."""
+    shown: dict[str, Any] = {name: _linked(value) for name, value in report.figures.items()}
+    shown |= {"wall time (s)": round(report.seconds, 2), "recomputed": not report.skipped}
     for title, image in list(report.images.items())[:PREVIEWS]:
         shown[f"image: {title}"] = preview(Path(image), title)
     for title, page in report.pages.items():
@@ -40,22 +39,8 @@ def preview(image: Path, title: str) -> dg.MetadataValue:
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")
 
 
-def table_of(rows: Mapping[str, str], columns: tuple[str, str]) -> dg.MetadataValue:
-    """A two-column table as markdown."""
-    lines = [f"| {columns[0]} | {columns[1]} |", "| --- | --- |"]
-    return dg.MetadataValue.md("\n".join([*lines, *(f"| {left} | {right} |" for left, right in rows.items())]))
-
-
-def _typed(value: Figure) -> dg.MetadataValue:
-    if value is None:
-        return dg.MetadataValue.null()
-    if isinstance(value, bool):
-        return dg.MetadataValue.bool(value)
-    if isinstance(value, int):
-        return dg.MetadataValue.int(value)
-    if isinstance(value, float):
-        return dg.MetadataValue.float(value)
-    return dg.MetadataValue.url(value) if value.startswith("http") else dg.MetadataValue.text(value)
+def _linked(value: Figure) -> Figure | dg.MetadataValue:
+    return dg.MetadataValue.url(value) if isinstance(value, str) and value.startswith("http") else value
 
 
 def _shrunk(image: Path) -> bytes | None:

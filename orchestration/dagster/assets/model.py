@@ -20,12 +20,11 @@ from orchestration.dagster.pipes import workers_under_pipes
 from orchestration.dagster.resources import DataVersions, ModelTracking, TrainingDevice, WritableWorkspace
 from orchestration.lifecycle.registration import register_candidate
 
-GROUP = "model"
-OWNERS = ["team:model"]
-_asset = partial(dg.asset, group_name=GROUP, owners=OWNERS, code_version="1", config_schema=NO_CONFIG)
+_configured = partial(dg.asset, group_name="model", owners=["team:model"], code_version="1")
+_asset = partial(_configured, config_schema=NO_CONFIG)
 
 
-@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"pytorch", "dvc"}, code_version="1", deps=[dataset, validation])
+@_configured(kinds={"pytorch", "dvc"}, deps=[dataset, validation])
 def candidate(
     context: dg.AssetExecutionContext,
     config: TrainingForm,  # type: ignore[valid-type]

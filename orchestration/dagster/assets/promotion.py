@@ -19,14 +19,13 @@ from orchestration.pipeline.params import Params
 from orchestration.pipeline.workspace import Workspace
 from validation.promotion.approval import SignOff
 
-GROUP = "gate"
-OWNERS = ["team:gate"]
-_asset = partial(dg.asset, group_name=GROUP, owners=OWNERS, code_version="1", config_schema=NO_CONFIG)
+_configured = partial(dg.asset, group_name="gate", owners=["team:gate"], code_version="1")
+_asset = partial(_configured, config_schema=NO_CONFIG)
 
 
 @_asset(kinds={"onnx", "python"}, deps=[dataset, validation])
 def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
-    """The champion's errors on the same frozen test set, by the same code as the candidate's."""
+    """The champion's errors on the same frozen test set, computed by the same code as the candidate's errors."""
     tracked = tracking.applied_to(workspace.folders)
     return materialised("champion_evaluation", watcher, lambda _: rescore_champion(tracked, workspace.params))
 
@@ -43,8 +42,8 @@ class ApprovalConfig(dg.Config):
 
     Attributes:
         approval: file or digest of an approval made by `plumbline approve`; empty: the verdict's latest usable one.
-        verdict, approver, comment: to approve in this run instead: the beginning of the verdict's digest, who approves,
-            and why.
+        verdict, approver, comment: for an approval in this run instead: beginning of the verdict's digest, name of the
+            person who approves, reason.
     """
 
     approval: str = ""
@@ -59,7 +58,7 @@ class ApprovalConfig(dg.Config):
         return approve_verdict(workspace, params, self.verdict, SignOff(self.approver, self.comment)).digest
 
 
-@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"mlflow"}, code_version="1", deps=[verdict, registered_candidate])
+@_configured(kinds={"mlflow"}, deps=[verdict, registered_candidate])
 def champion(
     context: dg.AssetExecutionContext,
     config: ApprovalConfig,

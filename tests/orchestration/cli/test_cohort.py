@@ -1,17 +1,21 @@
-"""``plumbline cohort --out``: options reach the files, impossible options are refused, an interruption is clean."""
+"""``plumbline cohort``: patients on disk, the comparison of the population, refused options, an interruption."""
 
 import json
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pydicom
 import pytest
 from click.testing import CliRunner
 
 from orchestration.cli.cohort import cohort
+from orchestration.cli.terminal import output
+from simulation.population import statistics
 from spine.errors import ParametersRejected
 
 
@@ -44,39 +48,45 @@ def test_extras_patient_motion_and_columns_reach_the_files(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--with", "movies"], "movies"),
-        (["--mesh-format", "stl"], "--with meshes"),
-        (["--rows", "8"], "--rows"),
-        (["--patient-motion", "much"], "much"),
+        (["--out", "c", "--with", "movies"], "movies"),
+        (["--out", "c", "--mesh-format", "stl"], "--with meshes"),
+        (["--out", "c", "--rows", "8"], "--rows"),
+        (["--out", "c", "--patient-motion", "much"], "much"),
+        ([], "--out"),
+        (["--out", "c", "--figure", "y.png"], "--stats"),
+        (["--stats", "--out", "c"], "use two commands"),
+        (["--stats", "--rows", "256", "--with", "meshes"], "--rows, --with"),
+        (["--stats", "--figure", "y.jpg"], "must end in .png"),
+        (["--stats", "--figure", "no-such-folder/y.png"], "make it first"),
     ],
 )
-def test_invalid_options_are_usage_errors(tmp_path, options, message):
-    done = CliRunner().invoke(cohort, ["--out", str(tmp_path / "c"), *options])
+def test_invalid_options_are_usage_errors(tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cohort, options)
     assert done.exit_code == 2
     assert message in done.output
-    assert not (tmp_path / "c").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "message", "remedy"),
     [
-        (["--patient-motion", "30"], "patient_motion_mm = 30 (allowed 0 to 20)"),
-        (["--rows", "512", "--columns", "64"], "width 92 mm"),
+        (["--patient-motion", "30"], "patient_motion_mm = 30 (allowed 0 to 20)", "correct the named values"),
+        (["--patient-motion", "nan"], "patient_motion_mm = nan (allowed 0 to 20)", "correct the named values"),
+        (["--rows", "512", "--columns", "64"], "width 92 mm", "change rows, columns or spacing together"),
     ],
 )
-def test_impossible_cohorts_are_refused_with_the_range(tmp_path, options, message):
+def test_impossible_cohorts_are_refused_with_the_range(tmp_path, options, message, remedy):
     done = CliRunner().invoke(cohort, ["--out", str(tmp_path / "c"), *options])
     assert isinstance(done.exception, ParametersRejected)
-    assert message in str(done.exception)
+    assert message in str(done.exception) and remedy in str(done.exception)
     assert not (tmp_path / "c").exists()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command_stops_cleanly(tmp_path, how):
-    """Finished cases stay, nothing half-written does, and nobody is left drawing."""
-    import psutil
-
+    """Finished patients stay, nothing half-written does, and no worker is left."""
     folder = tmp_path / "c"
     call = [sys.executable, "-m", "orchestration.cli.main", "cohort", "--out", folder, "--count", "5000"]
     root = Path(__file__).parents[3]
@@ -112,7 +122,34 @@ def test_finished_patients_are_removed_only_with_replace(tmp_path):
     assert "1 drawn, 1 of these replaced, 2 removed" in run("--count", "1", "--seed", "5", "--replace").output
 
 
-def test_a_patient_motion_that_is_not_a_number_is_refused(tmp_path):
-    done = CliRunner().invoke(cohort, ["--out", str(tmp_path / "c"), "--patient-motion", "nan"])
-    assert "patient_motion_mm = nan (allowed 0 to 20)" in str(done.exception)
-    assert "correct the named values" in str(done.exception)
+def test_the_table_compares_and_the_figure_is_written(tmp_path, monkeypatch):
+    path = tmp_path / "population.png"
+    monkeypatch.setattr(output, "width", 200)
+    done = CliRunner().invoke(cohort, ["--stats", "--count", "60", "--figure", str(path)])
+    assert done.exit_code == ("fail" in done.output), done.output
+    assert "Population of 60" in done.output
+    assert "rows agree" in done.output
+    assert "femoral head diameter, women" in done.output
+    assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert path.stat().st_size > 20_000
+
+
+def test_a_row_that_is_off_ends_in_failure(monkeypatch):
+    good = replace(statistics.population_rows(statistics.survey(120))[0], count=900)
+    good = replace(good, mean=good.published_mean, sd=good.published_sd)
+    for rows, expected in (([good], 0), ([good, replace(good, mean=0.0)], 1)):
+        monkeypatch.setattr("orchestration.cli.cohort.population_rows", lambda people, rows=rows: rows)
+        assert CliRunner().invoke(cohort, ["--stats", "--count", "1"]).exit_code == expected
+
+
+@pytest.mark.parametrize("count", ["1", "4"])
+def test_too_few_patients_decide_nothing(tmp_path, monkeypatch, count):
+    """Every row is listed, no row passes, and the exit code is that of a failure."""
+    monkeypatch.setattr(output, "width", 200)
+    figure = tmp_path / "population.png"
+    done = CliRunner().invoke(cohort, ["--stats", "--count", count, "--figure", str(figure)])
+    assert done.exit_code == 1
+    assert "0 of 0 rows agree; 67 rows have fewer than 10 patients" in done.output
+    assert "pass" not in done.output.split("mean +-SD.")[0]
+    assert done.output.count("needs 10") == 67
+    assert figure.is_file()

@@ -17,7 +17,7 @@ from spine.scanner import NATIVE_SPACING_MM
 
 @pytest.fixture
 def taken_in(tmp_path):
-    """A workspace that refused `MEIER 1950` of its source and `HUBER` of a batch in the inbox."""
+    """A workspace with `MEIER 1950` of its source and `HUBER` of an inbox batch in quarantine."""
     drop, workspace = tmp_path / "drop", Workspace(tmp_path / "ws")
     write_cohort(drop, CohortConfig(count=3, seed=5, shape=(256, 128), spacing_mm=NATIVE_SPACING_MM * 15))
     prepare_workspace(workspace, "folder", drop, ())
@@ -27,7 +27,8 @@ def taken_in(tmp_path):
         radiograph = place / "frontal.dcm"
         radiograph.write_bytes(radiograph.read_bytes()[: radiograph.stat().st_size // 2])
     (batch / "COMPLETE").touch()
-    assert compute_step("studies", workspace).figures["quarantined"] == 2
+    figures = compute_step("studies", workspace).figures
+    assert (figures["received"], figures["used"], figures["quarantined"]) == (3, 1, 2)
     return workspace
 
 

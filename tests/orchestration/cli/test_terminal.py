@@ -1,4 +1,4 @@
-"""Tables and text in a window of 80 columns: folded, never cut, figures and names whole."""
+"""Tables and text are folded to the window and never cut; figures and names stay on one line."""
 
 import re
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""A workspace whose steps are stubs that leave real traces: reports, a sealed verdict, a champion file."""
+"""A workspace whose steps are stubs that write real files: reports, a sealed verdict, the champion's record."""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from orchestration.pipeline.stages import dvc_yaml
 from orchestration.pipeline.step_report import StepReport, write_step_report
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import ContractViolation, GateRefused
+from validation.gates.rule_results import RuleResult
+from validation.gates.verdict import Verdict, read_verdict, write_verdict
 
 
 @pytest.fixture(autouse=True)
@@ -71,33 +73,24 @@ class StubSteps:
         return StepReport("verdict", {"decision": self.decision})
 
     def promote(self, workspace: Workspace, promoter: str) -> StepReport:
-        from validation.gates.verdict import read_verdict
-
         self.calls.append("champion")
         if not workspace.verdict_file.exists() or read_verdict(workspace.verdict_file).decision != "PROMOTE":
             raise GateRefused("VERDICT_REJECT", found="no passing verdict", expected="PROMOTE", remedy="explain")
-        (workspace.state / "champion.json").write_text(json.dumps({"promoter": promoter}))
+        workspace.champion_record.write_text(json.dumps({"promoter": promoter}))
         return StepReport("champion", {"version": "1"})
 
 
 def write_stub_verdict(path: Path, decision: str) -> None:
-    from validation.gates.rule_results import RuleResult
-    from validation.gates.verdict import Verdict, write_verdict
-
     passed = decision == "PROMOTE"
     known = dict.fromkeys(RuleResult.__dataclass_fields__)
     known |= {"rule": "limit/cobb", "subject": "cobb", "kind": "limit", "unit": "deg", "source": "test", "found": ""}
     known |= {"figure_name": "standard_error_of_estimate", "figure": 9.0, "relation": "<=", "threshold": 4.0}
-    known |= {"group": "all"}
-    known |= {"reason": "the paper's level", "outcome": "PASS" if passed else "REJECT"}
+    known |= {"group": "all", "reason": "the paper's level", "outcome": "PASS" if passed else "REJECT"}
     known |= {"code": "WITHIN_LIMIT" if passed else "ABOVE_CEILING"}
-    result = RuleResult(**known)
-    digest = "0" * 64
-    verdict = Verdict(
-        decision=decision, results=(result,), policy="default", policy_version=1, policy_hash=digest,
-        challenger_model=digest, challenger_evidence=digest, champion_model=None, champion_evidence=None,
-        test_digest=digest, simulated=True, judged_at=datetime(2026, 11, 23, tzinfo=UTC).isoformat(),
-    )  # fmt: skip
+    digests = dict.fromkeys(("policy_hash", "challenger_model", "challenger_evidence", "test_digest"), "0" * 64)
+    about = {"policy": "default", "policy_version": 1, "champion_model": None, "champion_evidence": None, **digests}
+    at = datetime(2026, 11, 23, tzinfo=UTC).isoformat()
+    verdict = Verdict(decision=decision, results=(RuleResult(**known),), simulated=True, judged_at=at, **about)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_verdict(verdict, path)
 
@@ -109,18 +102,11 @@ def stubs(monkeypatch) -> StubSteps:
         figures={
             "studies": {"received": 9, "used": 6, "already present": 1, "quarantined": 2},
             "validation": {"expectations": 31, "failed": 0, "outcome": "passed"},
-            "dataset": {"train studies": 5, "digest": "abc", "frozen test set": "def"},
         }
     )
     monkeypatch.setattr(steps, "run_step", stub.step)
     monkeypatch.setattr(steps, "compute_step", stub.step)
-    monkeypatch.setattr(
-        model,
-        "register_candidate",
-        lambda ws, params, tags: replace(
-            stub.step("registered_candidate", ws), figures={"mlflow experiment id": "3", "mlflow run id": "f00d"}
-        ),
-    )
+    monkeypatch.setattr(model, "register_candidate", lambda ws, params, tags: stub.step("registered_candidate", ws))
     monkeypatch.setattr(promotion, "rescore_champion", lambda ws, params: stub.step("champion_evaluation", ws))
     monkeypatch.setattr(promotion, "judge_candidate", lambda ws, params: stub.judge(ws))
     promote = lambda ws, params, promoter, approval="": stub.promote(ws, promoter)  # noqa: E731

@@ -1,4 +1,4 @@
-"""Checks read recorded evidence and fail closed."""
+"""Asset checks read the recorded reports, and fail if there is none."""
 
 import dagster as dg
 import pytest

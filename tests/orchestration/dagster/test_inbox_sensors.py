@@ -1,4 +1,4 @@
-"""Sensors: once and only once, catch-up, retries with their attempt in the key (fault T7), lots of new studies."""
+"""Sensors: one run for each batch, missed batches, retries with the attempt in the key (T7), new studies."""
 
 import os
 from types import SimpleNamespace
@@ -11,9 +11,10 @@ from orchestration.dagster.definitions import definitions_with
 from orchestration.dagster.jobs import INGEST_BATCH, RETRAIN
 from orchestration.dagster.resources import WorkspacePaths, resources_for
 from orchestration.dagster.sensors import ATTEMPTS, BATCH_TAG, enough_new_studies, inbox
+from orchestration.pipeline import intake
 from orchestration.pipeline.params import Params, Retrain, write_params
-
-pytest.importorskip("spine.intake.ingest", reason="the intake room is not there yet")
+from spine.dataset import Example, Manifest, write_manifest
+from validation.dataset.build import BuildRecord, write_build_record
 
 
 def drop_batch(workspace, name: str, *, complete_at_ns: int | None = 1_700_000_000_000_000_000) -> str:
@@ -41,13 +42,10 @@ def register(result, instance) -> None:
         instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
 
 
-def test_empty_or_absent_inbox_skips(workspace, instance):
+def test_an_empty_or_absent_inbox_and_an_unfinished_batch_are_skipped(workspace, instance):
     assert isinstance(tick(inbox, workspace, instance), dg.SkipReason)
     workspace.inbox.rmdir()
     assert isinstance(tick(inbox, workspace, instance), dg.SkipReason)
-
-
-def test_unfinished_batch_is_left_alone(workspace, instance):
     drop_batch(workspace, "monday", complete_at_ns=None)
     assert isinstance(tick(inbox, workspace, instance), dg.SkipReason)
 
@@ -61,7 +59,7 @@ def test_new_batch_becomes_a_partition_and_one_request(workspace, instance):
 
 
 def test_repeated_tick_repeats_the_same_run_key_only(workspace, instance):
-    """A daemon that died after registering the partition asks again with the key that Dagster runs once."""
+    """A daemon that died after registering the partition requests the same run key, which Dagster runs once."""
     key = drop_batch(workspace, "monday")
     register(tick(inbox, workspace, instance), instance)
     again = tick(inbox, workspace, instance)
@@ -119,8 +117,6 @@ def test_retries_end(workspace, instance, monkeypatch):
 
 def test_batch_job_takes_in_once_and_only_once(workspace, instance, monkeypatch):
     """The job runs for real: the second run of the same key computes nothing."""
-    from orchestration.pipeline import intake
-
     taken = []
 
     def ingest(source, *_, progress=None, **__):
@@ -167,7 +163,7 @@ class TestEnoughNewStudies:
         ended(instance, "", dg.DagsterRunStatus[status], RETRAIN)
         assert "queued or running" in tick(enough_new_studies, workspace, instance).skip_message
 
-    def test_workspace_without_parameters_says_so(self, workspace, instance):
+    def test_a_workspace_without_parameters_is_skipped_with_the_reason(self, workspace, instance):
         workspace.params_file.unlink()
         assert "PARAMS_MISSING" in tick(enough_new_studies, workspace, instance).skip_message
 
@@ -184,16 +180,10 @@ class TestEnoughNewStudies:
 
 
 def build_data_set(workspace, used, left_out) -> None:
-    from spine.dataset import Example, Manifest, write_manifest
-    from validation.dataset.build import BuildRecord, write_build_record
-
     examples = tuple(Example(study_id=s, patient=s, split="train", source="x", views={}) for s in used)
     write_manifest(Manifest("galbusera39", 0, examples), workspace.dataset)
-    write_build_record(
-        BuildRecord(studies=len(used) + len(left_out), used=len(used), left_out=left_out,
-                    per_split={"train": len(used)}, test_version=1),
-        workspace.dataset,
-    )  # fmt: skip
+    counts = {"studies": len(used) + len(left_out), "used": len(used), "per_split": {"train": len(used)}}
+    write_build_record(BuildRecord(left_out=left_out, test_version=1, **counts), workspace.dataset)
 
 
 def ended(instance, key: str, status: dg.DagsterRunStatus, job: str = INGEST_BATCH) -> None:

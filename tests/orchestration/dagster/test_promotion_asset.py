@@ -1,4 +1,4 @@
-"""A blocking check blocks inside its own run only: ``champion`` launched alone must refuse by itself (fault G4, G5)."""
+"""A blocking check blocks its own run only, so ``champion`` refuses by itself when launched alone (G4, G5)."""
 
 import dagster as dg
 import pytest
@@ -8,6 +8,7 @@ from orchestration.dagster.checks import gate_promotes
 from orchestration.dagster.definitions import definitions_with
 from orchestration.dagster.jobs import PROMOTION
 from orchestration.dagster.resources import resources_for
+from orchestration.dagster.run import run_retrain
 
 
 def launch_promotion(workspace, instance):
@@ -19,17 +20,11 @@ def failure_of(result):
     return next(e.step_failure_data for e in result.all_events if e.is_step_failure)
 
 
-def test_absent_verdict_refuses(workspace, stubs, instance):
-    result = launch_promotion(workspace, instance)
-    assert not result.success
-    assert "VERDICT_REJECT" in failure_of(result).user_failure_data.description
-    assert not (workspace.state / "champion.json").exists()
-
-
-def test_absent_verdict_refuses_over_the_real_steps_too(workspace, instance):
+def test_absent_verdict_refuses(workspace, instance):
     result = launch_promotion(workspace, instance)
     assert not result.success
     assert failure_of(result).user_failure_data.metadata["code"].value == "VERDICT_ABSENT"
+    assert not workspace.champion_record.exists()
 
 
 @pytest.mark.parametrize("decision", ["HOLD", "REJECT", "INSUFFICIENT"])
@@ -40,22 +35,19 @@ def test_refusing_verdict_of_another_run_refuses(workspace, stubs, instance, dec
     shown = failure_of(result).user_failure_data
     assert shown.metadata["code"].value == "VERDICT_REJECT"
     assert shown.metadata["remedy"].value == "explain"
-    assert not (workspace.state / "champion.json").exists()
+    assert not workspace.champion_record.exists()
 
 
 def test_materialising_the_asset_alone_is_the_same_thing(workspace, stubs, instance, write_stub):
     write_stub(workspace.verdict_file, "REJECT")
-    result = dg.materialize(
-        [champion],
-        instance=instance, resources=resources_for(str(workspace.root)), raise_on_error=False,
-    )  # fmt: skip
-    assert not result.success
+    resources = resources_for(str(workspace.root))
+    assert not dg.materialize([champion], instance=instance, resources=resources, raise_on_error=False).success
 
 
 def test_passing_verdict_promotes(workspace, stubs, instance, write_stub):
     write_stub(workspace.verdict_file, "PROMOTE")
     assert launch_promotion(workspace, instance).success
-    assert (workspace.state / "champion.json").exists()
+    assert workspace.champion_record.exists()
 
 
 def test_a_forged_check_changes_nothing(workspace, stubs, instance, write_stub):
@@ -69,16 +61,14 @@ def test_a_forged_check_changes_nothing(workspace, stubs, instance, write_stub):
 
 
 def run_check(workspace, instance):
-    result = dg.materialize(
-        [verdict, gate_promotes, champion],
-        selection=dg.AssetSelection.checks(gate_promotes),
-        instance=instance, resources=resources_for(str(workspace.root)), raise_on_error=False,
-    )  # fmt: skip
-    return result, result.get_asset_check_evaluations()[0]
+    assets, selection = [verdict, gate_promotes, champion], dg.AssetSelection.checks(gate_promotes)
+    where = {"instance": instance, "resources": resources_for(str(workspace.root))}
+    result = dg.materialize(assets, selection=selection, raise_on_error=False, **where)
+    return result.get_asset_check_evaluations()[0]
 
 
 def test_gate_check_without_a_verdict_fails_as_error(workspace, stubs, instance):
-    _, evaluation = run_check(workspace, instance)
+    evaluation = run_check(workspace, instance)
     assert not evaluation.passed
     assert evaluation.severity == dg.AssetCheckSeverity.ERROR
     assert "EVIDENCE_MISSING" in evaluation.description
@@ -88,14 +78,12 @@ def test_gate_check_on_an_edited_verdict_fails(workspace, stubs, instance, write
     write_stub(workspace.verdict_file, "REJECT")
     text = workspace.verdict_file.read_text()
     workspace.verdict_file.write_text(text.replace('"REJECT"', '"PROMOTE"'))
-    _, evaluation = run_check(workspace, instance)
+    evaluation = run_check(workspace, instance)
     assert not evaluation.passed
     assert "EVIDENCE_ALTERED" in evaluation.description
 
 
 def test_gate_check_that_raises_blocks_too(workspace, stubs, monkeypatch):
-    from orchestration.dagster.run import run_retrain
-
     def broken(path):
         raise RuntimeError("cannot read")
 
@@ -105,12 +93,8 @@ def test_gate_check_that_raises_blocks_too(workspace, stubs, monkeypatch):
 
 
 def test_every_gate_exists_is_blocking_and_is_severe():
-    defs = definitions_with(resources_for("/nowhere"))
-    specs = {key.name: defs.resolve_asset_graph().get_check_spec(key) for key in all_checks(defs)}
+    graph = definitions_with(resources_for("/nowhere")).resolve_asset_graph()
+    specs = {key.name: graph.get_check_spec(key) for key in graph.asset_check_keys}
     assert {"dataset_is_valid", "gate_promotes"} <= {name for name, spec in specs.items() if spec.blocking}
     assert specs["dataset_is_valid"].asset_key == dg.AssetKey("validation")
     assert specs["gate_promotes"].asset_key == dg.AssetKey("verdict")
-
-
-def all_checks(defs):
-    return defs.resolve_asset_graph().asset_check_keys

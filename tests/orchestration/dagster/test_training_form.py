@@ -1,4 +1,4 @@
-"""The launchpad's form of the training parameters: derived, strict, and written where DVC sees it."""
+"""The training parameters in Dagster's launchpad: every one is a field, and given values reach params.yaml."""
 
 from dataclasses import fields
 
@@ -8,7 +8,7 @@ import yaml
 
 from orchestration.dagster.assets.model import candidate
 from orchestration.dagster.assets.training_form import TAG, TrainingForm
-from orchestration.dagster.definitions import definitions_with
+from orchestration.dagster.definitions import definitions_with, defs
 from orchestration.dagster.jobs import RETRAIN
 from orchestration.dagster.resources import resources_for
 from orchestration.pipeline import steps
@@ -17,10 +17,7 @@ from orchestration.pipeline.step_report import StepReport
 from training.config import Augmentation, NextStage, TrainingParameters
 from training.fields import help_of
 
-WITHOUT_FORM = (
-    "cohort", "studies", "landmarks", "dataset", "validation", "evaluation", "registered_candidate",
-    "champion_evaluation", "verdict", "champion",
-)  # fmt: skip
+RETRAINED = {key.to_user_string() for key in defs.resolve_job_def(RETRAIN).asset_layer.selected_asset_keys}
 
 
 @pytest.fixture
@@ -38,19 +35,15 @@ def launch(workspace, instance, monkeypatch):
         (folder / "manifest.json").write_text("{}")
 
     def call(**given):
-        return dg.materialize(
-            [candidate],
-            instance=instance,
-            resources=resources_for(str(workspace.root)),
-            run_config={"ops": {"candidate": {"config": given}}},
-            raise_on_error=False,
-        )
+        config, resources = {"ops": {"candidate": {"config": given}}}, resources_for(str(workspace.root))
+        where = {"instance": instance, "resources": resources, "raise_on_error": False}
+        return dg.materialize([candidate], run_config=config, **where)
 
     return call
 
 
 def recorded(workspace) -> dict:
-    """What dvc.lock says the candidate was trained with."""
+    """The training parameters of the candidate in dvc.lock."""
     lock = yaml.safe_load((workspace.root / "dvc.lock").read_text())
     return lock["stages"]["candidate"]["params"]["params.yaml"]["training"]
 
@@ -78,7 +71,7 @@ def test_every_parameter_is_a_described_field_and_none_has_to_be_given():
         ("candidate", {"preset": "magic"}),
         ("candidate", {"batch_size": "many"}),
         ("candidate", {"augmentation": {"tilt": 1.0}}),
-        *[(name, {"minutes": 3.0}) for name in WITHOUT_FORM],
+        *[(name, {"minutes": 3.0}) for name in sorted(RETRAINED - {"candidate"})],
     ],
 )
 def test_config_that_an_asset_does_not_have_is_refused(workspace, op, given):
@@ -89,9 +82,8 @@ def test_config_that_an_asset_does_not_have_is_refused(workspace, op, given):
 
 def test_a_given_parameter_is_used_recorded_and_kept(workspace, launch, instance):
     before = read_params(workspace.params_file).training
-    result = launch(
-        minutes=None, epochs=3, augmentation={"rotation_deg": 6.0}, next_stages=[{"epochs": 1}], device="cpu"
-    )
+    given = {"minutes": None, "epochs": 3, "augmentation": {"rotation_deg": 6.0}, "next_stages": [{"epochs": 1}]}
+    result = launch(**given, device="cpu")
     assert result.success
     training = read_params(workspace.params_file).training
     assert (training.minutes, training.epochs, training.device) == (None, 3, "cpu")
@@ -101,13 +93,8 @@ def test_a_given_parameter_is_used_recorded_and_kept(workspace, launch, instance
     assert (workspace.candidate / "model").read_text() == repr(training)
     assert recorded(workspace) == read_params(workspace.params_file).plain()["training"]
     tags = instance.get_run_by_id(result.run_id).tags
-    assert {name.removeprefix(TAG): value for name, value in tags.items() if name.startswith(TAG)} == {
-        "minutes": "None",
-        "epochs": "3",
-        "augmentation": "{'rotation_deg': 6.0}",
-        "next_stages": "[{'epochs': 1}]",
-        "device": "cpu",
-    }
+    tagged = {name.removeprefix(TAG): value for name, value in tags.items() if name.startswith(TAG)}
+    assert tagged == {name: str(value) for name, value in (given | {"device": "cpu"}).items()}
 
 
 def test_a_given_value_makes_a_new_candidate_and_an_empty_form_none(workspace, launch):

@@ -1,8 +1,13 @@
-"""Resources, the instance of a workspace, previews."""
+"""Dagster's resources, the instance of a workspace, metadata and previews."""
+
+import base64
+import io
 
 import dagster as dg
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from orchestration.dagster.assets.metadata import PREVIEW_LIMIT_BYTES, metadata_of, preview
 from orchestration.dagster.definitions import definitions_with
@@ -18,6 +23,7 @@ from orchestration.dagster.resources import (
     resources_for,
 )
 from orchestration.environment import DEFAULT_MLFLOW_UI, WORKSPACE_VARIABLE
+from orchestration.pipeline import steps
 from orchestration.pipeline.lock import WorkspaceBusy, workspace_lock
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.step_report import StepReport
@@ -48,8 +54,6 @@ def test_writable_workspace_is_held_by_one(workspace):
 
 
 def test_data_versions_without_dvc_compute_every_time(workspace, stubs, monkeypatch):
-    from orchestration.pipeline import steps
-
     monkeypatch.setattr(steps, "run_step", lambda *_: pytest.fail("DVC was asked"))
     versions = DataVersions(enabled=False)
     assert versions.run("landmarks", workspace, lambda *_: None).step == "landmarks"
@@ -63,13 +67,11 @@ def test_data_version_is_dvcs_address_of_the_output(workspace):
     assert DataVersions().version("landmarks", workspace) is None
 
 
-def test_tracking_elsewhere(workspace):
+def test_tracking_elsewhere_and_links_to_runs(workspace, monkeypatch):
     assert ModelTracking().applied_to(workspace) == workspace
     tracked = ModelTracking(uri="http://tracking").applied_to(workspace)
     assert (tracked.tracking_uri, tracked.root) == ("http://tracking", workspace.root)
 
-
-def test_run_links(monkeypatch):
     page = "/#/experiments/3/runs/f?workflowType=machine_learning"
     monkeypatch.delenv("PLUMBLINE_MLFLOW_UI", raising=False)
     assert ModelTracking().run_url("3", "f") == DEFAULT_MLFLOW_UI + page
@@ -112,22 +114,15 @@ def test_instance_is_quiet_and_limited(workspace):
 
 def test_figures_are_typed():
     figures = {"n": 3, "mean": 0.5, "ok": True, "digest": "abc", "absent": None, "page": "http://x/"}
-    shown = metadata_of(StepReport("s", figures, pages={"report": "/r.html"}, seconds=1.234))
-    assert [type(shown[name]).__name__ for name in figures] == [
-        "IntMetadataValue", "FloatMetadataValue", "BoolMetadataValue", "TextMetadataValue", "NullMetadataValue",
-        "UrlMetadataValue",
-    ]  # fmt: skip
+    report = StepReport("s", figures, pages={"report": "/r.html"}, seconds=1.234)
+    shown = dg.AssetMaterialization("s", metadata=metadata_of(report)).metadata
+    kinds = ("Int", "Float", "Bool", "Text", "Null", "Url")
+    assert [type(shown[name]).__name__ for name in figures] == [f"{kind}MetadataValue" for kind in kinds]
     assert shown["page: report"] == dg.MetadataValue.path("/r.html")
     assert shown["wall time (s)"] == dg.MetadataValue.float(1.23)
 
 
 def test_preview_is_small_and_shows_the_image(tmp_path):
-    import base64
-    import io
-
-    import numpy as np
-    from PIL import Image
-
     noise = np.random.default_rng(5).integers(0, 255, (1400, 900, 3)).astype(np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     text = preview(tmp_path / "noise.png", "worst").value

@@ -1,10 +1,11 @@
-"""Seed evidence: which records are found, which are left out and why, and that nothing stops a verdict."""
+"""Seed evidence: which records are found, and which are left out for which reason; no error stops a verdict."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from orchestration.environment import quiet_environment
 from orchestration.lifecycle.seed_evidence import gather_seed_evidence, seed_evidence_folder
@@ -74,15 +75,11 @@ def test_an_unregistered_challenger_and_a_registry_that_fails_leave_all_out(
     unregistered = gather_seed_evidence(judged.workspace, policy, replace(challenger, model_digest="0" * 64))
     assert (dict(unregistered.records), len(unregistered.left_out)) == ({}, 1)
     assert not seed_evidence_folder(judged.workspace).exists(), "the records of an earlier verdict are deleted"
-    nowhere = judged.workspace.root / "no" / "folder" / "mlflow.db"
-    monkeypatch.setenv("PLUMBLINE_TRACKING_URI", f"sqlite:///{nowhere}")
-    monkeypatch.setattr("orchestration.lifecycle.seed_evidence.open_registry", _broken)
+
+    def locked(uri: str) -> Any:
+        raise MlflowException("database is locked")
+
+    monkeypatch.setattr("orchestration.lifecycle.seed_evidence.open_registry", locked)
     dead = gather_seed_evidence(judged.workspace, policy, challenger)
     assert dict(dead.records) == {}
     assert "the registry does not list the fits" in dead.left_out[0]
-
-
-def _broken(uri: str) -> Any:
-    from mlflow.exceptions import MlflowException
-
-    raise MlflowException("database is locked")

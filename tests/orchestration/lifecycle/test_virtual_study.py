@@ -16,23 +16,21 @@ from spine.landmarks import VIEWS
 from spine.model_digest import model_digest
 from tests.orchestration.draw_virtual_study import draw
 from validation.gates.policy import VirtualStudyLimits
-from validation.promotion.smoke_test import STUDY, require_smoke_test, virtual_study_truths
+from validation.promotion.smoke_test import STUDY, VirtualStudyResult, require_smoke_test, virtual_study_truths
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """A copy of the bundled model."""
-    folder = tmp_path / "model"
-    folder.mkdir()
-    for name in ("model.onnx", "contract.json"):
-        shutil.copy(BUNDLED / name, folder / name)
-    return folder
+    return Path(shutil.copytree(BUNDLED, tmp_path / "model"))
+
+
+def smoke_test(model: Path, limits: VirtualStudyLimits) -> VirtualStudyResult:
+    return require_smoke_test(measure_virtual_study, model, model_digest(model), limits)
 
 
 def test_bundled_model_passes_its_smoke_test(model: Path) -> None:
-    result = require_smoke_test(
-        measure_virtual_study, model, model_digest(model), VirtualStudyLimits(tolerance_deg=5.0)
-    )
+    result = smoke_test(model, VirtualStudyLimits(tolerance_deg=5.0))
     assert all(result.values[name] is not None for name in virtual_study_truths())
     assert result.views == VIEWS
 
@@ -46,7 +44,7 @@ def test_model_that_answers_nan_is_stopped(model: Path) -> None:
             weights.CopyFrom(onnx.numpy_helper.from_array(np.full_like(values, np.nan), weights.name))
     onnx.save(network, str(model / "model.onnx"))
     with pytest.raises(GateRefused, match="SMOKE_TEST_FAILED"):
-        require_smoke_test(measure_virtual_study, model, model_digest(model), VirtualStudyLimits())
+        smoke_test(model, VirtualStudyLimits())
 
 
 def test_model_of_another_schema_is_stopped(model: Path) -> None:
@@ -54,10 +52,10 @@ def test_model_of_another_schema_is_stopped(model: Path) -> None:
     contract["names"] = contract["names"][:-1]
     (model / "contract.json").write_text(json.dumps(contract))
     with pytest.raises(GateRefused, match=r"SMOKE_TEST_FAILED.*MODEL_SIGNATURE"):
-        require_smoke_test(measure_virtual_study, model, model_digest(model), VirtualStudyLimits())
+        smoke_test(model, VirtualStudyLimits())
     (model / "model.onnx").write_bytes((model / "model.onnx").read_bytes()[:1000])
     with pytest.raises(GateRefused, match=r"SMOKE_TEST_FAILED.*MODEL_UNREADABLE"):
-        require_smoke_test(measure_virtual_study, model, model_digest(model), VirtualStudyLimits())
+        smoke_test(model, VirtualStudyLimits())
 
 
 def test_bundled_study_is_the_one_that_the_script_draws(tmp_path: Path) -> None:

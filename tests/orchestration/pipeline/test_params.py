@@ -1,4 +1,4 @@
-"""params.yaml is read strictly, and the committed files say what the code says."""
+"""params.yaml is read strictly, and the committed files equal those that the code writes."""
 
 from pathlib import Path
 
@@ -10,11 +10,6 @@ from orchestration.pipeline.stages import STAGE_NAMES, dvc_yaml, stages_for
 from spine.errors import ParametersRejected
 
 ROOT = Path(__file__).parents[3]
-
-
-def test_defaults_survive_the_file(tmp_path):
-    write_params(Params(), tmp_path / "params.yaml")
-    assert read_params(tmp_path / "params.yaml") == Params()
 
 
 def test_all_violations_are_named_at_once():
@@ -45,6 +40,7 @@ def test_training_parameters_have_the_bounds_of_their_one_schema(training, reaso
 def test_changes_are_merged_and_an_impossible_one_changes_nothing(tmp_path):
     path = tmp_path / "params.yaml"
     write_params(Params(), path)
+    assert read_params(path) == Params()
     changed = change_params(path, {"training": {"augmentation": {"noise": 0.2}, "epochs": 4}}, "a test")
     assert read_params(path) == changed
     assert (changed.training.augmentation.noise, changed.training.augmentation.scale) == (0.2, 0.1)
@@ -56,11 +52,9 @@ def test_changes_are_merged_and_an_impossible_one_changes_nothing(tmp_path):
 
 @pytest.mark.parametrize("text", ["a: [", "format: 2\ncohort: 5", "- 1"])
 def test_damaged_files_are_refused_with_a_code(tmp_path, text):
-    path = tmp_path / "params.yaml"
-    path.write_text(text)
-    with pytest.raises(ParametersRejected) as rejected:
-        read_params(path)
-    assert rejected.value.code == "PARAMS_INVALID"
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(ParametersRejected, match="PARAMS_INVALID"):
+        read_params(tmp_path / "params.yaml")
 
 
 def test_a_missing_file_is_refused_with_the_command_that_makes_one(tmp_path):
@@ -77,12 +71,7 @@ def test_every_output_has_one_writer_and_every_input_a_writer_or_a_person():
     stages = stages_for(Params())
     outs = [out for stage in stages for out in stage.outs]
     assert len(outs) == len(set(outs))
-    by_people = {"data/inbox"}
-    for stage in stages:
-        for dep in stage.deps:
-            writers = [s.name for s in stages if dep in s.outs]
-            assert writers or dep in by_people
-            assert set(writers) <= set(stage.upstream)
+    assert {dep for stage in stages for dep in stage.deps} <= {*outs, "data/inbox"}
 
 
 def test_every_parameter_that_changes_data_is_a_dependency_of_a_stage():
@@ -100,13 +89,10 @@ def test_a_real_source_has_no_cohort_stage():
     assert "/data/x" in stages_for(params)[0].deps
 
 
-def test_promotion_is_no_stage():
-    assert not {"champion", "verdict", "promotion"} & set(yaml.safe_load(dvc_yaml(Params()))["stages"])
-
-
 @pytest.mark.parametrize("first_line", ["", "format: 1\n", "format: 3\n"])
 def test_a_workspace_of_another_format_is_refused_with_the_way_out(tmp_path, first_line):
-    written = write_params(Params(), tmp_path / "params.yaml") or (tmp_path / "params.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(written.replace(f"format: {FORMAT}\n", first_line))
+    path = tmp_path / "params.yaml"
+    write_params(Params(), path)
+    path.write_text(path.read_text().replace(f"format: {FORMAT}\n", first_line))
     with pytest.raises(ParametersRejected, match=r"WORKSPACE_FORMAT.*make a new workspace with `plumbline init`"):
-        read_params(tmp_path / "params.yaml")
+        read_params(path)

@@ -76,19 +76,14 @@ def test_the_version_carries_card_verdict_and_links(judged: Judged) -> None:
 
 def test_the_run_holds_page_card_and_checklist(judged: Judged, tmp_path: Path) -> None:
     client = _client(judged)
-    names = {Path(a.path).name for a in client.list_artifacts(judged.challenger_run, "report")}
-    assert names == {
-        "report.html", "model_card.md", "model_card.json", "claim.md", "claim.json", "verdict.txt"
-    }  # fmt: skip
-    card = json.loads(
-        Path(client.download_artifacts(judged.challenger_run, "report/model_card.json", tmp_path)).read_text()
-    )
+    report = Path(client.download_artifacts(judged.challenger_run, "report", tmp_path))
+    texts = {path.name: path.read_text() for path in report.iterdir()}
+    cards = {"model_card.md", "model_card.json", "claim.md", "claim.json"}
+    assert set(texts) == {"report.html", "verdict.txt"} | cards
+    card = json.loads(texts["model_card.json"])
     assert card["model"] == CHALLENGER
     assert card["training"]["trained on"].startswith("12 patients")
-    claim = json.loads(
-        Path(client.download_artifacts(judged.challenger_run, "report/claim.json", tmp_path)).read_text()
-    )
-    answers = {item["subject"]: item for item in claim["items"]}
+    answers = {item["subject"]: item for item in json.loads(texts["claim.json"])["items"]}
     assert answers["sizes and assignment"]["answer"].startswith("train 12, validation 0, test 50 patients")
     assert not answers["ethics approval and consent"]["provided"]
 
@@ -96,27 +91,17 @@ def test_the_run_holds_page_card_and_checklist(judged: Judged, tmp_path: Path) -
 def test_figures_are_grouped_and_describing_again_adds_none(judged: Judged) -> None:
     client = _client(judged)
     before = client.get_run(judged.challenger_run).data
-    assert {n.split("/")[0] for n in before.metrics} >= {
-        "verdict",
-        "difference",
-        "champion",
-        "landmarks",
-        "data",
-        "test",
-    }
-    assert {
-        "champion/cobb/mae",
-        "champion/cobb/standard_error_deg",
-        "champion/coronal_balance_t1/standard_error_mm",
-    } <= (before.metrics.keys())
+    groups = {"verdict", "difference", "champion", "landmarks", "data", "test"}
+    assert groups <= {name.split("/")[0] for name in before.metrics}
+    errors = {"cobb/mae", "cobb/standard_error_deg", "coronal_balance_t1/standard_error_mm"}
+    assert {f"champion/{error}" for error in errors} <= before.metrics.keys()
     assert before.metrics["verdict/rules"] == len(read_verdict(judged.workspace.verdict_file).evaluated)
     assert before.metrics["difference/cobb/low"] <= before.metrics["difference/cobb/mean"]
     review_candidate(judged.workspace, judged.params)
     after = client.get_run(judged.challenger_run).data
     assert after.metrics == before.metrics
-    assert all(
-        len(client.get_metric_history(judged.challenger_run, n)) == 1 for n in ("verdict/pass", "difference/cobb/mean")
-    )
+    for name in ("verdict/pass", "difference/cobb/mean"):
+        assert len(client.get_metric_history(judged.challenger_run, name)) == 1
 
 
 def test_what_serves_leads_back_to_its_candidate(judged: Judged) -> None:
@@ -148,10 +133,8 @@ def test_the_status_is_on_page_run_and_version_and_follows_what_is_done(judged: 
 
     assert status() == ["**Status:** no action yet."] * 2
     when = "2026-11-24T12:00:00+00:00"
-    for event, more in (
-        ("promoted", {}),
-        ("rolled_back", {"model_digest": CHAMPION, "verdict": None, "reason": "why"}),
-    ):
+    rollback = {"model_digest": CHAMPION, "verdict": None, "reason": "why"}
+    for event, more in (("promoted", {}), ("rolled_back", rollback)):
         entry = HistoryEntry(event, when, "R. Viewer", "plumbline", "7", CHALLENGER, None, verdict.digest)  # type: ignore[arg-type]
         append_entry(workspace.promotion_ledger, replace(entry, **more))  # type: ignore[arg-type]
         describe_status(workspace, judged.params)

@@ -8,7 +8,6 @@ import pytest
 
 from simulation.body.patient import build_patient
 from simulation.cohort.mesh_export import bone_meshes
-from simulation.imaging.field_of_view import in_full_length
 from simulation.population.sampling import sample_patient
 
 SEED = 11
@@ -16,7 +15,7 @@ SEED = 11
 
 def patient(**changes):
     parameters = replace(sample_patient(SEED), curves=(), instrumentation=None, fractures=(), listhesis_mm=0.0)
-    return in_full_length(build_patient(replace(parameters, **changes), SEED))
+    return build_patient(replace(parameters, **changes), SEED)
 
 
 @pytest.fixture(scope="module")

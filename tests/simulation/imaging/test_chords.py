@@ -103,7 +103,7 @@ def test_an_upright_elliptic_cylinder_is_exact_for_leaning_rays(view) -> None:
 
 
 def cylinder(x: float, y: float, a: float, b: float, low: float, high: float) -> Loft:
-    return Loft(np.array([low, high]), np.array([[x, y]] * 2), np.array([[a, b]] * 2))
+    return Loft(np.array([low, high], float), np.array([[x, y]] * 2, float), np.array([[a, b]] * 2, float))
 
 
 @pytest.mark.parametrize("view", VIEWS)

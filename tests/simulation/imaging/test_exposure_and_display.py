@@ -101,10 +101,7 @@ def test_metal_hardens_the_beam(view) -> None:
 
 
 def test_a_softer_beam_absorbs_more() -> None:
-    usual, softer = (
-        integrals("frontal", QUIET, soft=150.0),
-        integrals("frontal", replace(QUIET, energy=1.1), soft=150.0),
-    )
+    usual, softer = (integrals("frontal", replace(QUIET, energy=e), soft=150.0) for e in (1.0, 1.1))
     assert softer == pytest.approx(1.1 * usual, rel=2e-3)
 
 
@@ -208,11 +205,8 @@ def displayed(*appearances: Appearance) -> torch.Tensor:
 
 @pytest.mark.parametrize("family", get_args(AppearanceFamily))
 def test_an_inverted_image_is_the_complement(family) -> None:
-    appearances = [replace(sample_appearance(np.random.default_rng(i), family), inverted=0.0) for i in range(2)]
-    upright, turned = (
-        displayed(*appearances),
-        displayed(*(replace(appearance, inverted=1.0) for appearance in appearances)),
-    )
+    appearances = [sample_appearance(np.random.default_rng(i), family) for i in range(2)]
+    upright, turned = (displayed(*(replace(a, inverted=value) for a in appearances)) for value in (0.0, 1.0))
     assert int((upright + turned - MAXIMUM).abs().max()) <= 1
     assert int((upright - turned).abs().max()) > 2000
 

@@ -73,10 +73,8 @@ def test_both_views_of_a_scan_share_the_appearance_but_not_the_exposure(scan) ->
         assert frontal.appearance == lateral.appearance
         assert frontal.exposure != lateral.exposure
         assert plan_acquisition(scan.geometry["frontal"], seed).appearance == frontal.appearance
-    assert (
-        plan_acquisition(scan.geometry["frontal"], 0).appearance
-        != plan_acquisition(scan.geometry["frontal"], 1).appearance
-    )
+    zero, one = (plan_acquisition(scan.geometry["frontal"], seed).appearance for seed in (0, 1))
+    assert zero != one
 
 
 def test_the_number_of_torch_threads_does_not_matter(scan) -> None:

@@ -1,8 +1,8 @@
 """Posed spines: angles measured on the plates equal the targets, and the anatomy is plausible."""
 
 import itertools
-import time
-from dataclasses import replace
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +17,7 @@ from simulation.pose.spine_pose import PosedSpine, pose_spine
 from spine.landmarks import GALBUSERA39, PLATES, VERTEBRAE, mirrored_name
 from spine.reconstruction.checks import check_reconstruction
 from spine.reconstruction.reconstruction import Reconstruction
+from tests.simulation.standard_patient import standing
 
 COUNT = 300
 ANATOMIES = tuple(ANATOMY_SHARES)
@@ -32,28 +33,7 @@ def posed(parameters: PatientParameters, seed: int = 0) -> dict[str, np.ndarray]
 
 def plain(**changes) -> PatientParameters:
     """A standard patient without curves or signs of any condition."""
-    straight = replace(
-        sample_patient(1),
-        anatomy="standard",
-        condition="healthy_adult",
-        fractures=(),
-        instrumentation=None,
-        curves=(),
-        listhesis_mm=0.0,
-        lateral_listhesis_mm=0.0,
-        coronal_shift_mm=0.0,
-        pelvic_rotation_deg=0.0,
-        pelvic_obliquity_deg=0.0,
-        disc_narrowing=0.0,
-        pelvic_incidence_deg=50.0,
-        pelvic_tilt_deg=12.0,
-        sacral_slope_deg=38.0,
-        lumbar_lordosis_l1_s1_deg=55.0,
-        lumbar_lordosis_l1_l5_deg=38.0,
-        thoracic_kyphosis_t4_t12_deg=38.0,
-        t1_inclination_deg=-3.0,
-    )
-    return replace(straight, **changes)
+    return standing(**({"thoracic_kyphosis_t4_t12_deg": 38.0} | changes))
 
 
 @pytest.fixture(scope="module")
@@ -304,11 +284,22 @@ def test_narrowed_discs_have_sclerosis_and_osteophytes() -> None:
     assert worn.osteophyte.max() <= 1.0
 
 
+_SPEED = """
+import time
+import numpy as np
+from simulation.population.sampling import sample_patient
+from simulation.pose.spine_pose import pose_spine
+started = time.process_time()
+for seed in range(200):
+    pose_spine(sample_patient(seed), np.random.default_rng([seed, 1]))
+print((time.process_time() - started) / 200)
+"""
+
+
 def test_a_patient_is_sampled_and_posed_within_milliseconds() -> None:
-    started = time.process_time()
-    for seed in range(200):
-        spine_of(sample_patient(seed), seed)
-    assert (time.process_time() - started) / 200 < 0.0025  # measured: 0.0007
+    """In another process, where no shapes are checked."""
+    seconds = float(subprocess.run([sys.executable, "-c", _SPEED], check=True, capture_output=True, text=True).stdout)
+    assert seconds < 0.0025  # measured: 0.0007
 
 
 def gaps(age_years: float) -> tuple[float, float]:

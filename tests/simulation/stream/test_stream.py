@@ -18,13 +18,12 @@ from simulation.stream.patients import PosedPatients, VirtualPatients
 from simulation.stream.posed import PosedPatient, RenderedBatch, collate_posed, render_posed
 from simulation.stream.radiographs import (
     CORNER_NAMES,
-    RADIOGRAPH_VARIANTS,
     FrontalRadiographs,
     PosedRadiographs,
     frontal_radiographs,
 )
 from simulation.stream.stream_config import StreamConfig
-from spine.landmarks import CORNERS68, GALBUSERA39, VERTEBRAE, VIEWS
+from spine.landmarks import CORNERS68, GALBUSERA39, VIEWS
 from spine.scanner import NATIVE_SPACING_MM, is_on_image
 
 CONFIG = StreamConfig(seed=5, count=5, batch_size=2, shape=(128, 64), spacing_mm=NATIVE_SPACING_MM * 32)
@@ -186,8 +185,8 @@ def radiographs() -> FrontalRadiographs:
 
 
 @cache
-def planned_radiograph(index: int, variant: str = "all") -> PosedPatient:
-    return PosedRadiographs(6, 3, SHAPE, RADIOGRAPH_VARIANTS[variant])[index]
+def planned_radiograph(index: int) -> PosedPatient:
+    return PosedRadiographs(6, 3, SHAPE)[index]
 
 
 def test_frontal_radiographs_keep_their_contract() -> None:
@@ -240,15 +239,12 @@ def test_corners_are_projected_from_the_point_source(index) -> None:
 
 
 def test_most_radiographs_are_taken_from_behind() -> None:
-    point_sources = [
-        PosedRadiographs(60, 9, SHAPE, RADIOGRAPH_VARIANTS["all"])[i].acquisitions["frontal"].point_source
-        for i in range(60)
-    ]
+    point_sources = [PosedRadiographs(60, 9, SHAPE)[i].acquisitions["frontal"].point_source for i in range(60)]
     assert 0.55 < np.mean([c.from_behind for c in point_sources]) < 0.92
 
 
 def test_radiographs_show_standard_columns_and_mostly_curves() -> None:
-    planned = PosedRadiographs(40, 9, SHAPE, RADIOGRAPH_VARIANTS["all"])
+    planned = PosedRadiographs(40, 9, SHAPE)
     facts = [planned[i].facts for i in range(40)]
     assert {f["anatomy"] for f in facts} == {"standard"}
     curves = [max((c.cobb_deg for c in sample_patient(f["seed"]).curves), default=0.0) for f in facts]
@@ -257,7 +253,7 @@ def test_radiographs_show_standard_columns_and_mostly_curves() -> None:
 
 
 def test_a_pool_of_radiographs_can_continue_another() -> None:
-    later = PosedRadiographs(2, 3, SHAPE, RADIOGRAPH_VARIANTS["all"], first=4)
+    later = PosedRadiographs(2, 3, SHAPE, first=4)
     assert same(later[0], planned_radiograph(4))
     assert same(later[1], planned_radiograph(5))
     assert not same(later[0], later[1])
@@ -274,24 +270,9 @@ def test_a_radiograph_does_not_depend_on_the_batch() -> None:
     assert int((alone.images.int() - radiographs().images.int()).abs().max()) <= 1
 
 
-@pytest.mark.parametrize("variant", RADIOGRAPH_VARIANTS)
-def test_every_variant_of_radiographs_is_rendered(variant) -> None:
-    pool = frontal_radiographs(2, 3, SHAPE, variant=variant)
-    assert float(pool.images.float().std(dim=(1, 2)).min()) > 5
-    for i in range(2):
-        acquisition = planned_radiograph(i, variant).acquisitions["frontal"]
-        assert (acquisition.point_source is not None) == RADIOGRAPH_VARIANTS[variant].cropped
-        if not RADIOGRAPH_VARIANTS[variant].cropped:
-            assert acquisition.overlay.bounds == (0.0, SHAPE[0], 0.0, SHAPE[1])
-        if variant == "scanner":
-            assert acquisition.exposure.scatter_share <= 0.10
-    assert pool.corners.shape == (2, len(VERTEBRAE), 4, 2)
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"variant": "sepia"}, "variant 'sepia'.*known: "),
         ({"count": -1}, "count = -1"),
         ({"batch_size": 0}, "batch_size = 0"),
         ({"shape": (4, 4)}, r"shape = \(4, 4\).*at least 64 x 32"),

@@ -1,10 +1,12 @@
 """Margins that one view shows give the plate's tilt in that view's plane."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from simulation.body.patient import build_patient
-from simulation.imaging.field_of_view import in_full_length, scan_geometry
+from simulation.imaging.field_of_view import scan_geometry
 from simulation.population.sampling import sample_patient
 from spine.landmarks import GALBUSERA39, MARGINS175, PLATES, VIEWS
 from spine.measurement.margins import margins_in_space
@@ -24,7 +26,7 @@ def test_each_margin_is_in_one_view_and_every_other_landmark_in_both():
 
 @pytest.mark.parametrize("seed", [3, 5, 9, 20])
 def test_angles_from_margins_of_single_views_are_those_of_the_points_in_space(seed):
-    patient = in_full_length(build_patient(sample_patient(seed), seed))
+    patient = build_patient(replace(sample_patient(seed), field_of_view="full"), seed)
     geometry = scan_geometry(patient, (512, 256), NATIVE_SPACING_MM * 8)
     points = patient.reconstruction.points
     seen = {

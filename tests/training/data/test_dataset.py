@@ -32,7 +32,7 @@ def _dot_set(folder: Path, shape: tuple[int, int]) -> tuple[Manifest, dict[str, 
 
 
 @pytest.mark.parametrize("shape", [(192, 128), (500, 211), (1500, 500)])
-def test_a_drawn_dot_follows_its_label(tmp_path: Path, shape: tuple[int, int]) -> None:
+def test_a_drawn_dot_follows_its_label(tmp_path, shape):
     manifest, _ = _dot_set(tmp_path, shape)
     items = image_items(manifest.examples, VIEWS)
     data = ImageDataset(tmp_path, items, GALBUSERA39.names, INPUT, seed=3, augmentation=GEOMETRIC)
@@ -53,7 +53,7 @@ def test_a_drawn_dot_follows_its_label(tmp_path: Path, shape: tuple[int, int]) -
     assert 2 <= mirrored <= 10
 
 
-def test_mirroring_swaps_partners_and_nothing_else(tmp_path: Path) -> None:
+def test_mirroring_swaps_partners_and_nothing_else(tmp_path):
     manifest, points = _dot_set(tmp_path, INPUT)
     always = Augmentation(rotation_deg=0, scale=0, shift=0, mirror=1, contrast=0, brightness=0, gamma=0, noise=0)
     data = ImageDataset(tmp_path, image_items(manifest.examples, VIEWS), GALBUSERA39.names, INPUT, augmentation=always)
@@ -65,7 +65,7 @@ def test_mirroring_swaps_partners_and_nothing_else(tmp_path: Path) -> None:
     np.testing.assert_allclose(lateral[index["HIP_L"]], points["HIP_L"], atol=1e-4)
 
 
-def test_affine_round_trip_with_augmentation_and_mirror() -> None:
+def test_affine_round_trip_with_augmentation_and_mirror():
     random = np.random.default_rng(0)
     points = random.uniform(-50, 900, (40, 2))
     for _ in range(50):
@@ -73,7 +73,7 @@ def test_affine_round_trip_with_augmentation_and_mirror() -> None:
         np.testing.assert_allclose(affine.inverse.apply(affine.apply(points)), points, atol=1e-6)
 
 
-def test_stretching_makes_curves_steeper_without_changing_the_area() -> None:
+def test_stretching_makes_curves_steeper_without_changing_the_area():
     none = {"rotation_deg": 0.0, "scale": 0.0, "shift": 0.0, "mirror": 0.0}
     plain, _ = draw_affine(np.random.default_rng(5), Augmentation(**none), INPUT, "frontal")
     np.testing.assert_allclose(plain.matrix, np.eye(3), atol=1e-12)
@@ -86,7 +86,7 @@ def test_stretching_makes_curves_steeper_without_changing_the_area() -> None:
     assert np.std(widths) == pytest.approx(0.4, rel=0.2)
 
 
-def test_absent_and_pushed_out_landmarks_are_masked(tmp_path: Path) -> None:
+def test_absent_and_pushed_out_landmarks_are_masked(tmp_path):
     manifest, _ = _dot_set(tmp_path, INPUT)
     items = image_items(manifest.examples, VIEWS)
     sample = ImageDataset(tmp_path, items, GALBUSERA39.names, INPUT)[0, 0]
@@ -98,7 +98,7 @@ def test_absent_and_pushed_out_landmarks_are_masked(tmp_path: Path) -> None:
     assert sum(int(pushed[e, 0].present.sum()) for e in range(6)) < 12
 
 
-def test_augmentation_depends_on_epoch_and_index_alone(drawn: tuple[Path, Manifest]) -> None:
+def test_augmentation_depends_on_epoch_and_index_alone(drawn):
     folder, manifest = drawn
     items = image_items(manifest.in_split("train"), VIEWS)
     data = ImageDataset(folder, items, GALBUSERA39.names, (128, 64), seed=1, augmentation=Augmentation())
@@ -110,7 +110,7 @@ def test_augmentation_depends_on_epoch_and_index_alone(drawn: tuple[Path, Manife
     assert all(torch.equal(a.pixels, data[k].pixels) for a, k in zip(data.__getitems__(keys), keys, strict=True))
 
 
-def test_sampler_resumes_in_the_middle_of_an_epoch() -> None:
+def test_sampler_resumes_in_the_middle_of_an_epoch():
     whole = PositionSampler(11, seed=4)
     whole.set_epoch(2)
     expected = list(whole)
@@ -124,7 +124,7 @@ def test_sampler_resumes_in_the_middle_of_an_epoch() -> None:
     assert list(resumed) != expected
 
 
-def test_greys_stay_bounded_and_zero_strength_changes_nothing() -> None:
+def test_greys_stay_bounded_and_zero_strength_changes_nothing():
     random = np.random.default_rng(0)
     pixels = random.uniform(-1.5, 1.5, (1, 16, 8)).astype(np.float32)
     strong = Augmentation(contrast=2, brightness=2, gamma=1, noise=2)
@@ -136,7 +136,7 @@ def test_greys_stay_bounded_and_zero_strength_changes_nothing() -> None:
     np.testing.assert_allclose(change_greys(random, GEOMETRIC, pixels), pixels, atol=1e-6)
 
 
-def test_images_are_read_from_disk_one_by_one(drawn: tuple[Path, Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_read_from_disk_one_by_one(drawn, monkeypatch):
     import training.data.dataset
 
     opened: list[np.ndarray] = []

@@ -1,4 +1,4 @@
-"""A fitted law finds the law that made the errors, and conformal widths hold what they promise."""
+"""A fitted law finds the law that made the errors, and conformal widths have their coverage."""
 
 import shutil
 from dataclasses import replace
@@ -41,14 +41,14 @@ def test_a_fit_recovers_the_law():
     law = fitted_law(spread, along, spread, np.hypot(*along.T))
     assert law.error == pytest.approx(0.08, rel=0.15)
     assert law.gain == pytest.approx(0.3, rel=0.15)
-    held = np.hypot(*along.T) <= law.radius * np.array([law.sigma(s) for s in spread])
-    assert held.mean() == pytest.approx(0.9, abs=0.01)
+    inside = np.hypot(*along.T) <= law.radius * np.array([law.sigma(s) for s in spread])
+    assert inside.mean() == pytest.approx(0.9, abs=0.01)
 
 
 def test_a_conformal_width_covers_new_patients():
     random = np.random.default_rng(1)
-    held = [random.exponential() <= conformal_quantile(random.exponential(size=60)) for _ in range(4000)]
-    assert 0.88 < np.mean(held) < 0.93
+    inside = [random.exponential() <= conformal_quantile(random.exponential(size=60)) for _ in range(4000)]
+    assert 0.88 < np.mean(inside) < 0.93
     assert conformal_quantile([3.0, 1.0, 2.0]) == 3.0  # too few: the largest there is
 
 
@@ -76,13 +76,13 @@ def test_laws_and_widths_come_from_the_errors_on_patients(drawn):
     centres = laws["frontal"]["centres"]
     assert centres.sigma(1.0) < centres.sigma(1.6) < centres.sigma(2.5)
     assert 0.1 < centres.sigma(1.3) < 0.5
-    told = [replace(e, truth={"pelvic_tilt": Truth(11.0, "deg")}) for e in examples]
-    assert 2.0 < widths_of(predictions, told)["pelvic_tilt"] < 7.0
+    known = [replace(e, truth={"pelvic_tilt": Truth(11.0, "deg")}) for e in examples]
+    assert 2.0 < widths_of(predictions, known)["pelvic_tilt"] < 7.0
 
 
 @pytest.mark.parametrize(("noise_deg", "wanted"), [(0.3, "wide"), (6.0, "narrow")])
 def test_noisier_margins_give_neighbours_more_weight(noise_deg, wanted):
-    """Tilts of virtual spines with noise that the laws underrate: what errs least is chosen, where there are enough."""
+    """Tilts with more noise than the laws state: the width with the smallest error is chosen, given enough patients."""
     random, examples, predictions = np.random.default_rng(5), [], []
     for seed in range(LEAST_TO_CHOOSE):
         points = build_patient(sample_patient(seed), seed).reconstruction.points

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,8 @@ import pytest
 from inference.bundled import BUNDLED
 from spine.errors import EvidenceRejected
 from tests.judged_workspace import write_dataset, write_scored_record
-from training.export.candidate import FitSummary
 from training.export.release import main, release
 from validation.evaluation.record import read_record
-
-Candidate = tuple[Path, FitSummary]
 
 
 def record_of(folder: Path, digest: str, *, simulated: bool = True, condition: str = "") -> Path:
@@ -27,26 +25,22 @@ def record_of(folder: Path, digest: str, *, simulated: bool = True, condition: s
     return folder / "record.json"
 
 
-def test_a_record_of_another_model_releases_nothing(candidate: Candidate, tmp_path: Path) -> None:
-    with pytest.raises(EvidenceRejected, match=r"RECORD_OF_ANOTHER.*000000000000"):
-        release(candidate[0], record_of(tmp_path, "0" * 64), out=tmp_path / "bundled")
+def test_records_of_another_model_of_real_patients_or_edited_ones_release_nothing(candidate, tmp_path):
+    digest = str(candidate[1].model_digest)
+    other, real = record_of(tmp_path / "other", "0" * 64), record_of(tmp_path / "real", digest, simulated=False)
+    edited = tmp_path / "edited.json"
+    edited.write_text(other.read_text().replace("0" * 64, digest))
+    for record, reason in (
+        (other, r"RECORD_OF_ANOTHER.*000000000000"),
+        (real, "on real patients"),
+        (edited, "EVIDENCE_ALTERED"),
+    ):
+        with pytest.raises(EvidenceRejected, match=reason):
+            release(candidate[0], record, out=tmp_path / "bundled")
     assert not (tmp_path / "bundled").exists()
 
 
-def test_real_patients_are_no_evidence_for_the_bundled_model(candidate: Candidate, tmp_path: Path) -> None:
-    record = record_of(tmp_path, str(candidate[1].model_digest), simulated=False)
-    with pytest.raises(EvidenceRejected, match="on real patients"):
-        release(candidate[0], record, out=tmp_path / "bundled")
-
-
-def test_an_edited_record_releases_nothing(candidate: Candidate, tmp_path: Path) -> None:
-    record = record_of(tmp_path, "0" * 64)
-    record.write_text(record.read_text().replace("0" * 64, str(candidate[1].model_digest)))
-    with pytest.raises(EvidenceRejected, match="EVIDENCE_ALTERED"):
-        release(candidate[0], record, out=tmp_path / "bundled")
-
-
-def test_the_card_repeats_the_records(candidate: Candidate, tmp_path: Path) -> None:
+def test_the_card_repeats_the_records(candidate, tmp_path):
     digest = str(candidate[1].model_digest)
     path = record_of(tmp_path / "test", digest)
     wider = record_of(tmp_path / "wider", digest, condition="osteoporotic")
@@ -63,7 +57,7 @@ def test_the_card_repeats_the_records(candidate: Candidate, tmp_path: Path) -> N
     assert (facts["record_digest"], facts["wider_record_digest"]) == (record.digest, read_record(wider).digest)
 
 
-def test_the_errors_by_subgroup_are_renewed_from_a_record_of_the_same_bytes(tmp_path: Path) -> None:
+def test_the_errors_by_subgroup_are_renewed_from_a_record_of_the_same_bytes(tmp_path):
     bundled = shutil.copytree(BUNDLED, tmp_path / "bundled")
     digest = json.loads((bundled / "release.json").read_text())["model_digest"]
     record = record_of(tmp_path / "more", digest, condition="unheard_of")
@@ -79,9 +73,7 @@ def test_the_errors_by_subgroup_are_renewed_from_a_record_of_the_same_bytes(tmp_
     assert (bundled / "card.md").read_text() == after
 
 
-def test_the_card_of_the_bundled_model_is_of_these_bytes_and_as_the_writer_writes_it(
-    candidate: Candidate, tmp_path: Path
-) -> None:
+def test_the_card_of_the_bundled_model_is_of_these_bytes_and_as_the_writer_writes_it(candidate, tmp_path):
     text = (BUNDLED / "card.md").read_text()
     assert json.loads((BUNDLED / "release.json").read_text())["model_digest"] in text
     release(candidate[0], record_of(tmp_path, str(candidate[1].model_digest)), out=tmp_path / "bundled")
@@ -91,8 +83,4 @@ def test_the_card_of_the_bundled_model_is_of_these_bytes_and_as_the_writer_write
 
 def layout(card: str) -> list[str]:
     """Section titles and heads of tables."""
-    lines = card.splitlines()
-    titles_and_heads = (
-        line for line, below in zip(lines, [*lines[1:], ""], strict=True) if line.startswith("## ") or "|---" in below
-    )
-    return list(titles_and_heads)
+    return [line for line, below in pairwise(card.splitlines()) if line.startswith("## ") or "|---" in below]

@@ -8,22 +8,15 @@ import pytest
 import torch
 
 from inference.model import load_model
-from spine.dataset import Manifest
 from spine.errors import ParametersRejected
-from training.config import TrainingConfig
-from training.export.candidate import FITTED_FILE, FitSummary, read_summary
+from training.export.candidate import FITTED_FILE, read_summary
 from training.fitting.average import average, main
 from training.fitting.fit import fit
 from training.model.checkpoints import load_weights
 
 
 @pytest.fixture(scope="module")
-def fits(
-    taught: tuple[Path, FitSummary],
-    drawn: tuple[Path, Manifest],
-    tiny_config: TrainingConfig,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> list[Path]:
+def fits(taught, drawn, tiny_config, tmp_path_factory) -> list[Path]:
     """Two short fits from one warm start."""
     folder, start = tmp_path_factory.mktemp("fits"), str(taught[0])
     configs = [replace(tiny_config, epochs=1, init_from=start, seed=s, learning_rate=1e-3 * s) for s in (1, 2)]
@@ -35,9 +28,7 @@ def fits(
 
 
 @pytest.mark.slow
-def test_the_mean_is_a_complete_candidate_about_as_good_as_its_fits(
-    fits: list[Path], drawn: tuple[Path, Manifest], tmp_path: Path
-) -> None:
+def test_the_mean_is_a_complete_candidate_about_as_good_as_its_fits(fits, drawn, tmp_path):
     summary, errors = average(fits, drawn[0], tmp_path / "mean", "cpu")
     assert len(errors) == 2
     assert summary.validation_error < 1.2 * max(errors)
@@ -54,14 +45,7 @@ def test_the_mean_is_a_complete_candidate_about_as_good_as_its_fits(
 
 
 @pytest.mark.slow
-def test_fits_of_different_starts_or_kinds_are_refused(
-    fits: list[Path],
-    taught: tuple[Path, FitSummary],
-    candidate: tuple[Path, FitSummary],
-    drawn: tuple[Path, Manifest],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_fits_of_different_starts_or_kinds_are_refused(fits, taught, candidate, drawn, tmp_path, capsys):
     with pytest.raises(ParametersRejected, match="FITS_DIFFER"):
         average([taught[0], candidate[0]], drawn[0], tmp_path / "a", "cpu")  # neither has a warm start
     with pytest.raises(ParametersRejected, match="FITS_TOO_FEW"):

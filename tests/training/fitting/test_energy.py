@@ -1,13 +1,14 @@
 """Energy counters that overflow, fail, run backwards or are missing, and the energy in the record of a fit."""
 
 import ctypes
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from spine.dataset import Manifest
 from training.config import TrainingConfig
 from training.export.candidate import FitSummary, read_summary, write_summary
 from training.fitting import energy, fit_callback
@@ -19,22 +20,27 @@ from training.tracking import _log_figures
 
 
 class Fake:
-    """A counter with these readings; an exception is raised."""
+    """A counter with these readings, one after another; an exception is raised."""
 
     source = "fake"
 
-    def __init__(self, *readings: float | Exception) -> None:
-        self.readings = list(readings)
+    def __init__(self, readings: Iterable[float | Exception]) -> None:
+        self.readings = iter(readings)
 
     def joules(self) -> float:
-        value = self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
+        value = next(self.readings)
         if isinstance(value, Exception):
             raise value
         return value
 
 
+def growing_meter() -> EnergyMeter:
+    """A meter of a processor that uses ten joules between two readings."""
+    return EnergyMeter({"cpu": Fake(count(1e6, 10.0)), "gpu": None})
+
+
 @pytest.fixture(autouse=True)
-def _no_background(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_background(monkeypatch) -> None:
     monkeypatch.setattr(energy, "EVERY_SECONDS", 3600.0)
 
 
@@ -47,7 +53,7 @@ def zone(folder: Path, name: str, kind: str, microjoules: int) -> Path:
     return path
 
 
-def test_packages_add_up_across_overflows_and_their_parts_do_not_count(tmp_path: Path) -> None:
+def test_packages_add_up_across_overflows_and_their_parts_do_not_count(tmp_path):
     first = zone(tmp_path, "intel-rapl:0", "package-0", 900_000_000)
     second = zone(tmp_path, "intel-rapl:1", "package-1", 0)
     core = zone(tmp_path, "intel-rapl:0:0", "core", 5)
@@ -64,7 +70,7 @@ def test_packages_add_up_across_overflows_and_their_parts_do_not_count(tmp_path:
     assert counter.joules() == pytest.approx(250.0 + 990.0), "a second overflow"
 
 
-def test_without_a_readable_counter_nothing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_readable_counter_nothing_is_measured(tmp_path, monkeypatch):
     assert powercap_of(tmp_path / "nowhere") is None
     zone(tmp_path, "intel-rapl:0", "package-0", 1)
     monkeypatch.setattr(energy.Powercap, "_read", staticmethod(_denied))
@@ -97,23 +103,23 @@ class FakeLibrary:
         return self.code
 
 
-def test_nvml_counts_millijoules_of_all_gpus() -> None:
-    counter = Nvml(FakeLibrary(), ["GPU-a", "GPU-b"])  # type: ignore[arg-type]
+def test_nvml_counts_millijoules_of_all_gpus():
+    counter = Nvml(FakeLibrary(), ["GPU-a", "GPU-b"])
     assert counter.joules() == pytest.approx(3000.0 + 50 * (2 + 3))
     with pytest.raises(OSError, match="NVML returned error 3"):
-        Nvml(FakeLibrary(code=3), ["GPU-a"])  # type: ignore[arg-type]
+        Nvml(FakeLibrary(code=3), ["GPU-a"])
 
 
-def test_a_meter_counts_from_its_start_and_loses_what_fails() -> None:
-    meter = EnergyMeter({"gpu": Fake(500.0, 620.0, 700.0), "cpu": None})
+def test_a_meter_counts_from_its_start_and_loses_what_fails():
+    meter = EnergyMeter({"gpu": Fake([500.0, 620.0, 700.0]), "cpu": None})
     meter.start()
     meter.sample()
     assert (meter.used("gpu"), meter.used("cpu"), meter.source) == (120.0, None, "gpu: fake")
     meter.sample()
     meter.stop()
     assert meter.used("gpu") == 200.0
-    for counter in (Fake(500.0, OSError("gone"), 700.0), Fake(500.0, 600.0, 20.0, 700.0), Fake(RuntimeError("never"))):
-        lost = EnergyMeter({"gpu": counter})
+    for readings in ([500.0, OSError("gone"), 700.0], [500.0, 600.0, 20.0, 700.0], [RuntimeError("never")]):
+        lost = EnergyMeter({"gpu": Fake(readings)})
         lost.start()
         for _ in range(3):
             lost.sample()
@@ -121,7 +127,7 @@ def test_a_meter_counts_from_its_start_and_loses_what_fails() -> None:
         assert lost.used("gpu") is None, "a lost counter gives no number"
 
 
-def test_the_record_states_the_energy_or_that_it_was_not_measured(tmp_path: Path) -> None:
+def test_the_record_states_the_energy_or_that_it_was_not_measured(tmp_path):
     config = TrainingConfig(minutes=1)
     plain = FitSummary(config, "galbusera39", "d", "t", 400, 1.0, "mm", 0, 2, 8.0, 12.0, "cpu", "32", {})
     assert (plain.energy, dict(plain.joules)) == ("not measured", {})
@@ -132,24 +138,9 @@ def test_the_record_states_the_energy_or_that_it_was_not_measured(tmp_path: Path
         assert read_summary(tmp_path) == summary
 
 
-class Growing:
-    """Ten joules more at each reading."""
-
-    source = "fake"
-
-    def __init__(self) -> None:
-        self.total = 1e6
-
-    def joules(self) -> float:
-        self.total += 10.0
-        return self.total
-
-
-def test_a_fit_writes_its_energy_into_record_journal_and_mlflow(
-    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("training.fitting.fit.can_export", lambda: False)
-    monkeypatch.setattr(fit_callback, "meter_of", lambda kind, devices: EnergyMeter({"cpu": Growing(), "gpu": None}))
+@pytest.mark.usefixtures("without_export")
+def test_a_fit_writes_its_energy_into_record_journal_and_mlflow(drawn, tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(fit_callback, "meter_of", lambda kind, devices: growing_meter())
     done = fit(drawn[0], tmp_path / "fit", tiny_config)
     assert done.cpu_joules is not None and done.cpu_joules >= 10 and done.cpu_joules % 10 == 0
     assert (done.gpu_joules, done.energy_source) == (None, "cpu: fake")
@@ -163,16 +154,13 @@ def test_a_fit_writes_its_energy_into_record_journal_and_mlflow(
 
         def log_artifact(self, *where: str) -> None: ...
 
-    _log_figures(Client(), "run", read_journal(tmp_path / "fit"), done)  # type: ignore[arg-type]
+    _log_figures(Client(), "run", read_journal(tmp_path / "fit"), done)
     assert logged["cost/cpu_joules"] == done.cpu_joules
     assert "cost/gpu_joules" not in logged
 
 
-def test_a_resumed_fit_adds_the_energy_up_or_has_none(
-    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("training.fitting.fit.can_export", lambda: False)
-
+@pytest.mark.usefixtures("without_export")
+def test_a_resumed_fit_adds_the_energy_up_or_has_none(drawn, tiny_config, tmp_path, monkeypatch):
     def interrupted(out: Path, first: EnergyMeter, second: EnergyMeter) -> FitSummary:
         meters = iter([first, second])
         monkeypatch.setattr(fit_callback, "meter_of", lambda kind, devices: next(meters))
@@ -188,7 +176,7 @@ def test_a_resumed_fit_adds_the_energy_up_or_has_none(
                 fit(drawn[0], out, tiny_config)
         return fit(drawn[0], out, tiny_config)
 
-    both = interrupted(tmp_path / "both", EnergyMeter({"cpu": Growing()}), EnergyMeter({"cpu": Growing()}))
-    alone = interrupted(tmp_path / "alone", EnergyMeter({}), EnergyMeter({"cpu": Growing()}))
+    both = interrupted(tmp_path / "both", growing_meter(), growing_meter())
+    alone = interrupted(tmp_path / "alone", EnergyMeter({}), growing_meter())
     assert both.cpu_joules is not None and both.cpu_joules >= 20
     assert alone.cpu_joules is None, "the first part was not measured"

@@ -66,8 +66,9 @@ def test_the_loss_of_labels_one_level_off_is_that_of_right_ones():
     logits = torch.zeros(1, 68, *SHAPE)
     logits[0, torch.arange(68), rows, columns] = 25.0
     seen = torch.full((1, 68), 9.0)
-    right = loss_parts(logits, seen, _batch(0), config, None, sources)["euclidean"]
-    off = loss_parts(logits, seen, _batch(1), config, None, sources)["euclidean"]
-    strict = loss_parts(logits, seen, _batch(1), config, None, None)["euclidean"]
+    no_pairs, no_shift = torch.zeros(2, 0, dtype=torch.int64), sources[:1]
+    right = loss_parts(logits, seen, _batch(0), config, no_pairs, sources)["euclidean"]
+    off = loss_parts(logits, seen, _batch(1), config, no_pairs, sources)["euclidean"]
+    strict = loss_parts(logits, seen, _batch(1), config, no_pairs, no_shift)["euclidean"]
     assert off == pytest.approx(float(right), rel=0.1)
     assert strict > 3 * right

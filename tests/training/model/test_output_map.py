@@ -12,10 +12,8 @@ import torch
 
 from inference.bundled import BUNDLED
 from inference.contract import ModelContract, write_contract
-from spine.dataset import Manifest
 from spine.errors import ParametersRejected
 from spine.landmarks import CORNERS68, GALBUSERA39, MARGINS175, VIEWS
-from training.__main__ import main
 from training.config import TrainingConfig
 from training.data.dataset import Sample
 from training.export.candidate import read_summary
@@ -30,7 +28,7 @@ CONFIG = TrainingConfig(epochs=1, landmark_set="margins175", input_shape=(128, 6
 OUTPUT_MAP = output_map_of("margins175", MARGINS175.names, VIEWS)
 
 
-def test_a_landmark_has_a_map_in_the_views_it_is_looked_for_in() -> None:
+def test_a_landmark_has_a_map_in_the_views_it_is_looked_for_in():
     assert OUTPUT_MAP.count == 39 + 68
     assert not OUTPUT_MAP.is_identity
     for view, row in zip(VIEWS, OUTPUT_MAP.landmark, strict=True):
@@ -38,7 +36,7 @@ def test_a_landmark_has_a_map_in_the_views_it_is_looked_for_in() -> None:
     assert output_map_of("galbusera39", GALBUSERA39.names, VIEWS).is_identity
 
 
-def test_labels_map_to_outputs_and_back() -> None:
+def test_labels_map_to_outputs_and_back():
     view = torch.tensor([1, 0, 1])
     marked = torch.arange(175.0).expand(3, 175)
     sample = Sample(
@@ -57,7 +55,7 @@ def test_labels_map_to_outputs_and_back() -> None:
             assert landmarks[k] == (k if name in MARGINS175.names_in(VIEWS[v]) else -7.0)
 
 
-def test_a_landmark_without_an_output_is_flat_and_never_visible() -> None:
+def test_a_landmark_without_an_output_is_flat_and_never_visible():
     network = ServedNetwork(build_network(CONFIG, VIEWS), OUTPUT_MAP).eval()
     with torch.no_grad():
         maps, visibility = network(torch.rand(2, 1, 128, 64), torch.tensor([0, 1]))
@@ -69,7 +67,7 @@ def test_a_landmark_without_an_output_is_flat_and_never_visible() -> None:
     assert maps[0, front].std() == 0 < maps[0, left].std()
 
 
-def test_networks_side_by_side_are_independent() -> None:
+def test_networks_side_by_side_are_independent():
     """The networks of the paper: the weights of one change nothing in another."""
     config = replace(CONFIG, preset="galbusera2019", landmark_set="galbusera39", landmark_subset=("HIP_L", "S1_ant"))
     network = build_network(config, VIEWS).eval()
@@ -86,7 +84,7 @@ def test_networks_side_by_side_are_independent() -> None:
     assert torch.equal(before[0][1], after[0][1])
 
 
-def test_in_training_each_image_passes_its_own_view_alone() -> None:
+def test_in_training_each_image_passes_its_own_view_alone():
     config = replace(CONFIG, preset="galbusera2019", landmark_set="galbusera39", landmark_subset=("HIP_L",))
     network = build_network(config, VIEWS)
     for module in network.modules():
@@ -100,7 +98,7 @@ def test_in_training_each_image_passes_its_own_view_alone() -> None:
     assert all(torch.allclose(a, w, atol=1e-5) for a, w in zip(apart, whole, strict=True))
 
 
-def test_plates_have_their_two_margins_as_a_pair() -> None:
+def test_plates_have_their_two_margins_as_a_pair():
     starts, ends = margin_pairs(OUTPUT_MAP, MARGINS175.names).tolist()
     named = [
         {(MARGINS175.names[row[a]], MARGINS175.names[row[b]]) for a, b in zip(starts, ends, strict=True)}
@@ -118,7 +116,7 @@ def _model_folder(folder: Path) -> dict[str, torch.Tensor]:
     return {name: value.float() for name, value in load_weights(folder).items()}  # kernels as they were stored
 
 
-def test_a_warm_start_from_another_landmark_set_takes_the_common_heads(tmp_path: Path) -> None:
+def test_a_warm_start_from_another_landmark_set_takes_the_common_heads(tmp_path):
     theirs = _model_folder(tmp_path)
     config = replace(CONFIG, landmark_set="corners68")
     output_map, network = output_map_of("corners68", CORNERS68.names, ("frontal",)), build_network(config, ("frontal",))
@@ -131,29 +129,20 @@ def test_a_warm_start_from_another_landmark_set_takes_the_common_heads(tmp_path:
         assert torch.equal(ours[head][here], theirs[head][there])
 
 
-def test_the_bundled_model_is_a_warm_start_for_frontal_corners() -> None:
+def test_the_bundled_model_is_a_warm_start_for_frontal_corners():
     config = replace(CONFIG, landmark_set="corners68", input_shape=(512, 256), heatmap_stride=4, width=1.0)
     output_map, network = output_map_of("corners68", CORNERS68.names, ("frontal",)), build_network(config, ("frontal",))
     assert load_warm_start(network, output_map, CORNERS68.names, BUNDLED) == 68
 
 
-def test_an_unknown_augmentation_is_refused(
-    capsys: pytest.CaptureFixture[str], drawn: tuple[Path, Manifest], tmp_path: Path
-) -> None:
-    arguments = ["--dataset", str(drawn[0]), "--out", str(tmp_path / "out"), "--epochs", "1"]
-    assert main([*arguments, "--augmentation", "turn=6"]) == 2
-    assert "unknown parameters augmentation.turn" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_warm_start_of_another_width_is_refused(tmp_path: Path) -> None:
+def test_a_warm_start_of_another_width_is_refused(tmp_path):
     _model_folder(tmp_path)
     network = build_network(replace(CONFIG, width=0.5), VIEWS)
     with pytest.raises(ParametersRejected, match="WARM_START_DIFFERS"):
         load_warm_start(network, OUTPUT_MAP, MARGINS175.names, tmp_path)
 
 
-def test_a_process_group_of_another_size_than_the_devices_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_group_of_another_size_than_the_devices_is_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
     assert process_group_of(2) == ProcessGroup(1, 2)
@@ -166,7 +155,7 @@ def test_a_process_group_of_another_size_than_the_devices_is_refused(monkeypatch
 
 
 @pytest.mark.slow
-def test_two_processes_fit_one_network(drawn: tuple[Path, Manifest], tmp_path: Path) -> None:
+def test_two_processes_fit_one_network(drawn, tmp_path):
     """Started by torchrun: one journal, one candidate, both processes' images counted, and 0 at the end."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "training"]
     command += ["--dataset", str(drawn[0]), "--out", str(tmp_path / "out"), "--epochs", "2", "--devices", "2"]

@@ -3,12 +3,18 @@
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from spine.landmarks import CORNERS68, VERTEBRAE
 from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 from spine.storage import sha256_of_image
 from spine.study import Study, StudyView, write_study_record
+from validation.dataset.results import ValidationConfig
+
+MINIMUMS = {"minimum_train": 3, "minimum_validation": 1, "minimum_test": 2}
+BIPLANAR = ValidationConfig(data_docs=False, **MINIMUMS)
+RADIOGRAPHS = ValidationConfig(profile="frontal_radiographs", data_docs=False, max_bad_share=0.3, **MINIMUMS)
 
 SPACING_MM = 4.0
 SHAPES = {"frontal": (190, 90), "lateral": (190, 110)}
@@ -48,22 +54,13 @@ def spine_points(curve_mm: float = 20.0, scale: float = 1.0, lift_mm: float = 0.
     return points
 
 
-def geometry(view: str, shape: tuple[int, int] | None = None, z0_mm: float = 0.0) -> ViewGeometry:
-    return ViewGeometry(
-        view=view,
-        shape=shape or SHAPES[view],
-        spacing_mm=(SPACING_MM, SPACING_MM),
-        source_to_isocentre_mm=SOURCE_TO_ISOCENTRE_MM[view],
-        z0_mm=z0_mm,
-    )
+def geometry(view: str, shape: tuple[int, int] | None) -> ViewGeometry:
+    return ViewGeometry(view, shape or SHAPES[view], (SPACING_MM, SPACING_MM), SOURCE_TO_ISOCENTRE_MM[view])
 
 
 def image(seed: int, shape: tuple[int, int]) -> np.ndarray:
     """A smooth random image, (H, W) uint16; different seeds give different images."""
-    from scipy.ndimage import gaussian_filter
-
-    noise = np.random.default_rng(seed).normal(size=shape)
-    smooth = gaussian_filter(noise, 6.0)
+    smooth = gaussian_filter(np.random.default_rng(seed).normal(size=shape), 6.0)
     return np.round(2000 + 1500 * smooth / np.abs(smooth).max()).astype(np.uint16)
 
 
@@ -76,7 +73,6 @@ def add_study(
     views: tuple[str, ...] = ("frontal", "lateral"),
     shape: tuple[int, int] | None = None,
     pixels: int | None = None,
-    facts: dict | None = None,
 ) -> Study:
     """Write one biplanar study; ``pixels`` reuses the images of another number."""
     folder = store / f"{number:016x}"
@@ -89,14 +85,8 @@ def add_study(
         parts[view] = StudyView(view, f"{view}.npy", sha256_of_image(array), geo.shape, geo.spacing_mm, "GEOMETRY", geo)
     rng = np.random.default_rng(number)
     made = points or spine_points(curve_mm=float(rng.uniform(-30, 30)), scale=float(rng.uniform(0.9, 1.05)))
-    study = Study(
-        folder.name,
-        patient or f"p{number}",
-        "test",
-        parts,
-        Reconstruction(f"s{number}", made, "plumbline-json"),
-        facts or {"simulated": True},
-    )
+    reconstruction = Reconstruction(f"s{number}", made, "plumbline-json")
+    study = Study(folder.name, patient or f"p{number}", "test", parts, reconstruction, {"simulated": True})
     write_study_record(study, folder)
     return study
 

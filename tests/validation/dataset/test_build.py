@@ -118,7 +118,7 @@ def test_left_out_studies_are_counted_with_a_reason(biplanar, workspace):
 
 
 def test_a_changed_test_set_is_refused_unless_a_new_version_is_requested(biplanar, workspace):
-    """S3: a frozen set neither loses nor gains a study by itself."""
+    """Fault S3 of docs/faults.md. A frozen set neither loses nor gains a study by itself."""
     before = biplanar(9)
     member = before.in_split("test")[0]
     shutil.rmtree(workspace / "store" / member.study_id)
@@ -194,7 +194,13 @@ def test_landmarks_must_exist_be_current_and_of_the_set(biplanar, radiographs, w
         build_dataset(*folders, DatasetConfig(landmark_set="corners69"))
 
 
-@pytest.mark.parametrize("changes", [{"test_patients": "50"}, {"seeds": 1}, {"validation_fraction": 1.0}])
+@pytest.mark.parametrize("wrong", ["50", -1, 1.0, True, float("nan")])
+def test_sizes_of_the_test_set_are_strict(wrong):
+    with pytest.raises(ValidationError):
+        DatasetConfig(test_patients=wrong)
+
+
+@pytest.mark.parametrize("changes", [{"seeds": 1}, {"validation_fraction": 1.0}, {"validation_fraction": -0.1}])
 def test_parameters_are_strict(changes):
     with pytest.raises(ValidationError):
         DatasetConfig(**changes)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from validation.dataset import contact_sheets
 from validation.dataset.contact_sheets import draw_findings
 from validation.dataset.results import Finding
 
@@ -11,7 +12,7 @@ def reds(path):
     return image, int(np.sum((image[..., 0] > 240) & (image[..., 1] < 110) & (image[..., 2] < 110)))
 
 
-def test_the_worst_radiographs_are_drawn_with_the_wrong_level_in_red(radiographs, workspace):
+def test_the_worst_radiographs_are_drawn_with_the_wrong_level_in_red(radiographs, workspace, monkeypatch):
     examples = radiographs(4, test_patients=1).examples
     sheet = workspace / "out" / "sheet.png"
     message = "frontal T9: wedge_deg 31 deg, expected 0 to 25"
@@ -20,7 +21,9 @@ def test_the_worst_radiographs_are_drawn_with_the_wrong_level_in_red(radiographs
     image, red = reds(sheet)
     assert red > 20
     assert image.shape[0] > 300
-    draw_findings(workspace / "dataset", [], sheet, studies=[e.study_id for e in examples], columns=3, tile_px=300)
+    monkeypatch.setattr(contact_sheets, "COLUMNS", 3)
+    warnings = [Finding(e.study_id, "wedge", message, "warning") for e in examples]
+    draw_findings(workspace / "dataset", warnings, sheet, tile_px=300)
     four, none = reds(sheet)
     assert none == 0
     assert four.shape[0] > 2 * 300

@@ -51,7 +51,7 @@ def test_wrong_labels_are_found_and_right_labels_pass():
     rules = {suite.table: suite.rules for suite in suites("frontal_radiographs", CORNERS68, Minimums(1, 1, 1))}
     whole = tuple(r for r in rules["studies"] if r.name in ("vertebrae_not_discs", "side_of_the_curve"))
     chosen = (Suite("levels", rules["levels"]), Suite("studies", whole))
-    outcomes = run_suites(chosen, {"levels": tables.levels, "studies": tables.studies}, None)
+    outcomes = run_suites(chosen, tables, None)
     assert all(o.is_evidence for o in outcomes)
     found = findings_of(outcomes, ImageSurvey({}, ()))
     bad = {int(f.study_id) for f in found if f.severity == "error"}

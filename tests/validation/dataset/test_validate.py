@@ -4,33 +4,28 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from spine.dataset import read_manifest
+from spine.dataset import Manifest, read_manifest, write_manifest
 from spine.errors import ContractViolation
-from spine.landmarks import VERTEBRAE
-from tests.validation.dataset.constructed_datasets import add_radiograph, add_study, radiograph_labels, spine_points
+from spine.landmarks import GALBUSERA39, VERTEBRAE
+from tests.validation.dataset.constructed_datasets import (
+    BIPLANAR,
+    RADIOGRAPHS,
+    add_radiograph,
+    add_study,
+    radiograph_labels,
+    spine_points,
+)
 from validation.dataset.results import ValidationConfig
 from validation.dataset.validate import validate_dataset
-
-BIPLANAR = ValidationConfig(minimum_train=3, minimum_validation=1, minimum_test=2, data_docs=False)
-RADIOGRAPHS = ValidationConfig(
-    profile="frontal_radiographs",
-    minimum_train=3,
-    minimum_validation=1,
-    minimum_test=2,
-    data_docs=False,
-    max_bad_share=0.3,
-)
 
 
 def errors(result, study):
     return {f.rule for f in result.findings if f.study_id == f"{study:016x}" and f.severity == "error"}
 
 
-def test_studies_without_errors_pass(biplanar, workspace):
+def test_studies_without_errors_pass(biplanar, workspace, validated):
     biplanar(9)
-    result = validate_dataset(
-        workspace / "dataset", workspace / "validation", BIPLANAR.model_copy(update={"data_docs": True})
-    )
+    result = validated(BIPLANAR.model_copy(update={"data_docs": True}))
     assert result.failures == ()
     assert result.findings == ()
     assert result.success
@@ -91,13 +86,11 @@ BIPLANAR_FAULTS = {
 }
 
 
-def test_each_biplanar_error_is_found_in_its_study_only(biplanar, workspace):
-    for number in range(1, 9):
-        add_study(workspace / "store", number)
+def test_each_biplanar_error_is_found_in_its_study_only(biplanar, workspace, validated):
     for number, (fault, _) in enumerate(BIPLANAR_FAULTS.values(), start=20):
         add_study(workspace / "store", number, points=fault(spine_points(curve_mm=12.0)))
-    biplanar()
-    result = validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR)
+    biplanar(8)
+    result = validated(BIPLANAR)
     for number, (name, (_, rule)) in enumerate(BIPLANAR_FAULTS.items(), start=20):
         assert rule in errors(result, number), (name, errors(result, number))
     assert {f.study_id for f in result.findings} == {f"{n:016x}" for n in range(20, 20 + len(BIPLANAR_FAULTS))}
@@ -171,13 +164,11 @@ RADIOGRAPH_FAULTS = {
 }
 
 
-def test_each_label_error_is_found_in_its_radiograph_only(radiographs, workspace):
-    for number in range(1, 31):
-        add_radiograph(workspace / "store", number)
+def test_each_label_error_is_found_in_its_radiograph_only(radiographs, workspace, validated):
     for number, (fault, _) in enumerate(RADIOGRAPH_FAULTS.values(), start=40):
         add_radiograph(workspace / "store", number, labels=fault(radiograph_labels(15.0, 0.92)))
-    radiographs(0, test_patients=9)
-    result = validate_dataset(workspace / "dataset", workspace / "validation", RADIOGRAPHS)
+    radiographs(30, test_patients=9)
+    result = validated(RADIOGRAPHS)
     for number, (name, (_, rule)) in enumerate(RADIOGRAPH_FAULTS.items(), start=40):
         assert rule in errors(result, number), (name, errors(result, number))
     bad = {f"{n:016x}" for n in range(40, 40 + len(RADIOGRAPH_FAULTS))}
@@ -186,60 +177,56 @@ def test_each_label_error_is_found_in_its_radiograph_only(radiographs, workspace
     assert result.counts["bad_studies"] == len(RADIOGRAPH_FAULTS)
 
 
-def test_too_many_bad_radiographs_stop_the_run(radiographs, workspace):
+def test_too_many_bad_radiographs_stop_the_run(radiographs, workspace, validated):
     for number in range(1, 13):
         add_radiograph(workspace / "store", number, labels=cyclic(radiograph_labels()) if number < 4 else None)
     radiographs(0, test_patients=5)
     strict = RADIOGRAPHS.model_copy(update={"max_bad_share": 0.15})
-    result = validate_dataset(workspace / "dataset", workspace / "validation", strict)
+    result = validated(strict)
     assert [f.code for f in result.failures] == ["TOO_MANY_BAD_STUDIES"]
     assert "3 of 12" in result.failures[0].message
     assert not result.success
 
 
-def test_radiographs_of_one_patient_must_curve_to_the_same_side(radiographs, workspace):
-    for number, curve in ((1, 25.0), (2, 24.0), (3, -25.0)):
+def test_radiographs_of_one_patient_must_curve_to_the_same_side(radiographs, workspace, validated):
+    for number, curve in ((11, 25.0), (12, 24.0), (13, -25.0)):
         add_radiograph(workspace / "store", number, labels=radiograph_labels(curve, 0.95), patient="p")
-    for number in range(4, 14):
-        add_radiograph(workspace / "store", number)
-    radiographs()
-    result = validate_dataset(workspace / "dataset", workspace / "validation", RADIOGRAPHS)
+    radiographs(10)
+    result = validated(RADIOGRAPHS)
     found = {f.study_id for f in result.findings if f.rule == "side_of_the_curve"}
-    assert f"{3:016x}" in found
+    assert f"{13:016x}" in found
     assert result.success  # a warning: one of the two radiographs is wrong, nobody can say which
 
 
-def test_too_small_splits_fail(biplanar, workspace):
+def test_too_small_splits_fail(biplanar, validated):
     biplanar(6, test_patients=1)
     config = BIPLANAR.model_copy(update={"minimum_train": 5, "minimum_test": 2})
-    result = validate_dataset(workspace / "dataset", workspace / "validation", config)
+    result = validated(config)
     assert {f.rule for f in result.failures} == {"enough_train", "enough_test"}
     assert not result.success
 
 
-def test_too_few_studies_after_exclusion_fail(radiographs, workspace):
+def test_too_few_studies_after_exclusion_fail(radiographs, workspace, validated):
     for number in range(1, 13):
         add_radiograph(workspace / "store", number, labels=cyclic(radiograph_labels()) if number < 3 else None)
     manifest = radiographs()
     train = len([e for e in manifest.in_split("train") if int(e.study_id, 16) >= 3])
     config = RADIOGRAPHS.model_copy(update={"minimum_train": train + 1})
-    result = validate_dataset(workspace / "dataset", workspace / "validation", config)
+    result = validated(config)
     assert "TOO_FEW_LEFT" in {f.code for f in result.failures}
 
 
-def test_the_same_radiograph_in_two_splits_is_a_finding_of_the_study_outside_the_test_set(biplanar, workspace):
-    for number in range(1, 10):
-        add_study(workspace / "store", number)
-    test = {e.study_id for e in biplanar().in_split("test")}
+def test_a_radiograph_in_two_splits_is_a_finding_of_the_study_outside_the_test_set(biplanar, workspace, validated):
+    test = {e.study_id for e in biplanar(9).in_split("test")}
     twin = int(min(test), 16)
     add_study(workspace / "store", 30, pixels=twin)
     biplanar()
-    result = validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR)
+    result = validated(BIPLANAR)
     assert errors(result, 30) == {"no_radiograph_in_two_splits"}
     assert min(test) in next(f.message for f in result.findings)
 
 
-def test_an_altered_image_or_manifest_is_found(biplanar, workspace):
+def test_an_altered_image_or_manifest_is_found(biplanar, workspace, validated):
     manifest = biplanar(9)
     member = manifest.in_split("test")[0]
     path = workspace / "dataset" / member.views["frontal"].image
@@ -247,18 +234,18 @@ def test_an_altered_image_or_manifest_is_found(biplanar, workspace):
     path.unlink()
     pixels[0, 0] ^= 1
     np.save(path, pixels)
-    result = validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR)
+    result = validated(BIPLANAR)
     assert errors(result, int(member.study_id, 16)) == {"images_intact"}
     text = (workspace / "dataset" / "manifest.json").read_text()
     (workspace / "dataset" / "manifest.json").write_text(text.replace('"p1"', '"p2"'))
     with pytest.raises(ContractViolation, match="MANIFEST_ALTERED"):
-        validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR)
+        validated(BIPLANAR)
     assert not (workspace / "validation" / "result.json").exists()
 
 
-def test_radiographs_are_no_evidence_for_the_biplanar_profile(radiographs, workspace):
+def test_radiographs_are_no_evidence_for_the_biplanar_profile(radiographs, validated):
     radiographs(9)
-    result = validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR)
+    result = validated(BIPLANAR)
     assert not result.success
     assert {"ALL_NULL", "FEWER_ROWS"} & {f.code for f in result.failures}
     assert "spine_length" in {f.rule for f in result.failures}
@@ -278,36 +265,26 @@ def test_the_policy_follows_the_profile():
     assert ValidationConfig(profile="frontal_radiographs", on_bad_study="stop").policy == "stop"
 
 
-def test_radiographs_with_plate_centres_only_are_validated_without_the_corner_rules(workspace):
-    from spine.landmarks import GALBUSERA39
-    from spine.projection import write_landmarks
-    from validation.dataset.build import DatasetConfig, build_dataset
-
-    for number in range(1, 9):
-        add_radiograph(workspace / "store", number)
+def test_radiographs_with_plate_centres_only_are_validated_without_the_corner_rules(radiographs, workspace, validated):
     add_radiograph(workspace / "store", 9, labels=cyclic(radiograph_labels(8.0, 0.9)))
-    folders = (workspace / "store", workspace / "landmarks", workspace / "dataset")
-    write_landmarks(folders[0], folders[1], GALBUSERA39)
-    build_dataset(*folders, DatasetConfig(test_patients=2, validation_fraction=0.3))
+    radiographs(8, landmark_set=GALBUSERA39, seed=0, validation_fraction=0.3)
     config = RADIOGRAPHS.model_copy(update={"minimum_test": 1, "minimum_train": 1})
-    result = validate_dataset(folders[2], workspace / "validation", config)
+    result = validated(config)
     assert result.success, result.failures
     assert "levels_in_order" in errors(result, 9)
     assert "corner_order" not in {o.rule.name for o in result.outcomes}
 
 
-def test_a_manifest_without_examples_is_no_evidence(workspace):
-    from spine.dataset import Manifest, write_manifest
-
+def test_a_manifest_without_examples_is_no_evidence(workspace, validated):
     write_manifest(Manifest("galbusera39", 0, ()), workspace / "dataset")
-    result = validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR)
+    result = validated(BIPLANAR)
     assert not result.success
     assert "ZERO_ROWS" in {f.code for f in result.failures}
 
 
-def test_a_killed_validation_leaves_no_result(biplanar, workspace):
+def test_a_killed_validation_leaves_no_result(biplanar, workspace, validated):
     biplanar(5)
-    validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR)
+    validated(BIPLANAR)
 
     def kill(done: int, total: int) -> None:
         if done == 3:

@@ -2,10 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -20,10 +18,8 @@ from validation.evaluation.sealing import write_sealed
 from validation.evaluation.test_set_check import verify_images
 from validation.evaluation.test_set_ledger import count_reads, read_ledger, record_read
 
-Make = Callable[..., Any]
 
-
-def test_a_record_has_outcomes_and_statistics(make_trial: Make) -> None:
+def test_a_record_has_outcomes_and_statistics(make_trial):
     record = make_trial(5, off_deg=2.0).score()
     assert record.statistics.keys() == PARAMETERS.keys()
     assert (record.simulated, record.patients_are, record.n_patients) == (True, "virtual patients", 3)
@@ -39,7 +35,7 @@ def test_a_record_has_outcomes_and_statistics(make_trial: Make) -> None:
         study.parameter("unheard_of")
 
 
-def test_absences_carry_reasons_and_lower_coverage(make_trial: Make) -> None:
+def test_absences_carry_reasons_and_lower_coverage(make_trial):
     trial = make_trial(5)
     trial.predictions[0] = replace(trial.predictions[0], parameters={})
     unseen = Measured(None, "deg", "T1 not seen", absent_code="LANDMARKS_NOT_SEEN")
@@ -55,11 +51,11 @@ def test_absences_carry_reasons_and_lower_coverage(make_trial: Make) -> None:
     assert (cobb.n_truth, cobb.n) == (4, 1)
     assert cobb.figures["coverage"].value == pytest.approx(1 / 4)
     assert cobb.figures["mae"].value is None
-    assert cobb.figures["mae"].absent_reason == "1 answered, at least 3 needed"
+    assert cobb.figures["mae"].absent_reason == "too few predictions: 1, at least 3 needed"
     assert record.statistics["pelvic_tilt"].n == 2
 
 
-def test_digest_covers_everything(make_trial: Make) -> None:
+def test_digest_covers_everything(make_trial):
     trial = make_trial(3)
     record = trial.score()
     assert trial.score().digest == record.digest
@@ -74,7 +70,7 @@ def test_digest_covers_everything(make_trial: Make) -> None:
     assert len({record.digest, *(o.digest for o in others)}) == 7
 
 
-def test_file_round_trip(make_trial: Make, tmp_path: Path) -> None:
+def test_file_round_trip(make_trial, tmp_path):
     record = make_trial(4).score(dvc_version=None, code_commit=None)
     write_record(record, tmp_path / "deep" / "record.json")
     again = read_record(tmp_path / "deep" / "record.json")
@@ -83,61 +79,57 @@ def test_file_round_trip(make_trial: Make, tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def damaged(text: str) -> list[tuple[str, str]]:
-    content = json.loads(text)["content"]
-    return [
-        ("EVIDENCE_ALTERED", text.replace('"predicted": 22.0', '"predicted": 21.0', 1)),
-        ("EVIDENCE_ALTERED", text.replace('"challenger"', '"champion"')),
-        ("EVIDENCE_UNREADABLE", text[:-40]),
-        ("EVIDENCE_UNREADABLE", ""),
-        ("EVIDENCE_UNREADABLE", "[]"),
-        ("EVIDENCE_UNREADABLE", text.replace('"predicted": 22.0', '"predicted": NaN', 1)),
-        ("EVIDENCE_SCHEMA", text.replace("plumbline.evaluation/3", "plumbline.evaluation/9")),
-        ("EVIDENCE_SCHEMA", json.dumps({"schema": "plumbline.verdict/1", "digest": "0", "content": content})),
-    ]
-
-
-@pytest.mark.parametrize("case", range(8))
-def test_damaged_files_are_refused(make_trial: Make, tmp_path: Path, case: int) -> None:
+@pytest.mark.parametrize(
+    ("code", "damage"),
+    [
+        ("EVIDENCE_ALTERED", lambda text: text.replace('"predicted": 22.0', '"predicted": 21.0', 1)),
+        ("EVIDENCE_ALTERED", lambda text: text.replace('"challenger"', '"champion"')),
+        ("EVIDENCE_UNREADABLE", lambda text: text[:-40]),
+        ("EVIDENCE_UNREADABLE", lambda text: ""),
+        ("EVIDENCE_UNREADABLE", lambda text: "[]"),
+        ("EVIDENCE_UNREADABLE", lambda text: text.replace('"predicted": 22.0', '"predicted": NaN', 1)),
+        ("EVIDENCE_SCHEMA", lambda text: text.replace("plumbline.evaluation/3", "plumbline.evaluation/9")),
+        ("EVIDENCE_SCHEMA", lambda text: json.dumps({**json.loads(text), "schema": "plumbline.verdict/1"})),
+    ],
+)
+def test_damaged_files_are_refused(make_trial, tmp_path, code, damage):
     path = tmp_path / "record.json"
     write_record(make_trial(3).score(), path)
-    code, text = damaged(path.read_text())[case]
+    text = damage(path.read_text())
     assert text != path.read_text()
     path.write_text(text)
-    with pytest.raises(EvidenceRejected) as refusal:
+    with pytest.raises(EvidenceRejected, match=code):
         read_record(path)
-    assert refusal.value.code == code
 
 
-def test_missing_file(tmp_path: Path) -> None:
+def test_missing_file(tmp_path):
     with pytest.raises(EvidenceRejected, match="EVIDENCE_MISSING"):
         read_record(tmp_path / "none.json")
 
 
-@pytest.mark.parametrize("forgery", ["string", "extra", "statistic", "landmark", "shift", "dropped"])
-def test_sealed_forgeries_are_refused(make_trial: Make, tmp_path: Path, forgery: str) -> None:
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda content: content["studies"][0]["parameters"][0].update(predicted="22.0"),
+        lambda content: content.update(approved=True),
+        lambda content: content["statistics"]["cobb"]["figures"]["mae"].update(value=0.1),
+        lambda content: content["landmarks"][0].update(n_found=content["landmarks"][0]["n_found"] + 1),
+        lambda content: content["level_shift_rate"].update(value=0.5),
+        lambda content: content["statistics"].pop("cobb"),
+    ],
+)
+def test_sealed_forgeries_are_refused(make_trial, tmp_path, forge):
     """Content that was changed and sealed again: wrong types, unknown fields and wrong figures are refused."""
     path = tmp_path / "record.json"
     write_record(make_trial(4).score(), path)
     content = json.loads(path.read_text())["content"]
-    if forgery == "string":
-        content["studies"][0]["parameters"][0]["predicted"] = "22.0"
-    elif forgery == "extra":
-        content["approved"] = True
-    elif forgery == "statistic":
-        content["statistics"]["cobb"]["figures"]["mae"]["value"] = 0.1
-    elif forgery == "landmark":
-        content["landmarks"][0]["n_found"] += 1
-    elif forgery == "shift":
-        content["level_shift_rate"]["value"] = 0.5
-    else:
-        del content["statistics"]["cobb"]
+    forge(content)
     write_sealed("plumbline.evaluation/3", content, path)
     with pytest.raises(EvidenceRejected, match=r"EVIDENCE_UNREADABLE|STATISTICS_INCONSISTENT"):
         read_record(path)
 
 
-def test_a_record_that_is_not_finite_cannot_be_written(make_trial: Make, tmp_path: Path) -> None:
+def test_a_record_that_is_not_finite_cannot_be_written(make_trial, tmp_path):
     record = make_trial(3).score()
     study = record.studies[0]
     bad = replace(study.parameters[0], predicted=math.nan)
@@ -150,8 +142,8 @@ def test_a_record_that_is_not_finite_cannot_be_written(make_trial: Make, tmp_pat
     verify_statistics(record)
 
 
-def test_other_test_sets_are_refused(make_trial: Make) -> None:
-    """S2: a label moved by a hundredth of a pixel is another test set, as is one study more or less."""
+def test_other_test_sets_are_refused(make_trial):
+    """Fault S2 of docs/faults.md: a label moved by a hundredth of a pixel, and one study less."""
     trial = make_trial(4)
     frozen = trial.test_digest
     example = trial.examples[0]
@@ -166,33 +158,32 @@ def test_other_test_sets_are_refused(make_trial: Make) -> None:
         trial.score(test_digest=frozen)
 
 
-def test_contract_violations(make_trial: Make) -> None:
+NAN_POINT = {"frontal": {"T4_sup": np.array([math.nan, 3.0])}}
+
+
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [
+        ("PREDICTIONS_MISMATCH", lambda t: t.predictions.append(t.predictions[0])),
+        ("PREDICTIONS_MISMATCH", lambda t: t.predictions.append(replace(t.predictions[0], study_id="unknown"))),
+        ("NOT_THE_TEST_SET", lambda t: t.examples.clear()),
+        ("NOT_THE_TEST_SET", lambda t: t.examples.append(replace(t.examples[0], study_id="x", split="train"))),
+        ("MIXED_PATIENTS", lambda t: t.examples.append(replace(t.examples[0], study_id="x", facts={}))),
+        ("PREDICTION_NOT_FINITE", lambda t: t.predictions.append(replace(t.predictions.pop(), points=NAN_POINT))),
+    ],
+)
+def test_contract_violations(make_trial, code, change):
     trial = make_trial(3)
-    for change, code in (
-        (lambda t: t.predictions.append(t.predictions[0]), "PREDICTIONS_MISMATCH"),
-        (lambda t: t.predictions.append(replace(t.predictions[0], study_id="unknown")), "PREDICTIONS_MISMATCH"),
-        (lambda t: t.examples.clear(), "NOT_THE_TEST_SET"),
-        (lambda t: t.examples.append(replace(t.examples[0], study_id="x", split="train")), "NOT_THE_TEST_SET"),
-        (lambda t: t.examples.append(replace(t.examples[0], study_id="x", facts={})), "MIXED_PATIENTS"),
-        (lambda t: _put_nan(t), "PREDICTION_NOT_FINITE"),
-    ):
-        trial = make_trial(3)
-        change(trial)
-        with pytest.raises(ContractViolation) as refusal:
-            trial.score()
-        assert refusal.value.code == code
+    change(trial)
+    with pytest.raises(ContractViolation, match=code):
+        trial.score()
 
 
-def _put_nan(trial: Any) -> None:
-    points = {"frontal": {"T4_sup": np.array([math.nan, 3.0])}}
-    trial.predictions[0] = replace(trial.predictions[0], points=points)
-
-
-def test_real_patients_are_named_real(make_trial: Make) -> None:
+def test_real_patients_are_named_real(make_trial):
     assert make_trial(3, condition="normal").score().patients_are == "real patients"
 
 
-def test_ranking(make_trial: Make) -> None:
+def test_ranking(make_trial):
     trial = make_trial(5, off_deg=1.0)
     for i, off in enumerate((3.0, 0.5, 1.0, 9.0, 2.0)):
         truth = trial.examples[i].truth
@@ -200,14 +191,14 @@ def test_ranking(make_trial: Make) -> None:
         trial.predictions[i] = replace(trial.predictions[i], parameters=measured)
     assert rank_patients(trial.score()) == {"best": "s1", "median": "s4", "worst": "s3"}
     trial.predictions[1] = replace(trial.predictions[1], parameters={})
-    assert rank_patients(trial.score())["worst"] == "s1", "no answer is worse than a bad one"
+    assert rank_patients(trial.score())["worst"] == "s1", "no prediction is worse than a bad one"
     for i in range(5):
         trial.examples[i] = replace(trial.examples[i], truth={})
     assert rank_patients(trial.score()) == {}
 
 
-def test_images_are_verified(make_trial: Make, tmp_path: Path) -> None:
-    """S2: one grey value of one test image changed, or the file cut short."""
+def test_images_are_verified(make_trial, tmp_path):
+    """Fault S2 of docs/faults.md. One grey value of one test image changed, or the file cut short."""
     trial = make_trial(2)
     examples = []
     for k, example in enumerate(trial.examples):
@@ -228,13 +219,10 @@ def test_images_are_verified(make_trial: Make, tmp_path: Path) -> None:
     assert Manifest("galbusera39", 0, tuple(examples)).test_digest != trial.test_digest
 
 
-def test_reads_of_the_test_set_are_counted(make_trial: Make, tmp_path: Path) -> None:
+def test_reads_of_the_test_set_are_counted(tmp_path):
     path = tmp_path / "state" / "reads.jsonl"
-    record = make_trial(3).score()
-    from datetime import UTC, datetime
-
     at = datetime(2026, 1, 2, tzinfo=UTC)
-    assert count_reads(path, record.test_digest) == 0
+    assert count_reads(path, "t1") == 0
     for expected, (test, role) in enumerate((("t1", "challenger"), ("t1", "champion"), ("t2", "challenger"))):
         assert record_read(path, test, "m", role, at) == (1 if test == "t2" else expected + 1)
     assert [r.role for r in read_ledger(path)] == ["challenger", "champion", "challenger"]

@@ -1,8 +1,6 @@
-"""Landmark errors in px and mm, coverage, claims and level shifts, on constructed points."""
+"""Landmark errors in px and mm, coverage, false positives and level shifts, on constructed points."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +8,8 @@ import pytest
 from spine.landmarks import CORNERS68, GALBUSERA39, VERTEBRAE
 from validation.evaluation.landmark_errors import landmark_errors, level_shift, summarise, summary_of
 
-Make = Callable[..., Any]
 
-
-def test_error_in_px_mm_and_space(make_trial: Make) -> None:
+def test_error_in_px_mm_and_space(make_trial):
     """(3, 4) px at 0.4 mm columns and 0.2 mm rows: 5 px and hypot(1.2, 0.8) mm; (1, 2, 2) mm in space: 3 mm."""
     trial = make_trial(1)
     errors = landmark_errors(trial.predictions[0], trial.examples[0])
@@ -28,7 +24,7 @@ def test_error_in_px_mm_and_space(make_trial: Make) -> None:
 
 
 @pytest.mark.parametrize(("spacing", "calibration"), [(None, "NONE"), ((0.2, 0.4), "PROJECTION")])
-def test_no_millimetres_without_a_calibration(make_trial: Make, spacing, calibration) -> None:  # type: ignore[no-untyped-def]
+def test_no_millimetres_without_a_calibration(make_trial, spacing, calibration):
     trial = make_trial(1)
     view = replace(trial.examples[0].views["frontal"], spacing_mm=spacing, calibration=calibration)
     example = replace(trial.examples[0], views={"frontal": view}, points_3d={})
@@ -38,14 +34,14 @@ def test_no_millimetres_without_a_calibration(make_trial: Make, spacing, calibra
     assert summary.median_px == pytest.approx(5.0)
 
 
-def test_missed_and_false_positive_landmarks(make_trial: Make) -> None:
-    """Hips outside the image but answered are claims; S1 in the image but not answered is missed."""
+def test_missed_and_false_positive_landmarks(make_trial):
+    """Predicted hips outside the image are false positives; S1 in the image without a prediction is missed."""
     trial = make_trial(1)
     view = trial.examples[0].views["lateral"]
     visible = {n: xy for n, xy in view.points.items() if not n.startswith("HIP")}
-    answered = {n: xy for n, xy in trial.predictions[0].points["lateral"].items() if not n.startswith("S1")}
+    predicted = {n: xy for n, xy in trial.predictions[0].points["lateral"].items() if not n.startswith("S1")}
     example = replace(trial.examples[0], views={"lateral": replace(view, points=visible)})
-    errors = landmark_errors(replace(trial.predictions[0], points={"lateral": answered}), example)
+    errors = landmark_errors(replace(trial.predictions[0], points={"lateral": predicted}), example)
     assert {e.name for e in errors if e.state == "false_positive"} == {"HIP_L", "HIP_R"}
     assert {e.name for e in errors if e.state == "missed"} == {"S1_sup", "S1_ant", "S1_post"}
     whole = summary_of(summarise(errors), "lateral")
@@ -55,20 +51,20 @@ def test_missed_and_false_positive_landmarks(make_trial: Make) -> None:
     assert not any(e.space == "3d" for e in errors), "one view shows nothing in space"
 
 
-def test_nothing_answered(make_trial: Make) -> None:
+def test_without_a_prediction_every_landmark_is_missed(make_trial):
     summaries = summarise(landmark_errors(None, make_trial(1).examples[0]))
     for space in ("frontal", "lateral", "3d"):
         summary = summary_of(summaries, space)
         assert summary is not None
         assert (summary.coverage, summary.mean_mm) == (0.0, None)
-    assert summary_of(summaries, "frontal", "T4").n_visible == 2  # type: ignore[union-attr]
+    assert summary_of(summaries, "frontal", "T4").n_visible == 2
     levels = [s.group for s in summaries if s.space == "frontal" and "_" not in s.group]
     assert levels == ["all", *VERTEBRAE, "S1", "HIP"]
 
 
 @pytest.mark.parametrize("shift", [-2, -1, 0, 1, 2])
 @pytest.mark.parametrize("names", [GALBUSERA39, CORNERS68], ids=lambda s: s.name)
-def test_level_shift_is_found(names, shift: int) -> None:  # type: ignore[no-untyped-def]
+def test_level_shift_is_found(names, shift):
     """The model's T5 lies on the true T6: shift +1."""
     place = {level: i for i, level in enumerate(VERTEBRAE)}
     truth, predicted = {}, {}
@@ -81,7 +77,7 @@ def test_level_shift_is_found(names, shift: int) -> None:  # type: ignore[no-unt
     assert level_shift(predicted, truth) == shift
 
 
-def test_few_points_have_no_level_shift() -> None:
+def test_few_points_have_no_level_shift():
     few = {f"{level}_sup": np.array([0.0, 10.0 * i]) for i, level in enumerate(VERTEBRAE[:5])}
     assert level_shift(few, few) is None
     assert level_shift({}, few) is None

@@ -1,6 +1,5 @@
 """Side of the curve and orientation of a view, which the size of an angle does not show."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +14,6 @@ from spine.measurement.registry import Measured
 from spine.measurement.tilts import plate_tilts
 from validation.evaluation.record import read_record, write_record
 from validation.evaluation.sides import orientation_of, true_side
-
-Make = Callable[..., Any]
 
 
 def curved(bend_mm: float) -> dict[str, np.ndarray]:
@@ -43,7 +40,7 @@ def with_curve(trial: Any, index: int, bend: float, found: float) -> None:
     trial.predictions[index] = replace(trial.predictions[index], parameters=measured)
 
 
-def test_a_mirrored_curve_has_the_same_angle_and_the_other_side(make_trial: Make, tmp_path: Any) -> None:
+def test_a_mirrored_curve_has_the_same_angle_and_the_other_side(make_trial, tmp_path):
     trial = make_trial(3)
     with_curve(trial, 0, 40.0, 40.0)
     with_curve(trial, 1, 40.0, -40.0)
@@ -57,7 +54,7 @@ def test_a_mirrored_curve_has_the_same_angle_and_the_other_side(make_trial: Make
     assert [s.found_side for s in read_record(tmp_path / "record.json").studies] == ["left", "right", None]
 
 
-def test_a_reference_of_another_origin_has_no_side(make_trial: Make) -> None:
+def test_a_reference_of_another_origin_has_no_side(make_trial):
     trial = make_trial(1)
     with_curve(trial, 0, 40.0, 40.0)
     example = trial.examples[0]
@@ -68,7 +65,7 @@ def test_a_reference_of_another_origin_has_no_side(make_trial: Make) -> None:
     assert true_side(replace(example, truth={**example.truth, "cobb": hidden})) is None
 
 
-def test_the_truth_decides_whether_an_orientation_can_be_determined() -> None:
+def test_the_truth_decides_whether_an_orientation_can_be_determined():
     rng = np.random.default_rng(3)
     truth = {name: np.array([100.0 + 9 * np.sin(k / 4), 10.0 * k]) for k, name in enumerate(GALBUSERA39)}
     near = {name: p + rng.normal(0, 2, 2) for name, p in truth.items()}
@@ -82,7 +79,7 @@ def test_the_truth_decides_whether_an_orientation_can_be_determined() -> None:
     assert orientation_of(mirrored, dict(list(truth.items())[:5])) == "undecidable"
 
 
-def test_the_record_has_orientation_and_size(make_trial: Make) -> None:
+def test_the_record_has_orientation_and_size(make_trial):
     trial = make_trial(2)
     for k, example in enumerate(trial.examples):
         views = {}

@@ -1,0 +1,154 @@
+"""Images of a fit in the memory of its device, and augmented batches of them.
+
+Contract: augmentation depends only on (seed, epoch, batch, rank), so an interrupted fit continues unchanged.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import IterableDataset
+
+from inference.preprocessing import GREY_LIMIT
+from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName, mirrored_name
+from spine.types import Bool, Float
+from training.config import Augmentation, TrainingConfig
+from training.data.dataset import Sample
+
+
+class Pool:
+    """Images of ``views`` on a device: (N, H, W) pixels, and the (N, K, 2) normalised points that are present.
+
+    Attributes:
+        shown: view -> (K,) whether the landmark set has the landmark in this view.
+        seconds: time spent in ``load_epoch``.
+    """
+
+    def __init__(self, views: Sequence[ViewName], config: TrainingConfig, device: torch.device, rank: int) -> None:
+        count, names, known = len(views), config.names, LANDMARK_SETS[config.landmark_set]
+        self.config, self.device, self.rank, self.seconds = config, device, rank, 0.0
+        self.view = torch.tensor([VIEWS.index(view) for view in views], dtype=torch.int64)
+        self.shown = {v: torch.tensor([n in known.names_in(v) for n in names], device=device) for v in VIEWS}
+        # Half precision is finer than the 8 bits of a display and takes half the memory.
+        self.pixels = torch.full((count, *config.input_shape), -1.0, dtype=torch.float16, device=device)
+        self.points = torch.zeros(count, len(names), 2, device=device)
+        self.present = torch.zeros(count, len(names), dtype=torch.bool, device=device)
+
+    def load_epoch(self, epoch: int) -> None:
+        """Fill the pool for ``epoch``. A pool of this base class has the same images in every epoch."""
+
+
+class PoolBatches(IterableDataset[Sample]):
+    """Augmented batches from a pool, on its device; one iteration is one epoch.
+
+    An interrupted fit continues after ``first_epoch`` finished epochs and ``seen`` images of the next one.
+    """
+
+    def __init__(self, pool: Pool, config: TrainingConfig, first_epoch: int = 0, seen: int = 0) -> None:
+        self.pool, self.config, self.epoch = pool, config, first_epoch
+        self._skipped = seen // config.batch_size
+        index = {name: k for k, name in enumerate(config.names)}
+        # In a mirrored image, a landmark whose left-right partner is not learnt is absent.
+        self.partner = torch.tensor([index.get(mirrored_name(name), -1) for name in index], device=pool.device)
+
+    def __len__(self) -> int:
+        return len(self.pool.pixels) // self.config.batch_size
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Every image of the pool once, in the order of this epoch; the next call is the next epoch.
+
+        The epoch is counted here and not at the end, because a caller that knows the number of batches stops earlier.
+        """
+        epoch, skipped = self.epoch, self._skipped
+        self.epoch, self._skipped = epoch + 1, 0
+        return self._batches(epoch, skipped)
+
+    def _batches(self, epoch: int, skipped: int) -> Iterator[Sample]:
+        config = self.config
+        self.pool.load_epoch(epoch)
+        order = np.random.default_rng((config.seed, epoch, self.pool.rank)).permutation(len(self.pool.pixels))
+        for batch in range(skipped, len(self)):
+            chosen = torch.from_numpy(order[batch * config.batch_size : (batch + 1) * config.batch_size])
+            yield self._batch(chosen, np.random.default_rng((config.seed, epoch, batch, self.pool.rank)))
+
+    def _batch(self, chosen: Tensor, random: np.random.Generator) -> Sample:
+        pool = self.pool
+        view = pool.view[chosen]
+        frontal, view, where = (view == VIEWS.index("frontal")).numpy(), view.to(pool.device), chosen.to(pool.device)
+        linear, shift, mirrored = draw_affines(random, self.config.augmentation, self.config.input_shape, frontal)
+        linear, shift = linear.to(pool.device), shift.to(pool.device)
+        pixels = warp_images(pool.pixels[where].float(), linear, shift)
+        points, present = self._labels(where, mirrored.to(pool.device))
+        target = (linear @ points.transpose(1, 2)).transpose(1, 2) + shift[:, None]
+        present = present & (target.abs() < 1).all(dim=-1)
+        return Sample(
+            pixels=change_greys_of_batch(random, self.config.augmentation, pixels)[:, None],
+            view=view,
+            target=torch.where(present[..., None], target, torch.zeros_like(target)),
+            present=present,
+            unit_per_px=torch.ones(len(chosen), device=pool.device),
+        )
+
+    def _labels(self, where: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
+        """Points and presence; in a mirrored image a landmark lies where its left-right partner was."""
+        points, present = self.pool.points[where], self.pool.present[where]
+        swapped, there = points[:, self.partner], present[:, self.partner] & (self.partner >= 0)
+        return (torch.where(mirrored[:, None, None], swapped, points), torch.where(mirrored[:, None], there, present))
+
+
+def draw_affines(
+    random: np.random.Generator, strengths: Augmentation, shape: tuple[int, int], frontal: Bool[NDArray[np.bool_], " N"]
+) -> tuple[Float[Tensor, "N 2 2"], Float[Tensor, "N 2"], Bool[Tensor, " N"]]:
+    """Random affines of N images, as by ``dataset.draw_affine``, and whether each one mirrors.
+
+    Linear parts and shifts map normalised image coordinates to normalised input coordinates.
+    """
+    count, half = len(frontal), np.array([shape[1], shape[0]]) / 2
+    turn = np.radians(np.clip(random.standard_normal(count), -2.5, 2.5) * strengths.rotation_deg)
+    enlarged = 2.0 ** (np.clip(random.standard_normal(count), -2.5, 2.5) * strengths.scale)
+    shift = np.clip(random.standard_normal((count, 2)), -2.5, 2.5) * strengths.shift * 2
+    mirrored = (random.random(count) < strengths.mirror) & frontal
+    linear = enlarged[:, None, None] * np.stack(
+        [np.stack([np.cos(turn), -np.sin(turn)], -1), np.stack([np.sin(turn), np.cos(turn)], -1)], 1
+    )
+    linear[:, :, 0] *= np.where(mirrored, -1.0, 1.0)[:, None]
+    if strengths.stretch:
+        wider = 2.0 ** (np.clip(random.standard_normal(count), -2.5, 2.5) * strengths.stretch / 2)
+        linear *= np.stack([wider, 1.0 / wider], -1)[:, None, :]
+    linear = linear * half[None, None, :] / half[None, :, None]  # pixels are square, normalised units are not
+    return torch.from_numpy(linear).float(), torch.from_numpy(shift).float(), torch.from_numpy(mirrored)
+
+
+def warp_images(
+    pixels: Float[Tensor, "N H W"], linear: Float[Tensor, "N 2 2"], shift: Float[Tensor, "N 2"]
+) -> Float[Tensor, "N H W"]:
+    """Resample linearly, so that the value at p moves to ``linear`` p + ``shift``; black (-1) outside."""
+    back = torch.linalg.inv(linear)
+    theta = torch.cat([back, -(back @ shift[..., None])], dim=-1)
+    grid = functional.affine_grid(theta, [len(pixels), 1, *pixels.shape[1:]], align_corners=False)
+    moved: Tensor = functional.grid_sample(pixels[:, None] + 1, grid, padding_mode="zeros", align_corners=False) - 1
+    return moved[:, 0]
+
+
+def change_greys_of_batch(
+    random: np.random.Generator, strengths: Augmentation, pixels: Float[Tensor, "N H W"]
+) -> Float[Tensor, "N H W"]:
+    """Change contrast, brightness, noise and gamma of each image, as ``dataset.change_greys`` does."""
+    count, device = len(pixels), pixels.device
+
+    def per_image(values: NDArray[np.float64]) -> Tensor:
+        return torch.from_numpy(values).float().to(device)[:, None, None]
+
+    contrast = per_image(2.0 ** (random.standard_normal(count) * strengths.contrast))
+    brightness = per_image(random.standard_normal(count) * strengths.brightness)
+    noise = per_image(random.random(count) * strengths.noise)
+    exponent = per_image(2.0 ** (random.standard_normal(count) * strengths.gamma))
+    generator = torch.Generator(device).manual_seed(int(random.integers(2**62)))
+    grain = torch.randn(pixels.shape, device=device, generator=generator)
+    changed = (pixels * contrast + brightness + noise * grain).clamp(-GREY_LIMIT, GREY_LIMIT)
+    unit = (changed + GREY_LIMIT) / (2 * GREY_LIMIT)
+    powered: Tensor = unit**exponent * (2 * GREY_LIMIT) - GREY_LIMIT
+    return powered
