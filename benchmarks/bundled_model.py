@@ -56,7 +56,8 @@ def _paired(folder: Path) -> list[Example]:
 
 def _cost(model: Model, workspace: Workspace) -> list[Figure]:
     """Time and memory. Whole predictions and bare network calls alternate, so that other load affects both alike."""
-    whole, bare = [], []
+    whole: list[float] = []
+    bare: list[float] = []
     for views in first_pairs(workspace.root, PAIRS):
         shape = model.contract.input_shape
         pixels = np.stack([prepare(views[v].image, shape, spacing_mm=views[v].spacing_mm).pixels for v in VIEWS])

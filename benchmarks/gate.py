@@ -22,7 +22,7 @@ from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
 from spine.types import Floats
 from validation.evaluation.agreement import draw_patients
-from validation.evaluation.record import EvaluationRecord, evaluate, read_record, write_record
+from validation.evaluation.record import EvaluationRecord, ModelRole, evaluate, read_record, write_record
 from validation.gates.comparison import evaluate_losses
 from validation.gates.evidence import Evidence
 from validation.gates.paired import POOLED, PairedLosses, power_at
@@ -166,7 +166,7 @@ def draw_power(policy: Policy, path: Path) -> None:
 
 def _times() -> list[Figure]:
     """The time of the gate with its files, for 500 patients with 175 landmarks."""
-    challenger, champion = (simulated_record(role, LARGE) for role in ("challenger", "champion"))
+    challenger, champion = simulated_record("challenger", LARGE), simulated_record("champion", LARGE)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         write_record(challenger, folder / "challenger.json")
@@ -188,7 +188,7 @@ def _times() -> list[Figure]:
     ]
 
 
-def simulated_record(role: str, n: int) -> EvaluationRecord:
+def simulated_record(role: ModelRole, n: int) -> EvaluationRecord:
     """The evaluation record of ``n`` simulated patients, with all facts that define groups of patients."""
     rng = np.random.default_rng(1 if role == "challenger" else 2)
     truths = np.random.default_rng(7).normal(35, 12, (n, len(PARAMETERS)))

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ RAY_LENGTH = 1.25  # in distances from source to isocentre
 
 def main(scene_path: str, found_path: str) -> None:
     """Render every view once with both renderers; a few rays before do not count."""
-    found = {"threads": np.array(torch.get_num_threads())}
+    found: dict[str, Any] = {"threads": np.array(torch.get_num_threads())}
     with np.load(scene_path) as scene, torch.no_grad():
         volume = torch.as_tensor(scene["volume"], dtype=torch.float32)
         for view in ("frontal", "lateral"):

@@ -3,6 +3,8 @@
 import os
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from gvxrPython3 import gvxr
@@ -19,7 +21,7 @@ def main(scene_path: str, found_path: str) -> None:
     gvxr.setMonoChromatic(80.0, "keV", 1)  # the renderer requires a spectrum; path lengths do not depend on it
     gvxr.useParallelBeam()
     with np.load(scene_path) as scene:
-        found: dict[str, np.ndarray] = {}
+        found: dict[str, Any] = {}
         for view in ("frontal", "lateral"):
             found |= draw_view(scene, view)
     np.savez(found_path, **found)
@@ -93,7 +95,7 @@ def upright(buffer: object, view: str) -> np.ndarray:
     return image[:, ::-1] if view == "lateral" else image
 
 
-def timed(call: object) -> float:
+def timed(call: Callable[[], object]) -> float:
     """Seconds of one call."""
     started = time.perf_counter()
     call()

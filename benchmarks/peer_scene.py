@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks import rendering_cost
 from spine.landmarks import VIEWS, ViewName
-from spine.reconstruction.meshes import Mesh, join_meshes, mesh_from_grid
+from spine.reconstruction.meshes import Mesh, grid_faces, join_meshes, mesh_from_grid
 from spine.scanner import NATIVE_SPACING_MM, SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 from spine.types import Floats
 
@@ -17,6 +17,7 @@ SEED = 1
 SHAPE = (512, 256)
 VOXEL_MM = 1.0
 _LINES = 4  # lines through a voxel in x and in y
+_POLE_MM = 1e-3  # a smaller ring is one point
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,15 @@ def build_scene() -> Scene:
     spacing = 8 * NATIVE_SPACING_MM
     geometry = {v: ViewGeometry(v, SHAPE, (spacing, spacing), SOURCE_TO_ISOCENTRE_MM[v]) for v in VIEWS}
     bodies = join_meshes([mesh_from_grid(wall) for wall in walls])
-    skeleton = join_meshes(
-        [mesh_from_grid(p.vertices, False) for p in rendering_cost.bone_parts(SEED) if p.axis is None]
-    )
+    skeleton = join_meshes([_open_mesh(p.vertices) for p in rendering_cost.bone_parts(SEED) if p.axis is None])
     return Scene(walls, axes, bodies, skeleton, geometry)
+
+
+def _open_mesh(grid: Floats) -> Mesh:
+    """The surface of one (M, K, 3) grid whose ends stay open, as those of its mass points do."""
+    poles = (np.ptp(grid[[0, -1]], axis=1) < _POLE_MM).all(axis=-1)
+    used, renumbered = np.unique(grid_faces(*grid.shape[:2], *poles), return_inverse=True)
+    return Mesh(grid.reshape(-1, 3)[used], renumbered.reshape(-1, 3))
 
 
 def fan_as_parallel(mesh: Mesh, geometry: ViewGeometry) -> Floats:

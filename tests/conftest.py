@@ -82,9 +82,8 @@ def impatient_sqlite(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return statement.replace("busy_timeout = 20000", "busy_timeout = 100"), parameters
 
     monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, timeout=0.1))
-    listeners = (("do_connect", connecting, {}), ("before_cursor_execute", executing, {"retval": True}))
-    for name, listener, options in listeners:
-        event.listen(Engine, name, listener, **options)
+    event.listen(Engine, "do_connect", connecting)
+    event.listen(Engine, "before_cursor_execute", executing, retval=True)
     yield
-    for name, listener, _ in listeners:
-        event.remove(Engine, name, listener)
+    event.remove(Engine, "do_connect", connecting)
+    event.remove(Engine, "before_cursor_execute", executing)

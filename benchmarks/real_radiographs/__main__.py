@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.real_radiographs.angles import smape_percent
 from benchmarks.real_radiographs.ensemble import ensemble
-from benchmarks.real_radiographs.figures import summary
+from benchmarks.real_radiographs.figures import RadiographFigures, summary
 from benchmarks.real_radiographs.folds import FOLDS, fold_of, write_fold
 from benchmarks.real_radiographs.labels import own_deviation, twice_labelled
 from benchmarks.real_radiographs.predictions import draw_worst, predict
@@ -24,6 +24,7 @@ from benchmarks.sim_to_real.pack import Pack, read_pack
 from inference.bundled import BUNDLED
 from inference.model import Model, load_model
 from spine.dataset import SPLITS
+from spine.prediction import Prediction
 from spine.types import Floats
 
 PACKED = Path(".carry/aasce.npz")
@@ -128,7 +129,8 @@ def _major_angles(radiographs: Pack, models: ModelRows) -> Floats:
 
 def _report(radiographs: Pack, models: ModelRows, out: Path) -> int:
     """Print the figures of all radiographs, and of those that the data set validation accepts; draw the worst."""
-    figures, predictions = {}, {}
+    figures: dict[int, RadiographFigures] = {}
+    predictions: dict[int, Prediction] = {}
     for model, rows in models:
         some_figures, some_predictions = predict(model, radiographs, rows)
         figures |= some_figures

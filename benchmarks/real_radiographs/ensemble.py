@@ -30,8 +30,7 @@ class _Sessions:
         if self.mirrored:
             mirrored = {**inputs, INPUTS[0]: np.ascontiguousarray(inputs[INPUTS[0]][..., ::-1])}
             results += [self._mirror_back(s.run(list(outputs), mirrored)) for s in self.sessions]
-        maps, logits = (np.mean([result[i] for result in results], axis=0, dtype=np.float32) for i in range(2))
-        return [maps, logits]
+        return [np.asarray(np.mean([r[i] for r in results], axis=0, dtype=np.float32)) for i in range(2)]
 
     def _mirror_back(self, result: Output) -> Output:
         maps, logits = result

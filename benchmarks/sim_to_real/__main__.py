@@ -92,7 +92,8 @@ def _diagnose(given: argparse.Namespace) -> int:
     real = read_pack(_required(given.real))
     with np.load(_required(given.out / FOUND)) as stored:
         found = stored["found"].astype(np.float64)
-    figures = diagnosis(found, real.corners.astype(np.float64), real.visible, real.facts["angle_deg"][:, 0])
+    published_deg = real.facts["angle_deg"][:, 0].astype(np.float64)
+    figures = diagnosis(found, real.corners.astype(np.float64), real.visible, published_deg)
     for name, value in figures.items():
         sys.stdout.write(f"{name}: {value}\n")
     return 0

@@ -93,7 +93,7 @@ def train(radiographs: FrontalRadiographs, recipe: Recipe) -> Trained:
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = True  # for the products of the last layer
     torch.backends.cuda.matmul.allow_tf32 = False  # a position in 896 pixels needs more than the ten bits of TF32
-    network = CornerNet(recipe.widths).to(device, memory_format=torch.channels_last)
+    network = CornerNet(recipe.widths).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(network, recipe, device.type == "cuda")
     generator = torch.Generator(device=device).manual_seed(recipe.seed)
 
@@ -109,7 +109,8 @@ def train(radiographs: FrontalRadiographs, recipe: Recipe) -> Trained:
     compile_seconds = time.monotonic() - started
     parameters = list(network.parameters())
     network.train()
-    started, steps, history, progress = time.monotonic(), 0, [], 0.0
+    history: list[tuple[float, float, float]] = []
+    started, steps, progress = time.monotonic(), 0, 0.0
     sums = torch.zeros(2, device=device)
     since = 0
     while progress < 1.0:

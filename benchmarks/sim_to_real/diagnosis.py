@@ -3,6 +3,8 @@
 Contract: no radiograph is left out. Angles are in degrees, offsets in distances between vertebrae.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,7 @@ from benchmarks.sim_to_real.level_matching import centres, match_levels, midline
 from spine.types import Floats
 
 
-def diagnosis(found: Floats, corners: Floats, visible: NDArray[np.bool_], published_deg: Floats) -> dict[str, object]:
+def diagnosis(found: Floats, corners: Floats, visible: NDArray[np.bool_], published_deg: Floats) -> dict[str, Any]:
     """Name -> figure, from (N, 17, 4, 2) found and labelled corners, (N, 17, 4) visibility and (N,) angles."""
     tilts = midline_tilts_deg(found)
     tilt_errors = np.abs(tilts - _labelled_tilt_there(found, corners))

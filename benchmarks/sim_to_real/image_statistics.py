@@ -199,7 +199,7 @@ def _proportions(corners: Floats) -> dict[str, float]:
 
 def _sampled(grey: NDArray[np.float32], points: Floats) -> Floats:
     """Greys at (..., 2) points (column, row); NaN at NaN points, and the nearest pixel outside the frame."""
-    known = np.isfinite(points).all(axis=-1)
+    known = np.asarray(np.isfinite(points).all(axis=-1))
     at = np.where(known[..., None], points, 0.0)
     values = ndimage.map_coordinates(grey, [at[..., 1].ravel(), at[..., 0].ravel()], order=1, mode="nearest")
     return np.where(known, values.reshape(at.shape[:-1]), np.nan)

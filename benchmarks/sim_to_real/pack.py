@@ -16,6 +16,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,7 @@ def write_pack(
 ) -> None:
     """Write one file; see the module for shapes."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    named: dict[str, Any] = {f"fact_{name}": values for name, values in facts.items()}
     np.savez(
         path,
         jpeg=np.frombuffer(b"".join(jpegs), dtype=np.uint8),
@@ -59,7 +61,7 @@ def write_pack(
         corners=corners.astype(np.float32),
         visible=visible,
         names=np.array(names),
-        **{f"fact_{name}": values for name, values in facts.items()},
+        **named,
     )
 
 

@@ -118,7 +118,7 @@ def _score_virtual(network: torch.nn.Module, radiographs: FrontalRadiographs) ->
     return figures
 
 
-def _score_real(network: torch.nn.Module, plan: Plan) -> dict[str, object]:
+def _score_real(network: torch.nn.Module, plan: Plan) -> dict[str, dict[str, object]]:
     real = read_pack(plan.real, 8 if plan.dry else None)
     found = find_corners(network, torch.from_numpy(real.images).to(plan.device))
     scores = score_radiographs(found, real.corners, real.visible, real.facts["angle_deg"][:, 0].astype(np.float64))

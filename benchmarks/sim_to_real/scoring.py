@@ -77,7 +77,7 @@ def angle_figures(found: Floats, true: Floats) -> dict[str, float]:
     """Figures of (N,) major angles: absolute errors, bias, SMAPE, rank correlation."""
     error = np.abs(found - true)
     ranks = [np.argsort(np.argsort(a)) for a in (found, true)]
-    alike = float(np.corrcoef(*ranks)[0, 1]) if len(found) > 2 else float("nan")
+    alike = float(np.asarray(np.corrcoef(ranks))[0, 1]) if len(found) > 2 else float("nan")
     return {
         "mean": float(error.mean()),
         "median": float(np.median(error)),

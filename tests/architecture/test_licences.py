@@ -8,6 +8,7 @@ the GPL without a linking exception, AGPL, SSPL, BUSL and non-commercial terms. 
 import importlib.metadata as metadata
 import re
 from functools import cache
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -45,7 +46,7 @@ def required() -> tuple[str, ...]:
 
 def declared(name: str) -> str:
     """Licence expression, classifiers, and the first line of the licence field, which may have the whole text."""
-    fields = metadata.metadata(name)
+    fields: Any = metadata.metadata(name)
     classifiers = [c.split("::")[-1].strip() for c in fields.get_all("Classifier") or () if c.startswith("License")]
     first_line = (fields.get("License") or "").strip().splitlines()[:1]
     return " | ".join(filter(None, [fields.get("License-Expression"), *first_line, *classifiers]))

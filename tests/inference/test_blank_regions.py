@@ -8,7 +8,7 @@ import pytest
 from inference.blank_regions import hidden_vertebrae, in_blank_regions, without_curves
 from inference.measure import measure_views
 from inference.overlay import report_json
-from spine.landmarks import GALBUSERA39, VIEWS
+from spine.landmarks import GALBUSERA39, VIEWS, ViewName
 from spine.measurement.registry import Measured
 from tests.inference.fake_model import CONTRACT, knowing_model
 from tests.inference.test_measure_views import IMAGE, POINTS, SHAPE, _inputs
@@ -16,7 +16,7 @@ from tests.inference.test_measure_views import IMAGE, POINTS, SHAPE, _inputs
 CURVES = ("cobb", "cobb_midline", "cobb_secondary_cranial", "cobb_secondary_caudal")
 
 
-def _covered(top: str, bottom: str, *views: str, grey: int = 0):
+def _covered(top: str, bottom: str, *views: ViewName, grey: int = 0):
     """Images with a bar of one grey value from one end plate to another in the first of the views."""
     given = _inputs(*views)
     image, points = IMAGE.copy(), POINTS[views[0]]

@@ -16,7 +16,7 @@ from inference.contract import ModelContract, read_contract, write_contract
 from inference.model import INPUTS, load_model
 from inference.model_folder import open_model_folder, recorded_digests
 from spine.errors import ContractViolation, EvidenceRejected
-from spine.landmarks import VIEWS
+from spine.landmarks import VIEWS, ViewName
 from spine.model_digest import model_digest
 
 NAMES = ("T1_sup", "HIP_L", "HIP_R")
@@ -158,7 +158,8 @@ def test_a_graph_of_another_signature_is_refused(tmp_path: Path) -> None:
 
 def test_images_of_another_shape_or_view_are_refused(tmp_path: Path) -> None:
     _write_model(tmp_path, replace(CONTRACT, views=("frontal",)))
-    for shape, view in (((1, 1, 28, 20), "frontal"), ((1, 1, 20, 28), "lateral")):
+    cases: list[tuple[tuple[int, ...], ViewName]] = [((1, 1, 28, 20), "frontal"), ((1, 1, 20, 28), "lateral")]
+    for shape, view in cases:
         with pytest.raises(ContractViolation, match="MODEL_INPUT_INVALID"):
             load_model(tmp_path).run(np.zeros(shape, np.float32), [view])
 

@@ -25,7 +25,7 @@ from tests.inference.test_measure_views import GEOMETRY, IMAGE, POINTS, PX_MM, S
 
 PAGE = (Path(__file__).parents[2] / "docs" / "measurement-json.md").read_text()
 LAW = SpreadLaw(floor=1.0, error=0.1, gain=0.5, radius=2.0)
-LAWS = {view: {"centres": LAW, "sacrum": LAW, "pelvis": LAW} for view in VIEWS}
+LAWS: Mapping[str, Mapping[str, SpreadLaw]] = {view: {"centres": LAW, "sacrum": LAW, "pelvis": LAW} for view in VIEWS}
 CALIBRATION = Calibration(FEW_PATIENTS, "patients of a test", LAWS, {"cobb": 2.0, "sacral_slope": 2.0})
 VARIABLE = {"views": "VIEW", "refused": "VIEW", "parameters": "PARAMETER"}
 VARIABLE |= dict.fromkeys(("landmarks_3d_mm", "landmarks_px", "radius_90_px", "spread_px"), "LANDMARK")

@@ -12,7 +12,7 @@ from inference.inputs import ImageInput
 from inference.measure import measure_views
 from inference.model import INPUTS, Model
 from inference.preprocessing import prepare
-from spine.landmarks import VIEWS
+from spine.landmarks import VIEWS, ViewName
 from tests.inference.fake_model import CONTRACT, KnowingSession
 from tests.inference.test_measure_views import POINTS, SHAPE, _inputs
 
@@ -56,9 +56,9 @@ def _model(session, limits: InputLimits | None = InputLimits(), views=VIEWS) -> 
     return Model(replace(CONTRACT, calibration=calibration, views=tuple(views)), "0" * 64, session)
 
 
-def _given(**as_view: str) -> dict[str, ImageInput]:
+def _given(**as_view: ViewName) -> dict[ViewName, ImageInput]:
     """View -> the image of another view, given as this one."""
-    return {view: replace(_inputs(view)[view], image=IMAGES[of]) for view, of in as_view.items()}
+    return {v: replace(_inputs(v)[v], image=IMAGES[as_view[v]]) for v in VIEWS if v in as_view}
 
 
 def test_two_exchanged_images_are_both_refused():

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -50,7 +51,7 @@ pytestmark = [
 
 def test_every_step_ran_and_the_count_adds_up(finished: FinishedRun):
     assert set(STAGE_NAMES) < set(finished.outcome.reports)
-    studies = finished.outcome.reports["studies"].figures
+    studies: Any = finished.outcome.reports["studies"].figures
     assert studies["received"] == 36 == studies["used"] + studies["already present"] + studies["quarantined"]
     manifest = read_manifest(finished.workspace.dataset)
     patients = [{e.patient for e in manifest.in_split(s)} for s in ("train", "validation", "test")]
@@ -88,7 +89,7 @@ def test_mlflow_holds_the_run_once_with_its_lineage(finished: FinishedRun):
 
 def test_dagster_keeps_figures_images_versions_and_links(finished: FinishedRun):
     with open_instance(finished.workspace) as instance:
-        kept = {
+        kept: dict[str, Any] = {
             name: instance.get_latest_materialization_event(dg.AssetKey(name)).asset_materialization
             for name in (*STAGE_NAMES, "registered_candidate", "verdict")
         }
@@ -136,7 +137,7 @@ def refusal_of_promotion_alone(workspace: Workspace) -> str:
         result = job.execute_in_process(instance=instance, raise_on_error=False)
     assert not result.success
     failure = next(event.step_failure_data for event in result.all_events if event.is_step_failure)
-    return failure.user_failure_data.metadata["code"].value
+    return str(failure.user_failure_data.metadata["code"].value)
 
 
 def test_what_dvc_ran_is_not_run_again(finished: FinishedRun, tmp_path):

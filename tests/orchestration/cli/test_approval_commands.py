@@ -191,10 +191,10 @@ def test_a_rejected_verdict_stays_rejected(workspace: Workspace) -> None:
     assert code_of(broken) == "HISTORY_NOT_VERIFIED" and "HISTORY_CUT" in broken.output
     unsigned = refused(workspace, "APPROVAL_EMPTY", "history", "--accept-loss")
     assert "--as NAME --reason TEXT" in unsigned and "--comment" not in unsigned
-    command = ("history", "--accept-loss", "--verify", "--as", "R. Viewer", "--reason", "the disk died")
-    accepted = done(workspace, *command)
+    accepting = ("history", "--accept-loss", "--verify", "--as", "R. Viewer", "--reason", "the disk died")
+    accepted = done(workspace, *accepting)
     assert "loss accepted on" in accepted and "lost: 1 entries" in accepted
-    refused(workspace, "HISTORY_COMPLETE", *command)
+    refused(workspace, "HISTORY_COMPLETE", *accepting)
     # The rejection was a mistake. A reinstatement also removes a rejection of which only the sealed record is left.
     model = read_verdict(workspace.verdict_file).challenger_model[:12]
     reinstated = done(workspace, "reinstate", model, "--as", "R. Viewer", "--comment", "the wrong radiographs")

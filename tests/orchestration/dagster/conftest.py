@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -17,7 +18,7 @@ from orchestration.pipeline.step_report import StepReport, write_step_report
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import ContractViolation, GateRefused
 from validation.gates.rule_results import RuleResult
-from validation.gates.verdict import Verdict, read_verdict, write_verdict
+from validation.gates.verdict import Decision, Verdict, read_verdict, write_verdict
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +47,7 @@ def instance():
 class StubSteps:
     """The behaviour of the stubbed steps, which tests change."""
 
-    decision: str = "PROMOTE"
+    decision: Decision = "PROMOTE"
     valid: bool = True
     figures: dict[str, dict] = field(default_factory=dict)
     raises: dict[str, Exception] = field(default_factory=dict)
@@ -80,7 +81,7 @@ class StubSteps:
         return StepReport("champion", {"version": "1"})
 
 
-def write_stub_verdict(path: Path, decision: str) -> None:
+def write_stub_verdict(path: Path, decision: Decision) -> None:
     passed = decision == "PROMOTE"
     known = dict.fromkeys(RuleResult.__dataclass_fields__)
     known |= {"rule": "limit/cobb", "subject": "cobb", "kind": "limit", "unit": "deg", "source": "test", "found": ""}
@@ -88,7 +89,8 @@ def write_stub_verdict(path: Path, decision: str) -> None:
     known |= {"group": "all", "reason": "the paper's level", "outcome": "PASS" if passed else "REJECT"}
     known |= {"code": "WITHIN_LIMIT" if passed else "ABOVE_CEILING"}
     digests = dict.fromkeys(("policy_hash", "challenger_model", "challenger_evidence", "test_digest"), "0" * 64)
-    about = {"policy": "default", "policy_version": 1, "champion_model": None, "champion_evidence": None, **digests}
+    about: dict[str, Any] = {"policy": "default", "policy_version": 1, **digests}
+    about |= {"champion_model": None, "champion_evidence": None}
     at = datetime(2026, 11, 23, tzinfo=UTC).isoformat()
     verdict = Verdict(decision=decision, results=(RuleResult(**known),), simulated=True, judged_at=at, **about)
     path.parent.mkdir(parents=True, exist_ok=True)

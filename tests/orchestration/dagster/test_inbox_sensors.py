@@ -182,8 +182,9 @@ class TestEnoughNewStudies:
 def build_data_set(workspace, used, left_out) -> None:
     examples = tuple(Example(study_id=s, patient=s, split="train", source="x", views={}) for s in used)
     write_manifest(Manifest("galbusera39", 0, examples), workspace.dataset)
-    counts = {"studies": len(used) + len(left_out), "used": len(used), "per_split": {"train": len(used)}}
-    write_build_record(BuildRecord(left_out=left_out, test_version=1, **counts), workspace.dataset)
+    studies, per_split = len(used) + len(left_out), {"train": len(used)}
+    record = BuildRecord(studies=studies, used=len(used), per_split=per_split, left_out=left_out, test_version=1)
+    write_build_record(record, workspace.dataset)
 
 
 def ended(instance, key: str, status: dg.DagsterRunStatus, job: str = INGEST_BATCH) -> None:

@@ -1,6 +1,7 @@
 """Metal and surgery: screws pass through pedicles, rods through screw heads, and removed laminae are missing."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from simulation.body.surfaces import Shell
 from simulation.body.vertebrae import build_vertebrae
 from simulation.parameters import CoronalCurve, Instrumentation
 from simulation.pose.spine_pose import pedicle_centres
+from simulation.vocabulary import Side
 from tests.simulation.standard_patient import standing
 
 
@@ -22,7 +24,7 @@ def named(shells: tuple[Shell, ...], name: str) -> list[Shell]:
 
 def operated(lower: str = "L4", laminectomy: bool = False, anatomy="standard", size: float = 1.0) -> VirtualPatient:
     levels = ("T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", *(("L5", "S1") if lower == "S1" else ()))
-    screws = tuple((level, side) for level in levels for side in ("left", "right"))
+    screws = tuple((level, side) for level in levels for side in get_args(Side))
     metal = Instrumentation("T9", lower, "titanium", screws, laminectomy=laminectomy)
     curve = CoronalCurve("T6", "L1", 35.0, "right")
     chosen = standing(condition="instrumented", instrumentation=metal, curves=(curve,), anatomy=anatomy)
@@ -71,7 +73,7 @@ def test_screws_pass_through_pedicles_into_bodies_and_rods_through_screw_heads(l
 
 def test_every_screw_of_the_longest_construct_is_placed() -> None:
     levels = [f"T{i}" for i in range(2, 13)] + [f"L{i}" for i in range(1, 6)]
-    screws = tuple((level, side) for level in levels for side in ("left", "right"))
+    screws = tuple((level, side) for level in levels for side in get_args(Side))
     metal = Instrumentation("T2", "L5", "titanium", screws)
     assert len(shanks(build_patient(standing(condition="instrumented", instrumentation=metal), 7))) == len(screws)
 

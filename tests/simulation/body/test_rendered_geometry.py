@@ -70,8 +70,8 @@ def only(part: Shell | Filling, who: int, index: int = 0):
     at, grids = slice(who, who + 1), slice(index, index + 1)
     if isinstance(part, Shell):
         return replace(part, vertices=part.vertices[at, grids], thickness_mm=part.thickness_mm[at, grids])
-    changes = {"axis": part.axis[at, grids], "fraction": part.fraction[at, grids]}
-    return replace(part, vertices=part.vertices[at, grids], **changes)
+    axis, fraction = part.axis[at, grids], part.fraction[at, grids]
+    return replace(part, vertices=part.vertices[at, grids], axis=axis, fraction=fraction)
 
 
 def view(name, spacing=PIXEL_MM, z0=0.0, u0=0.0, shape=(512, 256)) -> ViewGeometry:
@@ -330,6 +330,6 @@ def test_density_scales_cortex_and_spongiosa_equally() -> None:
     thin, full = vertebrae.scaled(batch.density * 0.5), vertebrae.scaled(batch.density)
     for one, other in zip(thin.shells, full.shells, strict=True):
         assert torch.allclose(2 * one.thickness_mm, other.thickness_mm)
-    for one, other in zip(thin.fillings, full.fillings, strict=True):
-        assert torch.allclose(2 * one.fraction, other.fraction)
+    for less, more in zip(thin.fillings, full.fillings, strict=True):
+        assert torch.allclose(2 * less.fraction, more.fraction)
     assert isinstance(thin, Bones)

@@ -4,15 +4,17 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
 
-from simulation.cohort import patient_folder, patient_writer
+from simulation.cohort import patient_folder
 from simulation.cohort.cohort import write_cohort
 from simulation.cohort.config import COMPLETE, UNFINISHED, CohortConfig
 from simulation.cohort.patient_writer import write_case
+from simulation.imaging.render import render_views
 from simulation.population.sampling import sample_patient
 from simulation.stream.patients import PosedPatients
 from simulation.stream.stream_config import StreamConfig
@@ -90,21 +92,21 @@ def test_a_finished_cohort_is_kept(written: Path) -> None:
 
 def test_an_interrupted_run_continues_where_it_stopped(tmp_path: Path, written: Path, monkeypatch) -> None:
     """The second case stops between its files. It does not look complete, and a second run finishes it."""
-    real, calls = patient_writer.render_views, []
+    calls = []
 
     def dying(patient, geometry, seed, family):
         calls.append(seed)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return real(patient, geometry, seed, family)
+        return render_views(patient, geometry, seed, family)
 
-    monkeypatch.setattr(patient_writer, "render_views", dying)
+    monkeypatch.setattr("simulation.cohort.patient_writer.render_views", dying)
     with pytest.raises(KeyboardInterrupt):
         write_cohort(tmp_path, SMALL)
     assert (tmp_path / "case-00000" / COMPLETE).exists()
     assert not (tmp_path / "case-00001" / COMPLETE).exists()
     assert not (tmp_path / COMPLETE).exists()
-    monkeypatch.setattr(patient_writer, "render_views", real)
+    monkeypatch.setattr("simulation.cohort.patient_writer.render_views", render_views)
     (tmp_path / "case-00001" / ".frontal.dcm.x.partial").write_bytes(b"half")
     summary = write_cohort(tmp_path, SMALL)
     assert (summary.written, summary.kept) == (2, 1)
@@ -168,7 +170,8 @@ def test_options_enter_the_fingerprint_only_when_they_are_set() -> None:
     plain = SMALL.fingerprint
     assert replace(SMALL, extras=(), patient_motion_mm=0.0, mesh_format="stl", workers=5).fingerprint == plain
     extras = (("markups",), ("meshes",), ("markups", "meshes"))
-    changes = [*({"extras": names} for names in extras), *({"patient_motion_mm": sd} for sd in (2.0, 2.5))]
+    changes: list[dict[str, Any]] = [{"extras": names} for names in extras]
+    changes += [{"patient_motion_mm": sd} for sd in (2.0, 2.5)]
     changes.append({"extras": ("meshes",), "mesh_format": "stl"})
     others = [replace(SMALL, **change).fingerprint for change in changes]
     assert len({plain, *others}) == 7
@@ -397,7 +400,7 @@ def test_patient_motion_changes_only_the_lateral_image_and_is_recorded(written: 
     for index in range(3):
         still, moved = written / f"case-{index:05d}", tmp_path / f"case-{index:05d}"
         before, after = (read_reconstruction(c / "reconstruction.json") for c in (still, moved))
-        assert after.facts == before.facts | {"patient_motion_mm": after.facts["patient_motion_mm"]}
+        assert after.facts == {**before.facts, "patient_motion_mm": after.facts["patient_motion_mm"]}
         assert all((after.points[n] == p).all() for n, p in before.points.items())
         assert (dicom(still, "frontal").pixel_array == dicom(moved, "frontal").pixel_array).all()
         assert (dicom(still, "lateral").pixel_array != dicom(moved, "lateral").pixel_array).mean() > 0.2

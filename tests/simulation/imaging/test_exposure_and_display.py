@@ -309,7 +309,8 @@ def test_an_overlay_changes_only_its_own_pixels() -> None:
 @pytest.mark.parametrize("view", VIEWS)
 def test_marks_lie_on_the_radiograph_and_side_markers_on_their_side(view) -> None:
     shape, bounds = (240, 120), (10.0, 200.0, 15.0, 105.0)
-    letters, marked, collimated = {"L": [], "R": []}, 0, 0
+    letters: dict[str, list[float]] = {"L": [], "R": []}
+    marked, collimated = 0, 0
     for seed in range(400):
         found = sample_overlay(np.random.default_rng(seed), view, shape, bounds)
         again = sample_overlay(np.random.default_rng(seed), view, shape, bounds)

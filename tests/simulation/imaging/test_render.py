@@ -18,8 +18,8 @@ from simulation.imaging.render import render_views
 from simulation.population.sampling import sample_patient
 from simulation.randomness import host_generator
 from simulation.vocabulary import FieldOfView
-from spine.landmarks import S1_MARGINS
-from spine.scanner import NATIVE_SPACING_MM, is_on_image
+from spine.landmarks import S1_MARGINS, ViewName
+from spine.scanner import NATIVE_SPACING_MM, ViewGeometry, is_on_image
 
 SHAPE, SPACING = (256, 128), NATIVE_SPACING_MM * 16
 SEEDS = (20, 29, 56, 13)
@@ -59,7 +59,7 @@ def test_images_have_12_bits_and_the_given_shape(scan) -> None:
 
 
 def test_a_seed_gives_the_same_image_and_a_view_does_not_depend_on_the_other(scan) -> None:
-    lateral = {"lateral": scan.geometry["lateral"]}
+    lateral: dict[ViewName, ViewGeometry] = {"lateral": scan.geometry["lateral"]}
     fresh = build_patient(scan.patient.parameters, 20)
     assert np.array_equal(render_views(fresh, lateral, 20, "scanner")["lateral"], scan.images["lateral"])
     assert not np.array_equal(render_views(fresh, lateral, 21, "scanner")["lateral"], scan.images["lateral"])

@@ -257,7 +257,7 @@ def test_in_a_curve_the_column_leans_more_than_its_plates(skeletons) -> None:
         for level, (above, below) in {"T8": ("T7", "T9"), "L3": ("L2", "L4")}.items():
             way = points[f"{above}_body"] - points[f"{below}_body"]
             tilts = [coronal_tilt(points, f"{level}_{plate}") for plate in ("sup", "inf")]
-            slopes[level].append((np.rad2deg(np.arctan2(-way[0], way[2])), np.mean(tilts)))
+            slopes[level].append((float(np.rad2deg(np.arctan2(-way[0], way[2]))), float(np.mean(tilts))))
     for level, least, most in (("T8", 0.75, 0.92), ("L3", 0.88, 0.99)):
         line, tilt = np.array(slopes[level]).T
         assert least < np.polyfit(line, tilt, 1)[0] < most, level

@@ -316,7 +316,7 @@ def test_a_negative_number_of_workers_is_refused() -> None:
 
 
 def test_numpy_integers_are_accepted() -> None:
-    assert len(VirtualPatients(replace(CONFIG, count=np.int64(5)))) == 3
+    assert len(VirtualPatients(replace(CONFIG, count=np.int64(5)))) == 3  # type: ignore[arg-type]
 
 
 def test_a_stream_inside_a_worker_of_a_loader_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -26,7 +27,7 @@ def geometry(view="frontal", shape=SHAPE, spacing=SPACING, u0=1.25, z0=-30.5):
 def sample_radiograph(path: Path, view="frontal", image=None, place=None, **tags) -> Path:
     place = place or geometry(view)
     image = gradient(place.shape) if image is None else image
-    given = {"patient_id": "vp-1", "study_uid": "2.25.1", "series_uid": "2.25.2", "sop_uid": "2.25.3"}
+    given: dict[str, Any] = {"patient_id": "vp-1", "study_uid": "2.25.1", "series_uid": "2.25.2", "sop_uid": "2.25.3"}
     given |= {"simulated": True, "kvp": 90.0}
     write_radiograph(path, image, place, **(given | tags))
     return path

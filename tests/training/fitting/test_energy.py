@@ -36,7 +36,8 @@ class Fake:
 
 def growing_meter() -> EnergyMeter:
     """A meter of a processor that uses ten joules between two readings."""
-    return EnergyMeter({"cpu": Fake(count(1e6, 10.0)), "gpu": None})
+    growing: Any = Fake(count(1e6, 10.0))
+    return EnergyMeter({"cpu": growing, "gpu": None})
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_an_interrupted_second_stage_continues_and_the_record_counts_both(drawn,
         "training.fitting.fit.load_warm_start", lambda network, slots, names, folder: starts.append(folder)
     )
 
-    def stop_in_the_second(state: object, folder: Path, step: int) -> None:
+    def stop_in_the_second(state: dict[str, Any], folder: Path, step: int) -> None:
         save_checkpoint(state, folder, step)
         if folder.parent == tmp_path / "out":
             raise TrainingInterrupted("STOPPED", found="a test", expected="none", remedy="go on")

@@ -1,18 +1,19 @@
 """Tiny studies with plausible, analytically placed spines, and stores and datasets made of them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from spine.landmarks import CORNERS68, VERTEBRAE
+from spine.landmarks import CORNERS68, VERTEBRAE, ViewName
 from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 from spine.storage import sha256_of_image
 from spine.study import Study, StudyView, write_study_record
 from validation.dataset.results import ValidationConfig
 
-MINIMUMS = {"minimum_train": 3, "minimum_validation": 1, "minimum_test": 2}
+MINIMUMS: dict[str, Any] = {"minimum_train": 3, "minimum_validation": 1, "minimum_test": 2}
 BIPLANAR = ValidationConfig(data_docs=False, **MINIMUMS)
 RADIOGRAPHS = ValidationConfig(profile="frontal_radiographs", data_docs=False, max_bad_share=0.3, **MINIMUMS)
 
@@ -54,7 +55,7 @@ def spine_points(curve_mm: float = 20.0, scale: float = 1.0, lift_mm: float = 0.
     return points
 
 
-def geometry(view: str, shape: tuple[int, int] | None) -> ViewGeometry:
+def geometry(view: ViewName, shape: tuple[int, int] | None) -> ViewGeometry:
     return ViewGeometry(view, shape or SHAPES[view], (SPACING_MM, SPACING_MM), SOURCE_TO_ISOCENTRE_MM[view])
 
 
@@ -70,7 +71,7 @@ def add_study(
     *,
     patient: str | None = None,
     points: Points | None = None,
-    views: tuple[str, ...] = ("frontal", "lateral"),
+    views: tuple[ViewName, ...] = ("frontal", "lateral"),
     shape: tuple[int, int] | None = None,
     pixels: int | None = None,
 ) -> Study:

@@ -45,8 +45,8 @@ def test_a_bound_covers_the_true_difference_as_often_as_claimed(policy: Policy, 
     ours, theirs = scored(), scored("champion", "b" * 64)
     below = 0
     for seed in range(60):
-        pair = (with_errors(record, seed + offset) for record, offset in ((ours, 0), (theirs, 1000)))
-        rows = {(d.subject, d.group): d for d in paired_differences(*pair, quick)}
+        one, other = (with_errors(record, seed + offset) for record, offset in ((ours, 0), (theirs, 1000)))
+        rows = {(d.subject, d.group): d for d in paired_differences(one, other, quick)}
         below += rows["cobb", "condition: scoliosis"].high < 0
     assert below <= 6
 

@@ -14,6 +14,7 @@ from spine.measurement.registry import PARAMETERS
 from validation.evaluation.predicted_points import read_predicted_points, write_predicted_points
 from validation.gates.policy import Approval, Policy
 from validation.gates.rule_results import plain_result
+from validation.gates.verdict import Decision
 from validation.promotion.approval import NEEDED
 from validation.review.actions import advice_for, options_for
 from validation.review.card_text import card_json, card_markdown
@@ -123,7 +124,8 @@ def test_commands_name_the_verdict_by_its_digest(material: Make) -> None:
     asked = plain_result(
         "first_champion/model/approval", "first_champion", "HOLD", NEEDED, found="none", reason="a rule"
     )
-    cases = [(d, verdict.results) for d in ("PROMOTE", "HOLD", "REJECT", "INSUFFICIENT")] + [("HOLD", (asked,))]
+    decisions: tuple[Decision, ...] = ("PROMOTE", "HOLD", "REJECT", "INSUFFICIENT")
+    cases = [*((d, verdict.results) for d in decisions), ("HOLD", (asked,))]
     for decision, results in cases:
         options = options_for(replace(verdict, decision=decision, results=results))
         assert all(replace(verdict, decision=decision, results=results).digest[:12] in o.command for o in options

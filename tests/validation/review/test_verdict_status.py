@@ -56,7 +56,7 @@ def test_a_new_verdict_has_no_actions(verdict: Verdict) -> None:
 
 
 def test_a_promotion_is_shown_with_its_version_until_it_is_replaced(verdict: Verdict) -> None:
-    events = [("intended", {}), ("promoted", {})]
+    events: list[tuple[str, dict[str, Any]]] = [("intended", {}), ("promoted", {})]
     done = status(verdict, history(verdict, *events))
     assert done.lines == ("promoted on 2026-11-23 13:00 UTC as version 3 by R. Viewer",)
     assert done.decided and done.serving
@@ -70,7 +70,8 @@ def test_a_promotion_is_shown_with_its_version_until_it_is_replaced(verdict: Ver
 
 def test_a_rollback_is_offered_where_another_model_could_serve(verdict: Verdict) -> None:
     other: dict[str, Any] = {"verdict": OTHER, "model_digest": OTHER, "version": "2"}
-    before, ours = ("promoted", other), ("promoted", {})
+    ours: tuple[str, dict[str, Any]] = ("promoted", {})
+    before = ("promoted", other)
     denied = ("rolled_back", {"previous_digest": OTHER, "verdict": None})
     reinstated = ("reinstated", other | {"verdict": None})
     for events, offered in (
