@@ -1,8 +1,8 @@
-"""Allow-list of the facts of a reconstruction file that are stored.
+"""The allow-list of the facts of a reconstruction file that may be stored.
 
 Contract: a fact is kept if its key is a short lower-case word and its value is a finite number, a boolean or, under a
-key of ``TEXT_KEYS``, a short lower-case word. Free text is dropped, because it may contain names. Ages above 90
-identify a person and are cut to 90. A simulated study keeps the seed that it was drawn from.
+key of ``TEXT_KEYS``, a short lower-case word. Free text is dropped, because it may contain names. An age above 90 could
+identify a person and is stored as 90. A simulated study keeps the seed that generated it.
 """
 
 import math
