@@ -135,7 +135,7 @@ def _check_agreement(view: ViewName, radiograph: Radiograph, stated: Mapping[str
     other = stated.get(VIEWS[1 - VIEWS.index(view)])
     if other is not None and _agree(radiograph.geometry, other, radiograph.offset_recorded):
         found = f"a {view} radiograph with the geometry of the other view"
-        raise PairingRejected("VIEW_MISMATCH", found, "that of its own view", "correct the tags that name the view")
+        raise PairingRejected("VIEW_MISMATCH", found, "geometry of its own view", "correct the tags that name the view")
     found = f"a reconstruction that states another size, spacing or position of the {view} image than the radiograph"
     remedy = "send the radiograph and the reconstruction of one scan"
     raise PairingRejected("GEOMETRY_CONFLICT", found, "the radiograph that the reconstruction was made from", remedy)

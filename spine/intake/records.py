@@ -24,7 +24,7 @@ READER_VERSION = 1
 
 @dataclass(frozen=True)
 class LoadedView:
-    """One view as it was read. ``instance`` identifies the image; the others are as in ``spine.study.StudyView``."""
+    """One view as it was read. ``instance`` is the image's identifier; for the rest see ``spine.study.StudyView``."""
 
     image: NDArray[np.uint16] = field(repr=False)
     instance: str = field(repr=False)
