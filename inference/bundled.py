@@ -1,6 +1,6 @@
 """The bundled model: weights that ship with the software, trained on virtual patients only.
 
-Contract: the model is refused if its digest differs from the one in ``release.json``.
+Contract: the model is refused if its digest differs from the digest in ``release.json``.
 """
 
 from pathlib import Path

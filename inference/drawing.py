@@ -1,6 +1,7 @@
-"""The outline of a spine drawn on one radiograph with Pillow.
+"""Draws the outline of a spine on one radiograph with Pillow.
 
-``spine.outline`` decides which lines are drawn. They are drawn at twice the size and reduced, so that they are smooth.
+``spine.outline`` decides which lines are drawn. The lines are drawn at twice the size and reduced, so that they look
+smooth.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +33,7 @@ _LINES: Mapping[LineKind, tuple[Colour, float]] = {
     "pelvis": (_PELVIS, 1.6),
     "cobb": (_COBB, 2.4),
 }
-"""Kind of line -> colour and width. Front-to-back margins are not drawn; a line along the tilt shows their plate."""
+"""Kind of line -> colour and width. The kind ``plate_side`` is not drawn, because ``tilt`` shows that plate."""
 
 _LABELS: Mapping[LabelKind, tuple[Colour, int]] = {"level": (_NAME, 14), "hip": (_PELVIS, 13), "cobb": (_COBB, 26)}
 _ANCHORS: Mapping[Anchor, str] = {"right": "rm", "left": "lm", "top": "ma"}
@@ -101,14 +102,14 @@ def render_view(
 
 
 def windowed(image: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """(h, w) grey values from the 0.5th to the 99.7th percentile of the image, slightly brightened."""
+    """(h, w) 8-bit grey values, scaled from the 0.5th to the 99.7th percentile of the image and brightened."""
     low, high = np.percentile(image[::2, ::2], [0.5, 99.7])
     unit = np.clip((image.astype(np.float32) - low) / max(float(high - low), 1.0), 0.0, 1.0)
     return np.asarray(unit**0.85 * 235, dtype=np.uint8)
 
 
 def font(size: int) -> Any:
-    """Pillow's own scalable font: the same on every machine."""
+    """Pillow's own scalable font, which is the same on every machine."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size)
