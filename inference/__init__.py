@@ -10,7 +10,7 @@ torch.
     contract          the record that accompanies every exported network
     decoding          conversion of heat maps to landmarks
     detection         landmarks of one study, named by the vertebral levels that fit best
-    drawing           drawing of the outline of a spine on one radiograph
+    drawing           the outline of a spine, drawn on one radiograph
     input_check       the check that an image is a radiograph of a whole spine
     inputs            one radiograph with its calibration
     levels            the decision which vertebra is which

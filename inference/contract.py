@@ -124,18 +124,12 @@ def _from_json(record: Mapping[str, Any]) -> ModelContract:
 def _violations(schema: str, contract: ModelContract) -> list[str]:
     checks: list[tuple[bool, str]] = [
         (schema == SCHEMA, f"schema {schema!r}"),
-        (
-            contract.preprocessing_version == PREPROCESSING_VERSION,
-            f"preprocessing version {contract.preprocessing_version}",
-        ),
+        (contract.preprocessing_version == PREPROCESSING_VERSION, f"preprocessing {contract.preprocessing_version}"),
         (contract.letterbox == "centre", f"letterbox {contract.letterbox!r}"),
         (bool(contract.names), "no landmark names"),
         (len(set(contract.names)) == len(contract.names), "a landmark named twice"),
         (bool(contract.views) and set(contract.views) <= set(VIEWS), f"views {contract.views}"),
-        (
-            contract.heatmap_stride > 0 and min(contract.input_shape) > 0,
-            f"stride or input shape {contract.input_shape}",
-        ),
+        (contract.heatmap_stride > 0 and min(contract.input_shape) > 0, f"input shape {contract.input_shape}"),
     ]
     known = LANDMARK_SETS.get(contract.landmark_set)
     if known is None:

@@ -35,7 +35,7 @@ class Decoded:
     """What the network found in one image.
 
     Attributes:
-        points: landmark -> (2,) (column, row) in the image's own pixels; visible landmarks only.
+        points: landmark -> (2,) (column, row) in pixels of the image; an invisible landmark has no key.
         spread_px: landmark -> standard deviation of its heat map, image pixels; same keys as ``points``.
         visibility: landmark -> probability that it is in the image, for every landmark.
         cell_px: image pixels per heat-map cell.

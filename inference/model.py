@@ -87,7 +87,7 @@ def _open_session(path: Path) -> Any:
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    # onnxruntime raises one class per status code, without a common public base.
+    # onnxruntime raises another class for each status code, without a common public base class.
     except Exception as error:
         found = f"{path.name}: {str(error).splitlines()[0][:160]}"
         expected = "an ONNX graph that onnxruntime can run"

@@ -177,7 +177,7 @@ def read_index(out: Path) -> LandmarkIndex:
     path = out / "landmarks.json"
     if not path.exists():
         found = "a folder without landmarks.json"
-        remedy = "run the landmarks step; it continues where it stopped"
+        remedy = "run the landmarks step again; the step continues where it stopped"
         raise ContractViolation("LANDMARKS_MISSING", found, "a finished folder of landmarks", remedy)
     record = json.loads(path.read_text())
     return LandmarkIndex(record["landmark_set"], record["set_digest"], record["files"])

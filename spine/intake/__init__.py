@@ -1,4 +1,4 @@
-"""Intake: puts studies from any kind of source into the study store, and studies that cannot be used into quarantine.
+"""Intake, which puts studies from any kind of source into the study store, or into quarantine if they are unusable.
 
 ``spine.radiograph`` and ``spine.reconstruction`` read the files. ``validation.dataset`` builds datasets from the store.
 
@@ -12,7 +12,7 @@
     pairing         the check that radiographs and reconstruction belong together
     pseudonym       keyed hashes in place of identifiers
     records         the records that a source passes to ``ingest``, and the protocol of a source
-    sources         the table of the kinds of source, by name
+    sources         the kinds of source, by name
     study_store     atomic writing of studies into the store and of candidates into quarantine
     view_evidence   detection of exchanged views from the content of the images
 """

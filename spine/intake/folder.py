@@ -3,12 +3,12 @@
 Each folder in the location is one study, with files at any depth. DICOM files directly in the location form one more
 study.
 
-A radiograph is a file that starts like DICOM. A file with the suffix ``.dcm``, ``.dicom`` or ``.ima`` must be DICOM: a
+A radiograph is a file that starts like DICOM. A file with the suffix ``.dcm``, ``.dicom`` or ``.ima`` must be DICOM. A
 study with a text file called ``lateral.dcm`` is refused, because the study would otherwise lose its lateral view
 silently. Reports, presentation states and DICOMDIRs next to the radiographs are ignored. Links are not followed.
 
 A reconstruction in a folder ``extras`` is a copy for another program. It is read only if the study has no other
-reconstruction. Radiographs are read from any folder.
+reconstruction. Radiographs are read from every folder.
 
 A simulated study is written in several steps. Its writer adds the file ``COMPLETE`` at the end, in the folder of the
 study or in the location. Without this file, the study is unfinished and is refused.

@@ -2,7 +2,7 @@
 
 Contract: received = used + already present + quarantined. A report with other counts is refused. One bad candidate
 never stops the batch. A run may be killed at any moment and repeated. Repeating a finished run changes nothing. Outside
-quarantine no identifier is stored: keyed hashes replace the identifiers of patients, images and candidates.
+quarantine, no identifier is stored. Keyed hashes replace the identifiers of patients, images and candidates.
 
 A refused candidate is read again if its files have changed or its quarantine folder was deleted. After a refusal that
 may be temporary (``intake_ledger.TRANSIENT_CODES``), the candidate is read again in every run.
@@ -45,7 +45,7 @@ def ingest(
     Args:
         source: the source, which ``sources.open_source`` returns.
         store: the folder that contains the study folders (``spine.study``).
-        quarantine: the folder with one folder for each refused candidate: its files and ``reason.json``.
+        quarantine: the folder that contains one folder for each refused candidate, with its files and ``reason.json``.
         pseudonym_key: the key, which ``pseudonym.load_pseudonym_key`` returns.
 
     Raises:

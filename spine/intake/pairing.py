@@ -1,4 +1,4 @@
-"""Check that radiographs and a reconstruction belong together, and join them into one study.
+"""Checks that radiographs and a reconstruction belong together, and joins them into one study.
 
 Contract: ``join_study`` returns a study whose parts agree, or raises ``PairingRejected``. It never turns images,
 exchanges views or guesses values to make the parts agree.
@@ -13,7 +13,7 @@ exchanges views or guesses values to make the parts agree.
     GEOMETRY_MISSING       there is a reconstruction, but the position of a radiograph in the scanner is unknown
     GEOMETRY_CONFLICT      the reconstruction states another size, spacing or position of an image than the radiograph
     VIEW_MISMATCH          the radiographs and the reconstruction agree only if the views are exchanged
-    SPINE_OUTSIDE_IMAGE    the spine does not project into the image
+    SPINE_OUTSIDE_IMAGE    the projection of the spine lies outside the image
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -16,7 +16,7 @@ KEY_BYTES = 32
 
 
 def load_pseudonym_key(path: Path) -> bytes:
-    """Read the key. A missing key file is made, with mode 600. An invalid key file raises ``PSEUDONYM_KEY_INVALID``."""
+    """Read the key. A missing file is created with mode 600. An invalid key file raises ``PSEUDONYM_KEY_INVALID``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

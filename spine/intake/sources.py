@@ -1,4 +1,4 @@
-"""The table of the kinds of source of studies, by name.
+"""The kinds of source of studies, by name.
 
 Contract: ``open_source`` returns a ``StudySource`` for a known kind and an existing folder. To add a source, write a
 class with ``name`` and ``candidates`` (see ``records``) and add a line to ``READERS``.

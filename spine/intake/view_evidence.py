@@ -1,7 +1,7 @@
 """Detects exchanged views by comparing the images with the reconstruction, because view tags may be wrong.
 
-Two measures are computed twice, once with the views as tagged and once with the views exchanged, and are compared. Both
-measures also work on images with inverted grey values.
+Two measures are computed twice: once with the views as tagged and once with the views exchanged. The results are
+compared. Both measures also work on images with inverted grey values.
 
 - Vertebrae are brighter than most tissue next to them. The smoothed brightness at each level is ranked within its pixel
   row, up to 7 cm to each side. The measure is the mean rank. Hanging arms in a lateral image can be brighter than the
@@ -10,9 +10,9 @@ measures also work on images with inverted grey values.
   standard errors. The measure becomes small if the reconstruction is wrong by millimetres, and is 0 without end plates.
 
 On 600 virtual patients of all conditions, fields of view and appearances (`python -m benchmarks views`), two correct
-pairs were reported as exchanged (0.3 %). With the views exchanged, 95 % of the pairs were detected. The constants were
-chosen on 694 other patients of an earlier renderer, where the true views scored higher in every pair. Contract: views
-are reported as exchanged only if the exchanged views score clearly higher and enough levels are visible.
+pairs were reported as exchanged (0.3 %). After an exchange of the views, 95 % of the pairs were detected. The constants
+were chosen on 694 other patients of an earlier renderer, where the true views scored higher in every pair. Contract:
+views are reported as exchanged only if the exchanged views score clearly higher and enough levels are visible.
 """
 
 from collections.abc import Mapping
@@ -109,7 +109,7 @@ def _plates(reconstruction: Reconstruction) -> Floats:
 
 
 def _plate_contrast(views: Placed, plates: Floats) -> float:
-    """Mean over both views of |plate minus middle brightness| in standard errors, which is 0 with too few levels."""
+    """Mean over both views of |plate minus middle brightness| in standard errors. It is 0 with too few levels."""
     found = 0.0
     for image, geometry in views.values():
         places = geometry.project(plates)  # (V, 2, 2)

@@ -30,7 +30,7 @@ class Curve:
     """One coronal curve with its end vertebrae.
 
     ``angle_deg`` is the tilt of the upper plate of ``upper`` minus the tilt of the lower plate of ``lower``. Its
-    absolute value is the Cobb angle. It is positive when the curve is convex to the patient's left.
+    absolute value is the Cobb angle. A positive angle means that the curve is convex to the patient's left.
     """
 
     upper: str

@@ -3,9 +3,9 @@
 The two margins of a plate give its tilt. One misplaced margin turns the plate by tens of degrees. A Cobb angle is a
 maximum over pairs of plates and therefore selects exactly this plate. However, the true tilt of a plate departs from
 the mean tilt of its two neighbours by only a degree or two (``NEIGHBOUR_DEPARTURE``). ``fuse_tilts`` finds the most
-probable tilts, given the margins of each plate and the tilts of its neighbours, weighted by their uncertainty. The
+probable tilts, given the margins of each plate and the tilts of its neighbours, both weighted by their uncertainty. The
 error of a margin has a Student distribution. Because of its long tail, the neighbours can overrule a single plate that
-contradicts all of them (iteratively reweighted least squares; Lange, Little and Taylor 1989, J Am Stat Assoc 84:881).
+contradicts them (iteratively reweighted least squares; Lange, Little and Taylor 1989, J Am Stat Assoc 84:881).
 
 Contract: the tilts of plates without margins, or without a known uncertainty, are neither used nor changed. S1 is left
 out, because its own tilt defines the pelvic angles.
@@ -54,8 +54,8 @@ def fuse_tilts(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """(plate -> most probable tilt, plate -> its standard deviation), degrees, for the plates with a known uncertainty.
 
-    ``degrees`` and ``sigma`` are the tilts from each plate's own margins and their standard deviations. ``width`` is a
-    factor on the standard deviations of ``NEIGHBOUR_DEPARTURE``.
+    ``degrees`` are the tilts from each plate's own margins. ``sigma`` are the standard deviations of these tilts.
+    ``width`` is a factor on the standard deviations of ``NEIGHBOUR_DEPARTURE``.
     """
     place = [i for i, plate in enumerate(PLATES) if plate in degrees and plate in sigma]
     if not place:

@@ -1,4 +1,4 @@
-"""Converts the plate margins that one view shows to 3D points, at the depth of the plate centre.
+"""Converts plate margins in one view to 3D points, at the depth of the plate centre.
 
 Contract: 3D points are in LPS mm. Left and right margins come from the frontal view, front and back margins from the
 lateral view. Each margin gets the depth of its plate centre. In a rotated vertebra, this depth is wrong by a few mm.

@@ -47,8 +47,7 @@ class PlanePoints:
         return [name for name in names if name not in self.points]
 
     def joint_sigma(self, *names: str) -> float | None:
-        """Standard deviation of the sum of one independent coordinate of each point. None if a point has no
-        ``sigma``."""
+        """Standard deviation of a sum of independent coordinates, one of each point; None if a ``sigma`` is missing."""
         if any(name not in self.sigma for name in names):
             return None
         return float(np.sqrt(sum(self.sigma[name] ** 2 for name in names)))

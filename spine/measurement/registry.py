@@ -23,7 +23,7 @@ ABSENT_CODES: Mapping[str, str] = {
     "LENGTHS_UNCALIBRATED": "the parameter is a length, and the image has no spacing that is calibrated to the patient",
     "NOT_PREDICTED": "in an evaluation: the prediction does not contain the parameter",
 }
-"""Stable codes of the reasons why a parameter has no value, with their meaning."""
+"""Code -> meaning of a reason why a parameter has no value. The codes are stable."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Parameter:
         name: key in records, metrics and policies.
         plane: the plane in which the parameter is measured, which determines the view.
         sign: meaning of a positive value.
-        source: where the definition comes from.
+        source: publication of the definition.
         in_paper: whether Galbusera et al. 2019 report the parameter.
     """
 

@@ -78,7 +78,7 @@ class Radiograph:
 
 
 def read_radiograph(path: Path) -> Radiograph:
-    """Read one file, or raise ``DicomRejected`` with a code of the modules of this package."""
+    """Read one file, or raise ``DicomRejected`` with a code that a module of this package documents."""
     payload = checked_bytes(path)
     try:
         with _pydicom_silent():

@@ -1,4 +1,4 @@
-"""Decoding in a child process: if a decoder crashes, uses too much memory or never ends, only one image is lost.
+"""Decodes images in a child process, so that a decoder that crashes or never ends affects only one image.
 
 Contract: each process has at most one child, which is started for the first compressed image and is used for all later
 images. The child has a limit on its address space, which depends on the size of the image, and a timeout. If the child

@@ -36,7 +36,7 @@ class TagReader:
         return element.value, bool(getattr(element, "is_little_endian", True))
 
     def private_double(self, group: int, creator: str, offset: int) -> float | None:
-        """The finite number (VR FD) of a private element, or None. With implicit VR, pydicom would read UN."""
+        """Finite number (VR FD) of a private element, or None. With implicit VR, pydicom reads the element as UN."""
         for block in range(0x10, 0x100):
             owner = self._bytes(group << 16 | block)[0]
             if owner.strip(BLANKS) == creator.encode():

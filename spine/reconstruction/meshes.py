@@ -145,5 +145,5 @@ def _stl(vertices: Floats, faces: Faces) -> bytes:
     length = np.linalg.norm(normal, axis=1, keepdims=True)
     facets["corners"] = corners
     facets["normal"] = normal / np.where(length > 0, length, 1.0)
-    # The header must not begin with "solid", which readers take as the text format.
+    # The header must not begin with "solid", because readers then expect the text format.
     return _HEADER.encode().ljust(80, b" ") + len(faces).to_bytes(4, "little") + facets.tobytes()
