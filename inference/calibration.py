@@ -71,8 +71,8 @@ class Calibration:
     Attributes:
         patients: number of calibration patients.
         source: description of the calibration patients.
-        laws: view -> group -> law.
-        limits: limits of the input check (``input_check``); if None, no image is refused.
+        laws: view -> group of landmarks -> law.
+        limits: limits of the input check (``input_check``); if None, every image is accepted.
         level_margin: vertebral levels with at most this margin are uncertain (``levels``); if None, all are certain.
         neighbour_width: factor on ``spine.measurement.fusion.NEIGHBOUR_DEPARTURE``.
         widths: parameter -> half width of its interval in sigmas; a parameter without calibration has no key.
@@ -135,7 +135,7 @@ def calibration_from_json(record: Mapping[str, Any] | None) -> Calibration | Non
 
 
 def calibration_violations(calibration: Calibration | None) -> list[str]:
-    """Everything that is wrong with a calibration, as text."""
+    """Descriptions of everything that is wrong with a calibration."""
     if calibration is None:
         return []
     laws = [law for groups in calibration.laws.values() for law in groups.values()]

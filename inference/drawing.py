@@ -33,7 +33,7 @@ _LINES: Mapping[LineKind, tuple[Colour, float]] = {
     "pelvis": (_PELVIS, 1.6),
     "cobb": (_COBB, 2.4),
 }
-"""Kind of line -> colour and width. The kind ``plate_side`` is not drawn, because ``tilt`` shows that plate."""
+"""Kind of line -> colour and width. The kind ``plate_side`` is not drawn, because ``tilt`` shows the same plate."""
 
 _LABELS: Mapping[LabelKind, tuple[Colour, int]] = {"level": (_NAME, 14), "hip": (_PELVIS, 13), "cobb": (_COBB, 26)}
 _ANCHORS: Mapping[Anchor, str] = {"right": "rm", "left": "lm", "top": "ma"}
@@ -51,7 +51,7 @@ class Canvas:
     size: tuple[int, int]
 
     def at(self, point: Floats) -> tuple[float, float]:
-        """Canvas position of (column, row) in the image. The centre of a pixel lies half a pixel from its edge."""
+        """Canvas position of (column, row) in the image. The centre of a pixel lies half a pixel from its edges."""
         return (float(point[0]) + 0.5) * self.scale, (float(point[1]) + 0.5) * self.scale
 
     def line(self, ends: Sequence[Floats], colour: Colour, width: float) -> None:
@@ -81,7 +81,7 @@ def render_view(
     truth: Points2D,
     height: int,
 ) -> "Image":
-    """One view, ``height`` pixels tall, with its outline, the reference landmarks and the names of the sides."""
+    """The image of one view, ``height`` pixels tall, with outline, reference landmarks and names of the sides."""
     from PIL import Image, ImageDraw
 
     scale = height * _FINER / image.shape[0]

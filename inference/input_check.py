@@ -17,7 +17,7 @@ from spine.landmarks import PLATES, VERTEBRAE
 from spine.types import Float, Floats
 
 LONG_COLUMN = 12
-"""With at least this number of visible vertebrae, the limits on order and map width are wider."""
+"""With at least this number of visible vertebrae, the limits on order and map width are less strict."""
 
 _SIDES = (("_left", "_right"), ("_post", "_ant"))
 

@@ -1,7 +1,7 @@
 """Measures the radiographs of one study: landmarks, parameters and intervals.
 
-Contract: two views with geometry in the scanner are measured in the planes of the triangulated 3D points. Otherwise
-each view is measured in its own plane, and ``Prediction.points_3d`` is empty.
+Contract: two views with known positions in the scanner are measured in the planes of the triangulated 3D points.
+Otherwise each view is measured in its own plane, and ``Prediction.points_3d`` is empty.
 """
 
 import time

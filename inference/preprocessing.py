@@ -81,7 +81,7 @@ def prepare(
     normalisation: Normalisation = DEFAULT_NORMALISATION,
     extra: Affine | None = None,
 ) -> Prepared:
-    """Turn an (h, w) uint16 image into a (1, H, W) float32 input by one warp.
+    """Convert an (h, w) uint16 image to a (1, H, W) float32 input by one warp.
 
     Args:
         image: (h, w) uint16 image, bone bright, in canonical orientation.
@@ -147,7 +147,7 @@ def _warp(image: NDArray[np.float32], affine: Affine, shape: tuple[int, int]) ->
 
 
 def _warp_upright(image: NDArray[np.float32], back: Floats, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Like ``_warp``, for an affine without rotation, as in all inference. It needs a third of the time."""
+    """Like ``_warp``, for an affine without rotation, as in all inference. This function needs a third of the time."""
     along = [(back[1, 1], back[1, 2], shape[0], image.shape[0]), (back[0, 0], back[0, 2], shape[1], image.shape[1])]
     (row, down, in_rows), (column, across, in_columns) = (_steps(*axis) for axis in along)
     first, last = np.flatnonzero(in_rows)[[0, -1]] if in_rows.any() else (0, -1)

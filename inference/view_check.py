@@ -153,8 +153,7 @@ def _mean_log_width(decoded: Decoded) -> float:
 
 
 def confidence(detection: ViewDetection, names: tuple[str, ...]) -> float:
-    """Mean logarithm of (maximum of the heat map / its width) of the landmarks found; minus infinity if none is
-    found."""
+    """Mean of log(maximum of the heat map / its width) over the landmarks found; minus infinity if none is found."""
     found = detection.decoded.points
     if not found:
         return -np.inf

@@ -3,7 +3,7 @@
 Contract: a landmark set is data. To add a set, build a ``LandmarkSet`` and register it in ``LANDMARK_SETS``. The code
 that uses the sets does not change.
 
-A landmark has the name ``<level>_<part>``. Left and right are those of the patient. The names are, for example:
+A landmark has the name ``<level>_<part>``. Left and right are the patient's sides. Examples of names are:
 
     T4_sup, T4_inf                                       centres of the upper and the lower end plate of T4
     T4_sup_ant, T4_sup_post, T4_sup_left, T4_sup_right   margins of the upper end plate of T4

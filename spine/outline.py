@@ -48,7 +48,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Label:
-    """A text at a point. ``anchor`` names the side of the text that touches the point; ``top`` means below it."""
+    """A text at a point. ``anchor`` names the side of the text at the point; ``top`` centres the text below it."""
 
     kind: LabelKind
     text: str

@@ -132,7 +132,7 @@ def _locate_in_view(
 def write_landmarks(
     store: Path, out: Path, landmark_set: LandmarkSet, progress: Progress | None = None
 ) -> LandmarkIndex:
-    """Write the landmarks of every study in ``store`` with a view of the landmark set into the folder ``out``.
+    """Write the landmarks of every study in ``store`` that has a view of the landmark set into the folder ``out``.
 
     Raises:
         ContractViolation: ``POINT_BEHIND_SOURCE`` if a point lies behind the X-ray source. The message lists every

@@ -56,7 +56,7 @@ def remove_partials(folder: Path) -> int:
 
 
 def partials_of(path: Path) -> list[Path]:
-    """The temporary files that killed writers of ``path`` left in its folder. Its file name may be a glob pattern."""
+    """The temporary files that killed writers of ``path`` left in its folder. The file name may be a glob pattern."""
     return list(path.parent.glob(f".{path.name}.*{PARTIAL_SUFFIX}"))
 
 

@@ -4,7 +4,7 @@ Contract: a study is one folder with these files:
 
     <study_id>/study.json            written last: a folder without it is unfinished
     <study_id>/frontal.npy           (H, W) uint16, bone bright, canonical orientation
-    <study_id>/lateral.npy           likewise
+    <study_id>/lateral.npy           the lateral image, in the same form
     <study_id>/reconstruction.json   the 3D reconstruction, if the study has one
 
 An absent value (a view, a landmark, the age ...) is an absent key or None, never zero or NaN.

@@ -132,7 +132,7 @@ def corner_labels(cells: Sequence[str], shape: tuple[int, int]) -> dict[str, Flo
     far = bool(np.any((relative < -MARGIN) | (relative > 1 + MARGIN)))
     if far or outside.sum() > MAX_OUTSIDE:
         found = f"{int(outside.sum())} points outside the image, {'some' if far else 'none'} of them far outside"
-        raise _labels("LABELS_OUTSIDE_IMAGE", found, "positions as fractions of width and height, 0 to 1")
+        raise _labels("LABELS_OUTSIDE_IMAGE", found, "positions from 0 to 1, as fractions of width and height")
     xy_px = relative * (shape[1], shape[0])
     return {name: xy for name, xy, absent in zip(LABEL_NAMES, xy_px, outside, strict=True) if not absent}
 

@@ -1,4 +1,4 @@
-"""Reads DICOM files as calibrated images in canonical orientation, or refuses them with a code; writes radiographs.
+"""Reads DICOM files as calibrated images in canonical orientation, or refuses them with a code, and writes such files.
 
 ``spine.intake`` combines radiographs into studies.
 

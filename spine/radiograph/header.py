@@ -1,7 +1,7 @@
 """The DICOM tags that Plumbline reads from a radiograph. Each tag is read once, and a malformed value is refused.
 
 Contract: a file with a number that is not finite is refused. A text tag that may contain an identifier leaves this
-module only inside ``Identity``, whose repr is blank.
+module only inside ``Identity``, whose ``repr`` shows nothing.
 """
 
 import re
@@ -141,7 +141,7 @@ def _shape(tags: TagReader) -> tuple[int, int]:
 def _count(tags: TagReader, keyword: str) -> int:
     number = tags.binary(keyword, "H", "BITS_UNSUPPORTED")
     if number is None:
-        raise DicomRejected("BITS_UNSUPPORTED", f"no {keyword}", "the tag", EXPORT_AGAIN)
+        raise DicomRejected("BITS_UNSUPPORTED", f"no {keyword}", "a number in this tag", EXPORT_AGAIN)
     return int(number)
 
 

@@ -1,10 +1,10 @@
 """The view of an image, and the turn that brings it into the canonical orientation.
 
-Canonical: frontal ``L\\F`` (columns run to the patient's left), lateral ``P\\F`` (columns run to the back); rows run to
-the feet. Contract: the view and the orientation come from tags alone. A lateral image without PatientOrientation is
-refused, because the direction that the patient faces decides the sign of every sagittal angle. A frontal image without
-PatientOrientation is assumed to be canonical and is marked ``unverified``. Only the side of a curve depends on this
-assumption.
+The canonical orientation is ``L\\F`` for a frontal image (columns run to the patient's left) and ``P\\F`` for a lateral
+image (columns run to the back). Rows run to the feet. Contract: the view and the orientation come from tags alone. A
+lateral image without PatientOrientation is refused, because the direction that the patient faces determines the sign of
+every sagittal angle. A frontal image without PatientOrientation is assumed to be canonical and is marked
+``unverified``. Only the side of a curve depends on this assumption.
 """
 
 from dataclasses import dataclass
@@ -105,7 +105,7 @@ def _letters(orientation: tuple[str, ...]) -> tuple[str, str]:
     """Main directions along a row and down a column. An oblique direction such as ``LF`` counts as its first letter."""
     if len(orientation) != 2 or not all(text and set(text) <= _AXES.keys() for text in orientation):
         found = "PatientOrientation without two directions"
-        raise DicomRejected("ORIENTATION_INVALID", found, "e.g. L\\F", CORRECT_TAG)
+        raise DicomRejected("ORIENTATION_INVALID", found, "two directions, e.g. L\\F", CORRECT_TAG)
     across, down = orientation[0][0], orientation[1][0]
     if {_AXES[across], _AXES[down]} not in ({"x", "z"}, {"y", "z"}):
         found = f"directions {across} and {down}"

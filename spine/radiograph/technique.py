@@ -1,7 +1,7 @@
 """The facts of a radiograph that may be stored, as an allow-list, because free text may contain names.
 
 Contract: no fact quotes a free-text tag. The manufacturer is one of ``MAKERS`` or ``other``. The age is capped at 90,
-because higher ages identify a person. The sex is one letter.
+because a higher age could identify a person. The sex is one letter.
 """
 
 import math

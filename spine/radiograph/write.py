@@ -97,7 +97,7 @@ def _add_identity(
 
 def _add_provenance(ds: Any, simulated: bool, geometry: ViewGeometry) -> None:
     ds.ImageType = ["DERIVED", "PRIMARY"]
-    ds.BurnedInAnnotation = "NO"  # YES means burned-in text that identifies a person (C.7.6.1); side markers do not
+    ds.BurnedInAnnotation = "NO"  # YES would mean text that identifies a person (C.7.6.1), unlike side markers
     ds.LossyImageCompression = "00"
     if not simulated:
         ds.Manufacturer = ""

@@ -56,8 +56,8 @@ def grid_faces(rows: int, columns: int, first_is_pole: bool = False, last_is_pol
     if last_is_pole:
         index[-1] = index[-1, 0]
     following = np.roll(index, -1, axis=1)
-    near = np.stack([index[:-1], following[:-1], index[1:]], axis=-1)  # without area at a pole of the first row
-    far = np.stack([following[:-1], following[1:], index[1:]], axis=-1)  # without area at a pole of the last row
+    near = np.stack([index[:-1], following[:-1], index[1:]], axis=-1)  # these have no area at a pole of the first row
+    far = np.stack([following[:-1], following[1:], index[1:]], axis=-1)  # these have no area at a pole of the last row
     kept = (near[1:] if first_is_pole else near, far[:-1] if last_is_pole else far)
     return np.concatenate([part.reshape(-1, 3) for part in kept]).astype(np.int64)
 
@@ -81,7 +81,7 @@ def mesh_from_grid(grid: Floats) -> Mesh:
 
 
 def _lid(row: int, columns: int, centre: int, inwards: bool) -> Faces:
-    """(F, 3) triangles between one row and its centre; ``inwards`` reverses them, which the last row needs."""
+    """(F, 3) triangles between one row and its centre; ``inwards`` reverses the triangles, as the last row needs."""
     ring = row * columns + np.arange(columns - 1)
     following = np.roll(ring, -1)
     first, second = (ring, following) if inwards else (following, ring)

@@ -123,7 +123,7 @@ def _number(what: str, value: Any) -> float:
 
 
 def position(name: str, value: object) -> Floats:
-    """(3,) point from a JSON value. Anything but a list of three finite numbers raises ``NOT_FINITE``."""
+    """(3,) point from a JSON value. Any value other than a list of three finite numbers raises ``NOT_FINITE``."""
     if not isinstance(value, list) or len(value) != 3 or not all(map(_is_finite, value)):
         raise rejected("NOT_FINITE", f"point {name[:40]} that is not three finite numbers", "[x, y, z] in mm")
     return np.array(value, dtype=np.float64)
