@@ -1,8 +1,7 @@
 """Inference: computes landmarks, parameters, intervals, overlay and JSON report from radiographs with a model.
 
-Preprocessing and heat-map decoding belong here. Training imports both, so that training and inference treat an image in
-the same way. Training itself and the choice of the champion belong elsewhere. The package runs on onnxruntime, without
-torch.
+Preprocessing and heat-map decoding belong here. Training imports both, so training and inference treat images alike.
+Training itself and the choice of the champion belong elsewhere. The package runs on onnxruntime, without torch.
 
     blank_regions     detection of landmarks in image regions without contrast
     bundled           the model that ships with the software

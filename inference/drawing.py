@@ -1,7 +1,6 @@
 """Draws the outline of a spine on one radiograph with Pillow.
 
-``spine.outline`` decides which lines are drawn. The lines are drawn at twice the size and reduced, so that they look
-smooth.
+``spine.outline`` decides which lines are drawn. Lines are drawn at twice the size and reduced, so that they are smooth.
 """
 
 from collections.abc import Mapping, Sequence

@@ -128,8 +128,7 @@ def _normalise(image: NDArray[np.float32], normalisation: Normalisation) -> NDAr
 def _warp(image: NDArray[np.float32], affine: Affine, shape: tuple[int, int]) -> NDArray[np.float32]:
     """Resample linearly. ``affine`` maps image pixels to output pixels. Pixels outside the image become black (-1).
 
-    Without scipy, as on a bare training machine, numpy computes the same result more slowly. A test compares both
-    results.
+    Without scipy, as on a bare training machine, numpy computes the same result more slowly. A test checks this.
     """
     back = affine.inverse.matrix
     if back[0, 1] == 0 and back[1, 0] == 0:

@@ -1,8 +1,7 @@
 """The error classes that every package raises.
 
 Contract: every deliberate refusal is a ``PlumblineError``. Its message says what was found, what was expected and what
-to do. Its ``code`` is in upper case and stable, so that a program can rely on it. No message contains a patient
-identifier.
+to do. Its ``code`` is in upper case and stable, so a program can rely on it. No message contains a patient identifier.
 """
 
 from collections.abc import Sequence

@@ -43,8 +43,7 @@ class StoredImage:
         image: path of the file, relative to the folder of the study or dataset.
         sha256: digest of the shape and pixels of the image; it does not depend on any UID.
         shape: (H, W).
-        spacing_mm: (row, column) in mm, or None if it is unknown. Without it, angles are measured as if pixels were
-            square.
+        spacing_mm: (row, column) in mm, or None if unknown. Angles are then measured as if pixels were square.
         calibration: source of the spacing.
         geometry: position in the scanner; None if the image allows only 2D measurements.
     """

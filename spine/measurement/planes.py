@@ -1,8 +1,7 @@
 """Points in the two anatomical planes, from 3D points or from one image.
 
 Contract: coordinates are (horizontal, up). The horizontal coordinate grows to the front in the sagittal plane, and to
-the patient's left in the coronal plane. Angles are correct in any unit. Lengths are correct only if ``lengths_reason``
-is None.
+the patient's left in the coronal plane. Angles are correct in any unit, lengths only if ``lengths_reason`` is None.
 """
 
 from collections.abc import Mapping

@@ -34,8 +34,7 @@ class Measured:
         value: finite number in ``unit``, or None.
         absent_reason: why there is no value; None exactly when there is a value.
         detail: findings that belong to the value (end vertebrae, apex, side ...).
-        sigma: standard deviation of the value, computed from the standard deviations of the landmarks if these are
-            known.
+        sigma: standard deviation of the value, from the standard deviations of the landmarks if these are known.
         interval: 90 % interval (low, high); None if the model has no calibration.
         absent_code: the reason as one of ``ABSENT_CODES``; None exactly when there is a value.
 

@@ -20,8 +20,7 @@ from spine.radiograph.sandbox import read_message, write_message
 
 BASE_BYTES = 1536 * 2**20
 BYTES_PER_PIXEL = 24
-"""Address space of the interpreter with its libraries, and of openjpeg for each pixel (32 bits a sample, several
-planes)."""
+"""Address space of the interpreter with its libraries, and of openjpeg per pixel (32 bits a sample, several planes)."""
 
 
 def main() -> None:

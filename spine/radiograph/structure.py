@@ -1,8 +1,7 @@
 """Checks the structure of a DICOM file before it is parsed: size, nesting, lengths and deflate bombs.
 
 Contract: ``checked_bytes`` returns the bytes of a file only if every element ends inside its parent, sequences nest at
-most 64 deep and a deflated data set stays within bounds. The limits below restrict the time and memory that any file
-can use.
+most 64 deep and a deflated data set stays within bounds. The limits below restrict the time and memory for any file.
 """
 
 import struct
