@@ -1,8 +1,8 @@
-"""Landmarks in regions of the image without any contrast, for example behind a black bar.
+"""Finds landmarks in regions of the image without any contrast, for example behind a black bar.
 
-A network also finds landmarks behind a rectangle of one grey value, as confidently as elsewhere. A radiograph shows
-contrast around every vertebra. So a landmark is dropped if a window half as high as a vertebra has a single grey value
-and the landmark is at its centre. At the edge of a blank region, the window is larger.
+A network also finds landmarks behind a rectangle of one grey value, with the same confidence as elsewhere. But a
+radiograph shows contrast around every vertebra. A landmark is therefore dropped if the window around it, half as high
+as a vertebra, has a single grey value. At the edge of a blank region, the window is larger.
 
 Contract: grey values are compared after preprocessing, as the network receives them.
 """
@@ -18,22 +18,22 @@ from spine.measurement.registry import Measured
 from spine.types import Float, Floats
 
 SAME_GREY = 0.002
-"""Grey values (-1 to 1) that differ by at most this are equal. It is less than one grey value of an 8-bit radiograph,
-so dark radiographs keep their contrast."""
+"""Grey values (-1 to 1) that differ by at most this are treated as equal. The number is less than one grey value of an
+8-bit radiograph, so dark radiographs keep their contrast."""
 
 _REACH = 0.25
 """Half the side of a window, as a fraction of the distance between the centres of neighbouring vertebrae."""
 
 _MIN_RADIUS = 3
 _HEAD = 4
-"""A femoral head is about this many windows wide. Where it is overexposed, its rim alone shows where its centre is."""
+"""A femoral head is about this many windows wide. If it is overexposed, only its rim shows where its centre is."""
 
 _WIDE = 2
 """Factor on the window for a landmark at the edge of a blank region, because overexposed bone has small patches of one
 grey value."""
 
 _MIN_HIDDEN_RUN = 2
-"""With this many hidden vertebrae in a row, the curve of the spine is unknown."""
+"""With at least this many hidden vertebrae in a row, the curve of the spine is unknown."""
 
 _CURVES = ("cobb", "cobb_midline", "cobb_secondary_cranial", "cobb_secondary_caudal")
 
@@ -73,7 +73,7 @@ def _has_one_grey(pixels: NDArray[np.float32], column: int, row: int, radius: in
 
 
 def hidden_vertebrae(lost: Sequence[str], kept: Sequence[str]) -> tuple[str, ...]:
-    """Vertebrae that lost more landmarks than they kept, if enough of them lie in a row between visible vertebrae."""
+    """The vertebrae that lost more landmarks than they kept, if several in a row lie between visible vertebrae."""
     if not lost:
         return ()
     hidden = [_count(lost, v) > _count(kept, v) for v in VERTEBRAE]
@@ -91,7 +91,7 @@ def _count(names: Sequence[str], vertebra: str) -> int:
 
 
 def without_curves(parameters: Mapping[str, Measured], hidden: Sequence[str]) -> dict[str, Measured]:
-    """The parameters. If vertebrae are hidden, the curves are absent, because the largest one may lie there."""
+    """The parameters. If vertebrae are hidden, Cobb angles are made absent, because the largest curve may lie there."""
     if not hidden:
         return dict(parameters)
     reason = f"the curve is not known: the image is blank at {', '.join(hidden)}"

@@ -1,6 +1,6 @@
 """The bundled model: weights that ship with the software, trained on virtual patients only.
 
-Contract: the model is refused if its digest differs from the one in ``release.json``.
+Contract: the model is refused if its digest differs from the digest in ``release.json``.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ RELEASE_FILE = "release.json"
 
 
 def find_model_folder(name: str) -> Path:
-    """The folder of the model called ``bundled``, or the folder with this path."""
+    """The folder of the bundled model if ``name`` is ``bundled``, otherwise the folder with the path ``name``."""
     return BUNDLED if name == BUNDLED_NAME else Path(name)
 
 

@@ -1,16 +1,16 @@
-"""The calibration of a model: from the spread of a heat map to standard deviations and 90 % intervals.
+"""The calibration of a model, which converts the spread of a heat map to standard deviations and 90 % intervals.
 
-Training pulls every heat map towards a Gaussian of one width, so the map of a clear landmark has about that width. A
+Training pulls every heat map towards a Gaussian of one width, so the map of a clear landmark has about this width. A
 wider map means a larger error. For a landmark whose map has the standard deviation s (in cells), the variance of each
 coordinate is
 
     sigma^2 = error^2 + gain^2 max(s^2 - floor^2, 0)
 
-For the margins of end plates, the law is fitted to the error of the direction from one margin to the other, because
+For the margins of end plates, this law is fitted to the error of the direction from one margin to the other, because
 angles depend on this direction and the errors of both margins are correlated. ``spine.measurement`` computes the
-variances of angles from those of landmarks. The width of an interval, in sigmas, is chosen so that 90 % of the
-calibration patients' intervals contain the true value (split conformal prediction, Vovk 2005; Lei et al. 2018). The
-90 % apply to patients like those of the calibration.
+variances of angles from the variances of landmarks. The width of an interval, in sigmas, is chosen so that 90 % of the
+calibration patients' intervals contain the true value (split conformal prediction, Vovk 2005; Lei et al. 2018). This
+share applies to patients who resemble the calibration patients.
 
 Contract: a model without a calibration gives no intervals.
 """
@@ -27,14 +27,14 @@ from spine.measurement.registry import PARAMETERS, Measured
 
 LEVEL = 0.9
 FEW_PATIENTS = 60
-"""With fewer patients, all parameters share one width (``training.export.calibrate``)."""
+"""With fewer patients, the intervals of all parameters have the same width (``training.export.calibrate``)."""
 UNSIGNED = frozenset({"cobb", "cobb_midline", "cobb_secondary_cranial", "cobb_secondary_caudal"})
 """Parameters without a sign: the lower end of their interval is at least zero."""
 
 
 @cache
 def group_of(landmark: str) -> str:
-    """The group whose law a landmark shares: ``margins``, ``sacrum`` (margins of S1), ``pelvis`` or ``centres``."""
+    """The group of landmarks with the same law: ``margins``, ``sacrum`` (margins of S1), ``pelvis`` or ``centres``."""
     if landmark in S1_MARGINS:
         return "sacrum"
     if landmark in (*HIPS, S1_PLATE):
@@ -44,11 +44,11 @@ def group_of(landmark: str) -> str:
 
 @dataclass(frozen=True)
 class SpreadLaw:
-    """From spread to error, for one group in one view, in heat-map cells.
+    """The law that gives the error from the spread, for one group in one view, in heat-map cells.
 
     Attributes:
         floor: spread of the heat map of a clear landmark.
-        error: standard deviation of a coordinate at this spread.
+        error: standard deviation of a coordinate at the spread ``floor``.
         gain: how fast the standard deviation grows when the spread exceeds ``floor``.
         radius: radius of the 90 % region around a landmark, in sigmas.
     """
@@ -70,11 +70,11 @@ class Calibration:
 
     Attributes:
         patients: number of calibration patients.
-        source: which patients, as text.
-        laws: view -> group -> law.
-        limits: limits of the input check (``input_check``); with None, no image is refused.
-        level_margin: vertebral levels with at most this margin are uncertain (``levels``); None: levels are certain.
-        neighbour_width: how far the tilts of neighbouring plates may differ (``spine.measurement.fusion``).
+        source: description of the calibration patients.
+        laws: view -> group of landmarks -> law.
+        limits: limits of the input check (``input_check``); if None, every image is accepted.
+        level_margin: vertebral levels with at most this margin are uncertain (``levels``); if None, all are certain.
+        neighbour_width: factor on ``spine.measurement.fusion.NEIGHBOUR_DEPARTURE``.
         widths: parameter -> half width of its interval in sigmas; a parameter without calibration has no key.
     """
 
@@ -119,7 +119,7 @@ class Calibration:
 
 
 def calibration_from_json(record: Mapping[str, Any] | None) -> Calibration | None:
-    """The inverse of ``dataclasses.asdict``. The contract of the bundled model has no ``neighbour_width``.
+    """The calibration from its ``dataclasses.asdict`` form, which has no ``neighbour_width`` in the bundled model.
 
     Raises:
         KeyError, TypeError: the record is not a calibration.
@@ -135,7 +135,7 @@ def calibration_from_json(record: Mapping[str, Any] | None) -> Calibration | Non
 
 
 def calibration_violations(calibration: Calibration | None) -> list[str]:
-    """Everything that is wrong with a calibration, as text."""
+    """Descriptions of everything that is wrong with a calibration."""
     if calibration is None:
         return []
     laws = [law for groups in calibration.laws.values() for law in groups.values()]

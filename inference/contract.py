@@ -1,11 +1,11 @@
-"""The model contract: the record beside every exported network. Training and inference must agree on its content.
+"""The model contract, a record that accompanies every exported network and applies to training and inference.
 
 Contract: a model is a folder with ``model.onnx`` and ``contract.json``. A contract of another preprocessing version is
 refused.
 
-Every network has the same signature. Inputs: ``picture`` (N, 1, H, W) float32 and ``view`` (N,) int64, the position
-in ``spine.landmarks.VIEWS``. Outputs: ``heatmaps`` (N, K, H / stride, W / stride), each summing to one, and
-``visibility`` (N, K) logits.
+Every network has the same inputs and outputs. The inputs are ``picture`` (N, 1, H, W) float32, and ``view`` (N,) int64,
+the position of the view in ``spine.landmarks.VIEWS``. The outputs are ``heatmaps`` (N, K, H / stride, W / stride), each
+of which sums to one, and ``visibility`` (N, K) logits.
 """
 
 import json
@@ -45,16 +45,16 @@ class ModelContract:
     Attributes:
         landmark_set: registry key of the landmark set.
         names: K landmark names in the order of the heat maps; the whole set or a subset.
-        views: the views the network was trained for.
+        views: the views that the network was trained for.
         input_shape: (H, W) of the network's input in pixels.
         heatmap_stride: input pixels per heat-map cell.
         normalisation: how grey values are normalised.
-        letterbox: how an image is fitted into the input; ``centre``: isotropic, centred, filled with black.
+        letterbox: how an image is fitted into the input; ``centre`` means isotropic, centred, filled with black.
         sign_of_coordinates: direction of columns and rows, as text, for people who read the file.
         simulated_training_data: whether the training images were simulated; None for a mixed set.
         training_note: what the model was trained on, as text.
         preprocessing_version: version of ``inference.preprocessing``.
-        calibration: calibration of the heat maps; without one, there are no intervals.
+        calibration: calibration of the heat maps; if None, there are no intervals.
     """
 
     landmark_set: str
@@ -129,7 +129,7 @@ def _violations(schema: str, contract: ModelContract) -> list[str]:
         (bool(contract.names), "no landmark names"),
         (len(set(contract.names)) == len(contract.names), "a landmark named twice"),
         (bool(contract.views) and set(contract.views) <= set(VIEWS), f"views {contract.views}"),
-        (contract.heatmap_stride > 0 and min(contract.input_shape) > 0, f"input {contract.input_shape}"),
+        (contract.heatmap_stride > 0 and min(contract.input_shape) > 0, f"input shape {contract.input_shape}"),
     ]
     known = LANDMARK_SETS.get(contract.landmark_set)
     if known is None:

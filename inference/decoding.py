@@ -1,4 +1,4 @@
-"""From heat maps to landmarks; the only place that defines the position of a heat-map cell.
+"""Converts heat maps to landmarks, and is the only module that defines the position of a heat-map cell.
 
 Along an axis of n cells, cell i has the normalised coordinate (2 i + 1) / n - 1 (Nibali 2018). For n = 4:
 
@@ -24,7 +24,8 @@ from spine.types import Float, Floats
 
 VISIBILITY_THRESHOLD = 0.5
 UNDECIDED_FRACTION = 0.5
-"""A landmark is undecided, and absent, if the spread of its map is at least this fraction of a flat map's spread."""
+"""A landmark is undecided, and therefore absent, if the spread of its map is at least this fraction of a flat map's
+spread."""
 
 _SUM_TOLERANCE = 1e-3
 
@@ -34,9 +35,9 @@ class Decoded:
     """What the network found in one image.
 
     Attributes:
-        points: landmark -> (2,) (column, row) in the image's own pixels; visible landmarks only.
+        points: landmark -> (2,) (column, row) in pixels of the image; an invisible landmark has no key.
         spread_px: landmark -> standard deviation of its heat map, image pixels; same keys as ``points``.
-        visibility: landmark -> probability of being in the image; every landmark.
+        visibility: landmark -> probability that it is in the image, for every landmark.
         cell_px: image pixels per heat-map cell.
         cells: landmark -> (2,) (column, row) in heat-map cells; same keys as ``points``.
         in_blank_regions: landmarks that were dropped because the image is blank there (``blank_regions``).
@@ -97,11 +98,11 @@ def decode(
     """Find the landmarks of one image.
 
     Args:
-        heatmaps: (K, h, w), each summing to one.
+        heatmaps: (K, h, w) heat maps, each of which sums to one.
         visibility: (K,) logits.
-        names: the K landmarks.
+        names: names of the K landmarks.
         input_shape: (H, W) of the network's input.
-        affine: image pixels -> input pixels.
+        affine: map from image pixels to input pixels.
         image_shape: (h, w) of the image; a point outside it is absent.
 
     Raises:
@@ -109,7 +110,7 @@ def decode(
     """
     rows = _checked_rows(heatmaps, visibility, names)
     probability = 1.0 / (1.0 + np.exp(-visibility.astype(np.float64)))
-    visible = np.flatnonzero(probability >= VISIBILITY_THRESHOLD)  # the other maps carry no information
+    visible = np.flatnonzero(probability >= VISIBILITY_THRESHOLD)  # maps of invisible landmarks have no meaning
     columns = np.ones(heatmaps.shape[1], dtype=np.float32) @ heatmaps  # sums over the rows, ten times faster than sum
     mean, variance = _moments(columns[visible].astype(np.float64), rows[visible])
     points = affine.inverse.apply(pixels_from_normalised(mean, input_shape))
@@ -144,7 +145,7 @@ def _checked_rows(heatmaps: NDArray[np.float32], visibility: NDArray[np.float32]
         bad = [name for name, is_valid in zip(names, valid, strict=True) if not is_valid]
         violations += [f"the map or visibility of {name} is not finite or does not sum to one" for name in bad]
     if violations:
-        expected = "finite heat maps that sum to one and finite visibilities"
+        expected = "finite heat maps that sum to one, and finite visibilities"
         remedy = "the model is damaged or was exported incorrectly: train or export it again"
         raise ContractViolation.gathered("MODEL_OUTPUT_INVALID", violations, expected, remedy)
     return rows

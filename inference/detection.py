@@ -28,8 +28,8 @@ class Detection:
 
     Attributes:
         decoded: view -> its landmarks, with the level names that fit all views best.
-        levels: how certain the level names are; None where too little is visible.
-        wrong_views: view -> why its image seems to be another view, turned or mirrored.
+        levels: the evidence for the level names; None if too few landmarks are visible.
+        wrong_views: view -> reason why its image seems to show the other view, or to be turned or mirrored.
     """
 
     decoded: Mapping[ViewName, Decoded]
@@ -42,7 +42,7 @@ def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Dete
     order: list[ViewName] = [view for view in VIEWS if view in views]
     unknown = [view for view in order if view not in model.contract.views]
     if not order or unknown:
-        expected = f"at least one of {model.contract.views}, and no view that the model was not trained for"
+        expected = f"at least one of {model.contract.views}, and only views that the model was trained for"
         remedy = "leave the other views out, or use a model that was trained for them"
         raise ContractViolation("VIEW_UNKNOWN", f"views {tuple(views)}", expected, remedy)
     detections = _detect_views(model, {view: views[view] for view in order})
@@ -72,7 +72,7 @@ def _without_blank_regions(detection: ViewDetection) -> Decoded:
 
 
 def _shifted(found: Decoded, shift: int) -> Decoded:
-    """The same points under names ``shift`` levels further down."""
+    """The same points under the names of the levels that are ``shift`` further down."""
     return _renamed(found, {n: new for n in found.visibility if (new := shifted_name(n, shift)) is not None})
 
 

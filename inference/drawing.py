@@ -1,6 +1,6 @@
-"""The outline of a spine drawn on one radiograph with Pillow.
+"""Draws the outline of a spine on one radiograph with Pillow.
 
-``spine.outline`` decides which lines are drawn. They are drawn at twice the size and reduced, so that they are smooth.
+``spine.outline`` decides which lines are drawn. Lines are drawn at twice the size and reduced, so that they are smooth.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ _LINES: Mapping[LineKind, tuple[Colour, float]] = {
     "pelvis": (_PELVIS, 1.6),
     "cobb": (_COBB, 2.4),
 }
-"""Kind of line -> colour and width. Front-to-back margins are not drawn; a line along the tilt shows their plate."""
+"""Kind of line -> colour and width. The kind ``plate_side`` is not drawn, because ``tilt`` shows the same plate."""
 
 _LABELS: Mapping[LabelKind, tuple[Colour, int]] = {"level": (_NAME, 14), "hip": (_PELVIS, 13), "cobb": (_COBB, 26)}
 _ANCHORS: Mapping[Anchor, str] = {"right": "rm", "left": "lm", "top": "ma"}
@@ -50,7 +50,7 @@ class Canvas:
     size: tuple[int, int]
 
     def at(self, point: Floats) -> tuple[float, float]:
-        """Canvas position of (column, row) in the image. The centre of a pixel lies half a pixel from its edge."""
+        """Canvas position of (column, row) in the image. The centre of a pixel lies half a pixel from its edges."""
         return (float(point[0]) + 0.5) * self.scale, (float(point[1]) + 0.5) * self.scale
 
     def line(self, ends: Sequence[Floats], colour: Colour, width: float) -> None:
@@ -80,7 +80,7 @@ def render_view(
     truth: Points2D,
     height: int,
 ) -> "Image":
-    """One view, ``height`` pixels tall, with its outline, the reference landmarks and the names of the sides."""
+    """The image of one view, ``height`` pixels tall, with outline, reference landmarks and names of the sides."""
     from PIL import Image, ImageDraw
 
     scale = height * _FINER / image.shape[0]
@@ -101,14 +101,14 @@ def render_view(
 
 
 def windowed(image: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """(h, w) grey values from the 0.5th to the 99.7th percentile of the image, slightly brightened."""
+    """(h, w) 8-bit grey values, scaled from the 0.5th to the 99.7th percentile of the image and brightened."""
     low, high = np.percentile(image[::2, ::2], [0.5, 99.7])
     unit = np.clip((image.astype(np.float32) - low) / max(float(high - low), 1.0), 0.0, 1.0)
     return np.asarray(unit**0.85 * 235, dtype=np.uint8)
 
 
 def font(size: int) -> Any:
-    """Pillow's own scalable font: the same on every machine."""
+    """Pillow's own scalable font, which is the same on every machine."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size)

@@ -1,11 +1,11 @@
 """Checks whether an image is a radiograph of a whole spine, by the landmarks that the network finds in it.
 
-A landmark network also finds vertebrae in a chest, a pelvis, a photograph or noise. Four features show this: too few
-vertebrae are visible (a pelvis), no lumbar vertebra is visible (a chest), the heat maps are wide, or the vertebrae are
-not in order from head to foot (anything else).
+A landmark network also finds vertebrae in a chest, a pelvis, a photograph or noise. Four features reveal such images:
+too few vertebrae are visible (a pelvis), no lumbar vertebra is visible (a chest), the heat maps are wide, or the
+vertebrae are not in order from head to foot (anything else).
 
-Contract: the limits are part of the model's calibration. No image is refused with a model that has no limits, or whose
-landmark set lacks a vertebra.
+Contract: the limits are part of the model's calibration. A model without limits, or with a landmark set that lacks a
+vertebra, refuses no image.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from spine.landmarks import PLATES, VERTEBRAE
 from spine.types import Float, Floats
 
 LONG_COLUMN = 12
-"""With at least this number of visible vertebrae, the limits on order and map width are wider."""
+"""With at least this number of visible vertebrae, the limits on order and map width are less strict."""
 
 _SIDES = (("_left", "_right"), ("_post", "_ant"))
 
@@ -28,7 +28,7 @@ class InputFeatures:
 
     Attributes:
         vertebrae: number of vertebrae with both end plates.
-        lowest: position of the lowest of them among T1..L5, -1 for none.
+        lowest: position of the lowest such vertebra among T1..L5; -1 if there is none.
         downwards: fraction of pairs of neighbouring end plates that are in the right order in the image.
         width_cells: median standard deviation of the heat maps of end plates.
     """
@@ -85,7 +85,7 @@ def features_of(points: Mapping[str, Float[Floats, " 2"]], spread_cells: Mapping
 
 
 def _plate(plate: str, points: Mapping[str, Floats], spread: Mapping[str, float]) -> tuple[float, float] | None:
-    """(row, width of the heat map) of an end plate: those of its centre, or the means of its two margins."""
+    """(row, width of the heat map) of an end plate, from its centre or as the means of its two margins."""
     if plate in points:
         return float(points[plate][1]), spread[plate]
     for start, end in ((f"{plate}{a}", f"{plate}{b}") for a, b in _SIDES):

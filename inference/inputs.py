@@ -15,10 +15,10 @@ class ImageInput:
 
     Attributes:
         image: (h, w) uint16, bone bright, canonical orientation.
-        spacing_mm: (row, column), or None where unknown.
+        spacing_mm: (row, column) in mm, or None if unknown.
         calibration: source of the spacing.
         geometry: position in the scanner, or None; 3D measurements need it for both views.
-        file, sop_instance_uid: where the image was read from, for the report; None if not from a file.
+        file, sop_instance_uid: origin of the image, for the report; None if the image is not from a file.
     """
 
     image: NDArray[np.uint16]

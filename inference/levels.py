@@ -1,11 +1,12 @@
 """Decides which vertebra is which, for the whole vertebral column at once.
 
-A network has one heat map per landmark, for example one for the upper plate of T9 and one for that of T10. It may name
-the whole column one level too high or too low. All maps together show this: the map of T10 then has a part of its mass
-where T9 was found, the map of T11 where T10 was found, and so on. Three hypotheses are compared: one level up, as
-found, one level down. A hypothesis assigns a map to each found landmark, and its score is the mean logarithm of the
-share of the map's mass at the landmark, over all landmarks of vertebrae in all views. If another hypothesis scores
-clearly better, the column is renamed. If the second best scores nearly as well, the levels are uncertain by one.
+A network has one heat map per landmark, for example one for the upper plate of T9 and one for the upper plate of T10.
+The network may name the whole column one level too high or too low. All maps together show this error: the map of T10
+then has a part of its mass where T9 was found, the map of T11 where T10 was found, and so on. Three hypotheses are
+compared: the names are correct, one level too low, or one level too high. A hypothesis assigns a map to each found
+landmark. Its score is the mean logarithm of the share of the map's mass at the landmark. The mean is over all landmarks
+of vertebrae in all views. If another hypothesis scores clearly better, the column is renamed. If the second-best
+hypothesis scores nearly as well, the levels are uncertain by one.
 
 Contract: all vertebrae shift together. Landmarks of the sacrum and the hips keep their names.
 """
@@ -20,13 +21,13 @@ from spine.landmarks import VERTEBRAE, level_of, shifted_name
 from spine.types import Float, Floats
 
 SHIFTS = (0, -1, 1)
-"""Levels by which the names may be off; the first wins a tie."""
+"""Numbers of levels by which the names may be wrong. In a tie, the first number is chosen."""
 
 MIN_ADVANTAGE = 0.5
 """The names are shifted only if this raises the score by at least this much."""
 
 _AROUND = np.arange(-1, 2)
-"""The mass at a landmark is that of its cell and of the cells at these offsets, in rows and columns."""
+"""The mass at a landmark is the sum over the cells at these offsets from its cell, in rows and columns."""
 
 _MIN_SHARE = 1e-6
 _MIN_VOTES = 6
@@ -34,10 +35,10 @@ _MIN_VOTES = 6
 
 @dataclass(frozen=True)
 class LevelEvidence:
-    """The decision for one study: by how many levels the names have to be shifted down, and how certain this is.
+    """The decision for one study: by how many levels the names must be shifted down, and how certain the shift is.
 
-    ``margin`` is the score of the chosen hypothesis minus the best score of the others. It may be slightly negative,
-    because a small advantage does not shift the names.
+    ``margin`` is the score of the chosen hypothesis minus the best score of the other hypotheses. ``margin`` may be
+    slightly negative, because a small advantage does not shift the names.
     """
 
     shift: int

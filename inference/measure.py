@@ -1,7 +1,7 @@
-"""From radiographs to a prediction: landmarks, parameters and intervals of one study.
+"""Measures the radiographs of one study: landmarks, parameters and intervals.
 
-Contract: two views with geometry in the scanner are measured in the planes of the triangulated 3D points. Otherwise
-each view is measured in its own plane, and ``Prediction.points_3d`` is empty.
+Contract: two views with known positions in the scanner are measured in the planes of the triangulated 3D points.
+Otherwise each view is measured in its own plane, and ``Prediction.points_3d`` is empty.
 """
 
 import time
@@ -33,8 +33,9 @@ from spine.study import Points2D, StoredImage
 from spine.types import Float, Floats, Progress
 
 MAX_Z_DISAGREEMENT_MM = 20.0
-"""Both views show a landmark at the same height. If the heights differ more than this, the landmark was found at a
-neighbouring level, about 25 mm away, in one view. Its 3D point would be wrong by half of that, so it is absent."""
+"""Both views show a landmark at the same height. If the heights differ by more than this, the landmark was found at a
+neighbouring level, about 25 mm away, in one view. The 3D point would be wrong by half of this distance, so the point is
+absent."""
 
 REFUSED = "not accepted as a radiograph of a whole spine"
 
@@ -46,7 +47,7 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
     """Find the landmarks of one study, in one view or both, and measure every parameter that they define.
 
     Raises:
-        ContractViolation: no view, a view the model was not trained for, or an invalid image.
+        ContractViolation: no view, a view that the model was not trained for, or an invalid image.
     """
     began = time.perf_counter()
     detection = detect_landmarks(model, views)
@@ -81,7 +82,7 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
 def predict_examples(
     model: Model, dataset_folder: Path, examples: Sequence[Example], progress: Progress | None = None
 ) -> list[Prediction]:
-    """Measure examples of a dataset, in their order, without the views that the model was not trained for."""
+    """Measure examples of a dataset, in their order, in the views that the model was trained for."""
     predictions: list[Prediction] = []
     for done, example in enumerate(examples, start=1):
         views = {
@@ -132,7 +133,7 @@ def _explain_blank_regions(
 
 
 def _notes(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, ImageInput]) -> tuple[str, ...]:
-    """Warnings about images that are measured nevertheless."""
+    """Warnings about images in which the spine leans so much that they may be turned."""
     leans = {view: lean_of(found, views[view].spacing_mm) for view, found in points.items()}
     return tuple(note for view, lean in leans.items() for note in lean_notes(lean, view))
 

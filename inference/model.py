@@ -20,8 +20,8 @@ from spine.types import Float
 
 INPUTS = ("picture", "view")
 OUTPUTS = ("heatmaps", "visibility")
-"""Names in the ONNX graph. Renaming ``picture`` would change the digest of the bundled model, which its evaluation
-record contains."""
+"""Names in the ONNX graph. Renaming ``picture`` would change the digest of the bundled model, and the evaluation record
+contains this digest."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def load_model(folder: Path, *, expected_digest: str | None = None) -> Model:
 
     Raises:
         EvidenceRejected: the folder is incomplete or altered.
-        ContractViolation: its graph is not an ONNX graph, or its signature differs from the contract.
+        ContractViolation: ``model.onnx`` is not an ONNX graph, or its signature differs from the contract.
     """
     contract = read_contract(folder)
     digest = model_digest(folder)
@@ -74,10 +74,10 @@ def load_model(folder: Path, *, expected_digest: str | None = None) -> Model:
 
 
 def altered_model(found: str, expected: str, why: str) -> EvidenceRejected:
-    """The error for a model with the wrong digest; ``why`` names the source of the expected one."""
+    """The error for a model with the wrong digest; ``why`` names the source of the expected digest."""
     found = f"a model with digest {found[:12]}"
     expected = f"digest {expected[:12]}, {why}"
-    return EvidenceRejected("MODEL_ALTERED", found, expected, "fetch the model again; do not use this one")
+    return EvidenceRejected("MODEL_ALTERED", found, expected, "fetch the model again; do not use this copy")
 
 
 def _open_session(path: Path) -> Any:
@@ -87,7 +87,7 @@ def _open_session(path: Path) -> Any:
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    # onnxruntime raises one class per status code, without a common public base.
+    # onnxruntime raises another class for each status code, without a common public base class.
     except Exception as error:
         found = f"{path.name}: {str(error).splitlines()[0][:160]}"
         expected = "an ONNX graph that onnxruntime can run"
@@ -110,4 +110,4 @@ def _check_signature(session: Any, contract: ModelContract) -> None:
                 violations.append(f"{name} has shape {found[name]}, the contract expects (N, {shape})")
     if violations:
         remedy = "model.onnx and contract.json do not belong together: export the model again"
-        raise ContractViolation.gathered("MODEL_SIGNATURE", violations, "the signature of inference.contract", remedy)
+        raise ContractViolation.gathered("MODEL_SIGNATURE", violations, "the signature in inference.contract", remedy)

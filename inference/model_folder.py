@@ -1,8 +1,8 @@
 """Opens a model folder that a user names, if the model matches the records in the folder.
 
 Contract: the digest in every record must equal the digest of the model. A folder without a record is opened, and
-``recorded_digests`` is then empty. A record reveals files that were edited or copied incompletely. It does not protect
-against somebody who also edits the record; the digest of a promoted model is stored elsewhere.
+``recorded_digests`` is then empty. A record reveals files that were edited or copied incompletely. A record does not
+protect against somebody who also edits the record. The digest of a promoted model is stored elsewhere.
 """
 
 import json
@@ -14,14 +14,14 @@ from spine.errors import EvidenceRejected
 from spine.model_digest import model_digest
 
 RECORDS = ("candidate.json", "release.json")
-"""Files with the ``model_digest`` of the model in the same folder: of a finished fit, and of the bundled model."""
+"""Records with the ``model_digest`` of the model in the same folder: of a finished fit, and of the bundled model."""
 
 
 def recorded_digests(folder: Path) -> Mapping[str, str]:
     """Record -> the digest that it contains for the model in ``folder``; empty without a record.
 
     Raises:
-        EvidenceRejected: ``MODEL_RECORD_UNREADABLE``, a record is unreadable or has no digest.
+        EvidenceRejected: ``MODEL_RECORD_UNREADABLE`` if a record is unreadable or has no digest.
     """
     recorded = {name: _digest_in(folder / name) for name in RECORDS if (folder / name).is_file()}
     return {name: digest for name, digest in recorded.items() if digest is not None}
@@ -43,12 +43,12 @@ def open_model_folder(folder: Path) -> Model:
 
 
 def _digest_in(record: Path) -> str | None:
-    """The digest in a record, or None where the record was written before the export (``model_digest`` null)."""
+    """The digest in a record, or None if the record was written before the export (``model_digest`` null)."""
     try:
         digest = json.loads(record.read_text())["model_digest"]
     except (ValueError, KeyError, TypeError) as error:
         found = f"{record.name} without a readable model_digest ({type(error).__name__})"
         expected = "the record that was written with the model"
-        remedy = "fetch the folder again; do not use this one"
+        remedy = "fetch the folder again; do not use this copy"
         raise EvidenceRejected("MODEL_RECORD_UNREADABLE", found, expected, remedy) from error
     return None if digest is None else str(digest)

@@ -52,12 +52,12 @@ def draw_overlay(
 
     Args:
         views: view -> (h, w) uint16, bone bright.
-        points: view -> landmarks in pixels of that image.
-        parameters: as measured; the Cobb angle's end vertebrae are drawn in the frontal view.
+        points: view -> landmarks in pixels of its image.
+        parameters: measured parameters; the Cobb angle's end vertebrae are drawn in the frontal view.
         truth_points: reference landmarks, drawn as small green rings.
-        provenance: for example ``simulated data``; appears in the banner beside ``not for diagnosis``.
-        rough_intervals: note for intervals from too few patients; with it, every interval is marked.
-        warnings: printed above the table.
+        provenance: origin of the images, for example ``simulated data``; the banner shows it.
+        rough_intervals: note about intervals from too few patients; if given, every interval is marked.
+        warnings: texts that are printed above the table.
     """
     from PIL import Image, ImageDraw
 
@@ -86,8 +86,8 @@ def warnings_of(prediction: Prediction) -> list[str]:
     warnings = list(prediction.notes)
     if prediction.views_disagree:
         warnings.append(
-            f"the two radiographs disagree: {len(prediction.height_mismatches)} landmarks lie at different heights in "
-            "them. They may be exchanged, mirrored, or of two examinations. Do not use these values"
+            f"the two radiographs disagree: {len(prediction.height_mismatches)} landmarks lie at different "
+            "heights. The radiographs may be exchanged, mirrored, or of two examinations. Do not use these values"
         )
     if prediction.levels_uncertain:
         warnings.append("levels uncertain by one: the images do not show clearly which vertebra is which")
@@ -116,7 +116,7 @@ def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewNam
         "landmarks_3d_mm": {name: _rounded(point, 3) for name, point in prediction.points_3d.items()},
         "frames": {
             "landmarks_px": "(column, row), an integer is a pixel's centre, canonical orientation",
-            "landmarks_3d_mm": "LPS, isocentre as origin; empty unless both views have their place in the scanner",
+            "landmarks_3d_mm": "LPS, isocentre as origin; empty if a view's position in the scanner is unknown",
         },
         "levels": {
             "uncertain_by_one": prediction.levels_uncertain,

@@ -1,8 +1,8 @@
-"""From an image to the input of a network: one affine, one warp, one normalisation of grey values.
+"""Converts an image to the input of a network: one affine map, one warp, one normalisation of grey values.
 
 Contract: pixels are (column, row) with integers at pixel centres, in the image and in the input. The returned affine is
-exactly the one that was applied to the pixels, so points can be mapped both ways without loss. Only numpy is required;
-scipy is used where it is installed.
+exactly the map that was applied to the pixels, so points can be mapped in both directions without loss. Only numpy is
+required. If scipy is installed, it is used.
 """
 
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ class Affine:
     matrix: Float[Floats, "3 3"]
 
     def apply(self, xy_px: Float[Floats, "*any 2"]) -> Float[Floats, "*any 2"]:
-        """(..., 2) pixels of the first frame -> (..., 2) pixels of the second."""
+        """(..., 2) pixels of the first frame -> (..., 2) pixels of the second frame."""
         return xy_px @ self.matrix[:2, :2].T + self.matrix[:2, 2]
 
     def after(self, first: "Affine") -> "Affine":
-        """The map that applies ``first`` and then this one."""
+        """The map that applies ``first`` and then this map."""
         return Affine(self.matrix @ first.matrix)
 
     @cached_property
@@ -43,7 +43,7 @@ class Affine:
 
     @property
     def scale(self) -> float:
-        """Mean scale: pixels of the second frame per pixel of the first."""
+        """Mean scale: pixels of the second frame per pixel of the first frame."""
         return float(np.sqrt(abs(np.linalg.det(self.matrix[:2, :2]))))
 
 
@@ -60,7 +60,7 @@ def letterbox(
 ) -> Affine:
     """The affine that fits an (h, w) image into an (H, W) input: centred, nothing cut off, angles kept.
 
-    Where row and column spacing differ, pixels are made square. Without a spacing, they are assumed to be square.
+    If row and column spacing differ, pixels are made square. Without a spacing, pixels are assumed to be square.
     """
     row_mm, column_mm = spacing_mm or (1.0, 1.0)
     tallness = row_mm / column_mm
@@ -81,14 +81,14 @@ def prepare(
     normalisation: Normalisation = DEFAULT_NORMALISATION,
     extra: Affine | None = None,
 ) -> Prepared:
-    """Turn an (h, w) uint16 image into a (1, H, W) float32 input by one warp.
+    """Convert an (h, w) uint16 image to a (1, H, W) float32 input by one warp.
 
     Args:
-        image: bone bright, canonical orientation.
-        input_shape: (H, W).
-        spacing_mm: (row, column) spacing of the image, see ``letterbox``.
-        normalisation: see ``Normalisation``.
-        extra: applied after the letterbox, in input pixels, for augmentation; None for inference.
+        image: (h, w) uint16 image, bone bright, in canonical orientation.
+        input_shape: (H, W) of the input.
+        spacing_mm: (row, column) spacing of the image in mm, or None if unknown (see ``letterbox``).
+        normalisation: the percentiles for the grey values.
+        extra: map for augmentation, applied after the letterbox in input pixels; None for inference.
 
     Raises:
         ContractViolation: the image is not an (h, w) uint16 array.
@@ -126,9 +126,9 @@ def _normalise(image: NDArray[np.float32], normalisation: Normalisation) -> NDAr
 
 
 def _warp(image: NDArray[np.float32], affine: Affine, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Resample linearly; ``affine`` maps image to output pixels; black (-1) outside.
+    """Resample linearly. ``affine`` maps image pixels to output pixels. Pixels outside the image become black (-1).
 
-    Without scipy (a bare training machine) numpy computes the same, more slowly; a test compares the two.
+    Without scipy, as on a bare training machine, numpy computes the same result more slowly. A test checks this.
     """
     back = affine.inverse.matrix
     if back[0, 1] == 0 and back[1, 0] == 0:
@@ -146,7 +146,7 @@ def _warp(image: NDArray[np.float32], affine: Affine, shape: tuple[int, int]) ->
 
 
 def _warp_upright(image: NDArray[np.float32], back: Floats, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """``_warp`` without a rotation, as in all inference: rows, then columns, in a third of the time."""
+    """Like ``_warp``, for an affine without rotation, as in all inference. This function needs a third of the time."""
     along = [(back[1, 1], back[1, 2], shape[0], image.shape[0]), (back[0, 0], back[0, 2], shape[1], image.shape[1])]
     (row, down, in_rows), (column, across, in_columns) = (_steps(*axis) for axis in along)
     first, last = np.flatnonzero(in_rows)[[0, -1]] if in_rows.any() else (0, -1)
@@ -162,7 +162,7 @@ def _warp_upright(image: NDArray[np.float32], back: Floats, shape: tuple[int, in
 def _steps(
     scale: float, offset: float, count: int, size: int
 ) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.bool_]]:
-    """(image pixel before it, distance from that, whether it is inside) of ``count`` output pixels along an axis."""
+    """(image pixel before it, distance from this pixel, whether it is inside) of ``count`` output pixels on an axis."""
     place = scale * np.arange(count) + offset
     before = np.clip(np.floor(place), 0, size - 2).astype(np.intp)
     return before, (place - before).astype(np.float32), (place >= 0) & (place <= size - 1)

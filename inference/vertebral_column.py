@@ -28,7 +28,7 @@ def centres_of(points: Mapping[str, Float[Floats, " 2"]]) -> dict[str, Float[Flo
 
 
 def pitch_of(centres: Mapping[str, Float[Floats, " 2"]]) -> float | None:
-    """Median distance of neighbouring vertebrae; None where no two are neighbours."""
+    """Median distance of neighbouring vertebrae; None if no two vertebrae are neighbours."""
     pairs = [(a, b) for a, b in pairwise(VERTEBRAE) if a in centres and b in centres]
     if not pairs:
         return None
@@ -53,7 +53,7 @@ def lean_of(points: Mapping[str, Float[Floats, " 2"]], spacing_mm: tuple[float, 
 
 
 def lean_notes(lean_deg: float | None, view: ViewName) -> Sequence[str]:
-    """The warning for a spine with this lean, if it needs one."""
+    """The warning about a spine with this lean; none if the lean is within its limit."""
     if lean_deg is None or abs(lean_deg) <= MAX_LEAN_DEG[view]:
         return ()
     return (

@@ -1,17 +1,19 @@
 """Detects images of the other view, upside-down images and mirrored laterals by running the network again.
 
-The network gets the view of each image as an input. It expects the head at the top and, in a lateral image, the front
-on one side. It also finds a spine in an image of the other view or in a turned one, but then its heat maps are wider.
+The network gets the view of each image as an input. The network expects the head at the top and, in a lateral image,
+the front on one side. It also finds a spine in an image of the other view or in a turned image, but its heat maps are
+then wider.
 
-The network is run again in two cases. A single radiograph is run as the other view, and so are both images of a pair if
-one of them has wide heat maps, which is rare for patients like those of training. An image with wide heat maps is also
-run turned by 180 degrees, upside down and, if it is lateral, mirrored. If the confidence rises enough, the image is
-reported as wrong. The confidence is the mean, over the landmarks found, of the logarithm of (maximum of the heat map /
-its width). A mirrored frontal image looks like an image of another patient and is not detected.
+The network is run again in two cases. First, a single radiograph is run as the other view. Both images of a pair are
+run as the other view if one of them has wide heat maps, which is rare for patients like the training patients. Second,
+an image with wide heat maps is run turned by 180 degrees, upside down and, if it is lateral, mirrored. If the
+confidence rises enough, the image is reported as wrong. The confidence is the mean, over the landmarks found, of the
+logarithm of (maximum of the heat map / its width). A mirrored frontal image looks like an image of another patient and
+is not detected.
 
-Contract: nothing is run again for a model of one view or without limits. A rise in confidence is ignored if the input
-check refuses the result of the second run. The constants were chosen with the bundled model on virtual patients outside
-the test splits and on 481 real frontal radiographs; no real lateral radiograph was available.
+Contract: the network is not run again for a model that has only one view or no limits. A rise in confidence is ignored
+if the input check refuses the result of the second run. The constants were chosen with the bundled model on virtual
+patients outside the test splits and on 481 real frontal radiographs; no real lateral radiograph was available.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,14 +29,15 @@ from inference.preprocessing import Prepared
 from spine.landmarks import VIEWS, ViewName
 
 WIDE = 0.025
-"""Heat maps are wide if the mean logarithm of their widths (in cells) is above this. In 90 % of virtual images it is at
-most 0.015. In frontal images given as lateral it is 0.15 or more. Nearly all real radiographs are above the limit."""
+"""Heat maps are wide if the mean logarithm of their widths (in cells) is above this. In 90 % of virtual images, the
+mean is at most 0.015. In frontal images given as lateral, the mean is 0.15 or more. Nearly all real radiographs are
+above the limit."""
 
 MIN_GAIN_OTHER_VIEW: Mapping[ViewName, float] = {"frontal": 0.0, "lateral": 0.2}
-"""View of the image as given -> with a larger gain in confidence as the other view, the image is of the other view.
-Gains of images given as the wrong view: at least 0.06 for virtual laterals (0.03 in the demo), 0.42 for frontals. Gains
-of images given as the right view: at most -0.42 for frontals and -0.06 for laterals; at most -0.24 for real frontals,
-except two with -0.003 and 0.14."""
+"""Given view of an image -> limit of the gain. If the confidence as the other view is higher by more than the limit,
+the image is of the other view. With the wrong view given, gains are at least 0.06 for virtual laterals (0.03 in the
+demo) and 0.42 for frontals. With the right view given, gains are at most -0.42 for frontals and -0.06 for laterals. For
+real frontals, gains are at most -0.24, except for two images with -0.003 and 0.14."""
 
 MIN_GAIN_TURNED = 0.25
 """With a larger gain in confidence after turning, the image is reported as turned. 360 virtual images that were turned
@@ -52,7 +55,7 @@ class Alternative:
 
     Attributes:
         view: the view that the image is run as.
-        turn: turns its (1, H, W) pixels before the run.
+        turn: function that turns the (1, H, W) pixels before the run.
         min_gain: with a larger gain in confidence, the image is reported as wrong.
         reason: the message of this report.
     """
@@ -80,10 +83,10 @@ def detections_from(
     shapes: Sequence[tuple[int, int]],
     turns: Sequence[Callable[[Pixels], Pixels]] | None = None,
 ) -> list[ViewDetection]:
-    """Run the model once on N images with their views, inputs and (h, w) shapes; ``turns`` turn their pixels first."""
+    """Run the model once on N images with their views, inputs and (h, w) shapes. ``turns`` change the pixels first."""
     pixels = [p.pixels if turns is None else turns[i](p.pixels) for i, p in enumerate(prepared)]
     output, contract = model.run(np.stack(pixels), views), model.contract
-    # Landmarks of a turned image stay in the turned frame; the letterbox is the same in both.
+    # Landmarks of a turned image stay in the turned frame. Both frames have the same letterbox.
     return [
         ViewDetection(p, shape, maps, decode(maps, visibility, contract.names, contract.input_shape, p.affine, shape))
         for p, shape, maps, visibility in zip(prepared, shapes, output.heatmaps, output.visibility, strict=True)
@@ -93,7 +96,7 @@ def detections_from(
 def check_views(model: Model, first: Mapping[ViewName, ViewDetection]) -> dict[ViewName, str]:
     """View -> reason, for images that are of the other view, upside down or mirrored.
 
-    ``first`` are the results of the run in which each image was run as the given view.
+    ``first`` are the results of the run in which each image was run as its given view.
     """
     limits = model.contract.calibration.limits if model.contract.calibration else None
     if limits is None or set(model.contract.views) != set(VIEWS):
@@ -122,7 +125,7 @@ def _alternatives(view: ViewName, first: Mapping[ViewName, ViewDetection]) -> li
     """The alternatives in which the image given as ``view`` is run again."""
     wide = {name: _mean_log_width(detection.decoded) > WIDE for name, detection in first.items()}
     ways = []
-    # In an exchanged pair at least one image has wide maps. A single radiograph has no second one to compare with.
+    # In an exchanged pair at least one image has wide maps. A single radiograph has no other to compare with.
     if len(first) < len(VIEWS) or any(wide.values()):
         reason = f"looks like a {_OTHER[view]}, given as {view}"
         ways.append(Alternative(_OTHER[view], lambda pixels: pixels, MIN_GAIN_OTHER_VIEW[view], reason))
@@ -150,7 +153,7 @@ def _mean_log_width(decoded: Decoded) -> float:
 
 
 def confidence(detection: ViewDetection, names: tuple[str, ...]) -> float:
-    """Mean logarithm of (maximum of the heat map / its width) of the landmarks found; minus infinity for none."""
+    """Mean of log(maximum of the heat map / its width) over the landmarks found; minus infinity if none is found."""
     found = detection.decoded.points
     if not found:
         return -np.inf

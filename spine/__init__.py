@@ -1,7 +1,7 @@
 """The anatomy of the spine, the scanner's geometry, and the records that all packages share.
 
-Files of studies (DICOM, reconstructions), intake, projection and measurement belong here. Finding landmarks, training
-and judging models do not. Only numpy, scipy and file libraries are imported, never torch.
+The files of studies (DICOM, reconstructions), intake, projection and measurement belong here. The detection of
+landmarks and the training and judging of models do not. Only numpy, scipy and file libraries are imported, never torch.
 
     dataset           the dataset record: examples, landmarks, reference parameters, splits
     errors            the error classes of all packages
@@ -9,12 +9,12 @@ and judging models do not. Only numpy, scipy and file libraries are imported, ne
     landmarks         landmark sets
     measurement/      alignment parameters
     model_digest      the digest that identifies a model
-    outline           the lines, rings and labels of a spine in one view
+    outline           the lines, rings and labels that show a spine in one view
     prediction        the prediction record of one study
-    projection        landmarks of a study in the pixels of its images
-    radiograph/       DICOM files to images, and back
+    projection        the landmarks of a study in the pixels of its images
+    radiograph/       reads DICOM files as images, and writes images as DICOM files
     reconstruction/   3D reconstructions, their files and checks
-    scanner           projection into both views, and triangulation
+    scanner           the scanner's geometry: projection into both views, and triangulation
     storage           atomic writing, locks and digests of files
     study             the study record and its folder
     types             types that all packages share

@@ -1,12 +1,12 @@
-"""The dataset record: its examples, their landmarks and reference parameters, and the split of each.
+"""The record of a dataset: its examples, each with landmarks, reference parameters and split.
 
-Contract: one folder,
+Contract: a dataset is one folder with these files:
 
     manifest.json         written last
-    images/<sha256>.npy   (H, W) uint16, content-addressed: a new batch adds files and rewrites none
+    images/<sha256>.npy   (H, W) uint16, named by the digest of its content: a new batch only adds files
 
-The test split is frozen. Its digest covers every image, label and reference value in it and is part of every later
-record. Two results are comparable exactly when their test digests are equal.
+The test split is frozen. Its digest covers every image, label and reference value in this split, and every later record
+contains the digest. Two results are comparable exactly when their test digests are equal.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ SCHEMA = "plumbline.dataset/1"
 
 @dataclass(frozen=True)
 class Truth:
-    """The reference value of one parameter, or the reason why there is none."""
+    """The reference value of one parameter, or the reason why it has no reference value."""
 
     value: float | None
     unit: str
@@ -42,20 +42,20 @@ class Truth:
 
 @dataclass(frozen=True)
 class ExampleView(StoredImage):
-    """One image of a dataset, with the landmarks that it shows in its pixels."""
+    """One image of a dataset, with the landmarks that it shows, in pixels of the image."""
 
     points: Points2D = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Example:
-    """One study as an example.
+    """One study as an example of a dataset.
 
     Attributes:
-        study_id, patient, source, facts: those of ``spine.study.Study``.
+        study_id, patient, source, facts: as in ``spine.study.Study``.
         split: ``train``, ``validation`` or ``test``.
-        views: images with the landmarks that they show.
-        points_3d: landmark -> (3,) LPS mm, where known.
+        views: view -> image with the landmarks that it shows.
+        points_3d: landmark -> (3,) LPS mm; a landmark without a known 3D position has no key.
         truth: parameter -> reference value.
     """
 
@@ -83,17 +83,17 @@ class Manifest:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of every example."""
+        """One SHA-256 of all examples and the name of the landmark set."""
         return _digest(self.landmark_set, self.examples)
 
     @cached_property
     def test_digest(self) -> str:
-        """SHA-256 of the examples of the frozen test split, which contain the SHA-256 of each image."""
+        """One SHA-256 of the examples of the frozen test split, which contain the digests of their images."""
         return _digest(self.landmark_set, self.in_split("test"))
 
 
 def load_example_image(folder: Path, view: ExampleView) -> NDArray[np.uint16]:
-    """(H, W) uint16 image of a view, memory-mapped read-only."""
+    """The image of a view as an (H, W) uint16 array, memory-mapped read-only."""
     image: NDArray[np.uint16] = np.load(folder / view.image, mmap_mode="r", allow_pickle=False)
     return image
 
@@ -112,7 +112,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read ``manifest.json``, or raise ``MANIFEST_ALTERED`` if the content does not have the recorded digests."""
+    """Read ``manifest.json``, or raise ``MANIFEST_ALTERED`` if its digests differ from the recorded digests."""
     record = json.loads((folder / "manifest.json").read_text())
     examples = tuple(_example_from_json(e) for e in record["examples"])
     manifest = Manifest(record["landmark_set"], record["split_seed"], examples)

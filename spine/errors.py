@@ -1,7 +1,7 @@
 """The error classes that every package raises.
 
 Contract: every deliberate refusal is a ``PlumblineError``. Its message says what was found, what was expected and what
-to do; its ``code`` is stable, in upper case, and a program can rely on it. No message contains a patient identifier.
+to do. Its ``code`` is in upper case and stable, so a program can rely on it. No message contains a patient identifier.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class PlumblineError(Exception):
 
 
 class InputRejected(PlumblineError):
-    """One study or file cannot be used. It goes to quarantine; the batch continues."""
+    """One study or file cannot be used. The study or file goes to quarantine, and the batch continues."""
 
 
 class DicomRejected(InputRejected):
@@ -49,7 +49,7 @@ class ContractViolation(PlumblineError):
 
     @classmethod
     def gathered(cls, code: str, violations: Sequence[str], expected: str, remedy: str) -> Self:
-        """One error for all violations. Its message lists at most ten of them."""
+        """One error for all violations. The message of the error lists at most ten violations."""
         shown = "; ".join(violations[:10]) + (f"; and {len(violations) - 10} more" if len(violations) > 10 else "")
         return cls(code, f"{len(violations)} violation(s): {shown}", expected, remedy)
 

@@ -1,12 +1,15 @@
 """Landmark sets: the names of the points, their order, their views and their left-right partners.
 
-Contract: a landmark set is data. To add one, build a ``LandmarkSet`` and register it in ``LANDMARK_SETS``; the code
-that uses sets does not change.
+Contract: a landmark set is data. To add a set, build a ``LandmarkSet`` and register it in ``LANDMARK_SETS``. The code
+that uses the sets does not change.
 
-A name is ``<level>_<part>``. Points of an end plate: ``T4_sup`` (centre of the upper end plate), ``T4_inf`` (lower),
-and the margins ``T4_sup_ant``, ``_post``, ``_left``, ``_right`` (the patient's sides). Other points: ``S1_sup`` (centre
-of the S1 end plate) with the margins ``S1_ant`` and ``S1_post``; ``HIP_L``, ``HIP_R`` (centres of the femoral heads);
-``T4_body`` (centre of the vertebral body); ``T4_ped_left``, ``T4_ped_right`` (centres of the pedicles).
+A landmark has the name ``<level>_<part>``. Left and right are the patient's sides. Examples of names are:
+
+    T4_sup, T4_inf                                       centres of the upper and the lower end plate of T4
+    T4_sup_ant, T4_sup_post, T4_sup_left, T4_sup_right   margins of the upper end plate of T4
+    S1_sup, S1_ant, S1_post                              centre and margins of the S1 end plate
+    HIP_L, HIP_R                                         centres of the femoral heads
+    T4_body, T4_ped_left, T4_ped_right                   centres of the vertebral body and the pedicles of T4
 """
 
 from collections.abc import Iterator, Mapping
@@ -46,7 +49,7 @@ def level_of(name: str) -> str:
 
 @cache
 def shifted_name(name: str, levels: int) -> str | None:
-    """The landmark ``levels`` further down: ``T12_sup`` -> ``L1_sup``; None beyond T1..L5.
+    """The name of the same point ``levels`` vertebrae further down (``T12_sup`` -> ``L1_sup``), or None outside T1..L5.
 
     Points of the sacrum and the hips keep their names.
     """
@@ -62,14 +65,14 @@ class LandmarkSet:
     """A named, ordered set of landmarks.
 
     Attributes:
-        name: registry key, recorded with datasets and models.
+        name: key in ``LANDMARK_SETS``, which datasets and models record.
         names: K landmark names, in the order of heat maps and label arrays.
         views: the views in which the landmarks are located.
-        source: where the set comes from.
-        only_in: landmark -> the one view that shows it; a landmark without an entry is located in all ``views``.
+        source: the publication or dataset that defines the set.
+        only_in: landmark -> the one view that shows it; a landmark without a key is located in all ``views``.
 
     Raises:
-        ValueError: a name occurs twice, or a name lacks its left-right partner.
+        ValueError: a name occurs twice, or the left-right partner of a name is missing.
     """
 
     name: str
@@ -80,7 +83,7 @@ class LandmarkSet:
 
     def __post_init__(self) -> None:
         if len(set(self.names)) != len(self.names):
-            raise ValueError(f"landmark set {self.name!r} has a name twice")
+            raise ValueError(f"landmark set {self.name!r} contains a name twice")
         missing = [n for n in self.names if mirrored_name(n) not in self.names]
         if missing:
             raise ValueError(f"landmark set {self.name!r} lacks the left-right partners of {missing}")
@@ -105,7 +108,7 @@ GALBUSERA39 = LandmarkSet(
     name="galbusera39",
     names=(*PLATES, S1_PLATE, *S1_MARGINS, *HIPS),
     views=VIEWS,
-    source="Galbusera et al. 2019, Eur Spine J 28:951-960: 39 points in two views are its 78 landmarks (our reading)",
+    source="Galbusera et al. 2019, Eur Spine J 28:951-960: its 78 landmarks are 39 points in two views (our reading)",
 )
 
 CORNERS68 = LandmarkSet(
@@ -116,13 +119,13 @@ CORNERS68 = LandmarkSet(
 )
 
 _VIEW_OF_MARGIN: Mapping[str, ViewName] = {"left": "frontal", "right": "frontal", "ant": "lateral", "post": "lateral"}
-"""The view in which a margin of an end plate lies on the outline of the plate."""
+"""Side of a margin -> the view in which this margin of an end plate lies on the outline of the plate."""
 
 MARGINS175 = LandmarkSet(
     name="margins175",
     names=(*GALBUSERA39.names, *(f"{plate}_{side}" for plate in PLATES for side in _VIEW_OF_MARGIN)),
     views=VIEWS,
-    source="galbusera39 and the margins of every plate: left and right on the frontal, front and back on the lateral",
+    source="galbusera39 and the plate margins: left and right in the frontal, front and back in the lateral view",
     only_in={f"{plate}_{side}": view for plate in PLATES for side, view in _VIEW_OF_MARGIN.items()},
 )
 

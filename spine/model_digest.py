@@ -1,6 +1,6 @@
 """The digest that identifies a model: SHA-256 of its graph, weights and contract.
 
-Contract: a model is one folder with ``model.onnx``, ``contract.json`` and, where weights lie outside the graph,
+Contract: a model is one folder with ``model.onnx``, ``contract.json`` and, if the weights are stored outside the graph,
 ``model.onnx.data``. Equal digests mean equal bytes in all of these files. The digest does not cover the model cards,
 reports and registry files in the folder.
 """
@@ -21,7 +21,7 @@ def model_digest(folder: Path) -> str:
     """Hex SHA-256 of the names and contents of the model's files in ``folder``.
 
     Raises:
-        EvidenceRejected: ``MODEL_INCOMPLETE``: the graph or the contract is missing or empty.
+        EvidenceRejected: ``MODEL_INCOMPLETE`` if the graph or the contract is missing or empty.
     """
     missing = [name for name in REQUIRED_FILES if not (folder / name).is_file() or not (folder / name).stat().st_size]
     if missing:
@@ -47,7 +47,7 @@ def find_model_folder(root: Path) -> Path:
     """The one folder at or below ``root`` that contains a graph and its contract.
 
     Raises:
-        EvidenceRejected: ``MODEL_NOT_FOUND``: no such folder; ``MODEL_AMBIGUOUS``: several such folders.
+        EvidenceRejected: ``MODEL_NOT_FOUND`` if there is no such folder, ``MODEL_AMBIGUOUS`` if there are several.
     """
     folders = sorted({p.parent for p in root.rglob(CONTRACT_FILE) if (p.parent / GRAPH_FILE).is_file()})
     if len(folders) == 1:

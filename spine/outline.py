@@ -1,8 +1,8 @@
 """The outline of a spine in one view: its landmarks as named lines, rings, dots and labels, in pixels of the image.
 
-Two renderers draw it: Pillow on the overlay (``inference.drawing``), and SVG on the report page
-(``validation.review.svg_outline``). Points are (column, row), integers at pixel centres. Nothing is drawn for an absent
-landmark. A renderer draws the kinds of line and label that it has a style for.
+Two modules draw an outline: ``inference.drawing`` with Pillow on the overlay, and ``validation.review.svg_outline`` as
+SVG on the report page. Each draws only the kinds of line and label that it has a style for. Points are (column, row),
+integers at pixel centres. An absent landmark is not drawn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ Anchor = Literal["right", "left", "top"]
 
 CURVE_POINTS = 300
 _DESIGN_ROWS = 1150
-"""Distances between labels are set for an image of this height, in pixels, and scale with the height."""
+"""Image height, in pixels, for which the distances between labels are set. The distances scale with the height."""
 
 _LEVEL_ASIDE, _COBB_REACH, _COBB_EDGE = 0.085, 0.36, 0.03
 """Fractions of the image width: distance of a level name from the spine, half the length of a Cobb line, and distance
@@ -34,12 +34,12 @@ of the Cobb label from the edge."""
 
 @dataclass(frozen=True)
 class Line:
-    """A polyline of one kind, (N, 2) points.
+    """A polyline of one kind through (N, 2) points.
 
     Kinds: ``curve`` (smooth line through the plate centres), ``plate`` (left to right margin), ``plate_side`` (front
     to back margin), ``tilt`` (along the measured tilt of a plate without left and right margins), ``sacrum`` (S1
-    plate), ``hip_axis``, ``pelvis`` (S1 plate to the middle of the hips, lateral view), ``cobb`` (end plates of the
-    curve).
+    plate), ``hip_axis``, ``pelvis`` (S1 plate to the middle of the hips, lateral view), ``cobb`` (end plates that
+    define the Cobb angle).
     """
 
     kind: LineKind
@@ -48,7 +48,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Label:
-    """A text at a point; ``anchor`` names the side of the text that lies there (``top``: centred below)."""
+    """A text at a point. ``anchor`` names the side of the text at the point; ``top`` centres the text below it."""
 
     kind: LabelKind
     text: str
@@ -58,7 +58,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Outline:
-    """Everything to draw: lines, rings about the femoral heads, a dot for every landmark, labels."""
+    """Everything that is drawn: lines, rings around the femoral heads, a dot for every landmark, and labels."""
 
     lines: tuple[Line, ...]
     rings: tuple[Floats, ...]
@@ -67,7 +67,7 @@ class Outline:
 
 
 def outline_of(view: ViewName, points: Points2D, size: tuple[int, int], cobb: Measured | None = None) -> Outline:
-    """The outline of the landmarks of one view, with the end plates of ``cobb`` in the frontal view.
+    """The outline of the landmarks of one view. The frontal view includes the end plates of ``cobb``.
 
     ``points`` are (column, row) in an image of ``size`` (columns, rows).
     """
@@ -87,7 +87,7 @@ def _tilts(view: ViewName, points: Points2D) -> Mapping[str, float]:
 
 
 def _centres(points: Points2D) -> dict[str, Floats]:
-    """Plate centres in cranio-caudal order. A plate without a centre has the middle of its left and right margins."""
+    """Plate centres in cranio-caudal order. If a centre is absent, the middle of the left and right margins is used."""
     centres: dict[str, Floats] = {}
     for plate in (*PLATES, S1_PLATE):
         if plate in points:
@@ -126,7 +126,7 @@ def _pair(kind: LineKind, points: Points2D, start: str, end: str) -> list[Line]:
 
 
 def _through(kind: LineKind, centre: Floats, tilt_deg: float, reach: float) -> Line:
-    """A line of half length ``reach`` along a plate. In either view, a positive tilt raises its right end."""
+    """A line along a plate, of half length ``reach``. In both views, a positive tilt raises its right end."""
     angle = np.radians(tilt_deg)
     along = reach * np.array([np.cos(angle), -np.sin(angle)])
     return Line(kind, np.array([centre - along, centre + along]))
@@ -169,7 +169,7 @@ def _level_labels(centres: Mapping[str, Floats], size: tuple[int, int]) -> Seque
 
 
 def _hip_labels(hips: Points2D, rows: int) -> Sequence[Label]:
-    """The labels of the femoral heads: a single one where two would overlap."""
+    """The labels of the femoral heads, or a single label if two labels would overlap."""
     unit = rows / _DESIGN_ROWS
     below = np.array([0.0, 14 * unit])
     if len(hips) == len(HIPS) and abs(hips["HIP_L"][0] - hips["HIP_R"][0]) < 60 * unit:

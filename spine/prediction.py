@@ -1,6 +1,7 @@
 """The prediction record of one study, which inference writes and evaluation reads.
 
-Contract: pixels are those of the study's own image. An absent landmark has no key; an absent parameter has a reason.
+Contract: pixels refer to the study's own image, not to the input of the network. An absent landmark has no key; an
+absent parameter has a reason.
 """
 
 from collections.abc import Mapping
@@ -12,8 +13,8 @@ from spine.study import Points2D
 from spine.types import Floats
 
 HEIGHT_MISMATCH_LIMIT = 3
-"""With this many height mismatches, the two images are taken to be of two examinations. None of 292 virtual pairs had a
-mismatch."""
+"""With at least this many height mismatches, the two images are assumed to be of two examinations. None of 292 virtual
+pairs had a mismatch."""
 
 
 @dataclass(frozen=True)
@@ -21,21 +22,21 @@ class Prediction:
     """Landmarks and parameters that a model found in one study.
 
     Attributes:
-        points: view -> landmark -> (2,) (column, row) in pixels; landmarks that the model reports as visible. A refused
-            view has none.
-        spread_px: view -> landmark -> standard deviation of the heat map, pixels.
-        points_3d: landmark -> (3,) LPS mm, where both views are calibrated.
+        points: view -> landmark -> (2,) (column, row) in pixels, for landmarks that the model reports as visible. A
+            refused view has no landmarks.
+        spread_px: view -> landmark -> standard deviation of its heat map, pixels.
+        points_3d: landmark -> (3,) LPS mm; empty if a view is missing or has no geometry.
         parameters: parameter -> measured value, or its absence with the reason.
         seconds: wall time spent on the study.
         cell_px: view -> size of a heat-map cell, pixels.
         radius_px: view -> landmark -> radius of the 90 % region around the point, pixels; empty without a calibration.
-        level_margin: how much better the heat maps fit the reported levels than levels shifted by one; None where too
-            few landmarks are visible.
+        level_margin: how much better the heat maps fit the reported levels than levels shifted by one; None if too few
+            landmarks are visible.
         levels_uncertain: whether ``level_margin`` is so small that all levels may be shifted by one.
         height_mismatches: landmarks that both calibrated views show, but at different heights.
-        refused: view -> why its image was refused as a radiograph of a whole spine.
-        in_blank_regions: view -> landmarks that were dropped because the image is blank at their place.
-        notes: warnings about images that were measured nevertheless.
+        refused: view -> reason why its image was not accepted as a radiograph of a whole spine.
+        in_blank_regions: view -> landmarks that were dropped because the image is blank at their position.
+        notes: warnings about images that were measured.
     """
 
     study_id: str
@@ -55,5 +56,5 @@ class Prediction:
 
     @property
     def views_disagree(self) -> bool:
-        """Whether so many landmarks differ in height that the two images can hardly be of one examination."""
+        """Whether so many landmarks differ in height that the two images are probably of two examinations."""
         return len(self.height_mismatches) >= HEIGHT_MISMATCH_LIMIT

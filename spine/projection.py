@@ -1,11 +1,11 @@
-"""Landmarks of a study in the pixels of its images: projected from 3D, or taken from 2D labels.
+"""The landmarks of a study in the pixels of its images, projected from 3D points or taken from 2D labels.
 
-Contract: a point outside its image is absent. One folder,
+Contract: a point outside its image is absent. The landmarks of a store are one folder with these files:
 
-    <study_id>.json   one for each study with a view; a new batch adds files and rewrites none
+    <study_id>.json   the landmarks of one study that has a view; a new batch only adds files
     landmarks.json    the index, written last: a folder without it is unfinished
 
-A study id is a content address, so a finished file of the same landmark set is always up to date.
+A study id is a digest of the study's content, so a finished file of the same landmark set is always up to date.
 """
 
 import json
@@ -32,7 +32,7 @@ label. ``VIEW_WITHOUT_GEOMETRY``: there is a 3D point, but the view has no geome
 
 @dataclass(frozen=True)
 class ViewLandmarks:
-    """The visible points of one view, (2,) (column, row) in pixels of the image, and why the others are absent."""
+    """The points of one view, (2,) (column, row) in pixels of the image, and why the other landmarks are absent."""
 
     points: Points2D
     absent: Mapping[str, AbsenceReason]
@@ -44,9 +44,9 @@ class LandmarkIndex:
 
     Attributes:
         landmark_set: name of the set.
-        set_digest: SHA-256 of the names and views of the set; it reveals a changed set of the same name.
+        set_digest: SHA-256 of the names and views of the set; it reveals whether a set of the same name was changed.
         files: study id -> SHA-256 of its file.
-        added: number of files that the run added; 0 in an index that was read from disk.
+        added: number of files that this run added; 0 if the index was read from disk.
     """
 
     landmark_set: str
@@ -56,13 +56,13 @@ class LandmarkIndex:
 
 
 def locate_landmarks(study: Study, landmark_set: LandmarkSet) -> dict[ViewName, ViewLandmarks]:
-    """The visible points of a study, and why the others are absent.
+    """View -> the points of a study in its image, and why the other landmarks are absent.
 
-    3D points are projected through the geometry of each view. Where a view has no geometry, or the reconstruction
-    lacks a point, the 2D label of the view is used. ``derive_points`` completes both first.
+    3D points are projected through the geometry of each view. If a view has no geometry, or the reconstruction lacks a
+    point, the 2D label of the view is used. Before that, ``derive_points`` completes the 3D points and the labels.
 
     Raises:
-        ContractViolation: ``POINT_BEHIND_SOURCE``: a 3D point lies behind the X-ray source.
+        ContractViolation: ``POINT_BEHIND_SOURCE`` if a 3D point lies behind the X-ray source.
     """
     points_3d = derive_points(study.reconstruction.points) if study.reconstruction else {}
     return {
@@ -73,11 +73,11 @@ def locate_landmarks(study: Study, landmark_set: LandmarkSet) -> dict[ViewName, 
 
 
 def derive_points(points: Mapping[str, Floats]) -> dict[str, Floats]:
-    """``points`` and the points that can be computed from them. Each point is (D,) with D = 2 or 3.
+    """The given ``points`` and the points that can be computed from them. Each point is (D,) with D = 2 or 3.
 
-    The centre of a plate is the mean of its left and right margins, or else of its front and back margins. The centre
-    of S1 is the mean of its two margins. The centre of a vertebral body is the mean of its two plate centres. A given
-    point is never replaced.
+    The centre of a plate is the mean of its left and right margins or, if these are missing, of its front and back
+    margins. The centre of S1 is the mean of its two margins. The centre of a vertebral body is the mean of its two
+    plate centres. A given point is never replaced.
     """
     derived = {name: np.asarray(point, dtype=np.float64) for name, point in points.items()}
     for name, pairs in _DERIVATIONS:
@@ -95,17 +95,17 @@ _DERIVATIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 
 
 def project_points(study_id: str, view: StudyView, points_3d: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Project all (3,) LPS mm points into a view -> (2,) pixels, also outside the image; empty without geometry.
+    """Landmark -> (2,) pixels of its (3,) LPS mm point, inside or outside the image; empty for a view without geometry.
 
     Raises:
-        ContractViolation: ``POINT_BEHIND_SOURCE``.
+        ContractViolation: ``POINT_BEHIND_SOURCE`` if a point lies behind the X-ray source.
     """
     if view.geometry is None or not points_3d:
         return {}
     try:
         pixels = view.geometry.project(np.stack(list(points_3d.values())))
     except ValueError as error:
-        expected = "3D points in mm between source and detector, origin at the isocentre"
+        expected = "3D points in mm, between source and detector, with the origin at the isocentre"
         remedy = "correct the units and the frame of the reconstruction, or leave the study out"
         raise ContractViolation("POINT_BEHIND_SOURCE", f"study {study_id}: {error}", expected, remedy) from error
     return dict(zip(points_3d, pixels, strict=True))
@@ -132,11 +132,11 @@ def _locate_in_view(
 def write_landmarks(
     store: Path, out: Path, landmark_set: LandmarkSet, progress: Progress | None = None
 ) -> LandmarkIndex:
-    """Write the landmarks of every study in ``store`` that has one of the set's views into ``out``.
+    """Write the landmarks of every study in ``store`` that has a view of the landmark set into the folder ``out``.
 
     Raises:
-        ContractViolation: ``POINT_BEHIND_SOURCE``. The message lists every study with such a point. The other studies
-            are written; the index is not.
+        ContractViolation: ``POINT_BEHIND_SOURCE`` if a point lies behind the X-ray source. The message lists every
+            study with such a point. The other studies are written; the index is not.
     """
     out.mkdir(parents=True, exist_ok=True)
     remove_partials(out)
@@ -165,7 +165,7 @@ def write_landmarks(
 
 
 def digest_of_set(landmark_set: LandmarkSet) -> str:
-    """SHA-256 of the names, their order and the views."""
+    """SHA-256 of a set's name, its landmark names in order, and its views."""
     content: list[Any] = [landmark_set.name, landmark_set.names, landmark_set.views]
     if landmark_set.only_in:
         content.append(dict(landmark_set.only_in))
@@ -177,7 +177,7 @@ def read_index(out: Path) -> LandmarkIndex:
     path = out / "landmarks.json"
     if not path.exists():
         found = "a folder without landmarks.json"
-        remedy = "run the landmarks step; it continues where it stopped"
+        remedy = "run the landmarks step again; the step continues where it stopped"
         raise ContractViolation("LANDMARKS_MISSING", found, "a finished folder of landmarks", remedy)
     record = json.loads(path.read_text())
     return LandmarkIndex(record["landmark_set"], record["set_digest"], record["files"])

@@ -1,18 +1,18 @@
 """The biplanar slot scanner: exact projection into both views and exact triangulation back.
 
-Two orthogonal pairs of source and detector travel together along z, so an image is parallel along z and a fan in the
-horizontal plane. Patient frame: LPS axes (x left, y posterior, z up), mm, origin at the isocentre. The image
-coordinates (u, v), scaled to the isocentre plane, are (Groisser 2019, arXiv:1904.06711)
+Two orthogonal pairs of source and detector travel together along z. An image is therefore a parallel projection along z
+and a fan-beam projection in the horizontal plane. Patient frame: LPS axes (x left, y posterior, z up), mm, origin at
+the isocentre. The image coordinates (u, v), scaled to the isocentre plane, are (Groisser 2019, arXiv:1904.06711)
 
     frontal, source at y = -f:   u_F = x f / (f + y),   v = z
     lateral, source at x = -g:   u_L = y g / (g + x),   v = z
 
-and, with D = 1 - u_F u_L / (f g), exactly
+Conversely, with D = 1 - u_F u_L / (f g), exactly
 
     x = (u_F + u_F u_L / f) / D,   y = (u_L + u_F u_L / g) / D,   z = (v_F + v_L) / 2.
 
-Image frame: (column, row) in pixels, integers at pixel centres. In the canonical frontal image columns run to the
-patient's left, in the canonical lateral image to the patient's back. Rows run to the feet.
+Image frame: (column, row) in pixels, integers at pixel centres. Columns run to the patient's left in the canonical
+frontal image, and to the patient's back in the canonical lateral image. Rows run to the feet.
 """
 
 from dataclasses import dataclass
@@ -28,17 +28,17 @@ SOURCE_TO_DETECTOR_MM = 1300.0
 SOURCE_TO_ISOCENTRE_MM: dict[ViewName, float] = {"frontal": 987.0, "lateral": 918.0}
 DETECTOR_PITCH_MM = 0.254
 NATIVE_SPACING_MM = DETECTOR_PITCH_MM * SOURCE_TO_ISOCENTRE_MM["lateral"] / SOURCE_TO_DETECTOR_MM
-"""0.179363 mm: the isotropic spacing of both delivered images, scaled to the isocentre."""
+"""0.179363 mm: the isotropic pixel spacing, at the isocentre, of both images that the scanner delivers."""
 
 
 @dataclass(frozen=True)
 class ViewGeometry:
-    """Where the image of one view lies in the scanner.
+    """The position of one view's image in the scanner, with its size and pixel spacing.
 
     Attributes:
         shape: (H, W) of the image in pixels.
-        spacing_mm: (row, column) pixel spacing at the isocentre plane; the order of DICOM PixelSpacing.
-        source_to_isocentre_mm: f (frontal) or g (lateral).
+        spacing_mm: (row, column) pixel spacing at the isocentre plane, in the order of DICOM PixelSpacing.
+        source_to_isocentre_mm: distance f (frontal) or g (lateral) from the source to the isocentre.
         u0_mm, z0_mm: isocentre-plane coordinates of the image centre.
     """
 
@@ -71,7 +71,7 @@ class ViewGeometry:
 
 
 def is_on_image(xy_px: Floats, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """(...,) whether each (..., 2) pixel position (column, row) lies on an (H, W) image, pixel edges included."""
+    """(...,) flags: whether the (..., 2) position (column, row) lies on an (H, W) image, outer pixel edges included."""
     height, width = shape
     column, row = xy_px[..., 0], xy_px[..., 1]
     return (column >= -0.5) & (column <= width - 0.5) & (row >= -0.5) & (row <= height - 0.5)
@@ -93,14 +93,14 @@ def project_to_plane(xyz_mm: Floats, view: ViewName, source_to_isocentre_mm: flo
 
 @dataclass(frozen=True)
 class Triangulation:
-    """(..., 3) points in LPS mm, and (...,) v_F - v_L: 0 for exact points of a patient who did not move."""
+    """(..., 3) points in LPS mm, and (...,) v_F - v_L, which is 0 for exact points of a patient who did not move."""
 
     xyz_mm: Floats
     dz_mm: Floats
 
 
 def triangulate(frontal_px: Floats, lateral_px: Floats, frontal: ViewGeometry, lateral: ViewGeometry) -> Triangulation:
-    """Triangulate (..., 2) + (..., 2) pixels (column, row) into LPS mm; the module docstring gives the equations."""
+    """Triangulate (..., 2) + (..., 2) pixels (column, row) into LPS mm by the equations of the module docstring."""
     (u_f, v_f), (u_l, v_l) = (
         np.moveaxis(geometry.plane_from_pixels(pixels), -1, 0)
         for geometry, pixels in ((frontal, frontal_px), (lateral, lateral_px))

@@ -20,7 +20,7 @@ PARTIAL_SUFFIX = ".partial"
 
 
 def write_bytes_atomically(path: Path, payload: bytes) -> None:
-    """Write ``payload`` to ``path``: temporary file in the same folder, fsync, rename."""
+    """Write ``payload`` to a temporary file in the same folder, sync it to disk, and rename it to ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL_SUFFIX)
     try:
@@ -36,12 +36,12 @@ def write_bytes_atomically(path: Path, payload: bytes) -> None:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8; see ``write_bytes_atomically``."""
+    """Write ``text`` as UTF-8 by ``write_bytes_atomically``."""
     write_bytes_atomically(path, text.encode())
 
 
 def write_array_atomically(path: Path, array: NDArray[np.generic]) -> None:
-    """Write a ``.npy`` file (no pickle) atomically."""
+    """Write an array atomically as a ``.npy`` file without pickle."""
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     write_bytes_atomically(path, buffer.getvalue())
@@ -56,16 +56,16 @@ def remove_partials(folder: Path) -> int:
 
 
 def partials_of(path: Path) -> list[Path]:
-    """Temporary files that killed writers of ``path`` left beside it; the file name may be a glob pattern."""
+    """The temporary files that killed writers of ``path`` left in its folder. The file name may be a glob pattern."""
     return list(path.parent.glob(f".{path.name}.*{PARTIAL_SUFFIX}"))
 
 
 @contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold an exclusive lock on the file ``path`` until the block ends; the kernel releases it if the process dies.
+    """Lock the file ``path`` exclusively until the block ends. The kernel releases the lock if the process dies.
 
-    Yields whether the lock is held. With ``wait``, this waits for other processes and always yields True. The file is
-    created where it is missing and never deleted.
+    Yields whether the lock was obtained. With ``wait``, the function waits for other processes and always yields True.
+    A missing file is created. The file is never deleted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:
@@ -89,7 +89,7 @@ def sha256_of_file(path: Path) -> str:
 
 
 def sha256_of_image(image: NDArray[np.uint16]) -> str:
-    """Hex SHA-256 of the shape and pixels of an (H, W) image. It does not depend on any DICOM UID."""
+    """Hex SHA-256 of the shape and pixels of an (H, W) image. DICOM UIDs do not affect the digest."""
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(np.ascontiguousarray(image, dtype="<u2").tobytes())
     return digest.hexdigest()

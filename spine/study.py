@@ -1,13 +1,13 @@
 """The study record: one examination of one patient, and its folder on disk.
 
-Contract: one folder per study,
+Contract: a study is one folder with these files:
 
     <study_id>/study.json            written last: a folder without it is unfinished
     <study_id>/frontal.npy           (H, W) uint16, bone bright, canonical orientation
-    <study_id>/lateral.npy
-    <study_id>/reconstruction.json   where the study has a 3D reconstruction
+    <study_id>/lateral.npy           the lateral image, in the same form
+    <study_id>/reconstruction.json   the 3D reconstruction, if the study has one
 
-An absent view, landmark, age ... is an absent key or None, never zero or NaN.
+An absent value (a view, a landmark, the age ...) is an absent key or None, never zero or NaN.
 """
 
 import json
@@ -26,10 +26,10 @@ from spine.storage import write_text_atomically
 from spine.types import Floats
 
 CalibrationType = Literal["GEOMETRY", "FIDUCIAL", "ERMF", "PROJECTION", "UNKNOWN", "NONE"]
-"""Where the spacing of an image comes from; ``radiograph.spacing`` has the decision table."""
+"""The source of an image's pixel spacing. ``spine.radiograph.spacing`` contains the decision table."""
 
 LENGTHS_ALLOWED: frozenset[str] = frozenset({"GEOMETRY", "FIDUCIAL", "ERMF"})
-"""Calibrations with which lengths in the patient are reported. With the others, only angles are reported."""
+"""Calibrations with which lengths in the patient are reported. With any other calibration, only angles are reported."""
 
 Points2D = Mapping[str, Floats]
 """Landmark name -> (2,) (column, row) in pixels; an absent landmark has no key."""
@@ -40,12 +40,12 @@ class StoredImage:
     """One image on disk, with its calibration.
 
     Attributes:
-        image: path in the folder of the study or dataset.
+        image: path of the file, relative to the folder of the study or dataset.
         sha256: digest of the shape and pixels of the image; it does not depend on any UID.
         shape: (H, W).
-        spacing_mm: (row, column) in mm, or None where it is unknown (angles then assume square pixels).
-        calibration: where the spacing comes from.
-        geometry: position in the scanner; None where the image allows 2D measurements only.
+        spacing_mm: (row, column) in mm, or None if unknown. Angles are then measured as if pixels were square.
+        calibration: source of the spacing.
+        geometry: position in the scanner; None if the image allows only 2D measurements.
     """
 
     view: ViewName
@@ -70,11 +70,11 @@ class Study:
     """One examination of one patient: up to two views, with a 3D reconstruction, 2D labels or neither.
 
     Attributes:
-        study_id: content address (16 hex digits) of the images, reconstruction and labels.
-        patient: pseudonym. All studies of one patient share it, and all go to the same split.
+        study_id: digest (16 hex digits) of the images, reconstruction and labels.
+        patient: pseudonym of the patient. All studies of one patient have the same pseudonym and the same split.
         source: kind of the source (``folder``, ``virtual`` ...).
-        views: the views that exist; none for a reconstruction without images.
-        reconstruction: 3D points, where known.
+        views: view -> image; empty for a reconstruction without images.
+        reconstruction: 3D points, or None.
         facts: age_years, sex, condition, field_of_view, simulated ...; JSON values only.
     """
 
@@ -87,7 +87,7 @@ class Study:
 
 
 def write_study_record(study: Study, folder: Path) -> None:
-    """Write ``reconstruction.json``, where there is one, and then ``study.json`` into ``folder`` atomically."""
+    """Write ``study.json``, after ``reconstruction.json`` if the study has one. Each file is written atomically."""
     if study.reconstruction is not None:
         write_reconstruction(study.reconstruction, folder / "reconstruction.json")
     record = {
@@ -103,7 +103,7 @@ def write_study_record(study: Study, folder: Path) -> None:
 
 
 def read_study(folder: Path) -> Study:
-    """Read one finished study folder. The images stay on disk."""
+    """Read the record of a finished study folder. The images are not loaded."""
     record = json.loads((folder / "study.json").read_text())
     reconstruction = read_reconstruction(folder / "reconstruction.json") if record["has_reconstruction"] else None
     views: dict[ViewName, StudyView] = {
@@ -115,19 +115,19 @@ def read_study(folder: Path) -> Study:
 
 
 def iterate_study_folders(store: Path) -> list[Path]:
-    """Finished study folders of a store, sorted by study id."""
+    """The finished study folders of a store, sorted by study id."""
     return sorted(path.parent for path in store.glob("*/study.json"))
 
 
 def image_fields(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON of an image, with shape, spacing and geometry in the types of ``StoredImage``."""
+    """The fields of a ``StoredImage`` from its JSON, with the proper types of shape, spacing and geometry."""
     spacing_mm = tuple(record["spacing_mm"]) if record["spacing_mm"] else None
     geometry = geometry_from_json(record["geometry"]) if record["geometry"] else None
     return {**record, "shape": tuple(record["shape"]), "spacing_mm": spacing_mm, "geometry": geometry}
 
 
 def geometry_from_json(record: Mapping[str, Any]) -> ViewGeometry:
-    """A ViewGeometry from the JSON of its ``dataclasses.asdict`` form."""
+    """The ``ViewGeometry`` whose ``dataclasses.asdict`` form was stored as JSON."""
     return ViewGeometry(**{**record, "shape": tuple(record["shape"]), "spacing_mm": tuple(record["spacing_mm"])})
 
 
@@ -137,5 +137,5 @@ def points_to_json(points: Mapping[str, Floats]) -> dict[str, list[float]]:
 
 
 def points_from_json(record: Mapping[str, list[float]]) -> dict[str, Floats]:
-    """The inverse of ``points_to_json``."""
+    """Name -> point, from the lists of coordinates that ``points_to_json`` returns."""
     return {name: np.asarray(point, dtype=np.float64) for name, point in record.items()}

@@ -1,9 +1,9 @@
-"""Types that all packages share, array shapes among them.
+"""Types that all packages share, including types of arrays with their shapes.
 
-``Float[Floats, "N 2"]`` is an array of N rows and two columns. A name has the same size everywhere in one call;
-``*any`` stands for any number of leading axes. A single name has a space before it, as in ``" N"``, because ruff reads
+``Float[Floats, "N 2"]`` is an array of N rows and two columns. In one call, axes with the same name have the same size.
+``*any`` means any number of leading axes. A single name has a space before it, as in ``" N"``, because ruff reads
 ``"N"`` as a forward reference. At run time nothing checks the shapes. The tests replace ``Bool``, ``Float`` and ``Int``
-by the types of jaxtyping, which check them (``tests/conftest.py``). Only the tests need jaxtyping.
+by the types of jaxtyping, which check the shapes (``tests/conftest.py``). Only the tests need jaxtyping.
 """
 
 from collections.abc import Callable
@@ -19,4 +19,4 @@ __all__ = ["Bool", "Float", "Floats", "Int", "Progress"]
 Floats = NDArray[np.float64]
 
 Progress = Callable[[int, int], None]
-"""Called with (done, total) after each piece of work."""
+"""A function that is called with (done, total) after each piece of work."""

@@ -12,7 +12,7 @@ from multiprocessing import get_context, parent_process
 
 
 def worker_pool(workers: int, prepare: Callable[[], None] | None = None) -> ProcessPoolExecutor:
-    """A pool of ``workers`` spawned processes; ``prepare`` runs once in each of them."""
+    """A pool of ``workers`` spawned processes; ``prepare`` runs once in each process."""
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(prepare,))
 
 

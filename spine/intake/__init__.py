@@ -1,18 +1,18 @@
-"""Intake: puts studies from any kind of source into the study store, and studies that cannot be used into quarantine.
+"""Intake, which puts studies from any kind of source into the study store, or into quarantine if they are unusable.
 
 ``spine.radiograph`` and ``spine.reconstruction`` read the files. ``validation.dataset`` builds datasets from the store.
 
-    aasce           source: the public frontal radiographs of AASCE 2019 with corner labels
-    ct_scans        source: CT keypoint sets without images
-    facts           allow-list of the facts that are stored
-    folder          source: study folders with DICOM views and a reconstruction
+    aasce           source of the public frontal radiographs of AASCE 2019 with corner labels
+    ct_scans        source of CT keypoint sets, which have no images
+    facts           allow-list of the facts that may be stored
+    folder          source of study folders with DICOM views and a reconstruction
     ingest          puts all candidates of a source into the store or into quarantine
-    intake_ledger   index of the candidates that were taken in or refused
+    intake_ledger   index of the candidates that were accepted or refused
     intake_report   the counts and refusals of one run
-    pairing         check that radiographs and reconstruction belong together
+    pairing         the check that radiographs and reconstruction belong together
     pseudonym       keyed hashes in place of identifiers
-    records         the records between a source and ``ingest``, and the protocol of a source
-    sources         every kind of source by name
-    study_store     atomic writing into the store and into quarantine
-    view_evidence   detection of exchanged views in the images
+    records         the records that a source passes to ``ingest``, and the protocol of a source
+    sources         the kinds of source, by name
+    study_store     atomic writing of studies into the store and of candidates into quarantine
+    view_evidence   detection of exchanged views from the content of the images
 """

@@ -1,16 +1,17 @@
 """Source of the public frontal radiographs of AASCE 2019 with corner labels (the layout of data/aasce_training).
 
-    filenames.csv   one image name a line
-    landmarks.csv   x1..x68, y1..y68, divided by the width or height of the image
-    angles.csv      three published angles in degrees, the first between vertebral mid-lines
+    filenames.csv   one image name in each line
+    landmarks.csv   x1..x68 as fractions of the image width, y1..y68 as fractions of the image height
+    angles.csv      three published angles in degrees; the first is between vertebral mid-lines
     images/         8-bit grey JPEG
 
-The 68 points are T1..L5 from the top, each with its upper left, upper right, lower left and lower right corner as seen
-in the image. The patient's left is on the right of the image, so image left becomes ``_right`` of the landmark set
-``corners68``. There is no spacing: calibration NONE, angles only. The number in a file name identifies the patient,
-because radiographs with the same number may be of the same patient (README of the data).
+The 68 points are the corners of T1..L5 from the top. Each vertebra has its upper left, upper right, lower left and
+lower right corner, as seen in the image. The patient's left is on the right of the image, so image left becomes
+``_right`` of the landmark set ``corners68``. The images have no pixel spacing, so their calibration is NONE and only
+angles are measured. The number in a file name identifies the patient, because radiographs with the same number may be
+of the same patient (README of the data).
 
-Contract: each row is one frontal-only study. If a row cannot be read, only its study is refused.
+Contract: each row is one study with only a frontal view. If a row cannot be read, only its study is refused.
 """
 
 import csv
@@ -49,7 +50,7 @@ _EXIF_ORIENTATION = 0x0112
 
 @dataclass(frozen=True)
 class AasceCandidate:
-    """One radiograph with its row of the tables; ``landmarks`` and ``angles`` are cells as text."""
+    """One radiograph with its rows of the tables. ``landmarks`` and ``angles`` are the cells as text."""
 
     image: Path
     landmarks: tuple[str, ...]
@@ -57,16 +58,16 @@ class AasceCandidate:
 
     @property
     def key(self) -> str:
-        """The name of the image."""
+        """The file name of the image."""
         return self.image.name
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The radiograph, if it exists."""
+        """The file of the radiograph, if it exists."""
         return (self.image,) if self.image.is_file() else ()
 
     def fingerprint(self) -> str:
-        """Fingerprint of the radiograph and its row."""
+        """Fingerprint of the radiograph and its rows of the tables."""
         return fingerprint_of(self.files, ",".join(self.landmarks), ",".join(self.angles))
 
     def load(self) -> LoadedStudy:
@@ -88,17 +89,17 @@ class AasceCandidate:
 
 @dataclass(frozen=True)
 class AasceSource:
-    """All rows of a folder with this layout."""
+    """The source of all studies in a folder with this layout."""
 
     location: Path
     name: str = "aasce"
 
     def candidates(self) -> Sequence[AasceCandidate]:
-        """One candidate for each row. A missing table or unequal lengths raise ``SOURCE_LAYOUT_INVALID``."""
+        """One candidate for each row. A missing table or tables of unequal length raise ``SOURCE_LAYOUT_INVALID``."""
         names = ["".join(row) for row in self._rows("filenames.csv")]
         landmarks, angles = self._rows("landmarks.csv"), self._rows("angles.csv")
         if not len(names) == len(landmarks) == len(angles):
-            found = f"{len(names)} names, {len(landmarks)} rows of landmarks, {len(angles)} of angles"
+            found = f"{len(names)} names, {len(landmarks)} rows of landmarks, {len(angles)} rows of angles"
             raise ParametersRejected("SOURCE_LAYOUT_INVALID", found, "equal numbers", "download the dataset again")
         images, rows = self.location / "images", zip(names, landmarks, angles, strict=True)
         # Only the last part of a name is used, so that no row points outside the folder.
@@ -108,7 +109,7 @@ class AasceSource:
         path = self.location / table
         if not path.is_file():
             expected = "filenames.csv, landmarks.csv, angles.csv, images/"
-            remedy = "set the location to the folder that contains them"
+            remedy = "set the location to the folder that contains these files"
             raise ParametersRejected("SOURCE_LAYOUT_INVALID", f"no {table}", expected, remedy)
         with path.open(newline="", encoding="utf-8") as stream:
             return [row for row in csv.reader(stream) if row]
@@ -121,7 +122,7 @@ def corner_labels(cells: Sequence[str], shape: tuple[int, int]) -> dict[str, Flo
         LabelsRejected: ``LABEL_COUNT_WRONG``, ``LABELS_NOT_FINITE``, ``LABELS_OUTSIDE_IMAGE``.
     """
     if len(cells) != 2 * len(LABEL_NAMES):
-        raise _labels("LABEL_COUNT_WRONG", f"{len(cells)} numbers", f"{2 * len(LABEL_NAMES)}")
+        raise _labels("LABEL_COUNT_WRONG", f"{len(cells)} numbers", f"{2 * len(LABEL_NAMES)} numbers")
     numbers = [_finite(cell) for cell in cells]
     if any(n is None for n in numbers):
         found = f"{numbers.count(None)} values that are not finite numbers"
@@ -131,13 +132,13 @@ def corner_labels(cells: Sequence[str], shape: tuple[int, int]) -> dict[str, Flo
     far = bool(np.any((relative < -MARGIN) | (relative > 1 + MARGIN)))
     if far or outside.sum() > MAX_OUTSIDE:
         found = f"{int(outside.sum())} points outside the image, {'some' if far else 'none'} of them far outside"
-        raise _labels("LABELS_OUTSIDE_IMAGE", found, "positions as fractions of width and height, 0 to 1")
+        raise _labels("LABELS_OUTSIDE_IMAGE", found, "positions from 0 to 1, as fractions of width and height")
     xy_px = relative * (shape[1], shape[0])
     return {name: xy for name, xy, absent in zip(LABEL_NAMES, xy_px, outside, strict=True) if not absent}
 
 
 def read_grey_image(path: Path) -> NDArray[np.uint16]:
-    """(H, W) uint16, 0..4095, of an 8-bit grey or colour JPEG or PNG.
+    """The (H, W) uint16 image, 0..4095, in an 8-bit grey or colour JPEG or PNG file.
 
     Raises:
         DicomRejected: ``IMAGE_MISSING``, ``EMPTY_FILE``, ``FILE_TOO_LARGE``, ``IMAGE_INVALID``,
@@ -160,7 +161,7 @@ def read_grey_image(path: Path) -> NDArray[np.uint16]:
                 raise _image("IMAGE_ROTATED", "an image with an EXIF rotation", expected)
             grey = np.asarray(image.convert("L"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise _image("IMAGE_INVALID", f"an image that does not open ({type(error).__name__})", "JPEG or PNG") from error
+        raise _image("IMAGE_INVALID", f"an unreadable image ({type(error).__name__})", "JPEG or PNG") from error
     if grey.min() == grey.max():
         raise _image("IMAGE_BLANK", "an image in which all pixels are equal", "a radiograph")
     return np.rint(grey * np.float32(MAXIMUM / 255)).astype(np.uint16)

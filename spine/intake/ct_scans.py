@@ -1,6 +1,6 @@
-"""Source of CT keypoint sets (the layout of data/ct_keypoints): reconstructions without images.
+"""Source of CT keypoint sets (the layout of data/ct_keypoints), which are reconstructions without images.
 
-Contract: each ``.json`` file is one study without views, of one patient. Its points are in the frame of the CT, so they
+Contract: each ``.json`` file is one study of one patient, without views. The points are in the frame of the CT, so they
 are not projected.
 """
 
@@ -26,7 +26,7 @@ class CtKeypointCandidate:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The file."""
+        """The file of keypoints."""
         return (self.file,)
 
     def fingerprint(self) -> str:
@@ -41,7 +41,7 @@ class CtKeypointCandidate:
 
 @dataclass(frozen=True)
 class CtKeypointSource:
-    """All files of a folder."""
+    """The source of all studies in a folder of keypoint files."""
 
     location: Path
     name: str = "ct-keypoints"

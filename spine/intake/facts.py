@@ -1,8 +1,8 @@
-"""Allow-list of the facts of a reconstruction file that are stored.
+"""The allow-list of the facts of a reconstruction file that may be stored.
 
-Contract: a fact is kept if its key is a short lower-case word and its value is a finite number, a boolean or, under a
-key of ``TEXT_KEYS``, a short lower-case word. Free text is dropped, because it may contain names. Ages above 90
-identify a person and are cut to 90. A simulated study keeps the seed that it was drawn from.
+Contract: a fact is stored if its key is a short lower-case word and its value is a finite number or a boolean. The
+value of a key in ``TEXT_KEYS`` may also be a short lower-case word. Free text is dropped, because it may contain names.
+An age above 90 could identify a person and is stored as 90. A simulated study keeps the seed that generated it.
 """
 
 import math
@@ -26,7 +26,7 @@ _SEXES = ("M", "F", "O")
 
 
 def safe_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts that may be kept."""
+    """The facts that may be stored."""
     kept = {key: value for key, value in facts.items() if _KEY.fullmatch(key) and _is_safe(key, value)}
     if isinstance(kept.get("age_years"), int | float):
         kept["age_years"] = min(float(kept["age_years"]), OLDEST_YEARS)
@@ -36,7 +36,7 @@ def safe_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def safe_reconstruction(reconstruction: Reconstruction) -> Reconstruction:
-    """The reconstruction with the facts that may be kept."""
+    """The reconstruction with the facts that may be stored."""
     return replace(reconstruction, facts=safe_facts(reconstruction.facts))
 
 

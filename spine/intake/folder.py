@@ -1,18 +1,19 @@
-"""Source of study folders with DICOM views and a reconstruction, which are recognised by content, not by file name.
+"""Source of study folders, whose radiographs and reconstruction are recognised by content, not by file name.
 
-Each folder in the location is one study, with files at any depth. DICOM files directly in the location form one more.
+Each folder in the location is one study, with files at any depth. DICOM files directly in the location form one more
+study.
 
-A radiograph is a file that starts like DICOM. A file with the suffix ``.dcm``, ``.dicom`` or ``.ima`` must be DICOM: a
-study with a text file called ``lateral.dcm`` is refused, because it would otherwise lose its lateral view silently.
-Reports, presentation states and DICOMDIRs next to the radiographs are ignored. Links are not followed.
+A radiograph is a file that starts like DICOM. A file with the suffix ``.dcm``, ``.dicom`` or ``.ima`` must be DICOM. A
+study with a text file called ``lateral.dcm`` is refused, because the study would otherwise lose its lateral view
+silently. Reports, presentation states and DICOMDIRs next to the radiographs are ignored. Links are not followed.
 
 A reconstruction in a folder ``extras`` is a copy for another program. It is read only if the study has no other
-reconstruction. Radiographs are read from any folder.
+reconstruction. Radiographs are read from every folder.
 
 A simulated study is written in several steps. Its writer adds the file ``COMPLETE`` at the end, in the folder of the
-study or in the location. Without it the study is unfinished and is refused.
+study or in the location. Without this file, the study is unfinished and is refused.
 
-Contract: one candidate for each study folder, in the order of names.
+Contract: there is one candidate for each study folder, in the order of the folder names.
 """
 
 from collections.abc import Sequence
@@ -59,7 +60,7 @@ class FolderCandidate:
         """
         if len(self.files) > MAX_FILES:
             found = f"{len(self.files)} files"
-            expected = f"at most {MAX_FILES} in a study"
+            expected = f"at most {MAX_FILES} files in a study"
             raise PairingRejected("TOO_MANY_FILES", found, expected, "make one folder for each study")
         if not self.is_complete and self.simulated:
             raise _unfinished()
@@ -73,21 +74,21 @@ class FolderCandidate:
         files = [f for f in every if f.parent.name != EXTRAS] or every
         if len(files) > 1:
             found = f"{len(files)} reconstructions"
-            remedy = "keep only the right one in the folder of the study"
+            remedy = "keep only the right reconstruction in the folder of the study"
             raise PairingRejected("RECONSTRUCTION_AMBIGUOUS", found, "one reconstruction", remedy)
         return read_any_reconstruction(files[0]) if files else None
 
 
 @dataclass(frozen=True)
 class FolderSource:
-    """All study folders of a location."""
+    """The source of all study folders in a location."""
 
     location: Path
     name: str = "folder"
     simulated: bool = False
 
     def candidates(self) -> Sequence[FolderCandidate]:
-        """One candidate for each folder, and one for radiographs directly in the location."""
+        """One candidate for each folder, and one candidate for the radiographs directly in the location."""
         complete = (self.location / COMPLETE).exists()
         entries = sorted(e for e in self.location.iterdir() if not e.name.startswith("."))
         folders = [e for e in entries if e.is_dir() and not e.is_symlink()]
@@ -122,7 +123,7 @@ def _without_copies(radiographs: list[Radiograph]) -> list[Radiograph]:
     for radiograph in radiographs:
         same = [k for k in kept if k.identity.sop_uid == radiograph.identity.sop_uid]
         if any(k.image.shape != radiograph.image.shape or (k.image != radiograph.image).any() for k in same):
-            found = "two images with one SOP Instance UID"
+            found = "two different images with the same SOP Instance UID"
             expected = "one image for each SOP Instance UID"
             raise PairingRejected("UID_CONFLICT", found, expected, "export the images again")
         if not same:
@@ -133,4 +134,4 @@ def _without_copies(radiographs: list[Radiograph]) -> list[Radiograph]:
 def _unfinished() -> PairingRejected:
     found = "a simulated study without its COMPLETE file"
     remedy = "wait until the writer has finished, or write the study again"
-    return PairingRejected("STUDY_UNFINISHED", found, "the file that its writer adds last", remedy)
+    return PairingRejected("STUDY_UNFINISHED", found, "the file COMPLETE, which the writer adds last", remedy)

@@ -1,17 +1,18 @@
 """Puts every candidate of a source into the store, or into quarantine with a reason.
 
-Contract: received = used + already present + quarantined, which is enforced. One bad candidate never stops the batch. A
-run may be killed at any moment and repeated. Repeating a finished run changes nothing. Outside quarantine no identifier
-is stored: keyed hashes replace the identifiers of patients, images and candidates.
+Contract: received = used + already present + quarantined. A report with other counts is refused. One bad candidate
+never stops the batch. A run may be killed at any moment and repeated. Repeating a finished run changes nothing. Outside
+quarantine, no identifier is stored. Keyed hashes replace the identifiers of patients, images and candidates.
 
-A refused candidate is not read again while its quarantine folder exists and its files do not change. Candidates with a
-refusal that may be temporary (``intake_ledger.TRANSIENT_CODES``) are read again on every run.
+A refused candidate is read again if its files have changed or its quarantine folder was deleted. After a refusal that
+may be temporary (``intake_ledger.TRANSIENT_CODES``), the candidate is read again in every run.
 
-    UID_CONFLICT       the store has other pixels under one of these instance UIDs
-    DUPLICATE_IMAGE    the store has one of these images in another study, or the same study under another patient or
-                       instance: the image was sent twice, de-identified twice, or sent with a new reconstruction
-    FILE_UNREADABLE    the operating system refuses to read a file
-    READER_FAULT       a reader failed unexpectedly: a defect of Plumbline, to be reported
+    UID_CONFLICT       the store has an image with one of the candidate's instance UIDs, but with other pixels
+    DUPLICATE_IMAGE    the store has one of the candidate's images in another study, or has the same study under another
+                       patient or instance UID. Possible causes: the image was sent twice, was de-identified twice, or
+                       was sent with a new reconstruction
+    FILE_UNREADABLE    the operating system cannot read a file
+    READER_FAULT       a reader failed unexpectedly, which is a defect of Plumbline that should be reported
 """
 
 import hashlib
@@ -42,13 +43,13 @@ def ingest(
     """Put every candidate of a source into the store or into quarantine, and report the outcome.
 
     Args:
-        source: from ``sources.open_source``.
-        store: folder of study folders (``spine.study``).
-        quarantine: folder of refused candidates, one folder each with ``reason.json`` and the files.
-        pseudonym_key: from ``pseudonym.load_pseudonym_key``.
+        source: the source, which ``sources.open_source`` returns.
+        store: the folder that contains the study folders (``spine.study``).
+        quarantine: the folder that contains one folder for each refused candidate, with its files and ``reason.json``.
+        pseudonym_key: the key, which ``pseudonym.load_pseudonym_key`` returns.
 
     Raises:
-        PlumblineError: ``DISK_FULL``, ``STORE_BUSY``.
+        PlumblineError: ``DISK_FULL`` or ``STORE_BUSY`` (see ``study_store.reserved``).
     """
     with reserved(store):
         candidates = source.candidates()
@@ -77,7 +78,7 @@ def _report(source: str, outcomes: Sequence[tuple[str, Entry]]) -> IntakeReport:
 
 
 def load_candidate(candidate: StudyCandidate) -> LoadedStudy:
-    """Read one candidate, or raise ``InputRejected``; only a full disk raises ``OSError``."""
+    """Read one candidate, or raise ``InputRejected``. A full disk raises ``OSError`` instead."""
     try:
         return candidate.load()
     except InputRejected:
@@ -86,9 +87,9 @@ def load_candidate(candidate: StudyCandidate) -> LoadedStudy:
         if error.errno in DISK_FULL:
             raise
         found = f"a file that cannot be read ({type(error).__name__})"
-        raise InputRejected("FILE_UNREADABLE", found, "a readable study", "check permissions and the disk") from None
+        raise InputRejected("FILE_UNREADABLE", found, "a readable study", "check disk and permissions") from None
     except Exception as error:
-        # A defect of a reader must cost one study, not the batch. Its text may quote the file and is not kept.
+        # A defect of a reader must not stop the batch. The error's text may quote the file and is not stored.
         found = f"an unexpected fault of the reader ({type(error).__name__})"
         raise InputRejected("READER_FAULT", found, "a readable study", "report this as a defect") from None
 
@@ -101,7 +102,7 @@ class _Ingestion:
         self._source, self._store, self._quarantine, self._key = source, store, quarantine, key
 
     def fingerprint(self, candidate: StudyCandidate) -> str:
-        """Keyed hash of source, name and fingerprint: it identifies the candidate in its present state."""
+        """Keyed hash of source, name and fingerprint, which identifies the candidate in its present state."""
         try:
             fingerprint = candidate.fingerprint()
         except OSError:
@@ -139,11 +140,11 @@ class _Ingestion:
         return "used", entry
 
     def _require_new(self, entry: Entry, *, is_known: bool) -> None:
-        """Refuse images and instances that the store has already."""
+        """Refuse images that are already in the store, and instance UIDs that it has for other pixels."""
         for view, instance in entry.instances.items():
             if self.ledger.image_of_instance.get(instance) not in (None, entry.images[view]):
-                found = f"a {view} image whose SOP Instance UID belongs to an image with other pixels in the store"
-                remedy = "find out which image is right; the first one stays in the store"
+                found = f"a {view} image whose SOP Instance UID the store already has, for an image with other pixels"
+                remedy = "find out which image is right; the image that was stored first stays in the store"
                 raise PairingRejected("UID_CONFLICT", found, "one image for each SOP Instance UID", remedy)
         owners = {self.ledger.study_of_image.get(sha) for sha in entry.images.values()} - {None}
         if is_known or owners:
@@ -166,7 +167,7 @@ class _Ingestion:
             )
             for name, view in loaded.views.items()
         }
-        # The subject id in the file may be a name.
+        # The subject id in the file may be a name, so the pseudonym replaces it.
         points = replace(loaded.reconstruction, subject_id=entry.patient) if loaded.reconstruction else None
         return Study(str(entry.study_id), entry.patient, self._source, views, points, loaded.facts)
 
@@ -175,7 +176,7 @@ class _Ingestion:
 
 
 def quarantine_name(pseudonym_key: bytes, source: str, candidate: StudyCandidate) -> str:
-    """Name of a candidate's folder in quarantine. With the key and the source, the candidate can be found again."""
+    """Name of a candidate's folder in quarantine. With the key and the source, one can find the candidate again."""
     return pseudonym(pseudonym_key, "candidate", f"{source}\0{candidate.key}")
 
 

@@ -1,8 +1,9 @@
-"""Index of the candidates that were taken in or refused, so that a re-run skips them and notices duplicates.
+"""Index of accepted and refused candidates, with which later runs skip known candidates and detect duplicates.
 
-Contract: the store is authoritative; the index only saves time. An entry without its study folder or quarantine folder
-is ignored. A finished study folder without an entry gets one. An incomplete last line is dropped. The index lies beside
-the store (``.<store>-intake/ledger.jsonl``), so the store contains only studies. All keys are keyed hashes.
+Contract: the store is authoritative, and the index only saves time. An entry whose study folder or quarantine folder is
+missing is ignored. If a finished study folder has no entry, an entry is made from the folder. An incomplete last line
+is dropped. The index is beside the store (``.<store>-intake/ledger.jsonl``), so the store contains only studies. All
+identifiers in the index are keyed hashes.
 """
 
 import json
@@ -17,7 +18,7 @@ TRANSIENT_CODES = frozenset(
     {"UID_CONFLICT", "DUPLICATE_IMAGE", "STUDY_UNFINISHED", "FILE_UNREADABLE", "READER_FAULT", "IMAGE_MISSING"}
     | {"DECODER_MISSING", "DECODER_KILLED"}
 )
-"""Codes of refusals that may be temporary: the candidate's files may be accepted later without a change."""
+"""Codes of refusals that may be temporary: a later run may accept the same, unchanged files."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,12 @@ class Entry:
 
     Attributes:
         candidate: keyed hash of the candidate's fingerprint.
-        study_id: the study that it became, or None where it was quarantined.
-        key: keyed hash of the candidate's name, which is the name of its quarantine folder.
-        patient: pseudonym.
+        study_id: id of the candidate's study in the store, or None if the candidate was quarantined.
+        key: keyed hash of the candidate's name; the hash is the name of the quarantine folder.
+        patient: pseudonym of the patient.
         instances: view -> keyed hash of the image's identifier.
         images: view -> SHA-256 of the image.
-        code, message: the refusal of a quarantined candidate.
+        code, message: code and text of the refusal, if the candidate was quarantined.
     """
 
     candidate: str
@@ -48,9 +49,9 @@ class Ledger:
     """The index of one store and its quarantine.
 
     Attributes:
-        by_candidate: fingerprint -> entry of the candidate.
+        by_candidate: keyed hash of a candidate's fingerprint -> its entry.
         by_study: id of a study in the store -> its entry.
-        image_of_instance: instance -> SHA-256 of its image in the store.
+        image_of_instance: keyed hash of an image's identifier -> SHA-256 of the image in the store.
         study_of_image: SHA-256 of an image -> id of its study.
     """
 
@@ -70,7 +71,7 @@ class Ledger:
             self._index(_entry_of_folder(store / name))
 
     def add(self, entry: Entry) -> None:
-        """Record the outcome of a candidate, after its study or quarantine folder is written."""
+        """Record the outcome of a candidate, after its study or quarantine folder was written."""
         self._index(entry)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as stream:
@@ -101,12 +102,12 @@ class Ledger:
 
 
 def intake_folder(store: Path) -> Path:
-    """The folder of the index and the lock of a store."""
+    """The folder that contains the index and the lock of a store."""
     return store.parent / f".{store.name}-intake"
 
 
 def _entry_of_folder(folder: Path) -> Entry:
-    """The entry of a study folder that has none because its run was killed or the index was lost."""
+    """An entry for a study folder that has no entry, because its run was killed or the index was lost."""
     study = read_study(folder)
     return Entry(
         candidate="",

@@ -1,4 +1,4 @@
-"""The report of one intake run: what became of each candidate.
+"""The report of one intake run: the outcome of each candidate.
 
 Contract: received = used + already present + quarantined. A report whose counts do not add up is refused.
 """
@@ -23,9 +23,9 @@ class IntakeReport:
     """The outcome of one intake run. A report whose counts do not add up raises ``COUNTS_DISAGREE``.
 
     Attributes:
-        used: number of new studies in the store.
-        already_present: number of candidates whose study was in the store before, or earlier in the same source.
-        study_ids: ids of the used and present studies, in the source's order.
+        used: number of candidates that became a new study in the store.
+        already_present: number of candidates whose study was already in the store or came from an earlier candidate.
+        study_ids: ids of the studies of all used and present candidates, in the source's order.
     """
 
     source: str

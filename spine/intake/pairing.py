@@ -1,19 +1,19 @@
-"""Check that radiographs and a reconstruction belong together, and join them into one study.
+"""Checks that radiographs and a reconstruction belong together, and joins them into one study.
 
-Contract: ``join_study`` returns a study whose parts agree, or raises ``PairingRejected``. It never turns, swaps or
-guesses anything to make them agree.
+Contract: ``join_study`` returns a study whose parts agree, or raises ``PairingRejected``. It never turns images,
+exchanges views or guesses values to make the parts agree.
 
-    STUDY_EMPTY            neither radiograph nor reconstruction
-    VIEW_UNKNOWN           a radiograph whose tags do not name its view
-    VIEW_DUPLICATE         two frontals or two laterals
-    PATIENT_ID_MISSING     a radiograph without PatientID, which the split by patient needs; a pseudonym is enough
-    PATIENT_MISMATCH       radiographs of different patients
-    STUDY_MISMATCH         radiographs of different studies
-    HEIGHT_MISMATCH        two radiographs that differ in height or in position along z
-    GEOMETRY_MISSING       a reconstruction with a radiograph whose position in the scanner is unknown
-    GEOMETRY_CONFLICT      radiograph and reconstruction disagree on this position
-    VIEW_MISMATCH          radiograph and reconstruction agree only with the views exchanged
-    SPINE_OUTSIDE_IMAGE    the spine does not project into the image
+    STUDY_EMPTY            there is neither a radiograph nor a reconstruction
+    VIEW_UNKNOWN           the tags of a radiograph do not name its view
+    VIEW_DUPLICATE         there are two frontal or two lateral radiographs
+    PATIENT_ID_MISSING     a radiograph has no PatientID, which the split by patient needs; a pseudonym is enough
+    PATIENT_MISMATCH       the radiographs are of different patients
+    STUDY_MISMATCH         the radiographs are of different studies
+    HEIGHT_MISMATCH        the two radiographs differ in height or in position along z
+    GEOMETRY_MISSING       there is a reconstruction, but the position of a radiograph in the scanner is unknown
+    GEOMETRY_CONFLICT      the reconstruction states another size, spacing or position of an image than the radiograph
+    VIEW_MISMATCH          the radiographs and the reconstruction agree only if the views are exchanged
+    SPINE_OUTSIDE_IMAGE    the projection of the spine lies outside the image
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,10 +41,10 @@ _STUDY_FACTS = ("age_years", "sex", "simulated")
 def join_study(
     radiographs: Sequence[Radiograph], reconstruction: Reconstruction | None, *, simulated: bool = False
 ) -> LoadedStudy:
-    """Join the parts of one study, or raise ``PairingRejected``; ``simulated`` marks it as simulated in any case."""
+    """Join the parts of one study, or raise ``PairingRejected``. ``simulated`` marks the study as simulated."""
     if not radiographs and reconstruction is None:
-        found = "neither radiograph nor reconstruction"
-        raise PairingRejected("STUDY_EMPTY", found, "at least one", "send the study again")
+        found = "neither a radiograph nor a reconstruction"
+        raise PairingRejected("STUDY_EMPTY", found, "at least one of them", "send the study again")
     by_view = _by_view(radiographs)
     patient = _patient(radiographs) if radiographs else ""
     geometries = _geometries(by_view, reconstruction)
@@ -53,7 +53,7 @@ def join_study(
     if reconstruction is not None:
         reconstruction = safe_reconstruction(reconstruction)
         patient = patient or f"reconstruction:{reconstruction.subject_id}"
-        # A reconstruction may know the age more exactly than DICOM, which has whole years.
+        # A reconstruction may state the age more exactly than DICOM, which states whole years.
         facts |= reconstruction.facts
         if by_view:
             _check_projection(geometries, reconstruction)
@@ -110,7 +110,7 @@ def _check_identity(radiographs: Iterable[Radiograph], *, ignored: set[str]) -> 
 def _geometries(
     by_view: Mapping[ViewName, Radiograph], reconstruction: Reconstruction | None
 ) -> dict[ViewName, ViewGeometry]:
-    """Position of each radiograph in the scanner; u0 and z0 come from the reconstruction where the file lacks them."""
+    """Position of each radiograph in the scanner. If the file lacks u0 and z0, they come from the reconstruction."""
     stated = reconstruction.geometry if reconstruction is not None else {}
     geometries: dict[ViewName, ViewGeometry] = {}
     for view, radiograph in by_view.items():
@@ -135,8 +135,8 @@ def _check_agreement(view: ViewName, radiograph: Radiograph, stated: Mapping[str
     other = stated.get(VIEWS[1 - VIEWS.index(view)])
     if other is not None and _agree(radiograph.geometry, other, radiograph.offset_recorded):
         found = f"a {view} radiograph with the geometry of the other view"
-        raise PairingRejected("VIEW_MISMATCH", found, "views that agree", "correct the tags that name the view")
-    found = f"a reconstruction in which the {view} image has another size, spacing or position"
+        raise PairingRejected("VIEW_MISMATCH", found, "geometry of its own view", "correct the tags that name the view")
+    found = f"a reconstruction that states another size, spacing or position of the {view} image than the radiograph"
     remedy = "send the radiograph and the reconstruction of one scan"
     raise PairingRejected("GEOMETRY_CONFLICT", found, "the radiograph that the reconstruction was made from", remedy)
 
@@ -158,12 +158,12 @@ def _check_heights(geometries: Mapping[ViewName, ViewGeometry]) -> None:
     if abs(heights[0] / heights[1] - 1) > HEIGHT_TOLERANCE or abs(frontal.z0_mm - lateral.z0_mm) > PLACE_TOLERANCE_MM:
         centres = f"{frontal.z0_mm:.0f} and {lateral.z0_mm:.0f}"
         found = f"radiographs {heights[0]:.0f} and {heights[1]:.0f} mm high, with centres at z {centres} mm"
-        expected = "one scan of both views"
+        expected = "two radiographs of one scan"
         raise PairingRejected("HEIGHT_MISMATCH", found, expected, "send the two radiographs of one scan")
 
 
 def _check_projection(geometries: Mapping[ViewName, ViewGeometry], reconstruction: Reconstruction) -> None:
-    """Points at the height of the image must lie inside its width. A cut-off image may miss points above and below."""
+    """Points at the height of the image must lie inside its width. Points above and below the image are permitted."""
     points = np.array(list(reconstruction.points.values()))
     for view, geometry in geometries.items():
         column, row = geometry.project(points).T
@@ -173,7 +173,7 @@ def _check_projection(geometries: Mapping[ViewName, ViewGeometry], reconstructio
             counts = f"{int(inside.sum())} of {len(points)} points inside the {view} image"
             found = f"{counts} ({int(level.sum())} between its upper and lower edge)"
             remedy = "check the isocentre and the axes; send the radiographs and the reconstruction of one scan"
-            raise PairingRejected("SPINE_OUTSIDE_IMAGE", found, "the spine in the image", remedy)
+            raise PairingRejected("SPINE_OUTSIDE_IMAGE", found, "a spine inside the image", remedy)
 
 
 def _check_views(
@@ -181,8 +181,8 @@ def _check_views(
 ) -> None:
     images = {view: radiograph.image for view, radiograph in by_view.items()}
     if views_seem_exchanged(images, geometries, reconstruction):
-        found = "images that fit the reconstruction only with their views exchanged"
-        expected = "view tags that name the view of the image"
+        found = "images that fit the reconstruction only if their views are exchanged"
+        expected = "tags that name the right view of each image"
         raise PairingRejected("VIEW_MISMATCH", found, expected, "correct the tags that name the view")
 
 

@@ -1,7 +1,7 @@
 """Pseudonyms: keyed hashes in place of the identifiers of patients, images and files.
 
-Contract: equal identifiers under the same key give equal pseudonyms, and without the key nobody can find the
-identifier. The key stays in the workspace, readable by its owner only, and is never part of a dataset.
+Contract: with the same key, equal identifiers give equal pseudonyms. Without the key, nobody can find the identifier.
+The key stays in the workspace, where only its owner can read it. It is never part of a dataset.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ KEY_BYTES = 32
 
 
 def load_pseudonym_key(path: Path) -> bytes:
-    """Read the key, or make one with mode 600. A file without 32 bytes in hex raises ``PSEUDONYM_KEY_INVALID``."""
+    """Read the key. A missing file is created with mode 600. An invalid key file raises ``PSEUDONYM_KEY_INVALID``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -34,12 +34,12 @@ def _read(path: Path) -> bytes:
         key = b""
     if len(key) != KEY_BYTES:
         found = "a key file without a valid key"
-        remedy = "restore the key; a new key would give the patients in the store second pseudonyms"
+        remedy = "restore the key; with a new key, every patient in the store would get a second pseudonym"
         raise PlumblineError("PSEUDONYM_KEY_INVALID", found, f"{KEY_BYTES} bytes in hex", remedy)
     return key
 
 
 def pseudonym(key: bytes, kind: str, identifier: str) -> str:
-    """16 hex digits for an identifier of a kind (``patient``, ``instance``, ``candidate`` ...)."""
+    """The pseudonym (16 hex digits) of an identifier of a kind (``patient``, ``instance``, ``candidate`` ...)."""
     message = f"{kind}\0{identifier}".encode("utf-8", "surrogatepass")
     return hmac.new(key, message, hashlib.sha256).hexdigest()[:16]

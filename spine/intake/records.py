@@ -1,7 +1,7 @@
-"""The records between a source of studies and ``ingest``, and the protocol that a source implements.
+"""The records that a source of studies passes to ``ingest``, and the protocol that a source implements.
 
-Contract: ``load`` returns a ``LoadedStudy`` or raises ``InputRejected``. Identifiers are only in ``patient``,
-``instance`` and ``key``; ``ingest`` hashes them and nothing prints them.
+Contract: ``load`` returns a ``LoadedStudy`` or raises ``InputRejected``. Only the fields ``patient``, ``instance`` and
+``key`` contain identifiers. ``ingest`` hashes these identifiers, and they are never printed.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ READER_VERSION = 1
 
 @dataclass(frozen=True)
 class LoadedView:
-    """One view as read, with the identifier of the image; the other fields are those of ``spine.study.StudyView``."""
+    """One view as it was read. ``instance`` is the image's identifier; for the rest see ``spine.study.StudyView``."""
 
     image: NDArray[np.uint16] = field(repr=False)
     instance: str = field(repr=False)
@@ -37,12 +37,12 @@ class LoadedView:
 
 @dataclass(frozen=True)
 class LoadedStudy:
-    """One study as read, with identifiers that are not hashed yet.
+    """One study as it was read, with identifiers that are not hashed yet.
 
     Attributes:
         patient: identifier of the patient, with its name space (``dicom:...``); ``ingest`` hashes it.
-        views: the views that exist; may be empty where there is a reconstruction.
-        reconstruction: 3D points, where the study has them.
+        views: view name -> view; may be empty if the study has a reconstruction.
+        reconstruction: 3D points, or None.
         facts: facts of the study, JSON values.
     """
 
@@ -57,14 +57,14 @@ class StudyCandidate(Protocol):
 
     @property
     def key(self) -> str:
-        """Name of the study within the source; the same on every run."""
+        """Name of the study within the source, which is the same in every run."""
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Files of the study, for quarantine."""
+        """Files of the study, which are kept in quarantine if the study is refused."""
 
     def fingerprint(self) -> str:
-        """A text that changes whenever the result of ``load`` would change; cheap to compute."""
+        """A text that changes whenever the result of ``load`` would change. It is cheap to compute."""
 
     def load(self) -> LoadedStudy:
         """Read the study, or raise ``InputRejected`` if it cannot be used."""
@@ -82,7 +82,7 @@ class StudySource(Protocol):
 
 
 def fingerprint_of(files: Sequence[Path], *further: str) -> str:
-    """SHA-256 of the names, sizes and modification times of files, and of further text."""
+    """SHA-256 of the names, sizes and modification times of ``files``, and of the ``further`` texts."""
     digest = hashlib.sha256(f"{READER_VERSION}".encode())
     for file in files:
         status = file.stat()

@@ -1,4 +1,4 @@
-"""Every kind of source of studies by name.
+"""The kinds of source of studies, by name.
 
 Contract: ``open_source`` returns a ``StudySource`` for a known kind and an existing folder. To add a source, write a
 class with ``name`` and ``candidates`` (see ``records``) and add a line to ``READERS``.
@@ -22,7 +22,7 @@ READERS: Mapping[str, Callable[[Path], StudySource]] = {
 
 
 def open_source(kind: str, location: Path) -> StudySource:
-    """The source of a kind at a location. An unknown kind or a missing folder raises ``ParametersRejected``."""
+    """Open a folder as a source of this kind. An unknown kind or a missing folder raises ``ParametersRejected``."""
     if kind not in READERS:
         found = f"source kind {kind!r}"
         raise ParametersRejected("SOURCE_UNKNOWN", found, f"one of {sorted(READERS)}", "correct the kind of the source")

@@ -1,8 +1,8 @@
 """Writes a study into the store, or a candidate into quarantine, completely or not at all.
 
-Contract: a folder of the store gets its final name by one rename; a folder of quarantine gets its ``reason.json`` last.
-A killed run leaves only the staging folder, which the next run deletes. A full disk ends the run with ``DISK_FULL`` and
-leaves everything that was written before.
+Contract: a study folder gets its final name by one rename. In a quarantine folder, ``reason.json`` is written last. A
+killed run leaves only the staging folder, which the next run deletes. A full disk ends the run with ``DISK_FULL``.
+Everything that was written before remains.
 """
 
 import errno
@@ -30,17 +30,17 @@ DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 @contextmanager
 def reserved(store: Path) -> Iterator[None]:
-    """Reserve the store for one run; delete the staging folder of a killed run at the start, and its own at the end.
+    """Reserve the store for one run. At the start and at the end, the staging folder is deleted.
 
     Raises:
-        PlumblineError: ``STORE_BUSY``: another run is using the store; ``DISK_FULL``: no space is left.
+        PlumblineError: ``STORE_BUSY`` if another run is using the store, ``DISK_FULL`` if no space is left.
     """
     try:
         store.mkdir(parents=True, exist_ok=True)
         with locked(intake_folder(store) / "lock", wait=False) as held:
             if not held:
                 found = "another intake into this store"
-                raise PlumblineError("STORE_BUSY", found, "one intake at a time", "wait until it ends")
+                raise PlumblineError("STORE_BUSY", found, "one intake at a time", "wait until the other intake ends")
             _clear(store)
             try:
                 yield
@@ -53,7 +53,7 @@ def reserved(store: Path) -> Iterator[None]:
 
 
 def store_study(store: Path, study: Study, images: Mapping[str, NDArray[np.uint16]]) -> None:
-    """Write a study and its (H, W) images: everything into a staging folder, the record last, then one rename."""
+    """Write the (H, W) images and then the record of a study into a staging folder, and rename the folder."""
     staged, final = store / _STAGING / study.study_id, store / study.study_id
     staged.mkdir(parents=True)
     for name, view in study.views.items():
@@ -67,7 +67,7 @@ def store_study(store: Path, study: Study, images: Mapping[str, NDArray[np.uint1
 def quarantine_candidate(
     folder: Path, candidate: StudyCandidate, refusal: InputRejected, *, source: str, position: int
 ) -> None:
-    """Keep a refused candidate's files under neutral names, as hard links where possible, and write the reason last."""
+    """Link or copy the files of a refused candidate under neutral names, and write the reason last."""
     clear_quarantine(folder)
     folder.mkdir(parents=True)
     # The files still contain identifiers, so only their owner may read them.
@@ -108,12 +108,12 @@ def _link_or_copy(file: Path, target: Path) -> None:
     except OSError as error:
         if error.errno in DISK_FULL:
             raise
-        # Another file system, or a file that must not be linked.
+        # The file is on another file system, or it must not be linked.
         shutil.copyfile(file, target)
 
 
 def _disk_full(store: Path) -> PlumblineError:
     free = shutil.disk_usage(store if store.exists() else store.parent).free
     found = f"no space left during the intake of studies ({free // 2**20} MiB free)"
-    expected = "space for every image at 2 bytes a pixel"
-    return PlumblineError("DISK_FULL", found, expected, "free space and run again; finished studies are kept")
+    expected = "space for every image, with 2 bytes per pixel"
+    return PlumblineError("DISK_FULL", found, expected, "make space and run again; finished studies are kept")

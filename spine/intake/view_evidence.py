@@ -1,17 +1,18 @@
 """Detects exchanged views by comparing the images with the reconstruction, because view tags may be wrong.
 
-Two measures are compared between the views as tagged and the views exchanged. Both also work on a negative.
+Two measures are computed twice: once with the views as tagged and once with the views exchanged. The results are
+compared. Both measures also work on images with inverted grey values.
 
 - Vertebrae are brighter than most tissue next to them. The smoothed brightness at each level is ranked within its pixel
-  row, up to 7 cm to each side; the measure is the mean rank. Hanging arms in a lateral image can be brighter than the
+  row, up to 7 cm to each side. The measure is the mean rank. Hanging arms in a lateral image can be brighter than the
   spine.
 - End plates are brighter than the middle of their vertebra. The measure is the mean difference over the levels, in
-  standard errors. It fades where a reconstruction is off by millimetres, and is 0 without end plates.
+  standard errors. The measure becomes small if the reconstruction is wrong by millimetres, and is 0 without end plates.
 
 On 600 virtual patients of all conditions, fields of view and appearances (`python -m benchmarks views`), two correct
-pairs were reported as exchanged (0.3 %). With the views exchanged, 95 % of the pairs were detected. The constants were
-chosen on 694 other patients of an earlier renderer, where the true views scored higher in every pair. Contract: views
-are reported as exchanged only if they score clearly higher that way and enough levels are visible.
+pairs were reported as exchanged (0.3 %). After an exchange of the views, 95 % of the pairs were detected. The constants
+were chosen on 694 other patients of an earlier renderer, where the true views scored higher in every pair. Contract:
+views are reported as exchanged only if the exchanged views score clearly higher and enough levels are visible.
 """
 
 from collections.abc import Mapping
@@ -43,7 +44,7 @@ def views_seem_exchanged(
 ) -> bool:
     """Whether the (H, W) images fit the reconstruction clearly better with their views exchanged.
 
-    ``images`` and ``geometries`` have the views that the tags name.
+    The keys of ``images`` and ``geometries`` are the views that the tags name.
     """
     if len(images) < 2 or len(geometries) < 2:
         return False
@@ -79,7 +80,7 @@ def _smoothed(image: Floats, geometry: ViewGeometry) -> Floats:
 
 
 def _mean_rank(views: Placed, points: Floats) -> float | None:
-    """Mean rank over views and visible levels; a level beside the image has rank 0. None with too few levels."""
+    """Mean rank of the visible levels in all views. A level beside the image has rank 0. None with too few levels."""
     ranks: list[float] = []
     beside = 0
     for image, geometry in views.values():
@@ -94,7 +95,7 @@ def _mean_rank(views: Placed, points: Floats) -> float | None:
                 beside += 1
     if len(ranks) + beside < MIN_LEVELS * len(views):
         return None
-    # A negative reverses the ranks of visible levels; a level beside the image ranks 0 in both.
+    # Inverted grey values reverse the ranks of visible levels. A level beside the image has rank 0 in either case.
     bright, dark = sum(ranks), len(ranks) - sum(ranks)
     return max(bright, dark) / (len(ranks) + beside)
 
@@ -108,7 +109,7 @@ def _plates(reconstruction: Reconstruction) -> Floats:
 
 
 def _plate_contrast(views: Placed, plates: Floats) -> float:
-    """Mean over both views of |plate minus middle brightness| in standard errors; 0 for a view with too few levels."""
+    """Mean over both views of |plate minus middle brightness| in standard errors. It is 0 with too few levels."""
     found = 0.0
     for image, geometry in views.values():
         places = geometry.project(plates)  # (V, 2, 2)

@@ -1,13 +1,13 @@
-"""Alignment parameters of the spine: one definition each, from points in the two anatomical planes.
+"""Alignment parameters of the spine, each with one definition, from points in the two anatomical planes.
 
 ``inference`` finds the points. ``validation.evaluation`` compares the parameters with a reference.
 
     coronal    Cobb angles, secondary curves, coronal balance
-    fusion     tilts of end plates, weighted against those of their neighbours
-    margins    plate margins of one view, placed in space
+    fusion     tilts of end plates, combined with the tilts of neighbouring plates
+    margins    plate margins of one view as 3D points
     measure    all parameters of one study
     planes     points in the sagittal and the coronal plane
     registry   the table of parameters: name, definition, unit, sign, source
     sagittal   kyphosis, lordosis and the pelvic angles
-    tilts      tilts of end plates
+    tilts      tilts of end plates, from margins or plate centres
 """

@@ -3,7 +3,8 @@
 Contract: coordinates are (horizontal, up) with the patient's left positive. A tilt is positive when the left side of
 the plate is higher. The Cobb angle of end plates is the largest |tilt of an upper plate - tilt of a lower plate| over
 pairs of a cranial and a more caudal vertebra. The sign of the difference gives the side. Above the apex of a curve that
-is convex to the left, the spine leans to the right, so the left side of a plate is high; below the apex it is low.
+is convex to the left, the spine leans to the right, so the left side of a plate is higher. Below the apex, the left
+side is lower.
 """
 
 from dataclasses import dataclass
@@ -28,8 +29,8 @@ _TIE_DECIMALS = 6
 class Curve:
     """One coronal curve with its end vertebrae.
 
-    ``angle_deg`` is the tilt of the upper plate of ``upper`` minus that of the lower plate of ``lower``. Its size is
-    the Cobb angle; it is positive when the curve is convex to the patient's left.
+    ``angle_deg`` is the tilt of the upper plate of ``upper`` minus the tilt of the lower plate of ``lower``. Its
+    absolute value is the Cobb angle. A positive angle means that the curve is convex to the patient's left.
     """
 
     upper: str
@@ -38,14 +39,15 @@ class Curve:
 
     @property
     def side(self) -> str:
-        """Side of the convexity."""
+        """The patient's side to which the curve is convex."""
         return "left" if self.angle_deg > 0 else "right"
 
 
 def end_plate_curves(tilts: PlateTilts) -> tuple[Curve, Curve | None, Curve | None] | None:
-    """(major, cranial secondary, caudal secondary) curve, or None with too few vertebrae.
+    """The (major, cranial secondary, caudal secondary) curves, or None with too few vertebrae.
 
-    The major curve is the largest. A secondary curve shares an end vertebra with it and is convex to the other side.
+    The major curve is the largest. A secondary curve shares an end vertebra with the major curve and is convex to the
+    other side.
     """
     levels = [v for v in VERTEBRAE if f"{v}_sup" in tilts.degrees and f"{v}_inf" in tilts.degrees]
     if len(levels) < MIN_VERTEBRAE:
@@ -53,7 +55,7 @@ def end_plate_curves(tilts: PlateTilts) -> tuple[Curve, Curve | None, Curve | No
     upper = np.array([tilts.degrees[f"{v}_sup"] for v in levels])
     lower = np.array([tilts.degrees[f"{v}_inf"] for v in levels])
     angles = np.where(np.triu(np.ones((len(levels),) * 2, dtype=bool), 1), upper[:, None] - lower[None, :], 0.0)
-    # Rounded, so that of equal angles the most cranial one is chosen, whatever their rounding errors.
+    # Rounding makes equal angles equal in spite of rounding errors. The most cranial of them is chosen.
     i, j = np.unravel_index(int(np.argmax(np.round(np.abs(angles), _TIE_DECIMALS))), angles.shape)
     if i == j:  # a perfectly straight spine: every angle is zero
         i, j = np.intp(0), np.intp(len(levels) - 1)
@@ -65,7 +67,7 @@ def end_plate_curves(tilts: PlateTilts) -> tuple[Curve, Curve | None, Curve | No
 
 
 def _largest(pairs: list[tuple[int, int]], opposite: Floats, angles: Floats, levels: list[str]) -> Curve | None:
-    """The curve of the pair of end vertebrae with the largest ``opposite``, or None where no value is positive."""
+    """The curve of the pair of end vertebrae with the largest ``opposite`` value, or None if no value is positive."""
     positive = [pair for pair in pairs if opposite[pair] > 10.0**-_TIE_DECIMALS]
     if not positive:
         return None
@@ -74,7 +76,7 @@ def _largest(pairs: list[tuple[int, int]], opposite: Floats, angles: Floats, lev
 
 
 def apex_of(points: PlanePoints, curve: Curve) -> str | None:
-    """The vertebra (``T8``) or disc (``T8/T9``) of a curve farthest from the line between its end vertebrae."""
+    """The vertebra (``T8``) or disc (``T8/T9``) of a curve that is farthest from the line between its end vertebrae."""
     span = VERTEBRAE[VERTEBRAE.index(curve.upper) : VERTEBRAE.index(curve.lower) + 1]
     candidates: dict[str, Floats] = {}
     for level, below in zip(span, (*span[1:], None), strict=True):
@@ -91,7 +93,7 @@ def apex_of(points: PlanePoints, curve: Curve) -> str | None:
 
 
 def cobb_angles(points: PlanePoints, tilts: PlateTilts) -> dict[str, Measured]:
-    """``cobb``, ``cobb_secondary_cranial`` and ``cobb_secondary_caudal``."""
+    """The parameters ``cobb``, ``cobb_secondary_cranial`` and ``cobb_secondary_caudal``."""
     curves = end_plate_curves(tilts)
     names = ("cobb", "cobb_secondary_cranial", "cobb_secondary_caudal")
     if curves is None:
@@ -113,8 +115,8 @@ def _as_measured(points: PlanePoints, tilts: PlateTilts, curve: Curve | None) ->
 def midline_cobb(points: PlanePoints, tilts: PlateTilts) -> Measured:
     """Largest angle between the mid-lines of two vertebrae.
 
-    A mid-line has the mean tilt of both plates. Where only body centres are known, it is perpendicular to the line
-    through them.
+    A mid-line has the mean tilt of both plates of its vertebra. If only body centres are known, a mid-line is
+    perpendicular to the line through the body centres.
     """
     by_level = vertebra_tilts(points, tilts)
     levels = list(by_level)

@@ -1,13 +1,13 @@
-"""Tilts of end plates, weighted against the tilts of their neighbours, and their uncertainty.
+"""Combines the tilt of each end plate with the tilts of its neighbours, and computes the uncertainty of the result.
 
-The two margins of a plate give its tilt. One misplaced margin turns the plate by tens of degrees, and a Cobb angle, as
-a maximum over pairs, selects exactly that plate. But a plate's tilt departs from the mean of its two neighbours by only
-a degree or two (``NEIGHBOUR_DEPARTURE``). ``fuse_tilts`` finds the most probable tilts given both: each plate's own
-margins and its neighbours, weighted by their uncertainty. The error of a margin has a Student distribution. Its long
-tail lets the neighbours overrule a single plate that contradicts all of them (iteratively reweighted least squares;
-Lange, Little and Taylor 1989, J Am Stat Assoc 84:881).
+The two margins of a plate give its tilt. One misplaced margin turns the plate by tens of degrees. A Cobb angle is a
+maximum over pairs of plates and therefore selects exactly this plate. However, the true tilt of a plate departs from
+the mean tilt of its two neighbours by only a degree or two (``NEIGHBOUR_DEPARTURE``). ``fuse_tilts`` finds the most
+probable tilts, given the margins of each plate and the tilts of its neighbours, both weighted by their uncertainty. The
+error of a margin has a Student distribution. Because of its long tail, the neighbours can overrule a single plate that
+contradicts them (iteratively reweighted least squares; Lange, Little and Taylor 1989, J Am Stat Assoc 84:881).
 
-Contract: the tilts of plates without margins, or without a known uncertainty, are not used and not changed. S1 is left
+Contract: the tilts of plates without margins, or without a known uncertainty, are neither used nor changed. S1 is left
 out, because its own tilt defines the pelvic angles.
 """
 
@@ -54,8 +54,8 @@ def fuse_tilts(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """(plate -> most probable tilt, plate -> its standard deviation), degrees, for the plates with a known uncertainty.
 
-    ``degrees`` and ``sigma`` are the tilts from each plate's own margins and their standard deviations. ``width`` is a
-    factor on the standard deviations of ``NEIGHBOUR_DEPARTURE``.
+    ``degrees`` are the tilts from each plate's own margins. ``sigma`` are the standard deviations of these tilts.
+    ``width`` is a factor on the standard deviations of ``NEIGHBOUR_DEPARTURE``.
     """
     place = [i for i, plate in enumerate(PLATES) if plate in degrees and plate in sigma]
     if not place:
@@ -75,7 +75,7 @@ def fuse_tilts(
 
 
 def _neighbour_prior(place: list[int], plane: Plane, width: float) -> tuple[Floats, Floats]:
-    """Prior of the n plates at ``place``, given their neighbours: (n, n) precision, and (n,) precision times mean."""
+    """Prior of the tilts of n plates, given their neighbours: (n, n) precision, and (n,) precision times mean."""
     mean, deviation = NEIGHBOUR_DEPARTURE[plane]
     at = {i: row for row, i in enumerate(place)}
     precision, information = np.zeros((len(place), len(place))), np.zeros(len(place))

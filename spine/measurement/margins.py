@@ -1,9 +1,9 @@
-"""Plate margins that one view shows, placed in space at the depth of the plate centre.
+"""Converts plate margins in one view to 3D points, at the depth of the plate centre.
 
-Contract: LPS mm. Left and right margins come from the frontal view, front and back margins from the lateral view. Each
-margin gets the depth of its plate centre, which is wrong by a few mm in a rotated vertebra. The tilt of the plate in
-the plane of the view is still accurate: the height comes from the image, and an error of 1 mm in depth changes the
-horizontal coordinate by 0.1 %.
+Contract: 3D points are in LPS mm. Left and right margins come from the frontal view, front and back margins from the
+lateral view. Each margin gets the depth of its plate centre. In a rotated vertebra, this depth is wrong by a few mm.
+The tilt of the plate in the plane of the view is still accurate: the height comes from the image, and an error of 1 mm
+in depth changes the horizontal coordinate by only 0.1 %.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _AXES: Mapping[ViewName, tuple[int, int]] = {"frontal": (0, 1), "lateral": (1, 0
 _PLATE_OF: Mapping[ViewName, Mapping[str, str]] = {
     view: {name: name.rsplit("_", 1)[0] for name, only in MARGINS175.only_in.items() if only == view} for view in _AXES
 }
-"""View -> margin -> its plate."""
+"""View -> margin -> name of its plate."""
 
 
 def margins_in_space(

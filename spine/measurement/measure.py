@@ -1,7 +1,7 @@
-"""All parameters of one study.
+"""Measures all parameters of one study.
 
-Contract: the result has exactly the keys of the registry. A parameter that the given planes cannot yield is absent,
-with its reason.
+Contract: the result has exactly the keys of the registry. A parameter that cannot be measured in the given planes is
+absent, with a reason.
 """
 
 from collections.abc import Mapping

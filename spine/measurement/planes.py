@@ -1,7 +1,7 @@
 """Points in the two anatomical planes, from 3D points or from one image.
 
-Contract: coordinates are (horizontal, up). In the sagittal plane the horizontal grows to the front, in the coronal
-plane to the patient's left. Angles are correct in any unit, lengths only where ``lengths_reason`` is None.
+Contract: coordinates are (horizontal, up). The horizontal coordinate grows to the front in the sagittal plane, and to
+the patient's left in the coronal plane. Angles are correct in any unit, lengths only if ``lengths_reason`` is None.
 """
 
 from collections.abc import Mapping
@@ -25,10 +25,10 @@ class PlanePoints:
     Attributes:
         plane: ``sagittal`` or ``coronal``.
         points: landmark -> (2,) (horizontal, up); absent landmarks have no key.
-        lengths_reason: None where the unit is mm in the patient, otherwise why lengths must not be reported.
+        lengths_reason: None if the unit is mm in the patient, otherwise the reason why lengths must not be reported.
         sigma: landmark -> standard deviation of each of its coordinates, in the unit of ``points``; a landmark of
             unknown uncertainty has no key.
-        neighbour_width: how far the tilts of neighbouring plates may differ (``fusion``), where ``sigma`` is known.
+        neighbour_width: factor on the standard deviations of ``fusion.NEIGHBOUR_DEPARTURE``.
     """
 
     plane: Plane
@@ -42,11 +42,11 @@ class PlanePoints:
         return all(name in self.points for name in names)
 
     def missing(self, *names: str) -> list[str]:
-        """Those of these points that are absent."""
+        """The given names of absent points."""
         return [name for name in names if name not in self.points]
 
     def joint_sigma(self, *names: str) -> float | None:
-        """Standard deviation of the sum of one independent coordinate of each point; None where one is unknown."""
+        """Standard deviation of a sum of independent coordinates, one of each point; None if a ``sigma`` is missing."""
         if any(name not in self.sigma for name in names):
             return None
         return float(np.sqrt(sum(self.sigma[name] ** 2 for name in names)))
@@ -57,8 +57,8 @@ def planes_from_points_3d(
 ) -> dict[Plane, PlanePoints]:
     """Both planes from 3D points (LPS mm), by orthographic projection along y and x.
 
-    This is the reference definition, because it is free of the magnification of the fan beam. ``sigma_mm`` are standard
-    deviations in the patient by view and landmark, where known.
+    This projection is the reference definition, because it is free of the magnification of the fan beam. ``sigma_mm``
+    contains the known standard deviations in the patient, by view and landmark.
     """
     known = sigma_mm or {}
     sagittal = {name: np.array([-p[1], p[2]]) for name, p in points.items()}
@@ -80,7 +80,7 @@ def planes_from_view(
 
     Pixels are converted to mm before any angle is measured, because row and column spacing may differ. Without a
     (row, column) spacing, pixels are assumed to be square. ``points`` are (column, row) in pixels of the canonical
-    image, ``sigma_px`` their standard deviations in pixels, where known.
+    image. ``sigma_px`` contains their known standard deviations in pixels.
     """
     row_mm, column_mm = spacing_mm or (1.0, 1.0)
     forward = -1.0 if view == "lateral" else 1.0  # the columns of a canonical lateral run to the back

@@ -1,7 +1,7 @@
 """The table of the parameters that Plumbline measures: name, definition, unit, sign and source.
 
-Contract: only parameters in ``PARAMETERS`` exist. A value is a finite number with its unit, or absent with a reason; it
-is never NaN.
+Contract: only parameters in ``PARAMETERS`` exist. A value is a finite number with a unit, never NaN. An absent value
+has a reason.
 """
 
 import math
@@ -14,7 +14,7 @@ Unit = Literal["deg", "mm"]
 
 ABSENT_CODES: Mapping[str, str] = {
     "VIEW_MISSING": "the view that shows the plane of the parameter is missing",
-    "VIEW_REFUSED": "the view that shows the plane was refused, because it does not show a whole spine",
+    "VIEW_REFUSED": "the image of the view that shows the plane was refused, because it does not show a whole spine",
     "LANDMARKS_NOT_SEEN": "landmarks that the definition needs are not visible",
     "LANDMARK_HEIGHTS_DIFFER": "landmarks that the definition needs lie at different heights in the two views",
     "LANDMARKS_IN_BLANK_REGION": "landmarks that the definition needs lie in a blank (covered or cut out) region",
@@ -23,7 +23,7 @@ ABSENT_CODES: Mapping[str, str] = {
     "LENGTHS_UNCALIBRATED": "the parameter is a length, and the image has no spacing that is calibrated to the patient",
     "NOT_PREDICTED": "in an evaluation: the prediction does not contain the parameter",
 }
-"""Stable codes of the reasons why a parameter has no value, with their meaning."""
+"""Code -> meaning of a reason why a parameter has no value. The codes are stable."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class Measured:
     """One measured parameter: a finite value, or None with the reason.
 
     Attributes:
-        value: in ``unit``, or None.
-        absent_reason: why there is no value; None exactly when there is one.
-        detail: findings that go with the number (end vertebrae, apex, side ...).
-        sigma: standard deviation that follows from those of the landmarks, where they are known.
-        interval: 90 % interval (low, high), where the model has a calibration.
+        value: finite number in ``unit``, or None.
+        absent_reason: why there is no value; None exactly when there is a value.
+        detail: findings that belong to the value (end vertebrae, apex, side ...).
+        sigma: standard deviation of the value, from the standard deviations of the landmarks if these are known.
+        interval: 90 % interval (low, high); None if the model has no calibration.
         absent_code: the reason as one of ``ABSENT_CODES``; None exactly when there is a value.
 
     Raises:
-        ValueError: both or neither of value and reason, an unknown code, or a value that is not finite.
+        ValueError: value and reason are both given or both missing, the code is unknown, or the value is not finite.
     """
 
     value: float | None
@@ -70,10 +70,10 @@ class Parameter:
 
     Attributes:
         name: key in records, metrics and policies.
-        plane: the plane that it is measured in, which decides the view.
+        plane: the plane in which the parameter is measured, which determines the view.
         sign: meaning of a positive value.
-        source: where the definition comes from.
-        in_paper: whether Galbusera et al. 2019 report it.
+        source: publication of the definition.
+        in_paper: whether Galbusera et al. 2019 report the parameter.
     """
 
     name: str
@@ -128,7 +128,7 @@ _TABLE: tuple[Parameter, ...] = (
         label="Sacral slope",
         plane="sagittal",
         definition="tilt of the S1 end plate against the horizontal",
-        sign="positive when it slopes down to the front",
+        sign="positive when the plate slopes down to the front",
         source="Legaye 1998; Galbusera 2019",
         in_paper=True,
     ),
@@ -164,7 +164,7 @@ _TABLE: tuple[Parameter, ...] = (
         label="Cobb angle (end plates)",
         plane="coronal",
         definition="largest angle between the upper end plate of a cranial and the lower end plate of a more caudal "
-        "vertebra, over the visible ones of T1-L5 (at least six)",
+        "vertebra, among the visible vertebrae of T1-L5 (at least six)",
         sign="not signed; the side of the convexity is reported with it",
         source="Cobb 1948; AO Surgery Reference",
         in_paper=True,
@@ -182,7 +182,7 @@ _TABLE: tuple[Parameter, ...] = (
         name="cobb_secondary_cranial",
         label="Cobb angle above the major curve",
         plane="coronal",
-        definition="largest end plate angle of a curve that ends at the major curve's upper end vertebra, of opposite "
+        definition="largest end plate angle of a curve that ends at the major curve's upper end vertebra, on the other "
         "side",
         sign="not signed",
         source="AO Surgery Reference",
@@ -191,8 +191,8 @@ _TABLE: tuple[Parameter, ...] = (
         name="cobb_secondary_caudal",
         label="Cobb angle below the major curve",
         plane="coronal",
-        definition="largest end plate angle of a curve that begins at the major curve's lower end vertebra, of "
-        "opposite side",
+        definition="largest end plate angle of a curve that begins at the major curve's lower end vertebra, on the "
+        "other side",
         sign="not signed",
         source="AO Surgery Reference",
     ),

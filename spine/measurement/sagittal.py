@@ -1,7 +1,7 @@
 """Sagittal parameters: kyphosis, lordosis and the pelvic angles, one function each.
 
-Contract: coordinates are (horizontal, up) with the front positive. Each function returns a ``Measured`` that is absent,
-with a reason, where a landmark is absent. The registry gives the sources of the definitions.
+Contract: coordinates are (horizontal, up) with the front positive. Each function returns a ``Measured``, whose value is
+absent, with a reason, if a landmark is absent. The registry gives the sources of the definitions.
 """
 
 import numpy as np
@@ -13,12 +13,12 @@ from spine.measurement.tilts import MAX_TILT_DEG, PlateTilts, tilt_of_margins
 from spine.types import Floats
 
 REVERSED_S1 = Measured(
-    None, "deg", "the margins of S1 are reversed: the anterior one lies behind", absent_code="MARGINS_REVERSED"
+    None, "deg", "the margins of S1 are reversed: the anterior margin lies behind", absent_code="MARGINS_REVERSED"
 )
 
 
 def absent(unit: Unit, missing: list[str]) -> Measured:
-    """A parameter without a value, because these landmarks are missing."""
+    """A parameter without a value, because the landmarks ``missing`` are not visible."""
     return Measured(None, unit, f"not visible: {', '.join(missing)}", absent_code="LANDMARKS_NOT_SEEN")
 
 
@@ -34,12 +34,12 @@ def tilt_difference(tilts: PlateTilts, cranial: str, caudal: str, sign: float) -
 
 
 def wrap_deg(angle: float) -> float:
-    """An angle in degrees brought into (-180, 180]."""
+    """The angle in (-180, 180] degrees that is equivalent to ``angle``."""
     return float(-((-angle + 180.0) % 360.0 - 180.0))
 
 
 def sacral_slope(points: PlanePoints) -> Measured:
-    """Tilt of the S1 plate from its posterior to its anterior margin; positive when it slopes down to the front."""
+    """Tilt of the S1 plate from its posterior to its anterior margin; positive if the anterior margin is lower."""
     anterior, posterior = S1_MARGINS
     if missing := points.missing(anterior, posterior):
         return absent("deg", missing)
@@ -50,7 +50,7 @@ def sacral_slope(points: PlanePoints) -> Measured:
 
 
 def pelvic_tilt(points: PlanePoints) -> Measured:
-    """Angle between the vertical and the line from the S1 centre to the hip axis; positive with the hips in front."""
+    """Angle between the vertical and the line from the S1 centre to the hip axis; positive if the hips are in front."""
     if missing := points.missing(S1_PLATE, *HIPS):
         return absent("deg", missing)
     forward, up = _hip_axis(points) - points.points[S1_PLATE]
@@ -60,7 +60,7 @@ def pelvic_tilt(points: PlanePoints) -> Measured:
 def pelvic_incidence(points: PlanePoints) -> Measured:
     """Angle from the caudal normal of the S1 plate to the line from its centre to the hip axis.
 
-    It is computed from the two vectors and not as the sum of tilt and slope, so that PI = PT + SS is a check.
+    The angle is computed from the two vectors and not as the sum of tilt and slope, so that PI = PT + SS is a check.
     """
     anterior, posterior = S1_MARGINS
     if missing := points.missing(S1_PLATE, anterior, posterior, *HIPS):
@@ -88,7 +88,7 @@ def t1_pelvic_angle(points: PlanePoints) -> Measured:
 
 
 def difference(first: Measured, second: Measured) -> Measured:
-    """``first`` minus ``second``, degrees; absent where one of them is absent."""
+    """``first`` minus ``second``, degrees; absent if ``first`` or ``second`` is absent."""
     if first.value is None:
         return first
     if second.value is None:

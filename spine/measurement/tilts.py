@@ -1,12 +1,14 @@
-"""Tilts of end plates: from their margins where known, otherwise from the line of plate centres.
+"""Tilts of end plates, from their margins if these are known, otherwise from the line of plate centres.
 
-Contract: a sagittal tilt is positive when the plate slopes down to the front, a coronal tilt when the patient's left
-side is higher. Tilts are computed from ordered pairs of margins, never from slopes, so they are unambiguous.
+Contract: a sagittal tilt is positive when the plate slopes down to the front. A coronal tilt is positive when the
+patient's left side of the plate is higher. Tilts are computed from ordered pairs of margins, never from slopes, so they
+are unambiguous.
 
-A plate without margins is taken as perpendicular to the line of plate centres. That line is a penalised cubic B-spline
-over chord length (Eilers & Marx 1996). Where the tilt of the sacral plate is known, it determines the direction of the
-line at S1. A global polynomial is not used, because it bends the ends of the curve (up to 6 degrees of bias at L5). The
-stiffness is fixed: a stiffness chosen by cross-validation followed the noise of a detector.
+A plate without margins is assumed to be perpendicular to the line of plate centres. This line is a penalised cubic
+B-spline over chord length (Eilers & Marx 1996). If the tilt of the sacral plate is known, it determines the direction
+of the line at S1. A global polynomial is not used, because it bends the ends of the curve (up to 6 degrees of bias at
+L5). The stiffness is fixed, because with a stiffness chosen by cross-validation the line followed the noise of a
+landmark detector.
 """
 
 from collections.abc import Mapping
@@ -29,12 +31,12 @@ MIN_CENTRES = 5
 
 MAX_TILT_DEG = 90.0
 """A larger tilt means that the margins of a plate are exchanged (front and back, or left and right). Such a plate gets
-no tilt. On one real radiograph, one gave a Cobb angle of 213 degrees."""
+no tilt. On one real radiograph, such a plate gave a Cobb angle of 213 degrees."""
 
 _DEGREE = 3
-_KNOT_SPACING = 2.0  # mean distances between neighbouring centres per knot interval
+_KNOT_SPACING = 2.0  # length of a knot interval, in mean distances between neighbouring centres
 _STIFFNESS = 30.0  # weight of squared third differences of the coefficients, per squared mean distance
-_S1_WEIGHT = 3.0  # times the weight of a centre: the S1 direction comes from two margins 34 mm apart
+_S1_WEIGHT = 3.0  # in weights of a centre: the S1 direction comes from two margins that are 34 mm apart
 _S1_LAG_DEG = 10.8
 """Angle between the perpendicular of the line at S1 and the sacral plate: half of the mean lordosis of the lumbosacral
 segment, 21.6 degrees (n = 324, Sci Rep 2022 s41598-022-21840-x table 2). The other half lies below the S1 centre."""
@@ -45,10 +47,10 @@ class PlateTilts:
     """Tilts of plates in one plane.
 
     Attributes:
-        degrees: plate -> tilt; a plate without tilt has no key.
+        degrees: plate -> tilt in degrees; a plate without a tilt has no key.
         method: plate -> how the tilt was computed.
         reversed_plates: plates whose margins are exchanged; they have no tilt.
-        sigma: plate -> standard deviation of its tilt, degrees, where that of its landmarks is known.
+        sigma: plate -> standard deviation of its tilt, degrees; a plate without a known uncertainty has no key.
     """
 
     degrees: Mapping[str, float]
@@ -57,7 +59,7 @@ class PlateTilts:
     sigma: Mapping[str, float] = field(default_factory=dict)
 
     def joint_sigma(self, *plates: str) -> float | None:
-        """Standard deviation of a sum or difference of the plates' tilts; None where one is unknown."""
+        """Standard deviation of a sum or difference of the plates' tilts. None if a plate has no ``sigma``."""
         if any(plate not in self.sigma for plate in plates):
             return None
         return float(np.sqrt(sum(self.sigma[plate] ** 2 for plate in plates)))
@@ -81,7 +83,7 @@ def tilt_of_margins(start: Floats, end: Floats, plane: Plane) -> float:
 def plate_tilts(points: PlanePoints) -> PlateTilts:
     """Tilts of all plates, including S1, that the points of one plane determine.
 
-    Where the uncertainty of the points is known, the tilts of plates with margins are weighted against those of their
+    If the uncertainty of the points is known, the tilts of plates with margins are combined with the tilts of their
     neighbours (``fusion``).
     """
     degrees: dict[str, float] = {}
@@ -97,7 +99,7 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
                 sigma[plate] = float(np.degrees(height / length))
     wanted = [plate for plate in PLATES if plate in points.points and plate not in degrees]
     reversed_plates = tuple(plate for plate, tilt in degrees.items() if abs(tilt) > MAX_TILT_DEG)
-    for plate in reversed_plates:  # not replaced by the centre line: it is unknown which of the points is wrong
+    for plate in reversed_plates:  # the centre line does not replace them: it is unknown which point is wrong
         del degrees[plate], method[plate]
         sigma.pop(plate, None)
     fused, fused_sigma = fuse_tilts(degrees, sigma, points.plane, points.neighbour_width)
@@ -114,13 +116,13 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
 
 
 def vertebra_sigma(tilts: PlateTilts, *vertebrae: str) -> float | None:
-    """Standard deviation of a difference of mid-line tilts; None where that of a plate's tilt is unknown."""
+    """Standard deviation of a difference of mid-line tilts. None if a plate has no ``sigma``."""
     whole = tilts.joint_sigma(*(f"{v}_{side}" for v in vertebrae for side in ("sup", "inf")))
     return None if whole is None else whole / 2
 
 
 def vertebra_tilts(points: PlanePoints, tilts: PlateTilts) -> dict[str, float]:
-    """Vertebra -> mid-line tilt: the mean of its plate tilts, or from the line of body centres where none is known."""
+    """Vertebra -> mid-line tilt: the mean of its plate tilts or, if all these are unknown, from the body centres."""
     both = {v: (f"{v}_sup", f"{v}_inf") for v in VERTEBRAE}
     found = {
         v: (tilts.degrees[upper] + tilts.degrees[lower]) / 2
@@ -136,7 +138,7 @@ def vertebra_tilts(points: PlanePoints, tilts: PlateTilts) -> dict[str, float]:
 def _centre_line_tilts(
     points: PlanePoints, names: list[str], s1_tilt_deg: float | None
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """(name -> tilt, name -> its standard deviation where known), for named points in the order from head to foot."""
+    """(name -> tilt, name -> known standard deviation of the tilt) of points that are named from head to foot."""
     if len(names) < MIN_CENTRES:
         return {}, {}
     centres = np.stack([points.points[name] for name in names])
@@ -146,18 +148,18 @@ def _centre_line_tilts(
     else:
         coefficients = _fit(design, centres / scale, penalty)
     across, up = (slopes @ coefficients).T
-    # Tangents point to the feet. The tilt is that of their perpendicular, with the sign of the plane.
+    # Tangents point to the feet. A plate is perpendicular to the tangent. The plane determines the tilt's sign.
     leaning = np.degrees(np.arctan2(-across, -up))
     tilts = dict(zip(names, (leaning if points.plane == "sagittal" else -leaning).tolist(), strict=True))
     if any(name not in points.sigma for name in names):
         return tilts, {}
-    effect = slopes @ _fit(design, np.eye(len(names)), penalty)  # effect of each centre: the fit is linear in them
+    effect = slopes @ _fit(design, np.eye(len(names)), penalty)  # effect of each centre: the fit is linear
     spread = np.sqrt(effect**2 @ np.array([points.sigma[name] for name in names]) ** 2) / scale
     return tilts, dict(zip(names, np.degrees(spread).tolist(), strict=True))
 
 
 def _line(centres: Floats) -> tuple[float, Floats, Floats, Floats]:
-    """(mean distance of N centres, value matrix, slope matrix, penalty matrix) of the spline through the centres.
+    """(mean distance, value matrix, slope matrix, penalty matrix) of the spline through N centres.
 
     The matrices multiply the B coefficients of the spline. They are (N, B), (N, B) and (B - 3, B).
     """
@@ -185,7 +187,7 @@ def _fit(design: Floats, targets: Floats, penalty: Floats) -> Floats:
 
 
 def _fit_steered(design: Floats, targets: Floats, penalty: Floats, slope: Floats, s1_tilt_deg: float) -> Floats:
-    """Like ``_fit``, but the end of the line is perpendicular to the S1 plate, less the lag of the lumbosacral disc.
+    """Like ``_fit``, but the end of the line is perpendicular to the S1 plate, minus the lag of the lumbosacral disc.
 
     The condition couples both coordinates, so they are solved for together: the target columns are stacked, and one
     weighted row requires that the tangent has no component along the plate.

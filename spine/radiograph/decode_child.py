@@ -1,7 +1,7 @@
 """The child process that decodes compressed pixels; ``sandbox`` starts it and describes the protocol.
 
-Contract: the process reads requests until its input ends. It replies to each with pixels or the name of an error. It
-never sends the text of an error, which may quote the file.
+Contract: the process reads requests until its input ends. It replies to each request with pixels or the name of an
+error. It never sends the text of an error, which may quote the file.
 """
 
 import io
@@ -20,7 +20,7 @@ from spine.radiograph.sandbox import read_message, write_message
 
 BASE_BYTES = 1536 * 2**20
 BYTES_PER_PIXEL = 24
-"""Address space for the interpreter with its libraries, and for openjpeg (32 bits a sample, several planes)."""
+"""Address space of the interpreter with its libraries, and of openjpeg per pixel (32 bits a sample, several planes)."""
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def _reply(request: bytes) -> bytes:
 
 
 def _by_gdcm(payload: bytes, dataset: Any) -> Any:
-    """(H, W) grey pixels from gdcm's file reader. It needs a path, which leads to a file in memory."""
+    """(H, W) grey pixels from gdcm's file reader. The reader needs a path, which leads to a file in memory."""
     import gdcm  # an optional decoder
 
     handle = os.memfd_create("radiograph")

@@ -1,9 +1,9 @@
 """The supported transfer syntaxes, their decoders, and the step from encoded to stored values.
 
-Uncompressed pixels are read in this process. Malformed compressed pixels can crash an image decoder. So the size in
-their codestream is compared with the header first, and then a child process with bounded memory and time decodes them
-(``sandbox``). Every decoder has a permissive licence: gdcm (BSD), openjpeg through pylibjpeg-openjpeg (BSD/MIT), Pillow
-(HPND), pydicom's RLE (MIT). pylibjpeg-libjpeg is GPL and is not used, even where it is installed.
+Uncompressed pixels are read in this process. Malformed compressed pixels can crash an image decoder. Therefore, the
+size in the codestream is first compared with the header. Then a child process with limited memory and time decodes the
+pixels (``sandbox``). Every decoder has a permissive licence: gdcm (BSD), openjpeg through pylibjpeg-openjpeg (BSD/MIT),
+Pillow (HPND), pydicom's RLE (MIT). pylibjpeg-libjpeg is GPL and is not used, even if it is installed.
 
 Contract: ``stored_values`` returns integers of the header's shape or raises ``DicomRejected``.
 """
@@ -28,9 +28,10 @@ Stored = NDArray[np.generic]
 
 @dataclass(frozen=True)
 class Syntax:
-    """A transfer syntax, and the pydicom plug-ins to try in order; none for uncompressed pixels.
+    """A transfer syntax, and the pydicom plug-ins that are tried in order. Uncompressed pixels need no plug-in.
 
-    ``gdcm-file`` is gdcm's own file reader: pydicom does not use gdcm for 12-bit JPEG, which gdcm decodes correctly.
+    ``gdcm-file`` is gdcm's own file reader. It is needed because pydicom does not use gdcm for 12-bit JPEG, although
+    gdcm decodes 12-bit JPEG correctly.
     """
 
     name: str
@@ -112,7 +113,7 @@ def _native(dataset: Any, layout: PixelLayout) -> Stored:
     expected_shape = layout.shape + ((3,) if layout.samples == 3 else ())
     if pixels.shape != expected_shape:
         found = f"pixels of shape {pixels.shape}"
-        raise DicomRejected("FRAMES_UNSUPPORTED", found, f"{expected_shape}", "export each view as its own image")
+        raise DicomRejected("FRAMES_UNSUPPORTED", found, f"{expected_shape}", "export each view separately")
     return pixels
 
 
@@ -127,7 +128,7 @@ def _significant(pixels: Stored, layout: PixelLayout) -> Stored:
 
 
 def _check_codestream(dataset: Any, layout: PixelLayout) -> None:
-    """Compare the size in a JPEG or JPEG 2000 codestream with the header before a decoder reads it."""
+    """Compare the size in a JPEG or JPEG 2000 codestream with the header before the codestream is decoded."""
     try:
         frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     except (ValueError, StopIteration, struct.error) as error:
@@ -139,7 +140,7 @@ def _check_codestream(dataset: Any, layout: PixelLayout) -> None:
 
 
 def codestream_size(frame: bytes) -> tuple[int, int] | None:
-    """(rows, columns) of a JPEG, JPEG-LS or JPEG 2000 codestream; None where the bytes contain no size."""
+    """(rows, columns) of a JPEG, JPEG-LS or JPEG 2000 codestream; None if the bytes contain no size."""
     siz = frame.find(b"\xff\x4f\xff\x51", 0, 4096)
     if siz >= 0 and len(frame) >= siz + 24:
         width, height, left, top = struct.unpack_from(">IIII", frame, siz + 8)

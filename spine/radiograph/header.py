@@ -1,7 +1,7 @@
-"""The DICOM tags that Plumbline reads from a radiograph. Each is read once; a malformed value is refused.
+"""The DICOM tags that Plumbline reads from a radiograph. Each tag is read once, and a malformed value is refused.
 
 Contract: a file with a number that is not finite is refused. A text tag that may contain an identifier leaves this
-module only inside ``Identity``, whose repr is blank.
+module only inside ``Identity``, whose ``repr`` shows nothing.
 """
 
 import re
@@ -47,11 +47,11 @@ class PixelLayout:
 
 @dataclass(frozen=True)
 class SpacingTags:
-    """The tags that decide the spacing: lengths in mm, pairs as (row, column), None where a tag is absent or empty.
+    """The tags that determine the spacing. Lengths are in mm, pairs are (row, column). An absent or empty tag is None.
 
     Attributes:
         pixel_mm, imager_mm: PixelSpacing, ImagerPixelSpacing.
-        slot: whether the detector is that of a slot scanner.
+        slot: whether the image comes from a slot scanner.
         projection: whether the SOP class is a projection radiograph.
     """
 
@@ -68,7 +68,7 @@ class SpacingTags:
 
 @dataclass(frozen=True)
 class OrientationTags:
-    """The tags that decide the view and the orientation."""
+    """The tags that determine the view and the orientation."""
 
     patient_orientation: tuple[str, ...]
     view_position: str
@@ -97,14 +97,14 @@ def read_identity(tags: TagReader) -> Identity:
         value = tags.raw(keyword)[0].strip(BLANKS).decode("ascii", "replace")
         if len(value) > 64 or not _UID.fullmatch(value):
             found = f"{keyword} that is not a UID"
-            raise DicomRejected("UID_INVALID", found, "digits and dots, at most 64", EXPORT_AGAIN)
+            raise DicomRejected("UID_INVALID", found, "at most 64 digits and dots", EXPORT_AGAIN)
         uids[keyword] = value
     patient = tags.raw("PatientID")[0].strip(BLANKS).decode("utf-8", "replace")
     return Identity(patient, uids["StudyInstanceUID"], uids["SeriesInstanceUID"], uids["SOPInstanceUID"])
 
 
 def read_layout(tags: TagReader, transfer_syntax: str) -> PixelLayout:
-    """Read how the pixels are stored, and check it against the limits.
+    """Read how the pixels are stored, and check the layout against the limits.
 
     Raises:
         DicomRejected: ``PIXELS_ABSENT``, ``IMAGE_SIZE_UNSUPPORTED``, ``FRAMES_UNSUPPORTED``, ``BITS_UNSUPPORTED``,
@@ -114,7 +114,7 @@ def read_layout(tags: TagReader, transfer_syntax: str) -> PixelLayout:
         raise DicomRejected("PIXELS_ABSENT", "no pixel data", "a radiograph", "send the image itself")
     shape = _shape(tags)
     if any(n not in (0.0, 1.0) for n in tags.decimals("NumberOfFrames", "FRAMES_UNSUPPORTED")):
-        raise DicomRejected("FRAMES_UNSUPPORTED", "several frames", "one frame", "export each view on its own")
+        raise DicomRejected("FRAMES_UNSUPPORTED", "several frames", "one frame", "export each view separately")
     photometric, samples = tags.text("PhotometricInterpretation"), _count(tags, "SamplesPerPixel")
     grey = photometric in ("MONOCHROME1", "MONOCHROME2") and samples == 1
     if not grey and not (samples == 3 and photometric.startswith(("RGB", "YBR"))):
@@ -141,12 +141,12 @@ def _shape(tags: TagReader) -> tuple[int, int]:
 def _count(tags: TagReader, keyword: str) -> int:
     number = tags.binary(keyword, "H", "BITS_UNSUPPORTED")
     if number is None:
-        raise DicomRejected("BITS_UNSUPPORTED", f"no {keyword}", "the tag", EXPORT_AGAIN)
+        raise DicomRejected("BITS_UNSUPPORTED", f"no {keyword}", "a number in this tag", EXPORT_AGAIN)
     return int(number)
 
 
 def read_spacing_tags(tags: TagReader, *, projection: bool) -> SpacingTags:
-    """Read the tags that decide the spacing; ``projection``: whether the SOP class is a projection radiograph.
+    """Read the tags that determine the spacing. ``projection`` is whether the SOP class is a projection radiograph.
 
     Raises:
         DicomRejected: ``SPACING_INVALID``, ``GEOMETRY_INVALID``.
@@ -175,7 +175,7 @@ def _pair(tags: TagReader, keyword: str) -> tuple[float, float] | None:
 
 
 def read_orientation_tags(tags: TagReader) -> OrientationTags:
-    """Read the tags that decide view and orientation, or raise ``ORIENTATION_INVALID`` or ``TAG_INVALID``."""
+    """Read the tags that determine view and orientation, or raise ``ORIENTATION_INVALID`` or ``TAG_INVALID``."""
     codes = tags.items("ViewCodeSequence")
     return OrientationTags(
         patient_orientation=tuple(text.upper() for text in tags.texts("PatientOrientation")),

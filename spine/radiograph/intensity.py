@@ -1,16 +1,16 @@
-"""Stored values to an image: (H, W) uint16 in 0..4095, bone bright.
+"""Converts stored values to an image: (H, W) uint16 in 0..4095, bone bright.
 
-The first rule of this table that applies is used, and its name is recorded with the image:
+The first applicable rule of this table is used, and its name is recorded with the image:
 
     window       For Presentation (or a secondary capture) with WindowCenter/Width: the first window, with its
                  VOI LUT function (LINEAR, LINEAR_EXACT, SIGMOID; Part 3, C.11.2.1)
     voi table    For Presentation with a VOI LUT sequence instead: its first table
-    stored       unsigned, at most 12 bits, no rescale: the stored range to 0..4095, the same for every image
-    percentiles  anything else: the 0.05th and 99.95th percentile of the modality values to 0 and 4095
+    stored       unsigned, at most 12 bits, no rescale: the stored range is mapped to 0..4095, equally for every image
+    percentiles  anything else: the 0.05th and 99.95th percentile of the modality values are mapped to 0 and 4095
 
-A window or table that would make all pixels equal is not used; for a window, the recorded name says so. Values are
-inverted once: for MONOCHROME1, or for MONOCHROME2 with presentation shape INVERSE. So the same radiograph stored as
-MONOCHROME1 and as MONOCHROME2 gives the same image.
+A window or table that would make all pixels equal is not used. If it is a window, the recorded name of the rule says
+so. Values are inverted once: for MONOCHROME1, or for MONOCHROME2 with presentation shape INVERSE. Therefore, a
+radiograph gives the same image whether it is stored as MONOCHROME1 or as MONOCHROME2.
 """
 
 import numpy as np
@@ -31,10 +31,10 @@ def scale_intensity(
 ) -> tuple[Image, str]:
     """((H, W) image, name of the rule that was used) from (H, W) stored values.
 
-    ``voi_table`` are the (H, W) values after the VOI LUT sequence, where there is one.
+    ``voi_table`` are the (H, W) values after the VOI LUT sequence, or None if the file has no such sequence.
 
     Raises:
-        DicomRejected: ``IMAGE_BLANK``: all pixels are equal; ``WINDOW_INVALID``: an unknown VOI LUT function.
+        DicomRejected: ``IMAGE_BLANK`` if all pixels are equal, ``WINDOW_INVALID`` for an unknown VOI LUT function.
     """
     if stored.min() == stored.max():
         raise DicomRejected("IMAGE_BLANK", "an image in which all pixels are equal", "a radiograph", EXPORT_AGAIN)

@@ -1,9 +1,10 @@
 """The view of an image, and the turn that brings it into the canonical orientation.
 
-Canonical: frontal ``L\\F`` (columns run to the patient's left), lateral ``P\\F`` (columns run to the back); rows run to
-the feet. Contract: the view and the orientation come from tags alone. A lateral without PatientOrientation is refused,
-because the direction that the patient faces decides the sign of every sagittal angle. A frontal without it is assumed
-to be canonical and is marked ``unverified``. Only the side of a curve depends on this assumption.
+The canonical orientation is ``L\\F`` for a frontal image (columns run to the patient's left) and ``P\\F`` for a lateral
+image (columns run to the back). Rows run to the feet. Contract: the view and the orientation come from tags alone. A
+lateral image without PatientOrientation is refused, because the direction that the patient faces determines the sign of
+every sagittal angle. A frontal image without PatientOrientation is assumed to be canonical and is marked
+``unverified``. Only the side of a curve depends on this assumption.
 """
 
 from dataclasses import dataclass
@@ -31,10 +32,10 @@ _CODES: dict[str, ViewName] = {
 
 @dataclass(frozen=True)
 class Orientation:
-    """How a stored image becomes canonical: transpose first, then the flips.
+    """The steps that make a stored image canonical: first the transposition, then the flips.
 
     Attributes:
-        view: ``frontal``, ``lateral``, or None where no tag names the view.
+        view: ``frontal``, ``lateral``, or None if no tag names the view.
         found: PatientOrientation, e.g. ``R\\F``, or an empty string.
         verified: whether the file has PatientOrientation.
     """
@@ -48,7 +49,7 @@ class Orientation:
 
     @property
     def applied(self) -> str:
-        """What ``apply`` does, for the record."""
+        """The steps of ``apply`` as text, for the record of the image."""
         steps = {"transposed": self.transpose, "rows flipped": self.flip_rows, "columns flipped": self.flip_columns}
         return ", ".join(name for name, applies in steps.items() if applies) or "as stored"
 
@@ -59,7 +60,7 @@ class Orientation:
         return np.ascontiguousarray(turned[:, ::-1] if self.flip_columns else turned)
 
     def turn_pair(self, pair: tuple[float, float] | None) -> tuple[float, float] | None:
-        """(row, column) spacing or shape of the stored image -> that of the canonical image."""
+        """(row, column) spacing or shape of the stored image -> spacing or shape of the canonical image."""
         return (pair[1], pair[0]) if pair is not None and self.transpose else pair
 
 
@@ -78,7 +79,7 @@ def decide_orientation(tags: OrientationTags) -> Orientation:
         across, down = down, across
     view: ViewName = "frontal" if _AXES[across] == "x" else "lateral"
     if named is not None and named != view:
-        found = f"the orientation of a {view} view and the position or code of a {named} view"
+        found = f"a PatientOrientation of a {view} view, but a ViewPosition or ViewCodeSequence of a {named} view"
         raise DicomRejected("VIEW_MISMATCH", found, "tags that agree", CORRECT_TAG)
     found = "\\".join(tags.patient_orientation)
     return Orientation(view, found, True, transpose, flip_rows=down == "H", flip_columns=across != _CANONICAL[view])
@@ -101,10 +102,10 @@ def _without_orientation(tags: OrientationTags, named: ViewName | None) -> Orien
 
 
 def _letters(orientation: tuple[str, ...]) -> tuple[str, str]:
-    """Main directions along a row and down a column: of an oblique direction such as ``LF``, the first letter."""
+    """Main directions along a row and down a column. An oblique direction such as ``LF`` counts as its first letter."""
     if len(orientation) != 2 or not all(text and set(text) <= _AXES.keys() for text in orientation):
         found = "PatientOrientation without two directions"
-        raise DicomRejected("ORIENTATION_INVALID", found, "e.g. L\\F", CORRECT_TAG)
+        raise DicomRejected("ORIENTATION_INVALID", found, "two directions, e.g. L\\F", CORRECT_TAG)
     across, down = orientation[0][0], orientation[1][0]
     if {_AXES[across], _AXES[down]} not in ({"x", "z"}, {"y", "z"}):
         found = f"directions {across} and {down}"

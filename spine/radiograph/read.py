@@ -1,9 +1,10 @@
-"""Read a radiograph: a DICOM file to a calibrated image in canonical orientation, or a refusal with a code.
+"""Reads a DICOM file as a calibrated image in canonical orientation, or refuses it with a code.
 
-Contract: for any bytes, the result is a ``Radiograph`` or a ``DicomRejected`` without identifiers. Accepted: CR, DX
-(both intents) and secondary captures; one frame; grey of 8 or 16 bits, or RGB, which is turned to grey and marked; the
-transfer syntaxes of ``decoders.SYNTAXES``. 3D measurements need a ``geometry``. A CR or DX image has one if it has
-PatientOrientation, both source distances, and a spacing of type GEOMETRY or one that fits the detector's spacing.
+Contract: for any bytes, the result is a ``Radiograph`` or a ``DicomRejected`` without identifiers. Accepted files are
+CR, DX (both intents) and secondary captures with one frame, in a transfer syntax of ``decoders.SYNTAXES``. Pixels are
+grey with 8 or 16 bits, or RGB, which is converted to grey and marked. 3D measurements need a ``geometry``. A CR or DX
+image has a geometry if it has PatientOrientation, both source distances, and a spacing that is of type GEOMETRY or fits
+the detector's spacing.
 """
 
 import io
@@ -46,20 +47,21 @@ from spine.study import CalibrationType
 _CR, _DX, _DX_PROCESSING = (f"1.2.840.10008.5.1.4.1.1.{tail}" for tail in ("1", "1.1", "1.1.1"))
 _CAPTURES = ("1.2.840.10008.5.1.4.1.1.7",)
 _ISOCENTRE_AGREEMENT = 0.10
-"""Wide, because the frontal image of a slot scanner may be resampled to the lateral's spacing (7 % apart)."""
+"""Tolerance of a ratio of spacings. It is wide, because the frontal image of a slot scanner may be resampled to the
+spacing of the lateral image (7 % apart)."""
 
 
 @dataclass(frozen=True)
 class Radiograph:
-    """One image.
+    """One radiograph: its image, and what its tags determine.
 
     Attributes:
         image: (H, W) uint16, 0..4095, bone bright; frontal L\\F, lateral P\\F (columns to the patient's left
-            or back, rows to the feet). Where ``view`` is None the orientation is as stored.
-        view: ``frontal``, ``lateral``, or None where no tag names the view.
+            or back, rows to the feet). If ``view`` is None, the orientation is as stored.
+        view: ``frontal``, ``lateral``, or None if no tag names the view.
         spacing_mm: (row, column) of ``image`` in mm, or None.
-        calibration: where the spacing comes from.
-        geometry: position in the scanner, or None where the tags do not determine it.
+        calibration: source of the spacing.
+        geometry: position in the scanner, or None if the tags do not determine it.
         offset_recorded: whether the file contains u0 and z0 of the geometry; otherwise they are zero.
         identity: identifiers for pairing and hashing.
         facts: technical facts without identifiers (JSON values).
@@ -76,7 +78,7 @@ class Radiograph:
 
 
 def read_radiograph(path: Path) -> Radiograph:
-    """Read one file, or raise ``DicomRejected`` with a code of the modules of this package."""
+    """Read one file, or raise ``DicomRejected`` with a code that a module of this package documents."""
     payload = checked_bytes(path)
     try:
         with _pydicom_silent():
@@ -85,7 +87,7 @@ def read_radiograph(path: Path) -> Radiograph:
         raise
     except Exception as error:
         # Malformed bytes may cause an error that nobody foresaw. The fuzzing tests treat this code as a defect.
-        found = f"bytes that the reader fails on ({type(error).__name__})"
+        found = f"bytes that make the reader fail ({type(error).__name__})"
         raise DicomRejected("READER_FAULT", found, "DICOM", "report this as a defect of the reader") from error
 
 
@@ -175,12 +177,12 @@ def _after_voi_table(dataset: Any, stored: NDArray[np.generic]) -> NDArray[np.ge
         values: NDArray[np.generic] = apply_voi(apply_modality_lut(stored, dataset), dataset)
     except Exception as error:
         found = f"a VOI table that cannot be applied ({type(error).__name__})"
-        raise DicomRejected("WINDOW_INVALID", found, "a table as in Part 3, C.11.2", EXPORT_AGAIN) from error
+        raise DicomRejected("WINDOW_INVALID", found, "a table as in DICOM Part 3, C.11.2", EXPORT_AGAIN) from error
     return values
 
 
 def _offset(tags: TagReader) -> tuple[float, float, float] | None:
-    """(u0, z0, source to isocentre) in mm from the private block that ``write`` makes, or None."""
+    """(u0, z0, source to isocentre) in mm from the private block that ``write`` adds to a file, or None."""
     numbers = [tags.private_double(PRIVATE_GROUP, PRIVATE_CREATOR, offset) for offset in range(3)]
     u0, z0, distance = numbers
     return None if u0 is None or z0 is None or distance is None else (u0, z0, distance)
@@ -193,7 +195,7 @@ def _geometry(
     tags: SpacingTags,
     offset: tuple[float, float, float] | None,
 ) -> ViewGeometry | None:
-    """The position in the scanner; None where a necessary tag is missing. Impossible values are refused."""
+    """The position in the scanner, or None if a necessary tag is missing. Impossible values are refused."""
     distance, to_detector = tags.source_to_isocentre_mm, tags.source_to_detector_mm
     if not tags.projection or orientation.view is None or not orientation.verified:
         return None
@@ -207,12 +209,12 @@ def _geometry(
         return None
     u0_mm, z0_mm, exact = offset or (0.0, 0.0, distance)
     if abs(exact - distance) > 0.01:
-        raise DicomRejected("GEOMETRY_INVALID", "two source distances that differ", "equal values", CORRECT_TAG)
+        raise DicomRejected("GEOMETRY_INVALID", "two different source distances", "equal values", CORRECT_TAG)
     return ViewGeometry(orientation.view, (shape[0], shape[1]), spacing_mm, exact, u0_mm, z0_mm)
 
 
 def _scaled_to_isocentre(spacing: Spacing, tags: SpacingTags, scale: float) -> bool:
-    """Whether the spacing is that of the isocentre plane: of type GEOMETRY, or ``scale`` times the detector's."""
+    """Whether the spacing applies to the isocentre plane: type GEOMETRY, or ``scale`` times the detector's spacing."""
     if spacing.calibration == "GEOMETRY":
         return True
     if spacing.calibration != "ERMF" or tags.imager_mm is None or tags.pixel_mm is None:

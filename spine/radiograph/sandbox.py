@@ -1,11 +1,11 @@
-"""Decoding in a child process: if a decoder crashes, uses too much memory or never ends, only one image is lost.
+"""Decodes images in a child process, so that a decoder that crashes or never ends affects only one image.
 
-Contract: each process has at most one child, which starts with the first compressed image and is used again. A limit on
-the address space, which depends on the size of the image, bounds its memory. A timeout bounds its time. If the child
+Contract: each process has at most one child, which is started for the first compressed image and is used for all later
+images. The child has a limit on its address space, which depends on the size of the image, and a timeout. If the child
 dies, the image is refused and the next image gets a new child.
 
-Protocol, both ways: 8 bytes little endian length, then that many bytes. A request is a JSON header, a zero byte and the
-file; a reply is a JSON header, a zero byte and the pixels.
+Protocol in both directions: a message is its length as 8 bytes (little endian), followed by its bytes. A request is a
+JSON header, a zero byte and the file. A reply is a JSON header, a zero byte and the pixels.
 """
 
 import atexit
@@ -105,7 +105,7 @@ def read_message(stream: IO[bytes]) -> bytes | None:
 def decode_in_child(
     payload: bytes, layout: PixelLayout, decoders: tuple[str, ...], timeout_s: float = TIMEOUT_S
 ) -> NDArray[np.generic]:
-    """(H, W) or (H, W, 3) integers of one checked file, by the first of the ``decoders`` that can decode it.
+    """(H, W) or (H, W, 3) integers of one checked file, from the first of the ``decoders`` that can decode the file.
 
     Raises:
         DicomRejected: ``DECODE_FAILED``, ``DECODER_KILLED`` (memory, crash or timeout), ``CODESTREAM_MISMATCH``.
@@ -115,12 +115,12 @@ def decode_in_child(
     reply = _DECODER.reply(header + b"\0" + payload, timeout_s)
     if reply is None:
         found = "pixels whose decoder crashed, ran out of memory or took too long"
-        raise DicomRejected("DECODER_KILLED", found, "pixels that decode", EXPORT_AGAIN)
+        raise DicomRejected("DECODER_KILLED", found, "pixels that can be decoded", EXPORT_AGAIN)
     head, _, body = reply.partition(b"\0")
     result: dict[str, Any] = json.loads(head)
     if "error" in result:
-        found = f"pixels that do not decode ({result['error']})"
-        raise DicomRejected("DECODE_FAILED", found, "pixels that decode", EXPORT_AGAIN)
+        found = f"pixels that cannot be decoded ({result['error']})"
+        raise DicomRejected("DECODE_FAILED", found, "pixels that can be decoded", EXPORT_AGAIN)
     shape = tuple(result["shape"])
     if shape != layout.shape + ((3,) if layout.samples == 3 else ()):
         raise DicomRejected("CODESTREAM_MISMATCH", f"decoded pixels of shape {shape}", f"{layout.shape}", EXPORT_AGAIN)

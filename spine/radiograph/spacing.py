@@ -1,4 +1,4 @@
-"""The pixel spacing: which tag it is read from, and its calibration type (docs/sources.md, DICOM spacing decision).
+"""Decides from which tag the pixel spacing is read, and its calibration type (docs/sources.md, DICOM spacing decision).
 
     1. not a projection radiograph (secondary capture)              PixelSpacing, if any       UNKNOWN
     2. PixelSpacingCalibrationType is FIDUCIAL                      PixelSpacing               FIDUCIAL
@@ -10,9 +10,9 @@
     6. PixelSpacing alone                                           PixelSpacing               UNKNOWN
     7. neither                                                      none                       NONE
 
-The table follows cornerstone's ``calculateRadiographicPixelSpacing``. Rule 4 does not apply to a slot scanner, which
-magnifies across but not along its travel: rule 5 applies instead. Contract: pairs are (row, column). An image with an
-impossible value is refused; the value of another tag is not used instead.
+The table follows cornerstone's ``calculateRadiographicPixelSpacing``. A slot scanner magnifies across but not along its
+travel, so rule 5 applies to it instead of rule 4. Contract: pairs are (row, column). An image with an impossible value
+is refused. The value of another tag is not used instead.
 """
 
 import math
@@ -24,8 +24,8 @@ from spine.radiograph.tags import CORRECT_TAG
 from spine.study import LENGTHS_ALLOWED, CalibrationType
 
 SPACING_MM = (0.02, 4.0)
-"""Bounds of a plausible spacing. The upper one exceeds the 1.0 mm of scanners, because images may be scaled down before
-export. The image height in mm is the stricter check."""
+"""Bounds of a plausible spacing. The upper bound exceeds the 1.0 mm of scanners, because images may be scaled down
+before export. The image height in mm is the stricter check."""
 ASPECT = (0.8, 1.25)
 HEIGHT_MM = (200.0, 2200.0)
 MAGNIFICATION = (1.0, 2.0)
@@ -87,7 +87,7 @@ def _from_imager(imager: tuple[float, float], tags: SpacingTags) -> Spacing:
 
 
 def _magnification(tags: SpacingTags) -> float | None:
-    """The magnification, from its own tag and from the distances; where both exist they must agree."""
+    """The magnification from its own tag or from the distances. If both values exist, they must agree."""
     stated, by_distance = tags.magnification, None
     if tags.source_to_detector_mm and tags.source_to_patient_mm:
         by_distance = tags.source_to_detector_mm / tags.source_to_patient_mm

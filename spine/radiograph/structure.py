@@ -1,7 +1,7 @@
-"""Check of a DICOM file's structure before it is parsed: size, nesting, lengths and deflate bombs.
+"""Checks the structure of a DICOM file before it is parsed: size, nesting, lengths and deflate bombs.
 
 Contract: ``checked_bytes`` returns the bytes of a file only if every element ends inside its parent, sequences nest at
-most 64 deep and a deflated data set stays within bounds. The limits below bound time and memory for any file.
+most 64 deep and a deflated data set stays within bounds. The limits below restrict the time and memory for any file.
 """
 
 import struct
@@ -40,7 +40,7 @@ _EXECUTABLES = (b"MZ", b"\x7fELF", b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\
 
 @dataclass(frozen=True)
 class _Container:
-    """An open sequence or item: where it ends (None: at a delimiter) and whether its elements have explicit VR."""
+    """An open sequence or item: its end (None if a delimiter ends it), and whether its elements have explicit VR."""
 
     end: int | None
     explicit: bool
@@ -86,7 +86,7 @@ def check_structure(payload: bytes) -> None:
 
 
 def _read_meta(payload: bytes) -> tuple[str, int]:
-    """(transfer syntax, end) of group 0002, which is always explicit little endian and ends at the next group."""
+    """(transfer syntax, end position) of group 0002, which is explicit little endian and ends at the next group."""
     position, syntax = 132, ""
     while position + 8 <= len(payload) and payload[position : position + 2] == b"\x02\x00":
         tag, _, length, value = _element(payload, position, explicit=True, big=False)
@@ -98,7 +98,7 @@ def _read_meta(payload: bytes) -> tuple[str, int]:
     if position >= len(payload):
         raise DicomRejected("TRUNCATED", "a file that ends after its meta header", "a data set", RESEND)
     if not syntax:
-        raise DicomRejected("TRANSFER_SYNTAX_MISSING", "no transfer syntax", "a UID", EXPORT_AGAIN)
+        raise DicomRejected("TRANSFER_SYNTAX_MISSING", "no transfer syntax", "a syntax UID", EXPORT_AGAIN)
     return syntax, position
 
 
@@ -150,7 +150,7 @@ def _walk(data: bytes, start: int, *, explicit: bool, big: bool) -> None:
 def _next_position(
     data: bytes, opened: list[_Container], tag: int, vr: bytes, length: int, value: int, explicit: bool
 ) -> int:
-    """Enter, leave or skip one element; return where the next one begins: inside a container, or after the value."""
+    """Enter, leave or skip one element. Return where the next element begins, inside a container or after the value."""
     if tag in (_ITEM_END, _SEQUENCE_END):
         if not opened or opened[-1].end is not None:
             raise DicomRejected("STRUCTURE_INVALID", "a delimiter without its sequence", "valid DICOM", EXPORT_AGAIN)
@@ -162,7 +162,7 @@ def _next_position(
     if tag == _PIXEL_DATA and length == _UNDEFINED:
         return _skip_fragments(data, value)
     if length == _UNDEFINED:
-        # A UN of undefined length always holds implicit elements (Part 5, 6.2.2 note 2).
+        # A UN of undefined length always contains implicit elements (Part 5, 6.2.2 note 2).
         opened.append(_Container(None, explicit and vr != b"UN"))
         return value
     if tag == _ITEM or _is_sequence(data, tag, vr, length, value, explicit):
@@ -174,7 +174,7 @@ def _next_position(
 def _is_sequence(data: bytes, tag: int, vr: bytes, length: int, value: int, explicit: bool) -> bool:
     if explicit:
         return vr == b"SQ"
-    # Implicit files name no type: a value of defined length that begins with an item is taken as a sequence.
+    # Implicit files do not name the type. A value of defined length that begins with an item is treated as a sequence.
     return tag != _PIXEL_DATA and length >= 8 and data[value : value + 4] == b"\xfe\xff\x00\xe0"
 
 
@@ -212,5 +212,5 @@ def _inflated(deflated: bytes) -> bytes:
 
 
 def _beyond_the_end(tag: int, length: int, left: int) -> DicomRejected:
-    found = f"element ({tag >> 16:04X},{tag & 0xFFFF:04X}) of {length} bytes where {max(left, 0)} are left"
+    found = f"element ({tag >> 16:04X},{tag & 0xFFFF:04X}) of {length} bytes where only {max(left, 0)} bytes are left"
     return DicomRejected("TRUNCATED", found, "elements that end inside the file", RESEND)

@@ -20,13 +20,13 @@ EXPORT_AGAIN = "export the image again"
 
 
 class TagReader:
-    """Reads one data set by keyword; it does not see the file meta information (group 0002)."""
+    """Reads the tags of one data set by keyword, without the file meta information (group 0002)."""
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
 
     def raw(self, keyword: str) -> tuple[bytes, bool]:
-        """(value bytes, whether they are little endian); no bytes where the tag is absent."""
+        """(bytes of the value, whether they are little endian). An absent tag has no bytes."""
         return self._bytes(int(tag_for_keyword(keyword) or 0))
 
     def _bytes(self, tag: int) -> tuple[bytes, bool]:
@@ -36,7 +36,7 @@ class TagReader:
         return element.value, bool(getattr(element, "is_little_endian", True))
 
     def private_double(self, group: int, creator: str, offset: int) -> float | None:
-        """The finite number (VR FD) of a private element, or None. With implicit VR, pydicom would read it as UN."""
+        """Finite number (VR FD) of a private element, or None. With implicit VR, pydicom reads the element as UN."""
         for block in range(0x10, 0x100):
             owner = self._bytes(group << 16 | block)[0]
             if owner.strip(BLANKS) == creator.encode():
@@ -50,7 +50,7 @@ class TagReader:
         return keyword in self._dataset
 
     def items(self, keyword: str) -> list[Any]:
-        """Items of a sequence; none where the tag is absent. A tag that is not a sequence raises ``TAG_INVALID``."""
+        """The items of a sequence, or an empty list without the tag. A tag of another type raises ``TAG_INVALID``."""
         if keyword not in self._dataset:
             return []
         try:
@@ -60,16 +60,16 @@ class TagReader:
             raise DicomRejected("TAG_INVALID", found, "a sequence of items", EXPORT_AGAIN) from error
 
     def texts(self, keyword: str) -> tuple[str, ...]:
-        """ASCII values, which backslashes separate."""
+        """The ASCII values of a tag, which backslashes separate."""
         value = self.raw(keyword)[0].strip(BLANKS)
         return tuple(part.strip() for part in value.decode("ascii", "replace").split("\\")) if value else ()
 
     def text(self, keyword: str) -> str:
-        """First ASCII value in upper case, or an empty string."""
+        """The first ASCII value of a tag in upper case, or an empty string."""
         return (self.texts(keyword) or ("",))[0].upper()
 
     def decimals(self, keyword: str, code: str) -> tuple[float, ...]:
-        """Decimal strings. A value that is not a finite number raises ``code``."""
+        """The numbers in a tag of decimal strings. A value that is not a finite number raises ``code``."""
         try:
             numbers = tuple(float(text) for text in self.texts(keyword))
         except ValueError:
@@ -79,14 +79,14 @@ class TagReader:
         return numbers
 
     def decimal(self, keyword: str, code: str) -> float | None:
-        """First decimal string, or None. A value that is not a finite number raises ``code``."""
+        """The first number of ``decimals``, or None. A value that is not a finite number raises ``code``."""
         return next(iter(self.decimals(keyword, code)), None)
 
     def binary(self, keyword: str, kind: str, code: str) -> float | None:
-        """First number of a binary tag (``kind`` as in ``struct``: ``H`` US, ``f`` FL ...), or None.
+        """The first number in a binary tag, or None. ``kind`` is its ``struct`` format: ``H`` for US, ``f`` for FL ...
 
         Raises:
-            DicomRejected: ``code``: the value is cut or not finite.
+            DicomRejected: ``code`` if the value is cut off or not finite.
         """
         value, little = self.raw(keyword)
         width = struct.calcsize(kind)

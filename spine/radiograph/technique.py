@@ -1,7 +1,7 @@
-"""Facts of a radiograph that may be stored: an allow-list, because free text may contain names.
+"""The facts of a radiograph that may be stored, as an allow-list, because free text may contain names.
 
 Contract: no fact quotes a free-text tag. The manufacturer is one of ``MAKERS`` or ``other``. The age is capped at 90,
-because higher ages identify a person. The sex is one letter.
+because a higher age could identify a person. The sex is one letter.
 """
 
 import math
@@ -21,7 +21,7 @@ _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 
 
 def technique_facts(tags: TagReader, *, is_capture: bool) -> dict[str, Any]:
-    """Facts of the technique and the patient; an absent fact has no key."""
+    """The facts of the technique and the patient that may be stored. An absent fact has no key."""
     maker = tags.text("Manufacturer")
     facts: dict[str, Any] = {
         "manufacturer": next((known for known in MAKERS if maker.startswith(known)), "other" if maker else None),

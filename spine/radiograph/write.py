@@ -1,4 +1,4 @@
-"""Write an image as a DICOM radiograph (DX, For Presentation, 12 bit) with the slot scanner's geometry.
+"""Writes an image as a DICOM radiograph (DX, For Presentation, 12 bit) with the slot scanner's geometry.
 
 Contract: equal arguments give equal bytes. The file is written completely or not at all. A simulated image is marked in
 five tags (Manufacturer, ImageType, ConversionType, SeriesDescription, ImageComments) and names no real manufacturer.
@@ -32,7 +32,7 @@ PRIVATE_CREATOR = "PLUMBLINE_1"
 MAXIMUM = 4095
 
 _ORIENTATION = {"frontal": ["L", "F"], "lateral": ["P", "F"]}
-# The frontal source stands in front of the patient (AP), the lateral one at the right, its detector at the left (LL).
+# The frontal source is in front of the patient (AP). The lateral source is on the right, its detector on the left (LL).
 _POSITION = {"frontal": "AP", "lateral": "LL"}
 _VIEW_CODE = {"frontal": ("399348003", "antero-posterior"), "lateral": ("399173006", "left lateral")}
 
@@ -56,10 +56,10 @@ def write_radiograph(
     Args:
         image: (H, W) uint16, 0..4095, bone bright, canonical orientation (frontal L\\F, lateral P\\F).
         patient_id: a pseudonym, which is also written as the patient's name.
-        study_uid, series_uid, sop_uid: UIDs; both views of a study share the first.
+        study_uid, series_uid, sop_uid: UIDs; both views of a study have the same ``study_uid``.
         simulated: whether to mark the image as simulated.
         kvp: tube voltage, kV.
-        age_years, sex: years at examination, and ``M``, ``F`` or ``O``, where known.
+        age_years, sex: age at the examination in years, and ``M``, ``F`` or ``O``; None if unknown.
 
     Raises:
         ValueError: the image is not uint16, has another shape than its geometry, or exceeds 12 bits.
@@ -97,7 +97,7 @@ def _add_identity(
 
 def _add_provenance(ds: Any, simulated: bool, geometry: ViewGeometry) -> None:
     ds.ImageType = ["DERIVED", "PRIMARY"]
-    ds.BurnedInAnnotation = "NO"  # YES means burned-in text that identifies a person (C.7.6.1); side markers do not
+    ds.BurnedInAnnotation = "NO"  # YES would mean text that identifies a person (C.7.6.1), unlike side markers
     ds.LossyImageCompression = "00"
     if not simulated:
         ds.Manufacturer = ""
@@ -146,7 +146,7 @@ def _add_pixels(ds: Any, image: NDArray[np.uint16]) -> None:
     ds.PhotometricInterpretation = "MONOCHROME2"
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 12, 11, 0
     ds.PixelIntensityRelationship = "LOG"
-    # Part 3, C.8.11.3: -1 = higher values are less X-ray intensity, which is what bone-bright MONOCHROME2 means.
+    # Part 3, C.8.11.3: -1 means that higher values are less X-ray intensity, as in bone-bright MONOCHROME2.
     ds.PixelIntensityRelationshipSign = -1
     ds.PresentationLUTShape = "IDENTITY"
     ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = "0", "1", "US"

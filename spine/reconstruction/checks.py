@@ -1,23 +1,23 @@
-"""Check that named 3D points can be a spine in LPS millimetres: units, axes, order, sides, duplicates.
+"""Checks that named 3D points can be a spine in LPS millimetres: units, axes, order, sides, duplicates.
 
-Contract: ``check_reconstruction`` raises at most one ``ReconstructionRejected``. Its code is that of the first finding
-in the order of this table. Its message lists the first six findings and the number of the others.
+Contract: ``check_reconstruction`` raises at most one ``ReconstructionRejected``. The error has the code of the first
+finding in the order of this table. Its message lists the first six findings and the number of further findings.
 
     NOT_FINITE              a coordinate is NaN or infinite
-    POINT_UNKNOWN           a name that is not in ``known_names``
-    TOO_FEW_POINTS          fewer than 3 levels
-    UNITS_SUSPECT_METRES    neighbouring levels 0.01-0.06 apart, as in metres (likewise UNITS_SUSPECT_CENTIMETRES)
-    SIZE_IMPLAUSIBLE        median distance of neighbouring levels outside 10-60 mm
+    POINT_UNKNOWN           a name is not in ``known_names``
+    TOO_FEW_POINTS          fewer than 3 levels have points
+    UNITS_SUSPECT_METRES    neighbouring levels are 0.01-0.06 apart, as in metres (likewise UNITS_SUSPECT_CENTIMETRES)
+    SIZE_IMPLAUSIBLE        the median distance of neighbouring levels is outside 10-60 mm
     AXES_SUSPECT            the spine runs along another axis than z
-    LEVELS_REVERSED         z rises from T1 to L5: upside down or numbered from below
+    LEVELS_REVERSED         z rises from T1 to L5: the spine is upside down or numbered from below
     LEVELS_OUT_OF_ORDER     single levels lie above their upper neighbour
-    POINT_OUTLIER           a level more than 90 mm from its neighbour
-    PLATES_REVERSED         an upper plate below the lower plate of its vertebra
-    SIDES_SWAPPED           a left point on the right of its partner (x runs to the patient's left)
-    FRONT_BACK_SWAPPED      most front points behind their partners
-    HIPS_MISPLACED          a hip above the S1 plate, or hips not 60-350 mm apart
-    POINTS_COINCIDE         two points at the same position
-    HIP_RADIUS_IMPLAUSIBLE  the radius of a femoral head outside 10-40 mm
+    POINT_OUTLIER           a level is more than 90 mm from its neighbour
+    PLATES_REVERSED         an upper plate lies below the lower plate of its vertebra
+    SIDES_SWAPPED           a left point lies on the right of its partner (x runs to the patient's left)
+    FRONT_BACK_SWAPPED      most front points lie posterior to the matching back points
+    HIPS_MISPLACED          a hip lies above the S1 plate, or the hips are not 60-350 mm apart
+    POINTS_COINCIDE         two points have the same position
+    HIP_RADIUS_IMPLAUSIBLE  the radius of a femoral head is outside 10-40 mm
 """
 
 from collections.abc import Mapping
@@ -75,7 +75,7 @@ def _names_and_numbers(points: Mapping[str, Floats]) -> list[Finding]:
     ]
     unknown = sum(name not in known_names() for name in points)
     if unknown:
-        # The names are not quoted, because they are free text of a file.
+        # The names are not quoted, because they are free text from a file.
         findings.append(("POINT_UNKNOWN", f"{unknown} of {len(points)} points with an unknown name"))
     levels = {level_of(name) for name in points} & set(COLUMN)
     if len(levels) < 3:
@@ -126,7 +126,7 @@ def _pairs(points: Mapping[str, Floats]) -> list[Finding]:
     for level in COLUMN:
         upper, lower = points.get(f"{level}_sup"), points.get(f"{level}_inf")
         if upper is not None and lower is not None and upper[2] <= lower[2]:
-            findings.append(("PLATES_REVERSED", f"upper end plate of {level} below its lower one"))
+            findings.append(("PLATES_REVERSED", f"upper end plate of {level} below its lower end plate"))
     for name, point in points.items():
         partner = points.get(mirrored_name(name))
         is_left = name.endswith("_left") or name == "HIP_L"
@@ -135,7 +135,7 @@ def _pairs(points: Mapping[str, Floats]) -> list[Finding]:
     fronts = [(p, points.get(n.removesuffix("_ant") + "_post")) for n, p in points.items() if n.endswith("_ant")]
     behind = [bool(front[1] > back[1]) for front, back in fronts if back is not None]
     if behind and sum(behind) > len(behind) / 2:
-        findings.append(("FRONT_BACK_SWAPPED", f"{sum(behind)} of {len(behind)} front points behind their back points"))
+        findings.append(("FRONT_BACK_SWAPPED", f"{sum(behind)} of {len(behind)} front points posterior to back points"))
     return findings
 
 

@@ -1,12 +1,12 @@
 """Reader of the vertebral keypoints of CT scans (the lists of data/ct_keypoints): bodies and pedicles.
 
 A file is a JSON list of ``{"coordinates": {"world_space": [x, y, z]}, "type": {"keypoint_type": "body" | "left" |
-"right", "spine_level": "T1"}}``, LPS, mm, origin of the CT. Pedicle entries have no level: there are as many left and
-right entries as bodies, in the order of the bodies. The reader checks that each pedicle lies within 50 mm of its body.
-Where one does not, all pedicles are left out and ``facts`` records it.
+"right", "spine_level": "T1"}}``. Coordinates are LPS, in mm, with the origin of the CT. Pedicle entries have no level.
+There are as many left and as many right entries as bodies, in the order of the bodies. The reader checks that each
+pedicle lies within 50 mm of its body. If a pedicle does not, all pedicles are left out and ``facts`` records this.
 
-Contract: points ``<level>_body``, ``<level>_ped_left``, ``<level>_ped_right`` for T1..L5. Cervical levels and L6 are
-counted in ``facts`` and not read, because no landmark set contains them. The lists contain no end plates.
+Contract: the points are ``<level>_body``, ``<level>_ped_left`` and ``<level>_ped_right`` for T1..L5. Cervical levels
+and L6 are counted in ``facts`` but not read, because no landmark set contains them. The lists contain no end plates.
 """
 
 from typing import Any
@@ -56,7 +56,7 @@ def reconstruction_from_ct_keypoints(record: Any, subject_id: str) -> Reconstruc
 
 
 def _in_order(bodies: list[Floats], sides: dict[str, list[Floats]]) -> bool:
-    """Whether the pedicle lists have the order of the bodies."""
+    """Whether the pedicle lists are in the order of the bodies."""
     for pedicles in sides.values():
         if len(pedicles) != len(bodies):
             return False

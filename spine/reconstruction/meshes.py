@@ -1,6 +1,6 @@
 """Bone surfaces as triangle meshes, and their files: Wavefront OBJ and binary STL.
 
-Contract: LPS axes, millimetres; both files have ``SPACE=LPS`` where 3D Slicer looks for it. Triangles run
+Contract: vertices are in LPS mm. Both kinds of file contain ``SPACE=LPS`` where 3D Slicer looks for it. Triangles run
 counter-clockwise seen from outside, so a closed mesh has a positive signed volume. A file is written completely or not
 at all. No mesh library is used, because two formats do not justify another dependency.
 """
@@ -56,8 +56,8 @@ def grid_faces(rows: int, columns: int, first_is_pole: bool = False, last_is_pol
     if last_is_pole:
         index[-1] = index[-1, 0]
     following = np.roll(index, -1, axis=1)
-    near = np.stack([index[:-1], following[:-1], index[1:]], axis=-1)  # without area at a pole of the first row
-    far = np.stack([following[:-1], following[1:], index[1:]], axis=-1)  # without area at a pole of the last row
+    near = np.stack([index[:-1], following[:-1], index[1:]], axis=-1)  # these have no area at a pole of the first row
+    far = np.stack([following[:-1], following[1:], index[1:]], axis=-1)  # these have no area at a pole of the last row
     kept = (near[1:] if first_is_pole else near, far[:-1] if last_is_pole else far)
     return np.concatenate([part.reshape(-1, 3) for part in kept]).astype(np.int64)
 
@@ -81,7 +81,7 @@ def mesh_from_grid(grid: Floats) -> Mesh:
 
 
 def _lid(row: int, columns: int, centre: int, inwards: bool) -> Faces:
-    """(F, 3) triangles between one row and its centre; ``inwards`` reverses them, which the last row needs."""
+    """(F, 3) triangles between one row and its centre; ``inwards`` reverses the triangles, as the last row needs."""
     ring = row * columns + np.arange(columns - 1)
     following = np.roll(ring, -1)
     first, second = (ring, following) if inwards else (following, ring)
@@ -101,8 +101,8 @@ def write_mesh(path: Path, vertices: Floats, faces: Faces) -> None:
     """Write (V, 3) vertices and (F, 3) faces atomically, as OBJ or binary STL by the path's suffix.
 
     Raises:
-        ValueError: another suffix, wrong shapes, coordinates that are not finite, indices beyond the vertices, or no
-            faces. The message lists everything that was found, and nothing is written.
+        ValueError: an unknown suffix, wrong shapes, coordinates that are not finite, indices beyond the vertices, or no
+            faces. The message lists all of these faults, and nothing is written.
     """
     suffix = path.suffix.lower()
     found = [] if suffix in SUFFIXES else [f"suffix {path.suffix!r} (expected one of {', '.join(SUFFIXES)})"]
@@ -118,13 +118,13 @@ def _violations(vertices: NDArray[Any], faces: NDArray[Any]) -> list[str]:
         return [f"vertices {vertices.dtype} {vertices.shape} (expected numbers (V, 3))"]
     if not np.isfinite(vertices).all():
         bad = np.flatnonzero(~np.isfinite(vertices).all(axis=1))
-        found.append(f"{len(bad)} vertices that are not finite, first {bad[0]} (expected millimetres)")
+        found.append(f"{len(bad)} vertices that are not finite, first vertex {bad[0]} (expected finite millimetres)")
     if faces.ndim != 2 or faces.shape[1] != 3 or not np.issubdtype(faces.dtype, np.integer):
         return [*found, f"faces {faces.dtype} {faces.shape} (expected integers (F, 3))"]
     beyond = np.flatnonzero(((faces < 0) | (faces >= len(vertices))).any(axis=1))
     if len(beyond):
         found.append(
-            f"{len(beyond)} faces beyond the {len(vertices)} vertices, first {beyond[0]} (indices count from 0)"
+            f"{len(beyond)} faces beyond the {len(vertices)} vertices, first face {beyond[0]} (indices count from 0)"
         )
     if len(faces) == 0:
         found.append("no faces (expected at least one)")
@@ -145,5 +145,5 @@ def _stl(vertices: Floats, faces: Faces) -> bytes:
     length = np.linalg.norm(normal, axis=1, keepdims=True)
     facets["corners"] = corners
     facets["normal"] = normal / np.where(length > 0, length, 1.0)
-    # The header must not begin with "solid", which readers take as the text format.
+    # The header must not begin with "solid", because readers then expect the text format.
     return _HEADER.encode().ljust(80, b" ") + len(faces).to_bytes(4, "little") + facets.tobytes()

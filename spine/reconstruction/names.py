@@ -1,7 +1,7 @@
-"""Names of 3D points, and the other spellings of them that files use.
+"""Names of 3D points, and other spellings of these names in files.
 
-Contract: ``canonical_name`` maps a known spelling to the name of ``spine.landmarks`` and any other text to None. Every
-point of a registered landmark set is known.
+Contract: ``canonical_name`` maps a known spelling to the name in ``spine.landmarks`` and any other text to None. The
+names in every registered landmark set are known.
 
 Other spellings (docs/sources.md, reconstruction formats): ``L3_sup_center`` / ``L3_sup_centre`` for ``L3_sup``,
 ``L3_ped_L`` for ``L3_ped_left``, ``FH_L`` and ``FH_L_fh_center`` for ``HIP_L``, ``S1_sup_ant`` and ``S1_s1_ant`` for
@@ -14,7 +14,7 @@ from functools import cache
 from spine.landmarks import HIPS, LANDMARK_SETS, S1_MARGINS, S1_PLATE, VERTEBRAE
 
 EXTRA_LEVELS: Mapping[str, str] = {"T12": "T13", "L5": "L6"}
-"""Level -> the extra vertebra that some people have below it. No landmark set contains one."""
+"""Level -> the extra vertebra that some people have below it. No landmark set contains such a vertebra."""
 _PLATE_PARTS = ("", "_ant", "_post", "_left", "_right")
 _BODY_PARTS = ("body", "ped_left", "ped_right")
 
@@ -47,5 +47,5 @@ def _spellings() -> Mapping[str, str]:
 
 
 def canonical_name(text: str) -> str | None:
-    """The name in ``spine.landmarks`` of a point, or None where the spelling is unknown."""
+    """The name of a point in ``spine.landmarks``, or None if the spelling ``text`` is unknown."""
     return _spellings().get(text.strip().lower())

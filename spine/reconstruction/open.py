@@ -1,8 +1,8 @@
-"""Reader of reconstruction files of any known format. It recognises the format by the content, not by the file name.
+"""Reader of reconstruction files of any known format, which is recognised by the content, not by the file name.
 
 Contract: the result is a ``Reconstruction`` that passed ``checks``, or a ``ReconstructionRejected``. To add a format,
-write a module with a ``looks_like_...`` function and a reader; add it to ``is_reconstruction``, to ``_read_json`` or
-``_read_table``, and to ``FORMATS``; add a new suffix to ``SUFFIXES``; raise ``spine.intake.records.READER_VERSION``.
+write a module with a ``looks_like_...`` function and a reader. Add them to ``is_reconstruction``, to ``_read_json`` or
+``_read_table``, and to ``FORMATS``. Add a new suffix to ``SUFFIXES``. Increase ``spine.intake.records.READER_VERSION``.
 """
 
 from pathlib import Path
@@ -44,8 +44,8 @@ def read_any_reconstruction(path: Path) -> Reconstruction:
 def is_reconstruction(path: Path) -> bool:
     """Whether a file is a reconstruction of a known format, or damaged JSON.
 
-    JSON that does not parse may be a damaged reconstruction. If it were ignored, its study would be accepted without a
-    reconstruction. A JSON or CSV file with other content, such as metadata, is not a reconstruction.
+    JSON that does not parse may be a damaged reconstruction. If this file were ignored, its study would be accepted
+    without a reconstruction. A JSON or CSV file with other content, such as metadata, is not a reconstruction.
     """
     if path.stat().st_size > MAX_FILE_BYTES:
         return False

@@ -1,4 +1,4 @@
-"""Reader of Plumbline's table of a reconstruction: one point a line, as spreadsheets and statistics programs write it.
+"""Reader of Plumbline's CSV table of a reconstruction, with one point a line, as spreadsheets can write it.
 
     # schema=plumbline.reconstruction.csv/1      comment lines key=value come first
     # subject_id=vp-000017
@@ -13,7 +13,7 @@
     HIP,L,90.0,20.0,-190.0
 
 ``<level>_<name>`` is the name of the point in ``spine.landmarks``, or another spelling of ``names`` (``FH_L,fh_center``
-is ``HIP_L``). Further columns (an ``sd``, a comment) are allowed and not read. Columns are separated by commas, numbers
+is ``HIP_L``). Further columns (an ``sd``, a comment) are allowed but not read. Columns are separated by commas, numbers
 have a decimal point, and the encoding is UTF-8.
 
 Contract: a file with a line that cannot be read is refused.
@@ -90,7 +90,7 @@ def _points(lines: list[str]) -> dict[str, Floats]:
     points: dict[str, Floats] = {}
     for number, row in enumerate(rows, 2):
         if len(row) < 5:
-            raise rejected("CSV_INVALID", f"row {number} with {len(row)} columns", "at least 5")
+            raise rejected("CSV_INVALID", f"row {number} with {len(row)} columns", "at least 5 columns")
         name = canonical_name(f"{row[0].strip()}_{row[1].strip()}")
         if name is None:
             found = f"row {number} with an unknown level or name"

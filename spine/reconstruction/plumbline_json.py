@@ -1,10 +1,10 @@
-"""Plumbline's JSON file of a reconstruction, read and written; studies in the store have this format.
+"""Reader and writer of Plumbline's JSON file of a reconstruction, which is also the format in the study store.
 
     {
       "schema": "plumbline.reconstruction/1",
       "subject_id": "vp-000017",
       "axes": "LPS", "units": "mm",          no other value is accepted
-      "source_format": "plumbline-json",     the format that the points were first read from
+      "source_format": "plumbline-json",     the format of the file that the points were first read from
       "points": {"T1_sup": [x, y, z], ...},  names as in spine.landmarks; an absent point has no key
       "hip_radius_mm": {"HIP_L": 23.1},      optional
       "geometry": {"frontal": {"view": "frontal", "shape": [H, W], "spacing_mm": [row, column],
@@ -68,7 +68,7 @@ def read_reconstruction(path: Path) -> Reconstruction:
 
 
 def parse_reconstruction(payload: bytes) -> Reconstruction:
-    """The same as ``read_reconstruction``, from the bytes of the file."""
+    """Read the bytes of one file of this format, with the errors of ``read_reconstruction``."""
     record = parse_json(payload)
     _check_keys(record)
     for key, only, code in (("units", "mm", "UNITS_INVALID"), ("axes", "LPS", "AXES_INVALID")):
@@ -86,7 +86,7 @@ def parse_reconstruction(payload: bytes) -> Reconstruction:
 
 
 def parse_json(payload: bytes) -> Any:
-    """Parse JSON, without NaN and infinity, or raise ``JSON_INVALID`` or ``NOT_FINITE``."""
+    """Parse JSON, or raise ``JSON_INVALID``, or ``NOT_FINITE`` for NaN and infinity."""
     try:
         return json.loads(payload, parse_constant=_reject_constant)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
@@ -95,7 +95,7 @@ def parse_json(payload: bytes) -> Any:
 
 
 def _reject_constant(text: str) -> None:
-    raise rejected("NOT_FINITE", f"the value {text}", "finite numbers; an absent point has no key")
+    raise rejected("NOT_FINITE", f"the value {text}", "finite numbers, and no key for an absent point")
 
 
 def _check_keys(record: Any) -> None:
@@ -123,7 +123,7 @@ def _number(what: str, value: Any) -> float:
 
 
 def position(name: str, value: object) -> Floats:
-    """(3,) point from a JSON value. Anything but a list of three finite numbers raises ``NOT_FINITE``."""
+    """(3,) point from a JSON value. Any value other than a list of three finite numbers raises ``NOT_FINITE``."""
     if not isinstance(value, list) or len(value) != 3 or not all(map(_is_finite, value)):
         raise rejected("NOT_FINITE", f"point {name[:40]} that is not three finite numbers", "[x, y, z] in mm")
     return np.array(value, dtype=np.float64)
@@ -136,8 +136,8 @@ def _is_finite(value: object) -> bool:
 def parse_geometry(view: str, value: Any) -> ViewGeometry:
     """Read the geometry of one view from its JSON value, or raise ``GEOMETRY_INVALID`` or ``NOT_FINITE``."""
     if view not in VIEWS or not isinstance(value, dict) or set(value) != _GEOMETRY_KEYS or value["view"] != view:
-        found = f"geometry of {view[:20]!r}"
-        raise rejected("GEOMETRY_INVALID", found, f"{' or '.join(VIEWS)} with the keys {sorted(_GEOMETRY_KEYS)}")
+        found = f"an invalid geometry of {view[:20]!r}"
+        raise rejected("GEOMETRY_INVALID", found, f"{' or '.join(VIEWS)}, with the keys {sorted(_GEOMETRY_KEYS)}")
     shape, spacing = (value[key] for key in ("shape", "spacing_mm"))
     if any(not isinstance(pair, list) or len(pair) != 2 for pair in (shape, spacing)):
         found = "a shape or spacing that is not a pair"

@@ -17,11 +17,11 @@ class Reconstruction:
     """Named 3D points of one spine.
 
     Attributes:
-        subject_id: the file's own name for the subject; a pseudonym, never a patient name.
+        subject_id: name of the subject in the file; a pseudonym, never a patient name.
         points: landmark -> (3,) LPS mm, float64; names as in ``spine.landmarks``.
         source_format: ``plumbline-json``, ``plumbline-csv``, ``slicer-mrk-json``, ``ct-keypoints`` ...
-        geometry: view -> geometry of the image that the points were reconstructed from, where known.
-        hip_radius_mm: ``HIP_L`` / ``HIP_R`` -> radius of the femoral head, where known.
+        geometry: view -> geometry of the image that the points were reconstructed from, if known.
+        hip_radius_mm: ``HIP_L`` / ``HIP_R`` -> radius of the femoral head, if known.
         facts: further facts (age, sex, condition, simulated ...); JSON values only.
     """
 
@@ -35,5 +35,5 @@ class Reconstruction:
 
 def rejected(code: str, found: str, expected: str) -> ReconstructionRejected:
     """The error for a file of a known format that cannot be read."""
-    remedy = "correct the file; the modules of spine/reconstruction document the formats"
+    remedy = "correct the file; the modules in spine/reconstruction describe the formats"
     return ReconstructionRejected(code, found, expected, remedy)

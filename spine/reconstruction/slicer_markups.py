@@ -1,10 +1,10 @@
-"""3D Slicer markups (``.mrk.json``, schema 1.0.x), read and written: control points with the names of landmarks.
+"""Reader and writer of 3D Slicer markups (``.mrk.json``, schema 1.0.x): control points with the names of landmarks.
 
-Contract: labels are landmark names or their spellings in ``names``. LPS coordinates are read unchanged; RAS coordinates
-get x and y negated; any other system or unit is refused. A control point whose status is not ``defined`` is absent. All
-point lists of a file are read together; measurements and display settings are not read. Written files have schema
-1.0.3, LPS and one point list. Reading them returns exactly the same numbers. The format has no fields for hip radii,
-image geometry and facts, and the name of a list is not read as a pseudonym.
+Contract: labels are landmark names or other spellings in ``names``. LPS coordinates are read unchanged. In RAS
+coordinates, x and y are negated. Any other system or unit is refused. A control point is absent if its status is not
+``defined``. All point lists of a file are read together. Measurements and display settings are not read. Written files
+have schema 1.0.3, LPS and one point list. Reading such a file returns exactly the same numbers. The format has no
+fields for hip radii, image geometry and facts, and the name of a list is not read as a pseudonym.
 """
 
 import json
@@ -20,7 +20,7 @@ from spine.storage import write_text_atomically
 from spine.types import Floats
 
 SOURCE_FORMAT = "slicer-mrk-json"
-# Slicer's files write the name; before schema 1.0 the code 0 stood for RAS and 1 for LPS.
+# Slicer writes the name of the system. Before schema 1.0 it wrote the code 0 for RAS and 1 for LPS.
 _SIGNS = {"LPS": (1.0, 1.0, 1.0), "1": (1.0, 1.0, 1.0), "RAS": (-1.0, -1.0, 1.0), "0": (-1.0, -1.0, 1.0)}
 _MILLIMETRES = ("mm", ["mm"], ["mm", "mm", "mm"])
 _SCHEMA = (
@@ -44,11 +44,11 @@ def reconstruction_from_markups(record: Any) -> Reconstruction:
     points: dict[str, Floats] = {}
     for markup in record["markups"]:
         if not isinstance(markup, dict):
-            raise rejected("SCHEMA_INVALID", "a markup that is not an object", "objects")
+            raise rejected("SCHEMA_INVALID", "a markup that is not an object", "JSON objects")
         signs = _signs(markup)
         for control in markup.get("controlPoints", []):
             if not isinstance(control, dict):
-                raise rejected("SCHEMA_INVALID", "a control point that is not an object", "objects")
+                raise rejected("SCHEMA_INVALID", "a control point that is not an object", "JSON objects")
             if control.get("positionStatus", "defined") == "defined":
                 name = _name(control, points)
                 points[name] = position(name, control.get("position")) * signs
