@@ -117,14 +117,14 @@ class PatientParameters:
         rotation_per_cobb: axial rotation of a thoracic apex, degrees per degree of Cobb angle. A lumbar apex rotates
             0.8 times as much.
         disc_narrowing: mean loss of lumbar disc height, 0 (healthy) to 0.8.
-        listhesis_mm: forward slip of ``listhesis_level`` on the vertebra below it. All levels above slip together.
+        listhesis_mm: forward slip of ``listhesis_level`` on the vertebra below it. All levels above move with it.
         lateral_listhesis_mm: slip of ``lateral_listhesis_level`` on the vertebra below it, positive to the left.
         fractures: wedge fractures, at most one a level.
         instrumentation: implants, or None.
         bone_density: cortical thickness and trabecular density relative to a young adult.
 
     Raises:
-        ValuesRejected: values outside their allowed ranges; the error names all of them.
+        ValuesRejected: a value is outside its allowed range; the error names all such values.
     """
 
     age_years: float

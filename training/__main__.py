@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
         description="Fit a landmark model to a data set, for the landmark set of this data set.",
         epilog="example: python -m training --dataset data/dataset --out candidate --minutes 5",
     )
-    made.add_argument("--dataset", type=Path, required=True, help="folder with manifest.json")
+    made.add_argument("--dataset", type=Path, required=True, help="folder of the data set")
     made.add_argument("--out", type=Path, required=True, help="folder of the candidate; an unfinished fit is continued")
     made.add_argument(
         "--recipe",

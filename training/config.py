@@ -103,7 +103,7 @@ class TrainingParameters:
     preload: bool = parameter(False, "prepare the data set's images once and keep them on the training device")
     label_shift: int = parameter(0, "number of levels by which all level names of an image may be wrong", ge=0, le=2)
     devices: int = parameter(1, "number of GPUs that fit one model together; each has one process", ge=1, le=16)
-    init_from: str | None = parameter(None, "start from the weights in this model folder; bundled: the bundled model")
+    init_from: str | None = parameter(None, "model folder from whose weights a fit starts; bundled: the bundled model")
     next_stages: tuple[NextStage, ...] = parameter(
         (), "later stages; each stage has the next seed and starts from the best weights of the previous stage"
     )

@@ -1,7 +1,7 @@
 """The process group, which consists of processes that fit one network together. torchrun starts one process per GPU.
 
 Contract: a single process does not use torch.distributed. In a group, all processes make the same decision at the same
-step. The clock of the leader counts.
+step. They use the clock of the leader.
 """
 
 import os
@@ -25,7 +25,7 @@ class ProcessGroup:
         return self.rank == 0
 
     def agree(self, seconds: float, stop: bool, device: torch.device) -> tuple[float, bool]:
-        """The leader's ``seconds``, and whether ``stop`` is true in any process. All processes call it at one step."""
+        """The leader's ``seconds``, and whether any ``stop`` is true. All processes must call this at one step."""
         if self.size == 1:
             return seconds, stop
         shared = torch.tensor([seconds if self.is_leader else 0.0, float(stop)], dtype=torch.float64, device=device)

@@ -15,7 +15,7 @@ from spine.types import Float
 
 _WIDEST_PEDICLE_MM = 6.2  # limit of the radius, because the broad pedicles of L4 and L5 lie oblique to the beam
 _RIND_MM, _CORE, _LUMBAR_RIND_MM, _LUMBAR_CORE = 0.8, 0.7, 0.4, 1.5  # cortex in mm, fraction of spongiosa
-_CONVERGE, _CONVERGE_LUMBAR = 0.1, 0.16  # tangents of the angle between pedicles and mid-line
+_CONVERGE, _CONVERGE_LUMBAR = 0.1, 0.16  # tangents of pedicles' angle to mid-line; screws' angle differs a little
 LEVELS = tuple(f"slot{i}" for i in range(SLOTS))
 
 
@@ -51,8 +51,8 @@ def _arches(batch: PatientBatch) -> Bones:
     behind = _back(batch) + length
     bones = Bones()
     for side, pedicle_centre in zip((1.0, -1.0), batch.pedicle.unbind(1), strict=True):
-        # Pedicles converge towards the front, because parallel walls would lie along frontal rays. Those of the lumbar
-        # spine converge most.
+        # Pedicles converge towards the front, because parallel walls would lie along frontal rays. Lumbar pedicles
+        # converge most.
         outward = side * (_CONVERGE + _CONVERGE_LUMBAR * batch.lumbar)[..., None] * axes[..., 0]
         along = (axes[..., 1] + outward) * (0.5 * length + 1.5)[..., None]
         radii = (batch.pedicle_size / 2).clamp(max=_WIDEST_PEDICLE_MM)

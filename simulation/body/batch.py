@@ -25,11 +25,11 @@ SLOTS = 23
 """Largest number of vertebrae: C3..C7, T1..T12, one transitional vertebra, L1..L5."""
 
 _LUMBAR_SHAPE = {"T11": 0.33, "T12": 0.67, "T13": 0.85} | {f"L{i}": 1.0 for i in range(1, 7)}
-"""Level -> 0 for thoracic and cervical shape, 1 for lumbar."""
+"""Level -> shape from 0 (cervical and thoracic) to 1 (lumbar)."""
 
 _DROOP_AT = ("C3", "T1", "T5", "T9", "T12", "L6")
 _DROOP = (0.25, 0.35, 0.95, 1.0, 0.35, 0.15)
-"""Downward angle of the spinous processes at these levels, radians."""
+"""Downward angle of the spinous processes at the levels ``_DROOP_AT``, radians."""
 
 _ORDER = (*CERVICAL, *VERTEBRAE[:12], "T13", *VERTEBRAE[12:], "L6")
 

@@ -108,7 +108,7 @@ def _trunk(spine: PosedSpine, chest: Floats, habitus: Habitus) -> Loft:
         i = lumbar + step
         body, tall = spine.body_centre[i], depth * size * habitus.depth * habitus.belly + 1.1 * fat
         back = _skin_behind(spine, i, fat)
-        tall = max(tall, (back - body[1] + 95.0 * size) / 2)  # the belly reaches at least this far before the spine
+        tall = max(tall, (back - body[1] + 95.0 * size) / 2)  # the belly reaches at least so far in front of the spine
         rows.append((body[2], body[0] * 0.5, back - tall, width * size * habitus.waist + 0.9 * fat, tall))
     hips, s1, broad = spine.hips.mean(axis=0), spine.s1_centre, habitus.hips
     rows.append((s1[2] - 15, s1[0], s1[1] - 28.0 * size, 146 * size * broad + fat, 94 * size + fat))

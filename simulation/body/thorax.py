@@ -20,7 +20,7 @@ _TALL_MM = (6.3, 6.2, 5.8, 5.3, 4.9, 4.9, 4.9, 4.9, 4.9, 4.9, 4.9, 4.6, 4.2)
 """Half the height of each rib at its back."""
 _REACH_DEG = (150, 152, 150, 148, 146, 144, 142, 138, 132, 124, 92, 62.0, 38.0)
 _STRAIGHT = (0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.75, 0.8, 0.85, 0.9, 1.0, 1.0)
-"""How evenly each rib descends along its arc: a rib of 0 descends late and steeply, a rib of 1 from the start."""
+"""How evenly each rib descends along its arc. At 0 it descends late and steeply; at 1 it descends from the start."""
 _HEAD_AT = (0.15, 0.42, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45, 0.42, 0.35, 0.15, 0.1, 0.1)
 """Height of each rib's head above the middle of its vertebra, as a share of the height of the body. The heads of ribs 2
 to 9 are at the disc above the vertebra, the heads of the other ribs on the body."""
@@ -68,7 +68,7 @@ def _rib_path(batch: PatientBatch, t: Tensor, angle: Tensor, side: float) -> Ten
     slope = torch.deg2rad(float_tensor(device, *_SLOPE_DEG) + 6.0 * batch.style[:, 8, None])[..., None]
     fall = (1 - straight) * around + straight * 1.15 * angle / (math.pi / 2)
     drop = slope.tan() * (0.62 * depth * fall + 5 * t)
-    drop = drop - drop[..., :1]  # a rib descends from its head
+    drop = drop - drop[..., :1]  # the descent of a rib starts at its head
     # The back of a rib rotates with its vertebra. The front rotates less.
     turn = axial_rotation * (1 - (1 - FRONT_FOLLOWS) * (angle / math.pi * 1.3).clamp(0, 1))
     turned = torch.stack([x * turn.cos() - y * turn.sin(), x * turn.sin() + y * turn.cos(), joint - drop], dim=-1)

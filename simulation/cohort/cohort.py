@@ -3,7 +3,7 @@
 Contract:
 
     <folder>/case-00017/...   one patient, see ``patient_folder``
-    <folder>/COMPLETE         written last, with the configuration of the cohort
+    <folder>/COMPLETE         marker with the configuration of the cohort, written last
 
 A case depends on the configuration and its index only. It does not depend on the count or the number of workers. A
 second run keeps finished cases and renders unfinished cases. With ``may_replace``, it also replaces cases of another

@@ -88,7 +88,7 @@ def finish_case(case: Path, config: CohortConfig) -> None:
 
 
 def remove_case(case: Path) -> None:
-    """Delete the files of the case, then its markers. If the folder contains other files, it stays with these files."""
+    """Delete the files of the case, then its markers. A folder that contains other files is kept with these."""
     _clear(case)
     for marker in (COMPLETE, UNFINISHED):
         (case / marker).unlink(missing_ok=True)

@@ -31,7 +31,7 @@ _FAMILY_STREAM, _APPEARANCE_STREAM, _VIEW_STREAM, _OVERLAY_STREAM = 11, 12, 14, 
 
 @dataclass(frozen=True)
 class Acquisition:
-    """The settings of one image. The ``point_source`` of a plain radiograph is set. The slot scanner has None."""
+    """The settings of one image. ``point_source`` is None for an image of the slot scanner."""
 
     geometry: ViewGeometry
     seed: int

@@ -80,7 +80,7 @@ def sample_overlay(
 ) -> Overlay:
     """Sample markers, text and collimation of one (H, W) image.
 
-    ``bounds`` are the edges of the radiograph if it is smaller than the image.
+    ``bounds`` are the edges of the radiograph if the radiograph is smaller than the image.
     """
     height, width = shape
     top, bottom, left, right = radiograph = bounds or (0.0, float(height), 0.0, float(width))
@@ -102,7 +102,7 @@ def _side_marker(rng: np.random.Generator, view: ViewName, window: Edges) -> Mar
     """The letter L or R of a side marker.
 
     In a frontal image, the patient's left is on the right. A lateral image has the letter of the side at the detector.
-    Here this is always the left side.
+    In virtual lateral images, this is always the left side.
     """
     top, bottom, left, right = window
     side = str(rng.choice(["L", "R"]))

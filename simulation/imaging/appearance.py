@@ -9,7 +9,7 @@ Contract: an appearance consists of plain numbers, and a seed always gives the s
     flat          low contrast, little processing
     hard          high contrast, clipped at both ends
 
-In all families but ``scanner``, some images are two joined radiographs. An image of any family can be inverted.
+In all families except ``scanner``, some images are two joined radiographs. An image of any family can be inverted.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ _SETTINGS: Mapping[AppearanceFamily, tuple[tuple[float, float] | None, ...]] = {
     "flat": ((0.0, 0.4), (30, 80), (0.0, 0.3), (0.4, 0.9), (0.0, 0.5), (0.0, 0.6), None, (0.7, 1.4)),
     "hard": ((0.1, 0.6), (25, 70), (0.0, 0.5), (1.0, 1.6), (-0.2, 0.28), (0.4, 1.6), (1.5, 5), (0.6, 1.6)),
 }
-"""Range of each setting of a family, or None for the default of ``Appearance``. The brightness has a mean and an SD."""
+"""Range of each setting of a family, or mean and SD of the brightness. None means the default of ``Appearance``."""
 _SEAM_SHARES: Mapping[AppearanceFamily, float] = {"cr": 0.06, "screen_film": 0.12, "flat": 0.05, "hard": 0.06}
 _LINEAR_SHARE = 0.4
 """Share of screen-film radiographs with a linear window. The other screen-film radiographs have a sigmoid."""
@@ -65,7 +65,7 @@ class Appearance:
         flatten_mm: SD of the Gaussian kernel of the flattening.
         normalise: share of the local contrast that is equalised, 0 to 1.
         linear: 1 for a linear window, 0 for a sigmoid.
-        gain: steepness of the sigmoid, or of the window: its width is 4 standard deviations divided by the gain.
+        gain: steepness of the sigmoid or the window. A window is 4 standard deviations divided by the gain wide.
         brightness: position of mid-grey.
         edge: strength of the edge enhancement.
         edge_mm: SD of the Gaussian kernel of the edge enhancement.

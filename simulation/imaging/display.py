@@ -26,7 +26,7 @@ _LOCAL_MM = 55.0
 _COARSEST_EDGE_MM = 6.0
 _THIN_MM = 12.0
 _BONE_MM, _CHAMBER_MM = 2.0, 90.0
-"""The window is adjusted to pixels with more than this length of mineral, nearer to the mid-line than this distance."""
+"""The window is adjusted to pixels with more mineral than the first length, nearer to the mid-line than the second."""
 _BRIGHT_SD, _WINDOW_END, _SIGMOID_END = 1.7, 2.0, 3.3
 """The gain is limited so that a value 1.7 SD above the mean of the spine stays below white. A linear window becomes
 white at 2.0. A sigmoid is nearly white at 3.3."""

@@ -42,7 +42,7 @@ from spine.landmarks import ViewName
 from spine.types import Float
 
 PHOTONS_PER_MM2 = 1.9e6
-"""Number of photons that are detected without a patient for each mm^2 at the isocentre (2.5e6 a pixel of 1.15 mm)."""
+"""Number of photons detected without a patient for each mm^2 at the isocentre (2.5e6 for a pixel of 1.15 mm)."""
 
 _TEXTURE, _NOISE = 21, 22
 _LUNG_CELLS_MM, _BODY_CELLS_MM = (4.5, 9.0, 18.0, 57.0), (14.0, 34.0, 86.0)
@@ -201,7 +201,7 @@ def _joined(chords: Tensor) -> Tensor:
 def line_integrals(
     paths: PathLengths, batch: PatientBatch, rays: Rays, exposure: ExposureBatch, seeds: Sequence[int]
 ) -> Float[Tensor, "N H W"]:
-    """Line integrals without noise: -log of the share of the whole beam, of all energies, that is transmitted."""
+    """Line integrals without noise: -log of the transmitted share of the beam, summed over its energies."""
     scales = (_LUNG_CELLS_MM, _BODY_CELLS_MM, _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM)
     shapes = [(len(cells), CELLS, CELLS) for cells in scales]
     fields = standard_normal(seeds, _TEXTURE + _of_view(rays), shapes, rays.device)

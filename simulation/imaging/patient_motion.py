@@ -1,6 +1,6 @@
 """The motion of a patient who moves a little between the two views.
 
-Contract: the motion is a translation. This module lists every array of ``PatientBatch``, even if it has no positions.
+Contract: the motion is a translation. This module lists every array of ``PatientBatch``, also arrays without positions.
 An unknown name is an error, so that no new part is forgotten. The landmarks of a reconstruction are the landmarks
 before the motion.
 """
@@ -50,7 +50,7 @@ def translated(arrays: Arrays, by_mm: Float[Floats, " 3"]) -> dict[str, NDArray[
     """One row of a ``PatientBatch``, translated by ``by_mm``.
 
     Raises:
-        KeyError: a name that this module does not list.
+        KeyError: an array has a name that this module does not list.
     """
     return {name: _translated(name, array, by_mm) for name, array in arrays.items()}
 

@@ -31,7 +31,7 @@ from spine.types import Int
 def render_batch(
     batch: PatientBatch, acquisitions: Mapping[ViewName, AcquisitionTable]
 ) -> dict[ViewName, Int[Tensor, "N H W"]]:
-    """View -> int32 images in 0..4095 on the batch's device. ``acquisition.tabulate`` returns suitable settings."""
+    """View -> int32 images in 0..4095 on the batch's device. ``acquisition.tabulate`` makes ``acquisitions``."""
     mass = sample_patient_mass(batch, min(table.min_pixel_mm for table in acquisitions.values()))
     return {view: _take(batch, mass, table) for view, table in acquisitions.items()}
 

@@ -3,7 +3,7 @@
 Contract: a point of volume V at depth d adds V m sqrt(1 + (u/f)^2) / (p_row p_column) mm to the image. The
 magnification is m = f / (f + d), and a pixel is p_column / m wide at depth d. The root accounts for the obliquity of
 the ray. A point source also magnifies heights, so its factor is m^2. ``ViewGeometry`` and ``PointSource`` project
-landmarks; a test compares their equations with these.
+landmarks; a test compares the equations.
 """
 
 import torch

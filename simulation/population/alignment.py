@@ -1,7 +1,7 @@
 """Samples the sagittal angles of one patient, who must be able to stand with these angles.
 
 Contract: the five angles are PI, PT, L1-S1, L1-L5 and TK, in this order, in degrees. The accepted samples have the
-means and SDs of ``published.ALIGNMENT``. PI = PT + SS.
+means and SDs of ``published.ALIGNMENT``. PI equals PT + SS.
 
 A sample is the mean of its group, plus a drift with age, plus a root of the covariance times five standard normal
 numbers. A sample is rejected if an angle is outside its bounds. It is also rejected if no shape of the spine gives T1
@@ -37,7 +37,7 @@ BOUNDS_DEG = np.array([(23.0, 95.0), (-15.0, 50.0), (-5.0, 98.0), (-25.0, 88.0),
 SLOPE_DEG = (-4.0, 70.0)
 LUMBOSACRAL_DEG = (-6.0, 42.0)
 _MAX_SD = 2.5
-"""Largest distance of an inclination from the group's mean, in SDs."""
+"""Largest allowed distance of an inclination from the group's mean, in SDs."""
 _TRIES, _ROUNDS = 8, 200
 
 

@@ -95,7 +95,7 @@ def _shifted(rng: np.random.Generator, ends: Sequence[str], column: VertebralCol
 
 
 def opposite(side: Side) -> Side:
-    """The other side."""
+    """The opposite side."""
     return "right" if side == "left" else "left"
 
 

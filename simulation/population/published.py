@@ -64,7 +64,8 @@ ALIGNMENT: Mapping[Condition, Mapping[str, PublishedValue]] = {
         "choice", _OURS, (51.0, 10.5), (18.0, 7.5), (33.0, 8.0), (50.0, 13.0), (34.0, 13.0), (47.0, 12.0)
     ),
 }
-"""Targets of the sampling. Operated patients have the targets of adolescent scoliosis or of degenerative patients."""
+"""The figures that sampled angles must match. For operated patients, these are the figures of adolescent scoliosis or
+of degenerative patients."""
 
 CORRELATIONS: Mapping[tuple[str, str], tuple[float, str]] = {
     (PI, SS): (0.84, "UCI normals, n = 100"),

@@ -93,7 +93,7 @@ class Row:
     def _excess(self, standard_errors: float) -> float:
         """By how much the mean or the SD exceeds its limit; the larger excess counts.
 
-        The limit is the tolerance, or so many standard errors if they are larger.
+        The limit is the tolerance, or that number of standard errors if this is larger.
         """
         by_kind = {"angle": MEAN_TOLERANCE_DEG, "length": LENGTH_TOLERANCE * self.published_mean}
         allowed = by_kind.get(self.kind, SHARE_TOLERANCE)
@@ -141,7 +141,7 @@ def _lengths(points: Mapping[str, Floats]) -> dict[str, float]:
 
 
 def _along(points: Mapping[str, Floats], first: str, last: str) -> float:
-    """Length in mm of the line that connects the plate centres from one plate to another."""
+    """Length in mm of the line that connects the plate centres from plate ``first`` to plate ``last``."""
     names = [n for n in points if n.endswith(("_sup", "_inf"))]  # cranial to caudal
     plates = names[names.index(first) : names.index(last) + 1]
     return sum(float(np.linalg.norm(points[a] - points[b])) for a, b in pairwise(plates))

@@ -27,7 +27,7 @@ wedging is more concentrated near the apex than the angles of discs."""
 _T1_ABOVE = 0.35
 """Coronal tilt of T1 as a share of the tilt at the upper end of the first curve."""
 _SHARE_LIMITS = (0.3, 0.7)
-"""Share of the first curve's Cobb angle that may lie above its apex."""
+"""Smallest and largest share of the first curve's Cobb angle that lies above the apex of the curve."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _eased(start: int, stop: int, body_share: float) -> Floats:
 
 @cache
 def _parts(start: int, stop: int) -> tuple[Floats, Floats]:
-    """The relative angles of the bodies and of the discs of a curve, as (stop - start,) arrays that each add up to 1."""
+    """The relative angles of the bodies and discs of a curve: two (stop - start,) arrays that each add up to 1."""
     count = stop - start
     sine = np.sin(np.pi * (np.arange(count) + 0.5) / count)
     is_body = (np.arange(start, stop) % 2) == 0

@@ -1,4 +1,4 @@
-"""How wedge fractures change the segment angles and heights of a spine.
+"""The effect of wedge fractures on the segment angles and heights of a spine.
 
 Contract: the posterior wall keeps its height, and the anterior wall loses the given share. The wedge angle is added to
 the angle of the body and subtracted from the other segments of the region, so kyphosis and lordosis do not change.

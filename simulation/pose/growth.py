@@ -5,8 +5,8 @@ radiograph. A child's bony bodies are therefore lower and narrower, and the gaps
 length of the column does not change. The lumbar spine grows last.
 
 All amounts are choices that match frontal radiographs of scoliosis (public labels, docs/virtual-cohort.md). On these
-radiographs, a gap is 0.36 of the height of a body in the thoracic spine and 0.45 in the lumbar spine. The discs of
-adults have 0.2 and 0.3 of the height of a body.
+radiographs, a gap is 0.36 of the height of a body in the thoracic spine and 0.45 in the lumbar spine. In
+adults, a disc is 0.2 and 0.3 of the height of a body.
 """
 
 from collections.abc import Sequence

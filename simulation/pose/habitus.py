@@ -25,7 +25,7 @@ POSTURE_SHARES: dict[Posture, float] = {"clavicles": 0.46, "cheeks": 0.28, "rest
 GAINS = ("wall", "plate", "pedicle", "arch", "spinous", "transverse", "rib", "spongiosa", "shoulder")
 _GAIN_SD = 0.28
 """SD of the logarithm of the gains; a choice. The contrast of bones on radiographs varies more between patients than
-published bone densities."""
+published bone densities vary."""
 
 
 @dataclass(frozen=True)

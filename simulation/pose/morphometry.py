@@ -6,7 +6,7 @@ other differences of children. Cervical levels have no landmarks.
 
 Sources (docs/sources.md, population and anatomy):
 
-    plates, pedicles, processes, canal   Panjabi 1991/1992, written from memory and not compared with the papers
+    plates, pedicles, processes, canal   Panjabi 1991/1992, written from memory and not compared with the papers.
                                          Lumbar widths are multiplied by 1.05 to match Bonczar. The widths of T1-T5 are
                                          enlarged to match frontal radiographs.
     heights of bodies                    L1-L5: Bonczar; T1-T12: Panjabi, multiplied by 1.07

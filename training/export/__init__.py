@@ -1,4 +1,4 @@
-"""Makes a model that can be shipped from a finished fit: export, calibration, records and cards.
+"""Makes a model from a finished fit: export, calibration, records and cards.
 
 Predictions with an exported model belong to ``inference``. Evaluations of a model belong to ``validation``.
 

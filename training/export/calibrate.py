@@ -66,7 +66,7 @@ class _Errors:
     distances: list[tuple[float, float]] = field(default_factory=list)
 
     def law(self) -> SpreadLaw:
-        """The law of these errors. Of many coordinates, only about ``_MOST`` are used for the fit."""
+        """The law of these errors. If there are many coordinates, about ``_MOST`` of them are used for the fit."""
         coordinates, distances = np.array(self.coordinates), np.array(self.distances)
         coordinates = coordinates[:: max(1, len(coordinates) // _MOST)]
         return fitted_law(coordinates[:, 0], coordinates[:, 1:], distances[:, 0], distances[:, 1])
@@ -158,7 +158,7 @@ def conformal_quantile(scores: Iterable[float], level: float = LEVEL) -> float:
 
 
 def fitted_law(spread: Floats, along: Floats, point_spread: Floats, distance: Floats) -> SpreadLaw:
-    """The law on a grid of error and gain under which Student's distribution makes the errors most likely.
+    """The law, on a grid of error and gain, with the highest likelihood of the errors under Student's distribution.
 
     Args:
         spread: (N,) spread of each heat map, in cells.
@@ -248,7 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=program, description="Calibrate a model's intervals.")
     parser.add_argument("model", type=Path, help="folder with model.onnx and contract.json")
     parser.add_argument("--dataset", type=Path, required=True, help="data set with the model's landmarks")
-    parser.add_argument("--splits", default="validation", help="train, validation, or both words with a comma between")
+    parser.add_argument("--splits", default="validation", help="train, validation, or both (train,validation)")
     given = parser.parse_args(arguments)
     try:
         require_data_set(given.dataset)

@@ -2,8 +2,8 @@
 
 Fits that start from one model and differ in seed, learning rate or augmentation end with similar weights. A model with
 the mean of their weights has smaller errors than each fit, and its predictions take no longer (Wortsman 2022,
-arXiv:2203.05482). The mean of the normalisation statistics is tried, and statistics that are computed again from the
-training images. The version with the smaller validation error is used.
+arXiv:2203.05482). The model is tried with the mean of the normalisation statistics, and with statistics that are
+computed again from the training images. The version with the smaller validation error is used.
 
 Contract: fits that differ in data set, landmark set or architecture are refused. If onnx is not installed, the model is
 exported later (``finish_export``).
@@ -112,7 +112,7 @@ def _require_same_kind(fits: Sequence[Path], summaries: Sequence[FitSummary], ou
             "FITS_DIFFER",
             found=f"fits that {what}",
             expected="fits of one data set and architecture that start from the same model (--init-from)",
-            remedy="average such fits only: weights of unrelated fits have no meaningful mean",
+            remedy="average only fits of this kind: weights of unrelated fits have no meaningful mean",
         )
     require_empty(out)
 

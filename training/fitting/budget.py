@@ -11,7 +11,7 @@ WARM_UP = 0.05
 """Fraction of the budget in which the learning rate rises."""
 
 FINAL_RATE = 0.005
-"""The learning rate at the end, as a fraction of its peak. Above 0, the network still learns in the last steps."""
+"""The learning rate at the end, as a fraction of its peak. It is above 0, so that the last steps have an effect."""
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def _require_warm_start(config: TrainingConfig, views: tuple[ViewName, ...]) -> 
 
 
 def _fit_stages(whole: FitContext, progress: Progress | None) -> None:
-    """Fit every unfinished stage. The last stage is in the folder of the candidate, each earlier stage in its own."""
+    """Fit every unfinished stage: the last in the folder of the candidate, each earlier stage in its own folder."""
     *earlier, last = whole.config.stages
     folders = tuple(whole.out / f"stage-{number}" for number in range(1, len(earlier) + 1))
     runs = [replace(whole, out=f, config=c, asked=c) for f, c in zip(folders, earlier, strict=True)]
@@ -129,7 +129,7 @@ def _part(progress: Progress | None, number: int, count: int) -> Progress | None
 
 
 def _fit_stage(run: FitContext, progress: Progress | None) -> None:
-    """Fit one stage and write its files. If there is a checkpoint, the fit continues from the newest one."""
+    """Fit one stage and write its files. If there are checkpoints, the fit continues from the newest."""
     if run.process_group.is_leader:
         run.journal.write_parameters(config_to_json(run.asked))
         repeat_figures(run)

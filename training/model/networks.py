@@ -1,7 +1,7 @@
 """The networks: one encoder-decoder for all landmarks, or one encoder-decoder for each landmark.
 
     image (N, 1, H, W)
-      -> space to depth: s x s pixels into s^2 channels         (H/s, W/s), s the stride, 4 or 8
+      -> space to depth: s x s pixels into s^2 channels         (H/s, W/s); s is the stride, 4 or 8
       -> encoder, each level half the size of the level before  (H/64, W/64)
       -> decoder with skip connections back up                  (H/s, W/s)
       -> a head per view at every decoder level; the logits of all levels are added
@@ -108,7 +108,7 @@ class EncoderDecoder(nn.Module):
 
 
 class SharedTrunk(nn.Module):
-    """The default network, which predicts all landmarks and views. The arguments are the ones of ``EncoderDecoder``."""
+    """The default network, which predicts all landmarks of all views. It has the arguments of ``EncoderDecoder``."""
 
     def __init__(self, widths: Sequence[int], output_map: OutputMap, stride: int, rows: int) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class OnePerLandmark(nn.Module):
         return logits, visibility
 
     def _own_view_only(self, image: Tensor, view: Tensor) -> Outputs:
-        """Run each image only through the networks of its view. This halves the work and separates batch statistics."""
+        """Run each image only through the networks of its view: half the work, and batch statistics of one view."""
         rows = [torch.nonzero(view == v)[:, 0] for v in self.views]
         parts = [network(image[r], None) for network, r in zip(self.networks, rows, strict=True) if len(r)]
         back = torch.argsort(torch.cat(rows))
