@@ -1,4 +1,4 @@
-"""Which vertebrae a patient has, and where their end plates lie in arrays.
+"""The vertebrae that a patient has, and the numbers of their end plates.
 
 Contract: levels run from C3 to the last mobile vertebra. Every column begins with C3..C7, T1..T12, so ``T1_INDEX`` is
 the index of T1 for every patient. End plates are numbered from cranial to caudal: plate 2 i is the upper plate of
@@ -6,9 +6,9 @@ level i, plate 2 i + 1 is its lower plate, and the S1 plate is last.
 
 About one patient in ten has a transitional column (docs/sources.md, population and anatomy). The shares are a choice.
 
-    six_lumbar          L6 between L5 and S1
-    four_lumbar         L5 is fused with the sacrum, whose upper plate is called S1
-    thirteen_thoracic   T13 with short ribs between T12 and L1
+    six_lumbar          there is an L6 between L5 and S1
+    four_lumbar         L5 is fused with the sacrum; the upper plate of the sacrum is called S1
+    thirteen_thoracic   there is a T13 with short ribs between T12 and L1
 """
 
 from collections.abc import Mapping
@@ -37,18 +37,18 @@ _MOBILE: Mapping[Anatomy, tuple[str, ...]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class VertebralColumn:
-    """The V levels of one anatomy. They have P = 2 V + 1 end plates and P - 1 segments (body, disc, body, ... disc)."""
+    """The V levels of one anatomy. It has P = 2 V + 1 end plates and P - 1 segments (body, disc, body, ... disc)."""
 
     levels: tuple[str, ...]
 
     @cached_property
     def mobile(self) -> tuple[str, ...]:
-        """Levels with landmarks: T1 to the last lumbar vertebra."""
+        """The levels that have landmarks: T1 to the last lumbar vertebra."""
         return self.levels[T1_INDEX:]
 
     @cached_property
     def index(self) -> Mapping[str, int]:
-        """Level -> its index."""
+        """Level -> index of the level."""
         return {level: i for i, level in enumerate(self.levels)}
 
     @property
@@ -57,16 +57,16 @@ class VertebralColumn:
         return 2 * len(self.levels)
 
     def plate(self, level: str, side: int) -> int:
-        """The index of an end plate: side 0 is the upper plate, side 1 the lower plate; ``S1`` has one plate."""
+        """The index of an end plate. Side 0 is the upper plate, and side 1 is the lower plate. ``S1`` has one plate."""
         return self.s1 if level == "S1" else 2 * self.index[level] + side
 
     @cached_property
     def lordotic_end(self) -> str:
-        """The level whose lower plate ends the angle L1-L5. It is L5, or L4 where L5 is part of the sacrum."""
+        """The level whose lower plate ends the angle L1-L5. This level is L5, or L4 if L5 is part of the sacrum."""
         return "L5" if "L5" in self.index else "L4"
 
 
 @cache
 def vertebral_column(anatomy: Anatomy) -> VertebralColumn:
-    """The vertebral column of one anatomy. ``PatientParameters`` has refused unknown anatomies before."""
+    """The vertebral column of one anatomy, which must be known; ``PatientParameters`` refuses unknown anatomies."""
     return VertebralColumn((*CERVICAL, *_MOBILE[anatomy]))

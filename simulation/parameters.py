@@ -1,6 +1,6 @@
 """The parameters of one virtual patient, and their allowed ranges.
 
-Contract: an instance exists only with values inside ``ALLOWED``. An error names every violation with its range.
+Contract: the values of every instance are inside ``ALLOWED``. An error names every violation with its range.
 """
 
 import math
@@ -45,9 +45,9 @@ COBB_DEG = (0.0, 100.0)
 BODY_SHARE = (0.2, 0.8)
 FRACTURE_LOSS = (0.05, 0.5)
 LUMBOSACRAL_DEG = (-8.0, 50.0)
-"""Lordosis between the lower plate of L5 and the S1 plate: lordosis L1-S1 minus lordosis L1-L5."""
+"""The lordosis between the lower plate of L5 and the S1 plate, which is lordosis L1-S1 minus lordosis L1-L5."""
 MIN_CURVE_VERTEBRAE = 3
-"""Number of vertebrae of the shortest curve, both end vertebrae included."""
+"""Number of vertebrae of the shortest allowed curve, both end vertebrae included."""
 MAX_SEGMENT_DEG = 15.0
 """Largest mean angle of the bodies and discs of a curve; a choice. Sampled curves reach 12.9 degrees (90 degrees over
 four vertebrae). At 26 degrees, wedged bodies would be triangles."""
@@ -59,7 +59,7 @@ class CoronalCurve:
 
     Attributes:
         upper_end, lower_end: end vertebrae, e.g. ``T5``, ``T12``.
-        cobb_deg: angle between those two plates in the coronal plane.
+        cobb_deg: angle between these two end plates in the coronal plane.
         convex: the patient's side to which the apex lies.
         body_share: share of the Cobb angle that comes from wedged bodies; the rest comes from discs.
     """
@@ -73,7 +73,7 @@ class CoronalCurve:
 
 @dataclass(frozen=True)
 class WedgeFracture:
-    """A wedge fracture: the anterior wall loses the share ``loss`` of its height, the posterior wall loses nothing."""
+    """A wedge fracture. The anterior wall loses the share ``loss`` of its height, the posterior wall loses nothing."""
 
     level: str
     loss: float
@@ -85,7 +85,7 @@ class Instrumentation:
 
     Attributes:
         upper, lower: first and last level of the construct; ``lower`` may be ``S1``.
-        rod_metal: metal of the rods. Screws are titanium.
+        rod_metal: metal of the rods. Screws are made of titanium.
         screws: (level, side) of each pedicle screw.
         rods: sides that have a rod.
         cages: levels with a cage in the disc below.
@@ -107,23 +107,24 @@ class PatientParameters:
 
     Attributes:
         size_factor: linear size relative to the adult male mean.
-        lumbar_lordosis_l1_l5_deg: upper plate of L1 to lower plate of L5, or of L4 with four lumbar vertebrae.
+        lumbar_lordosis_l1_l5_deg: angle from the upper plate of L1 to the lower plate of L5. With four lumbar
+            vertebrae, the angle ends at the lower plate of L4.
         t1_inclination_deg: target angle between the vertical and the line from the hip axis to T1, positive forward.
-            The pose comes as near to it as lordosis and kyphosis allow.
+            The pose comes as near to this target as lordosis and kyphosis allow.
         curves: lateral curves, cranial to caudal. Neighbouring curves share an end vertebra and have opposite sides.
-        coronal_shift_mm: target offset of T1 from S1, positive to the left. The pose comes as near to it as the curves
-            allow.
+        coronal_shift_mm: target offset of T1 from S1, positive to the left. The pose comes as near to this target as
+            the curves allow.
         rotation_per_cobb: axial rotation of a thoracic apex, degrees per degree of Cobb angle. A lumbar apex rotates
             0.8 times as much.
         disc_narrowing: mean loss of lumbar disc height, 0 (healthy) to 0.8.
-        listhesis_mm: forward slip of ``listhesis_level`` on the vertebra below it; all levels above move along.
+        listhesis_mm: forward slip of ``listhesis_level`` on the vertebra below it. All levels above move with it.
         lateral_listhesis_mm: slip of ``lateral_listhesis_level`` on the vertebra below it, positive to the left.
         fractures: wedge fractures, at most one a level.
         instrumentation: implants, or None.
         bone_density: cortical thickness and trabecular density relative to a young adult.
 
     Raises:
-        ValuesRejected: values outside their allowed ranges; the error names all of them.
+        ValuesRejected: a value is outside its allowed range; the error names all such values.
     """
 
     age_years: float
@@ -167,7 +168,8 @@ class PatientParameters:
             raise ValuesRejected(
                 "PATIENT_IMPLAUSIBLE",
                 found="; ".join(found),
-                expected="values inside the ranges named, PI = PT + SS, neighbouring curves on alternating sides",
+                expected="values inside the named ranges, with PI = PT + SS and with neighbouring curves on "
+                "alternating sides",
                 remedy="choose values inside the ranges (simulation.parameters.ALLOWED), or use sample_patient",
             )
 
@@ -230,7 +232,7 @@ def _curve_violations(curves: Sequence[CoronalCurve], column: VertebralColumn) -
 
 
 def _slip_violations(parameters: PatientParameters, column: VertebralColumn) -> Iterator[str]:
-    """The level matters only where the slip is not 0: the default level may be missing in this column."""
+    """Slips at levels that the column does not have below T12. The level of a slip of 0 does not matter."""
     for name in ("listhesis", "lateral_listhesis"):
         level, slip = getattr(parameters, f"{name}_level"), getattr(parameters, f"{name}_mm")
         if slip != 0.0 and level not in column.mobile[12:]:

@@ -1,13 +1,13 @@
 """One stream of random numbers for each patient and purpose.
 
-Contract: a stream depends on the patient's seed and the purpose only, never on the batch.
+Contract: a stream depends on the patient's seed and the purpose only. It does not depend on the batch.
 """
 
 import numpy as np
 
 
 def patient_seed(seed: int, index: int) -> int:
-    """The 63-bit seed of patient ``index``, the same in a cohort and in a stream of this seed."""
+    """The 63-bit seed of patient ``index`` of the cohort with ``seed``, and of the stream with ``seed``."""
     return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> 1)
 
 

@@ -1,4 +1,4 @@
-"""Rendering in one torch thread, so that sums are the same on every machine."""
+"""Runs rendering code in one torch thread, so that sums are the same on every machine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,19 +1,19 @@
-"""Training: a dataset in, a candidate model out.
+"""Training, which makes a candidate model from a data set.
 
-The fit, its data, its export and its log in MLflow belong here. Evaluation and promotion do not: see ``validation``. A
-fit needs only torch, lightning and numpy, so that it runs on a bare GPU machine.
+The fit, its data, its export and its log in MLflow belong here. Evaluation and promotion belong to ``validation``. A
+fit needs only torch, lightning and numpy, so that it runs on a GPU machine with few packages.
 
     arguments      the options of ``python -m training``
     config         the parameters of a fit
     curves         the curves of a fit as charts
     data/          batches of images and labels
-    export/        from a finished fit to a calibrated, exported model
+    export/        makes a calibrated, exported model from a finished fit
     fields         fields of a parameter record: description, bounds, checks
-    fit_context    everything that one fit works with
+    fit_context    hardware, data, config, journal and process group of one fit
     fitting/       the fit itself
     journal        parameters and figures of a fit, line by line
     model/         networks, losses, checkpoints
     process_group  the processes that fit one network together
     recipe         named parameter values, such as those of the bundled model
-    tracking       a candidate in MLflow
+    tracking       logs a candidate to MLflow
 """

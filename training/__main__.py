@@ -1,6 +1,6 @@
-"""`python -m training`: a fit from the command line, on a machine that has only torch, lightning, numpy and scipy.
+"""`python -m training` runs a fit on a machine that has only torch, lightning, numpy and scipy.
 
-Contract: the exit code is 0 after a finished fit, otherwise that of the error class. The reason is on stderr.
+Contract: the exit code is 0 after a finished fit, otherwise the exit code of the error class. The reason is on stderr.
 """
 
 import argparse
@@ -22,11 +22,11 @@ def main(arguments: Sequence[str] | None = None, implied: Mapping[str, Any] | No
 
     Args:
         arguments: arguments of the command line.
-        implied: default parameters; recipes and options override them.
+        implied: default parameters. Recipes and options override these defaults.
     """
     options = parser().parse_args(arguments)
     try:
-        # torch takes seconds to load: not for --help and usage errors.
+        # torch takes seconds to load, so --help and usage errors come first.
         from training.fit_context import require_data_set
         from training.fitting.fit import fit
         from training.process_group import process_group_of
@@ -55,22 +55,23 @@ def parser() -> argparse.ArgumentParser:
         description="Fit a landmark model to a data set, for the landmark set of this data set.",
         epilog="example: python -m training --dataset data/dataset --out candidate --minutes 5",
     )
-    made.add_argument("--dataset", type=Path, required=True, help="folder with manifest.json")
+    made.add_argument("--dataset", type=Path, required=True, help="folder of the data set")
     made.add_argument("--out", type=Path, required=True, help="folder of the candidate; an unfinished fit is continued")
     made.add_argument(
         "--recipe",
         action="append",
         default=[],
         metavar="NAME",
-        help="use the parameters of a recipe: bundled, or a TOML file. Later recipes and the options below override it",
+        help="use the parameters of a recipe: bundled, or the path of a TOML file; later recipes and the other options "
+        "override these parameters",
     )
-    made.add_argument("--quiet", action="store_true", help="no progress line")
+    made.add_argument("--quiet", action="store_true", help="do not show the progress line")
     add_parameters(made)
     return made
 
 
 def config_of(options: argparse.Namespace, implied: Mapping[str, Any]) -> TrainingConfig:
-    """The config from the recipes and options, for the landmark set of the data set.
+    """The config that the recipes and options give, for the landmark set of the data set.
 
     Raises:
         ParametersRejected: a recipe is unknown, or a parameter is invalid.

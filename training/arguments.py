@@ -1,7 +1,7 @@
 """The options of `python -m training`, one for each training parameter.
 
-Contract: name, type, choices, description and default of an option come from a field of ``TrainingParameters``. Only
-parameters that are given on the command line are returned.
+Contract: the name, type, choices, description and default of an option come from a field of ``TrainingParameters``.
+Only parameters that are given on the command line are returned.
 """
 
 import argparse
@@ -22,7 +22,7 @@ def add_parameters(parser: argparse.ArgumentParser) -> None:
 
 
 def given_parameters(options: argparse.Namespace) -> dict[str, Any]:
-    """Name -> value of the parameters that were given."""
+    """Name -> value of the parameters that the command line gives."""
     given = {field.name: getattr(options, field.name) for field in fields(TrainingParameters) if field.name in options}
     if isinstance(given.get("augmentation"), list):
         given["augmentation"] = {name: value for part in given["augmentation"] for name, value in part.items()}

@@ -1,7 +1,8 @@
 """The training parameters: one schema for params.yaml, `python -m training` and Dagster's run config.
 
-Contract: standard library only, so that it loads on a GPU machine without pydantic and YAML. A record holds plain
-values only: it is compared and stored as JSON. Two fits of equal config, data and device give equal weights.
+Contract: this module needs the standard library only, so that a GPU machine without pydantic and YAML can load it. A
+record contains plain values only, because it is compared and stored as JSON. Two fits with the same config, data and
+device give the same weights.
 """
 
 import json
@@ -19,21 +20,21 @@ Precision = Literal["auto", "32", "bf16-mixed"]
 CalibrationSplit = Literal["train", "validation"]
 
 DRAWN_TOGETHER = 32
-"""Virtual patients in one batch of the renderer."""
+"""Number of virtual patients in one batch of the renderer."""
 
 _FORBID = {"extra": "forbid"}
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Strengths of augmentation; zero switches one off."""
+    """The strength of each kind of augmentation; 0 switches a kind off."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
     rotation_deg: float = parameter(4.0, "standard deviation of the rotation, degrees", ge=0, lt=90)
     scale: float = parameter(0.1, "standard deviation of log2 of the enlargement", ge=0, lt=90)
     shift: float = parameter(0.04, "standard deviation of the shift, as a fraction of the input's size", ge=0, lt=90)
-    # A lateral view is never mirrored: the front of the body would become its back.
+    # A lateral view is never mirrored, because the front of the body would become its back.
     mirror: float = parameter(0.5, "probability of mirroring a frontal view", ge=0, le=1)
     contrast: float = parameter(0.25, "standard deviation of log2 of the contrast", ge=0, lt=90)
     brightness: float = parameter(0.1, "standard deviation of the offset, in normalised grey values", ge=0, lt=90)
@@ -45,7 +46,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class NextStage:
-    """The parameters that a later stage of a fit changes; None keeps the value of the previous stage."""
+    """The parameters that a later stage of a fit changes. None keeps the value of the previous stage."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
@@ -63,18 +64,20 @@ class TrainingParameters:
     preset: Preset = parameter(
         "shared", "shared: one network for all landmarks of all views; galbusera2019: one network per landmark and view"
     )
-    landmark_subset: tuple[str, ...] | None = parameter(None, "train only these landmarks of the set; none: all")
+    landmark_subset: tuple[str, ...] | None = parameter(None, "landmarks of the set to train; none: all landmarks")
     input_shape: tuple[int, int] = parameter(
         (512, 256), "rows and columns of the network's input in pixels, multiples of 64"
     )
     heatmap_stride: Literal[4, 8] = parameter(8, "input pixels per heat-map cell; 4 takes twice the time of 8")
     minutes: float | None = parameter(
-        None, "budget in minutes; with minutes and epochs, the fit ends with the first", gt=0
+        None, "budget in minutes; a fit with minutes and epochs ends when the first budget is used up", gt=0
     )
-    epochs: int | None = parameter(None, "budget in epochs; with minutes and epochs, the fit ends with the first", ge=1)
-    batch_size: int = parameter(8, "images per step of each device", ge=1)
+    epochs: int | None = parameter(
+        None, "budget in epochs; a fit with minutes and epochs ends when the first budget is used up", ge=1
+    )
+    batch_size: int = parameter(8, "number of images per step of each device", ge=1)
     learning_rate: float = parameter(
-        1e-3, "peak of the schedule: warm-up, then cosine to nearly zero at the end of the budget", gt=0, lt=1
+        1e-3, "peak of the schedule: a warm-up, then a cosine to nearly zero at the end of the budget", gt=0, lt=1
     )
     weight_decay: float = parameter(1e-2, "weight decay of AdamW", ge=0, lt=1)
     coordinate_weight: float = parameter(10.0, "weight of the Euclidean loss relative to the Jensen-Shannon loss", ge=0)
@@ -83,26 +86,26 @@ class TrainingParameters:
     )
     device: Device = parameter("auto", "auto uses CUDA if there is a GPU")
     precision: Precision = parameter("auto", "auto uses bfloat16 if the hardware multiplies it natively")
-    workers: int = parameter(0, "loader processes; 0 loads in the training process", ge=0, le=64)
+    workers: int = parameter(0, "number of loader processes; 0: the training process loads", ge=0, le=64)
     seed: int = parameter(2019, "seed of weights, order, augmentation and virtual patients", ge=0)
-    deterministic: bool = parameter(True, "on a CPU, refuse operations without a deterministic form")
-    width: float = parameter(1.0, "factor on the number of channels of the shared network", ge=0.125, le=8)
-    augmentation: Augmentation = parameter(Augmentation(), "strengths of augmentation; 0 switches one off")
+    deterministic: bool = parameter(True, "on a CPU, refuse operations that are not deterministic")
+    width: float = parameter(1.0, "factor of the number of channels of the shared network", ge=0.125, le=8)
+    augmentation: Augmentation = parameter(Augmentation(), "strengths of augmentation; 0 switches a kind off")
     virtual_pairs: int = parameter(
         0,
-        "number of virtual patients that replace the train split, rendered on the device; 0: use the train split",
+        "number of virtual patients, rendered on the device, that replace the train split; 0: use the train split",
         ge=0,
     )
     virtual_frontals: int = parameter(
         0, "number of virtual frontal radiographs of other patients, in addition to virtual_pairs", ge=0
     )
     reuse: int = parameter(8, "number of epochs after which a virtual patient is replaced; 0: never", ge=0)
-    preload: bool = parameter(False, "keep the data set's images on the training device, prepared once")
+    preload: bool = parameter(False, "prepare the data set's images once and keep them on the training device")
     label_shift: int = parameter(0, "number of levels by which all level names of an image may be wrong", ge=0, le=2)
-    devices: int = parameter(1, "number of GPUs that fit one model together, with one process each", ge=1, le=16)
-    init_from: str | None = parameter(None, "start from the weights in this model folder; bundled: the bundled model")
+    devices: int = parameter(1, "number of GPUs that fit one model together; each has one process", ge=1, le=16)
+    init_from: str | None = parameter(None, "model folder from whose weights a fit starts; bundled: the bundled model")
     next_stages: tuple[NextStage, ...] = parameter(
-        (), "later stages; each starts from the best weights of the previous stage, with the next seed"
+        (), "later stages; each stage has the next seed and starts from the best weights of the previous stage"
     )
     calibration_splits: tuple[CalibrationSplit, ...] = parameter(
         ("validation",), "splits whose patients calibrate the intervals; train is permitted with virtual_pairs only"
@@ -119,11 +122,11 @@ class TrainingParameters:
             )
 
     def replaced_each_epoch(self, count: int) -> int:
-        """How many of ``count`` virtual patients are replaced by new ones each epoch."""
+        """How many of ``count`` virtual patients are replaced by new patients each epoch."""
         return count // self.reuse if self.reuse else 0
 
     def _contradictions(self) -> list[str]:
-        """Violations that concern more than one value."""
+        """Violations of rules about several parameters."""
         pairs, frontals, splits = self.virtual_pairs, self.virtual_frontals, self.calibration_splits
         batch = DRAWN_TOGETHER * max(self.reuse, 1) * self.devices
         multiple = f"not a multiple of {DRAWN_TOGETHER} x reuse x devices = {batch}"
@@ -135,7 +138,7 @@ class TrainingParameters:
             f"virtual_frontals {frontals}, {multiple}": frontals % batch != 0,
             f"virtual_frontals {frontals} without virtual_pairs": frontals > 0 and pairs == 0,
             f"virtual_pairs {pairs}, fewer than batch_size {self.batch_size}": 0 < pairs < self.batch_size,
-            "preload with virtual_pairs, which are on the device anyway": self.preload and pairs > 0,
+            "preload with virtual_pairs, which are always on the device": self.preload and pairs > 0,
             "calibration_splits without a split": not splits,
             "calibration_splits with train, the split that the model learns from": pairs == 0 and "train" in splits,
         }
@@ -144,13 +147,13 @@ class TrainingParameters:
 
 @dataclass(frozen=True)
 class TrainingConfig(TrainingParameters):
-    """The config of a fit: the chosen parameters, and the landmark set of the data set."""
+    """The config of a fit, which consists of the chosen parameters and the landmark set of the data set."""
 
     landmark_set: str = parameter("galbusera39", "landmark set of the data set")
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The landmarks to be trained, in the set's order."""
+        """The landmarks to train, in the order of the landmark set."""
         every = LANDMARK_SETS[self.landmark_set].names
         return tuple(n for n in every if n in self.landmark_subset) if self.landmark_subset else every
 
@@ -175,7 +178,7 @@ class TrainingConfig(TrainingParameters):
 
 
 def config_for(parameters: TrainingParameters, landmark_set: str) -> TrainingConfig:
-    """The config of a fit with these parameters, to a data set with this landmark set."""
+    """The config of a fit that has these parameters and a data set with this landmark set."""
     chosen = {field.name: getattr(parameters, field.name) for field in fields(TrainingParameters)}
     return TrainingConfig(**chosen, landmark_set=landmark_set)
 
@@ -187,7 +190,7 @@ def config_to_json(config: TrainingConfig) -> dict[str, Any]:
 
 
 def config_from_json(record: Mapping[str, Any]) -> TrainingConfig:
-    """The inverse of ``config_to_json``; a missing key takes its default.
+    """The config from the result of ``config_to_json``. A missing key gets its default.
 
     Raises:
         ParametersRejected: a key is unknown, or a value is invalid.
@@ -198,7 +201,7 @@ def config_from_json(record: Mapping[str, Any]) -> TrainingConfig:
             "TRAINING_CONFIG",
             found=f"unknown parameters {', '.join(unknown)}",
             expected="names that `python -m training --help` lists",
-            remedy="correct the spelling, or remove them",
+            remedy="correct the spelling of these names, or remove them",
         )
     config: TrainingConfig = built(TrainingConfig, record)
     return config

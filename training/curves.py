@@ -9,7 +9,7 @@ from validation.review.chart_style import chart_style, panels
 
 GROUPS = ("train", "validation")
 _MOST = 8
-"""Largest number of metrics in one chart; further metrics are left out."""
+"""Largest number of metrics in one chart. Additional metrics are left out."""
 
 
 @chart_style()

@@ -1,6 +1,6 @@
-"""Fields of a parameter record: description, bounds and checks. Needs only the standard library.
+"""The fields of a parameter record: description, bounds and checks. This module needs only the standard library.
 
-Contract: bounds have the names of the arguments of pydantic's ``Field``, so pydantic applies them to the same record.
+Contract: bounds have the names of the arguments of pydantic's ``Field``. Pydantic therefore applies the same bounds.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ def parameter(default: Any, description: str, **bounds: float) -> Any:
 
 
 def without_none(kind: Any) -> Any:
-    """``X`` for the type ``X | None``; any other type unchanged."""
+    """``X`` for the type ``X | None``. Any other type is returned unchanged."""
     if get_origin(kind) in (Union, UnionType):
         return next(part for part in get_args(kind) if part is not NoneType)
     return kind
@@ -39,7 +39,7 @@ def record_in(kind: Any) -> Any:
 
 
 def bounds_of(field: "dataclasses.Field[Any]") -> str:
-    """The bounds of a field as text; empty without bounds."""
+    """The bounds of a field as text, which is empty if there are none."""
     known = [f"{text} {field.metadata[name]:g}" for name, (_, text) in _BOUNDS.items() if name in field.metadata]
     return " and ".join(known)
 
@@ -61,7 +61,7 @@ def default_of(field: "dataclasses.Field[Any]") -> str:
 
 
 def help_of(field: "dataclasses.Field[Any]") -> str:
-    """Description, bounds and default of a field, for a command line or a form."""
+    """A text for a command line or a form: description, bounds and default of a field."""
     limits = [text for text in (bounds_of(field), f"default: {default_of(field)}") if text]
     return f"{field.metadata['description']} ({'; '.join(limits)})"
 
@@ -92,7 +92,7 @@ def unknown_names(record: Any, values: Mapping[str, Any], prefix: str = "") -> l
 
 
 def built(kind: Any, value: Any) -> Any:
-    """``value`` converted from JSON, TOML or the command line to ``kind``: to records, tuples and floats."""
+    """A ``value`` from JSON, TOML or the command line, converted to the type ``kind``: records, tuples and floats."""
     kind = without_none(kind)
     if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
         known = {field.name: field.type for field in dataclasses.fields(kind)}
@@ -104,7 +104,7 @@ def built(kind: Any, value: Any) -> Any:
 
 
 def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """``values`` updated with ``changes``: mappings inside them are merged, any other value is replaced."""
+    """``values``, updated with ``changes``. Mappings inside ``values`` are merged, any other value is replaced."""
     both = {
         name: merged(values[name], new)
         for name, new in changes.items()

@@ -18,20 +18,21 @@ from training.journal import Journal
 from training.process_group import SINGLE_PROCESS, ProcessGroup
 
 _SMALLEST_BF16_INPUT = 128
-"""The coarsest level of a smaller input is one pixel wide. There oneDNN's bfloat16 convolution of stride two reads
-memory that it never wrote (torch 2.13, measured: NaN forward or backward)."""
+"""Smallest number of rows and columns for bfloat16. With a smaller input, the coarsest level is one pixel wide. At this
+width, oneDNN's bfloat16 convolution of stride two reads memory that it never wrote (torch 2.13, measured: NaN forward
+or backward)."""
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """The hardware of a fit: ``accelerator`` is cpu or cuda, ``dtype`` is that of autocast (None: 32 bit)."""
+    """The hardware of a fit: ``accelerator`` is cpu or cuda, ``dtype`` is the autocast type, or None for 32 bit."""
 
     accelerator: str
     dtype: torch.dtype | None
 
     @property
     def precision(self) -> Literal["32-true", "bf16-mixed"]:
-        """Lightning's name of the number format."""
+        """Lightning's name for the number format."""
         return "32-true" if self.dtype is None else "bf16-mixed"
 
 
@@ -45,7 +46,7 @@ class FitContext:
         config: config of the stage.
         asked: config of the complete fit, with all its stages.
         views: views that the model learns.
-        earlier: folders of the earlier stages; set for the last stage only.
+        earlier: folders of the earlier stages. Only the last stage has them.
     """
 
     folder: Path
@@ -67,10 +68,10 @@ class FitContext:
 
 
 def hardware_of(config: TrainingConfig) -> Hardware:
-    """The hardware that a fit with this config runs on.
+    """The hardware on which a fit with this config runs.
 
     Raises:
-        ParametersRejected: the device does not exist, or the number format gives wrong results on it.
+        ParametersRejected: the device does not exist, or the number format gives wrong results on this device.
     """
     cuda = torch.cuda.is_available()
     if config.device == "cuda" and not cuda:
@@ -82,7 +83,7 @@ def hardware_of(config: TrainingConfig) -> Hardware:
         raise ParametersRejected(
             "PRECISION_UNSOUND",
             found=f"bf16 on this processor with input {config.input_shape}",
-            expected=f"a processor with AMX, and at least {_SMALLEST_BF16_INPUT} rows and columns",
+            expected=f"a processor with AMX, and an input of at least {_SMALLEST_BF16_INPUT} rows and columns",
             remedy="use --precision 32 or auto",
         )
     use_bf16 = native and config.precision != "32"
@@ -90,17 +91,17 @@ def hardware_of(config: TrainingConfig) -> Hardware:
 
 
 def _cpu_multiplies_bf16(config: TrainingConfig) -> bool:
-    """Whether bfloat16 is fast and correct on this processor. With matrix units it is 2.5 times as fast (measured)."""
+    """Whether bfloat16 is fast and correct on this processor. Matrix units make it 2.5 times as fast (measured)."""
     probe: Callable[[], bool] | None = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return probe is not None and bool(probe()) and min(config.input_shape) >= _SMALLEST_BF16_INPUT
 
 
 def require_data_set(folder: Path) -> None:
-    """Raise ``ParametersRejected`` where ``folder`` has no manifest."""
+    """Raise ``ParametersRejected`` if ``folder`` has no manifest."""
     if not (folder / "manifest.json").is_file():
         raise ParametersRejected(
             "DATASET_MISSING",
             found=f"no manifest.json in {folder}",
             expected="a data set folder, such as data/dataset of the pipeline",
-            remedy="give the data set folder with --dataset",
+            remedy="name the folder of the data set with --dataset",
         )

@@ -1,9 +1,9 @@
-"""The journal of a fit: parameters, figures and costs, line by line, on the machine of the fit.
+"""The journal of a fit, which records parameters, figures and costs line by line on the machine of the fit.
 
-Contract: ``journal.jsonl`` has one JSON object per line, and each line is synced to disk. An incomplete last line, as
-after a crash, is ignored when the journal is read and removed before the next line is written. Where a fit resumed from
-an older checkpoint and logged a figure again, the later figure is used. ``tracking`` logs the journal to MLflow later,
-possibly on another machine.
+Contract: ``journal.jsonl`` has one JSON object per line, and each line is synced to disk. After a crash, the last line
+can be incomplete. It is ignored when the journal is read, and removed before the next line is written. If a fit resumes
+from an older checkpoint and logs a figure again, the later figure is used. ``tracking`` logs the journal to MLflow
+later, possibly on another machine.
 """
 
 import json
@@ -18,7 +18,7 @@ JOURNAL_FILE = "journal.jsonl"
 
 @dataclass(frozen=True)
 class Measurements:
-    """Figures at one step: ``values`` maps metric names to finite values, ``time_s`` is in seconds since 1970."""
+    """The figures at one step: ``values`` maps metric names to finite values, ``time_s`` is in seconds since 1970."""
 
     step: int
     time_s: float
@@ -27,7 +27,7 @@ class Measurements:
 
 @dataclass(frozen=True)
 class JournalContent:
-    """A journal read back: flattened parameters, cost facts and measurements ordered by step."""
+    """The content of a journal: flattened parameters, facts about the cost, and measurements ordered by step."""
 
     parameters: Mapping[str, str]
     facts: Mapping[str, Any]
@@ -35,7 +35,7 @@ class JournalContent:
 
 
 class Journal:
-    """Appends to ``journal.jsonl`` in ``folder``; creates nothing before the first line.
+    """Appends lines to ``journal.jsonl`` in ``folder``. The first line creates the folder and the file.
 
     Every process of a fit has a journal, but only the leader writes to it.
     """
@@ -45,11 +45,11 @@ class Journal:
         self._begun = False
 
     def write_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Write the parameters of the run; nested mappings are flattened with dots."""
+        """Write the parameters of the run. Nested mappings are flattened; their names get dots between levels."""
         self._append({"kind": "parameters", "values": flattened(parameters)})
 
     def write_facts(self, **facts: Any) -> None:
-        """Write cost and hardware (device, wall time, images per second ...) as JSON values."""
+        """Write facts about cost and hardware (device, wall time, images per second ...) as JSON values."""
         self._append({"kind": "facts", "values": facts})
 
     def write_measurements(self, step: int, time_s: float, values: Mapping[str, float]) -> None:
@@ -78,7 +78,7 @@ class Journal:
 
 
 def read_journal(folder: Path) -> JournalContent:
-    """Read the journal in ``folder``; empty where there is none."""
+    """Read the journal in ``folder``. If there is no journal, the content is empty."""
     parameters: dict[str, str] = {}
     facts: dict[str, Any] = {}
     times: dict[int, float] = {}
@@ -104,7 +104,7 @@ def _records(path: Path) -> list[dict[str, Any]]:
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested parameters in flat form: dots between levels, every value a string."""
+    """Nested parameters in flat form, with dots between levels and with strings as values."""
     flat: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):

@@ -1,7 +1,7 @@
-"""The process group: processes that fit one network together, one per GPU, started by torchrun.
+"""The process group, which consists of processes that fit one network together. torchrun starts one process per GPU.
 
-Contract: a single process does not use torch.distributed. In a group all processes take the same decision at the same
-step, by the clock of the leader.
+Contract: a single process does not use torch.distributed. In a group, all processes make the same decision at the same
+step. They use the clock of the leader.
 """
 
 import os
@@ -25,7 +25,7 @@ class ProcessGroup:
         return self.rank == 0
 
     def agree(self, seconds: float, stop: bool, device: torch.device) -> tuple[float, bool]:
-        """The leader's ``seconds``, and whether any process asked to stop. All processes must call this at one step."""
+        """The leader's ``seconds``, and whether any ``stop`` is true. All processes must call this at one step."""
         if self.size == 1:
             return seconds, stop
         shared = torch.tensor([seconds if self.is_leader else 0.0, float(stop)], dtype=torch.float64, device=device)
@@ -43,7 +43,7 @@ SINGLE_PROCESS = ProcessGroup()
 
 
 def process_group_of(devices: int) -> ProcessGroup:
-    """The process group of this process, from the environment that torchrun sets.
+    """The process group of this process, which is read from the environment that torchrun sets.
 
     Raises:
         ParametersRejected: the number of processes differs from ``devices``.

@@ -1,7 +1,7 @@
-"""Recipes: files of parameter values for params.yaml; `python -m training` uses the values that concern a fit.
+"""Recipes, which are files of values for params.yaml. `python -m training` uses the values that concern a fit.
 
-Contract: a recipe is a TOML file with sections and names of params.yaml. The standard library reads TOML, so a bare GPU
-machine can read a recipe. Several recipes are merged, and a later one overrides an earlier one.
+Contract: a recipe is a TOML file with sections and names of params.yaml. The standard library reads TOML, so a GPU
+machine with few packages can read a recipe. Several recipes are merged. A later recipe overrides an earlier recipe.
 """
 
 import tomllib
@@ -23,7 +23,7 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def read_recipes(names: Sequence[str]) -> Sections:
-    """Section -> name -> value of the merged recipes. ``names`` has names of shipped recipes and paths of files.
+    """Section -> name -> value of the merged recipes. ``names`` contains names of shipped recipes and paths of files.
 
     Raises:
         ParametersRejected: a recipe does not exist, or its file is not TOML with sections.
@@ -42,7 +42,7 @@ def _read(name: str) -> Sections:
             "RECIPE_UNKNOWN",
             found=f"recipe {name!r}",
             expected=f"one of {', '.join(shipped)}, or the path of a TOML file",
-            remedy="correct --recipe",
+            remedy="correct the name or the path after --recipe",
         )
     try:
         content = tomllib.loads(path.read_text())

@@ -1,8 +1,8 @@
-"""MLflow: a finished candidate becomes a tracked run and a registered model, exactly once.
+"""Logs a finished candidate to MLflow, exactly once, as a run and a registered model.
 
 Contract: a second replay of the same candidate finds the first run and logs nothing. An incomplete run gets the status
-FAILED. If a replay was killed, the next replay sets this status. The registered model has the bytes of the candidate,
-without a pickle and without code.
+FAILED. If a replay was killed, the next replay sets this status. The registered model consists of the candidate's
+bytes. It contains neither pickle files nor code.
 
 Metrics have names such as ``train/loss``, ``validation/landmark_error_mm`` and ``cost/seconds``. Parameters have the
 names of ``TrainingConfig``, with dots between levels.
@@ -43,7 +43,7 @@ _BATCH = 500
 
 @dataclass(frozen=True)
 class DatasetReference:
-    """The data set of a candidate: name, digests, DVC version (None outside DVC) and folder."""
+    """The data set of a candidate: name, digests, DVC version (None if DVC is not used) and folder."""
 
     name: str
     digest: str
@@ -54,7 +54,7 @@ class DatasetReference:
 
 @dataclass(frozen=True)
 class TrackedModel:
-    """Run, registered version and URI ``models:/<name>/<version>`` of a candidate."""
+    """The run, the registered version and the URI ``models:/<name>/<version>`` of a candidate."""
 
     run_id: str
     model_version: str
@@ -72,14 +72,14 @@ def replay_journal(
     dataset: DatasetReference,
     artifact_root: Path | None = None,
 ) -> TrackedModel:
-    """Log journal, model and data set of a candidate as one run and register the model, exactly once.
+    """Log journal, model and data set of a candidate as one run, and register the model, exactly once.
 
     Args:
         candidate: folder of a finished fit.
-        experiment, registered_model: created if missing.
-        tags: tags of run and version: git commit, dirty flag, Dagster run ...
-        dataset: data set of the fit; must match the record of the candidate.
-        artifact_root: folder for the artefacts of a new experiment (for a database without a server).
+        experiment, registered_model: names of the experiment and the registered model, which are created if missing.
+        tags: tags of run and version, such as git commit, dirty flag and Dagster run.
+        dataset: data set of the fit, which must match the record of the candidate.
+        artifact_root: folder for the artefacts of a new experiment, if the database has no server.
 
     Raises:
         ContractViolation: the candidate is unfinished, was altered, or was trained on another data set.
@@ -112,7 +112,7 @@ def replay_journal(
 def log_evidence(
     run_id: str, tracking_uri: str, *, metrics: Mapping[str, float], artifacts: Path, tags: Mapping[str, str]
 ) -> None:
-    """Add an evaluation to a run: finite metrics, the folder ``artifacts``, tags. The same evidence is added once."""
+    """Add an evaluation to a run: finite metrics, the folder ``artifacts``, tags. A second call adds nothing new."""
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
@@ -125,7 +125,7 @@ def log_evidence(
     if before == digest and not changed:
         return
     client.log_artifacts(run_id, str(artifacts), "evaluation")
-    # MLflow shows the latest value of a metric, so a new value needs a later time than an earlier or edited one.
+    # MLflow shows the latest value of a metric, so the time of a new value must be later than all other times.
     now = int(run.info.end_time or run.info.start_time) if before is None else int(time.time() * 1000)
     _log_metrics(client, run_id, [Metric(n, value, now, 0) for n, value in changed.items()])
     for name, value in {**tags, _EVIDENCE_TAG: digest}.items():
@@ -159,7 +159,7 @@ def _experiment(client: "MlflowClient", name: str, artifact_root: Path | None) -
 
 
 def _finished(client: "MlflowClient", experiment_id: str, model: str, digest: str) -> TrackedModel | None:
-    """The finished run of this model, or None. Unfinished runs become FAILED, and their model versions are removed."""
+    """The finished run of this model, or None. Unfinished runs get the status FAILED and lose their model versions."""
     for run in client.search_runs([experiment_id], filter_string=f"tags.`{KEY_TAG}` = '{digest}'"):
         run_id = str(run.info.run_id)
         versions = client.search_model_versions(f"run_id = '{run_id}'")
@@ -222,7 +222,7 @@ def _log_dataset(client: "MlflowClient", run_id: str, dataset: DatasetReference)
     """Log two inputs: the training data, and the frozen test set, which has its own digest."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    # MLflow keeps 36 characters of a digest; the profile and the tags of the run have the full digest.
+    # MLflow keeps 36 characters of a digest. The profile and the tags of the run contain the full digest.
     profile = {"digest": dataset.digest, "test_digest": dataset.test_digest, "dvc_version": dataset.dvc_version}
     known = (("training", dataset.name, dataset.digest), ("testing", f"{dataset.name}-test", dataset.test_digest))
     source, inputs = json.dumps({"uri": dataset.folder.resolve().as_uri()}), []
@@ -241,7 +241,7 @@ def _register(
     records: tuple[FitSummary, ModelContract],
     tags: Mapping[str, str],
 ) -> str:
-    """Log the model with signature, example and card, and register it as a version of ``registered_model``."""
+    """Log the model with signature, example and card, and register the model as a version of ``registered_model``."""
     from mlflow.entities import LoggedModelOutput
 
     (summary, contract), run_id = records, str(run.info.run_id)
@@ -264,7 +264,7 @@ def _register(
         registered_model,
         logged.artifact_location,
         run_id=run_id,
-        # MLflow's own tags describe the run, not the version.
+        # MLflow's own tags describe the run, not the model version.
         tags={**{n: v for n, v in tags.items() if not n.startswith("mlflow.")}, KEY_TAG: str(summary.model_digest)},
         description=card,
         model_id=logged.model_id,
@@ -273,11 +273,11 @@ def _register(
 
 
 def _write_model_folder(candidate: Path, folder: Path, contract: ModelContract, card: str) -> None:
-    """MLflow's ONNX flavour, with the bytes of the candidate."""
+    """Write a model folder of MLflow's ONNX flavour with the bytes of the candidate."""
     import onnx
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow warns about its own type hints on import
+        warnings.simplefilter("ignore")  # during its import, MLflow warns about its own type hints
         import mlflow.onnx
 
         mlflow.onnx.save_model(
@@ -305,7 +305,7 @@ def _signature(contract: ModelContract) -> Any:
 
 
 def _input_example(contract: ModelContract) -> dict[str, Any]:
-    """A synthetic image, so that no patient's image is logged; multiples of 1/8 are short in JSON."""
+    """A synthetic image, because no patient's image may be logged. Its values, multiples of 1/8, are short in JSON."""
     ramp = np.linspace(-8, 8, contract.input_shape[0])[:, None] * np.ones(contract.input_shape[1])
     image = (np.round(ramp) / 8).astype(np.float32)[None, None]
     return {INPUTS[0]: image, INPUTS[1]: np.array([VIEWS.index(contract.views[0])], dtype=np.int64)}

@@ -1,4 +1,4 @@
-"""The bodies of virtual patients: bones as surfaces, soft tissue as solids, metal; N patients as tensors.
+"""The bodies of virtual patients: bones as surfaces, soft tissue as solids, and metal, as tensors for N patients.
 
 Rays and images are part of ``simulation.imaging``.
 
@@ -16,8 +16,8 @@ Rays and images are part of ``simulation.imaging``.
     metal          screws, rods, cages, jewellery, brace, shields
     surfaces       grids of points, and the sweeps that build them
     solids         lofts and ellipsoids
-    mass_points    surfaces and interiors as points; each point is a volume of material
-    patient_mass   mass points of a batch; on a GPU from a captured CUDA graph
-    materials      linear attenuation over energy
+    mass_points    surfaces and interiors as points, each of which represents a volume of material
+    patient_mass   mass points of a batch; a GPU computes them with a captured CUDA graph
+    materials      linear attenuation coefficients as functions of the energy
     constants      small constant tensors, cached for each device
 """

@@ -1,7 +1,7 @@
 """Bones behind the vertebral bodies: pedicles, articular processes, laminae, transverse and spinous processes.
 
-Contract: positions are along the axes of the vertebral body, and the pedicles have the centres of ``spine_pose``.
-Thicknesses are choices; with them, images look like real frontal radiographs.
+Contract: positions are measured along the axes of the vertebral body. The centres of the pedicles are those that
+``spine_pose`` computes. Thicknesses are choices that make images look like real frontal radiographs.
 """
 
 import torch
@@ -13,9 +13,9 @@ from simulation.body.surfaces import Bones, Filling, Shell, bar
 from simulation.pose.spine_pose import PEDICLE_MORE_MM, PEDICLE_OF_CANAL
 from spine.types import Float
 
-_WIDEST_PEDICLE_MM = 6.2  # limit of the radius; the broad pedicles of L4 and L5 lie oblique to the beam
-_RIND_MM, _CORE, _LUMBAR_RIND_MM, _LUMBAR_CORE = 0.8, 0.7, 0.4, 1.5  # thickness of the cortex, and spongiosa
-_CONVERGE, _CONVERGE_LUMBAR = 0.1, 0.16  # tangents of the pedicles' angle to the mid-line; screws differ a little
+_WIDEST_PEDICLE_MM = 6.2  # limit of the radius, because the broad pedicles of L4 and L5 lie oblique to the beam
+_RIND_MM, _CORE, _LUMBAR_RIND_MM, _LUMBAR_CORE = 0.8, 0.7, 0.4, 1.5  # cortex in mm, fraction of spongiosa
+_CONVERGE, _CONVERGE_LUMBAR = 0.1, 0.16  # tangents of pedicles' angle to mid-line; screws' angle differs a little
 LEVELS = tuple(f"slot{i}" for i in range(SLOTS))
 
 
@@ -35,7 +35,7 @@ def _pair(first: Tensor, second: Tensor) -> Tensor:
 
 
 def pedicle_length(batch: PatientBatch) -> Float[Tensor, "N V"]:
-    """Distance from the posterior wall to the facets, mm."""
+    """Distance from the posterior wall of the body to the facets, mm."""
     return PEDICLE_OF_CANAL * batch.canal + PEDICLE_MORE_MM
 
 
@@ -51,7 +51,8 @@ def _arches(batch: PatientBatch) -> Bones:
     behind = _back(batch) + length
     bones = Bones()
     for side, pedicle_centre in zip((1.0, -1.0), batch.pedicle.unbind(1), strict=True):
-        # Pedicles converge towards the front, most in the lumbar spine. Parallel walls would lie along frontal rays.
+        # Pedicles converge towards the front, because parallel walls would lie along frontal rays. Lumbar pedicles
+        # converge most.
         outward = side * (_CONVERGE + _CONVERGE_LUMBAR * batch.lumbar)[..., None] * axes[..., 0]
         along = (axes[..., 1] + outward) * (0.5 * length + 1.5)[..., None]
         radii = (batch.pedicle_size / 2).clamp(max=_WIDEST_PEDICLE_MM)
@@ -70,7 +71,7 @@ def _arches(batch: PatientBatch) -> Bones:
 
 
 def _dense_bone(name: str, grid: tuple[Tensor, Tensor], lumbar: Tensor, amount: Tensor) -> Bones:
-    """A small dense bone. In the lumbar spine most mineral is inside, so that it looks like a patch and not a ring."""
+    """A small dense bone. In the lumbar spine, most mineral is inside, and the bone looks like a patch, not a ring."""
     surface, axis = grid
     rind = Shell(name, surface, (_RIND_MM + (_LUMBAR_RIND_MM - _RIND_MM) * lumbar) * amount, bones=LEVELS)
     core = (_CORE + (_LUMBAR_CORE - _CORE) * lumbar) * amount
@@ -85,8 +86,8 @@ def _offset(batch: PatientBatch, pedicle_centre: Tensor) -> Tensor:
 def _facets(batch: PatientBatch, x: Tensor, behind: Tensor) -> Bones:
     """The upper and lower articular processes of one side.
 
-    The upper processes enclose the lower processes of the vertebra above. In the lumbar spine they are wide apart and
-    reach over the discs. With the laminae they form the butterfly behind the body. In the thoracic spine they are short
+    The upper processes enclose the lower processes of the vertebra above. Lumbar processes are wide apart and reach
+    over the discs. With the laminae, they form a shape like a butterfly behind the body. Thoracic processes are short
     and flat.
     """
     height, lumbar, back = batch.height, batch.lumbar, batch.body_axes[..., 1]

@@ -1,7 +1,7 @@
 """N patients as tensors, padded to one shape.
 
 Contract: float32. Every patient has V = ``SLOTS`` vertebrae, cranial to caudal. A missing vertebra is a copy of the
-last one with ``present`` 0. A patient's row does not depend on the other patients of the batch.
+patient's last vertebra with ``present`` 0. A patient's row does not depend on the other patients of the batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,11 +25,11 @@ SLOTS = 23
 """Largest number of vertebrae: C3..C7, T1..T12, one transitional vertebra, L1..L5."""
 
 _LUMBAR_SHAPE = {"T11": 0.33, "T12": 0.67, "T13": 0.85} | {f"L{i}": 1.0 for i in range(1, 7)}
-"""Level -> 0 for thoracic and cervical shape, 1 for lumbar."""
+"""Level -> shape from 0 (cervical and thoracic) to 1 (lumbar)."""
 
 _DROOP_AT = ("C3", "T1", "T5", "T9", "T12", "L6")
 _DROOP = (0.25, 0.35, 0.95, 1.0, 0.35, 0.15)
-"""Downward angle of the spinous processes at these levels, radians."""
+"""Downward angle of the spinous processes at the levels ``_DROOP_AT``, radians."""
 
 _ORDER = (*CERVICAL, *VERTEBRAE[:12], "T13", *VERTEBRAE[12:], "L6")
 
@@ -42,24 +42,24 @@ class PatientBatch:
         present: 1 where the patient has this vertebra, else 0.
         lumbar: shape from 0 (thoracic) to 1 (lumbar).
         droop: downward angle of the spinous process, radians.
-        wall: thickness of the body's wall.
-        centre, axes: of the upper and lower plate.
+        wall: thickness of the wall of the vertebral body.
+        centre, axes: centres and axes of the upper and lower plate.
         plate_half: half-width and half-depth of both plates.
         canal: depth of the spinal canal.
         spinous, transverse: length of the spinous process, span of the transverse processes.
-        pedicle_size: width and height.
+        pedicle_size: width and height of the pedicles.
         pedicle: centres of the pedicles, left then right.
-        sclerosis, osteophyte: of both plates, 0 to 1.
+        sclerosis, osteophyte: severity at both plates, 0 to 1.
         body_scale: density of a body relative to the patient's other bodies.
         arch: 0 where the lamina and the spinous process were removed, else 1.
-        axial_rotation, sideways, chest_half_width, chest_half_depth: of the rib cage at T1..T12.
+        axial_rotation, sideways, chest_half_width, chest_half_depth: figures of the rib cage at T1..T12 (``chest``).
         thirteenth: 1 if the patient has a T13 with ribs, else 0.
-        sternum: upper and lower end.
-        arms: shoulder, elbow, hand of both sides.
-        raised: how far the arms are raised, 0 to 1.
-        style, gains: as in ``Habitus``.
-        lofts, ellipsoids, gas, vessels, fat: soft tissue as in ``SoftTissue.arrays``.
-        bars, rods, rod_weight, plates: metal as in ``Metal.arrays``.
+        sternum: upper and lower end of the sternum.
+        arms: positions of shoulder, elbow and hand of both sides.
+        raised: 1 if the arms are raised, else 0.
+        style, gains: the fields of ``Habitus``.
+        lofts, ellipsoids, gas, vessels, fat: the soft tissue from ``SoftTissue.arrays``.
+        bars, rods, rod_weight, plates: the metal from ``Metal.arrays``.
     """
 
     present: Float[Tensor, "N V"]
@@ -117,7 +117,7 @@ class PatientBatch:
         return float_tensor(self.device, *mm) * self.size[:, None]
 
     def gain(self, kind: str) -> Float[Tensor, "N 1"]:
-        """Density of a kind of bone relative to the mean (``habitus.GAINS``)."""
+        """Density of one kind of bone relative to the mean; ``habitus.GAINS`` lists the kinds."""
         at = GAINS.index(kind)
         return self.gains[:, at : at + 1]
 
@@ -128,7 +128,7 @@ class PatientBatch:
 
     @property
     def body_centre(self) -> Float[Tensor, "N V 3"]:
-        """The middle between the centres of both plates."""
+        """The points midway between the centres of the two plates of each vertebra."""
         return self.centre.mean(dim=2)
 
     @property
@@ -146,7 +146,7 @@ Arrays = Mapping[str, NDArray[np.float32]]
 def patient_arrays(
     parameters: PatientParameters, spine: PosedSpine, habitus: Habitus
 ) -> dict[str, NDArray[np.float32]]:
-    """Name -> array of one patient for a ``PatientBatch``, without soft tissue and metal."""
+    """Name -> array of one patient for a ``PatientBatch``. Soft tissue and metal are not included."""
     names = spine.levels
     keep = np.minimum(np.arange(SLOTS), len(names) - 1)
     row = {name: np.asarray(array)[keep] for name, array in _per_level(parameters, spine).items()}
@@ -183,7 +183,7 @@ def _per_level(parameters: PatientParameters, spine: PosedSpine) -> dict[str, ND
 
 
 def _other_parts(spine: PosedSpine, habitus: Habitus) -> dict[str, NDArray[np.float64]]:
-    """Name -> array of the pelvis, the rib cage, the arms and the build."""
+    """Name -> array that describes the pelvis, the rib cage, the arms or the build."""
     sizes = spine.sizes
     return {
         "s1_centre": spine.s1_centre,
@@ -223,6 +223,6 @@ def _without_arch(parameters: PatientParameters) -> set[str]:
 
 
 def _body_scale(parameters: PatientParameters, names: Sequence[str]) -> NDArray[np.float64]:
-    """(V,) density of the bodies: a fractured body has the same bone in a smaller volume."""
+    """(V,) relative density of the bodies. A fractured body is denser: it has the same bone in a smaller volume."""
     loss = {fracture.level: fracture.loss for fracture in parameters.fractures}
     return np.array([1.0 / (1.0 - 0.5 * loss.get(name, 0.0)) for name in names])

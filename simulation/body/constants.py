@@ -1,7 +1,7 @@
 """Small constant tensors, cached for each device.
 
-Contract: nothing writes to these tensors. They are cached because the host waits for the GPU when it copies a constant,
-and a captured CUDA graph must not wait.
+Contract: nothing writes to these tensors. They are cached because a host that copies a constant waits for the GPU. This
+wait is not allowed while a CUDA graph is captured.
 """
 
 from functools import lru_cache

@@ -1,9 +1,9 @@
 """Femora and tibiae: heads, necks with their trochanters, shafts, condyles.
 
 Contract: the femoral head is a sphere about the hip centre with the radius of the reconstruction. One surface begins on
-that sphere and runs from the neck to the condyles. Neighbouring grids of it share a ring, so that no outline crosses
-another. Legs are vertical at any tilt of the pelvis. The neck-shaft angle is about 127 degrees (docs/sources.md,
-population and anatomy); the other numbers of the table are a choice.
+that sphere and runs from the neck to the condyles. Neighbouring grids of this surface share a ring, so that their
+outlines do not cross. Legs are vertical at any tilt of the pelvis. The neck-shaft angle is about 127 degrees
+(docs/sources.md, population and anatomy). The other numbers of the table are a choice.
 """
 
 import torch
@@ -15,7 +15,7 @@ from simulation.body.surfaces import Bones, Filling, Shell, ball, bar, smooth, t
 from simulation.pose.habitus import LEFT_RIGHT
 
 _HEAD_MM = 23.5
-"""All lengths of the tables are those of a femur whose head has this radius."""
+"""All lengths of the tables belong to a femur whose head has this radius."""
 _FEMUR = (
     # Position (outwards, back, up) from the hip, half-width, half-depth, weights of the greater and lesser trochanter
     (13.9, 1.2, -10.7, 15.6, 15.6, 0.0, 0.0),
@@ -54,7 +54,7 @@ _GREATER, _LESSER = ((0.75, 0.15, 0.64), (3.0, 7.0, 36.0)), ((-0.75, 0.6, -0.28)
 
 
 def build_legs(batch: PatientBatch) -> Bones:
-    """Both legs; the right one is the left one mirrored."""
+    """The bones of both legs. The right leg is a mirror image of the left leg."""
     device, ones = batch.device, torch.ones(len(batch), 1, device=batch.device)
     controls = float_tensor(device, *_FEMUR)
     rings = smooth(controls, (len(_FEMUR) - 1) * _PER_ROW + 1).clamp(min=controls.amin(0))

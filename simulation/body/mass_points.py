@@ -1,9 +1,9 @@
-"""Mass points: surfaces and interiors, sampled as points; each point is a volume of material.
+"""Mass points: surfaces and interiors, sampled as points, each of which represents a volume of material.
 
-Contract: float32 tensors. The volumes of the points of a shell add up to its area times its thickness, and those of a
-filling to its volume times its fraction. Every cell of a grid has the same number of stratified points. Jitter from a
-fixed seed prevents moire. The number of points follows from the cell sizes of a reference patient, so that a patient's
-points do not depend on the other patients of the batch.
+Contract: float32 tensors. The volumes of a shell's points add up to the shell's area times its thickness. The volumes
+of a filling's points add up to the filling's volume times its fraction. Every cell of a grid has the same number of
+stratified points. Jitter from a fixed seed prevents moire. The number of points follows from the cell sizes of a
+reference patient, so that a patient's points do not depend on the other patients of the batch.
 """
 
 import functools
@@ -25,14 +25,14 @@ CellSize = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class MassPoints:
-    """P points of one material, for N patients; LPS."""
+    """P points of one material for each of N patients, in LPS coordinates."""
 
     xyz_mm: Float[Tensor, "N P 3"]
     volume_mm3: Float[Tensor, "N P"]
 
 
 def cell_sizes(bones: Bones) -> tuple[CellSize, ...]:
-    """Mean cell sizes of all shells, then of all fillings."""
+    """The mean cell sizes of all shells, followed by the mean cell sizes of all fillings."""
     return tuple(_cell_size(part) for part in _parts(bones))
 
 
@@ -42,8 +42,8 @@ def sample_bones(bones: Bones, cells: Sequence[CellSize], finer: float = 1.0, fi
     Args:
         bones: shells and fillings to sample.
         cells: ``cell_sizes`` of a reference patient with the same parts.
-        finer: factor by which all spacings are smaller; 2 for pixels of half the size.
-        filling_share: factor of the volumes of fillings.
+        finer: number by which all spacings are divided, for example 2 for pixels of half the size.
+        filling_share: factor by which the volumes of fillings are multiplied.
     """
     found = []
     for part, cell in zip(_parts(bones), cells, strict=True):
@@ -74,7 +74,7 @@ def sample_shell(shell: Shell, cell: CellSize | None = None) -> MassPoints:
 
 
 def sample_filling(filling: Filling, cell: CellSize | None = None) -> MassPoints:
-    """Points of one interior, uniform in volume: their distance from the axis is the root of a uniform number."""
+    """Points of one interior, uniform in volume. The relative distance to the axis is the root of a uniform number."""
     grid = filling.vertices
     corners = _corners(grid)
     inner = _corners(filling.axis[..., None, :].expand_as(grid))
@@ -94,8 +94,8 @@ def _volume_elements(corners: Tensor, inner: Tensor, weights: Tensor, radius: Te
     """(N, B, cells, k) volume element at each point, up to a factor of the cell.
 
     With axis a(u) and surface s(u, v), the point a + r (s - a) has the volume element
-    r w . (s_v x (a_u + r (s_u - a_u))), where w = s - a. With equal volumes, the mass of a tapered cell would be even
-    from ring to ring, and bands would be visible.
+    r w . (s_v x (a_u + r (s_u - a_u))), where w = s - a. If all points of a tapered cell had equal volumes, its narrow
+    end would have as much mass as its wide end, and bands would be visible.
     """
     w = corners - inner
     p, q, r, s = corners.unbind(dim=-2)
@@ -109,9 +109,9 @@ def _volume_elements(corners: Tensor, inner: Tensor, weights: Tensor, radius: Te
 
 
 def _present(part: Shell | Filling) -> Shell | Filling | None:
-    """The part without the grids that no patient of the batch has; None if no grid is left.
+    """A copy of the part that has only the grids that at least one patient of the batch has; None if there is no grid.
 
-    On a GPU nothing is dropped, because the test would make the host wait for the device.
+    On a GPU no grid is dropped, because the test would make the host wait for the device.
     """
     amount = part.thickness_mm if isinstance(part, Shell) else part.fraction
     if amount.is_cuda:
@@ -137,7 +137,7 @@ def _cell_size(part: Shell | Filling) -> CellSize:
 
 
 def _per_cell(cell: CellSize, spacing_mm: float) -> tuple[int, int, int]:
-    """Numbers of points of a cell along, around and inward, for a mean distance of ``spacing_mm``."""
+    """Numbers of points of a cell along, around and inward that give a mean distance of ``spacing_mm``."""
     along, around, inward = cell
     return (
         max(1, math.ceil(along / spacing_mm)),

@@ -1,8 +1,8 @@
-"""Linear attenuation of each material over energy, and the beams of both views.
+"""The linear attenuation of each material as a function of the energy, and the beams of both views.
 
-Contract: coefficients in 1/mm. Bone mineral is given in millimetres of cortical bone that replaces soft tissue, metal
-in millimetres of titanium alloy. Source: computed with xraydb from ICRU compositions (docs/sources.md, materials,
-exposure and display).
+Contract: coefficients are in 1/mm. The amount of bone mineral is given as millimetres of cortical bone that replaces
+soft tissue. The amount of metal is given as millimetres of titanium alloy. Source: the coefficients are computed with
+xraydb from ICRU compositions (docs/sources.md, materials, exposure and display).
 """
 
 from collections.abc import Mapping
@@ -29,17 +29,17 @@ _PER_CM: Mapping[Material, tuple[float, float, float, float]] = {
 }
 
 TRABECULAR_SHARE = 0.1695
-"""Millimetres of cortical bone for one of spongiosa. (trabecular - soft) / (cortical - soft) is 0.165 to 0.172 between
-50 and 80 keV, so one map is enough for both kinds of bone."""
+"""Millimetres of cortical bone that are equivalent to 1 mm of spongiosa. The ratio (trabecular - soft) / (cortical -
+soft) is 0.165 to 0.172 between 50 and 80 keV, so one map is enough for both kinds of bone."""
 
 VESSEL_SHARE = 0.42
-"""Millimetres of cortical bone for one of blood that replaces inflated lung, at 60 keV."""
+"""Millimetres of cortical bone that are equivalent, at 60 keV, to 1 mm of blood that replaces inflated lung."""
 
 EFFECTIVE_KEV: Mapping[ViewName, float] = {"frontal": 62.0, "lateral": 67.0}
 """Mean photon energy behind 20 cm of tissue, for the usual spectra of the slot scanner (90 and 105 kVp, 0.1 mm Cu)."""
 
 BINS: tuple[tuple[float, float], ...] = ((0.86, 0.5), (1.14, 0.5))
-"""The beam as two energies: each as a share of the effective energy, and its weight. They model beam hardening."""
+"""The two energies that represent the beam and model its hardening: share of the effective energy, and weight."""
 
 TUBE_KVP: Mapping[ViewName, float] = {"frontal": 90.0, "lateral": 105.0}
 

@@ -1,8 +1,8 @@
-"""Metal in and on a patient: screws, rods and cages, jewellery, clothing, brace, shields, electrodes.
+"""The metal in and on a patient: screws, rods, cages, jewellery, clothing, brace, shields and electrodes.
 
 Contract: every patient has the same number of bars, rods and plates, so that patients form a batch. A missing object
-has weight 0. A weight is in millimetres of titanium per millimetre of the object (cobalt chrome 3.3, steel 2.8, lead
-12, plastic 0.05).
+has weight 0. A weight is the number of millimetres of titanium that are equivalent to 1 mm of the object: 3.3 for
+cobalt chrome, 2.8 for steel, 12 for lead and 0.05 for plastic.
 """
 
 from dataclasses import dataclass
@@ -31,10 +31,10 @@ _TITANIUM, _STEEL, _LEAD, _PLASTIC, _PEEK = 1.0, 2.8, 12.0, 0.05, 0.02
 _ROD = {"titanium": _TITANIUM, "cobalt_chrome": 3.3}
 
 Bar = tuple[Floats, Floats, float, float]
-"""Start, end, radius in mm, weight."""
+"""The start, end and radius of a bar in mm, and its weight."""
 
 Screws = dict[tuple[str, str], tuple[Floats, Floats]]
-"""(level, side) -> (3,) head and (3,) tip of a screw through the pedicle into the body."""
+"""(level, side) -> the (3,) head and (3,) tip of the screw that runs through the pedicle into the body."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,10 @@ class Metal:
     """All metal of one patient.
 
     Attributes:
-        bars: start, end, radius, weight.
+        bars: start, end, radius and weight of each bar.
         rods: points along each rod.
-        plates: flat ellipsoids (``Ellipsoid.array``) and weight.
+        rod_weight: weight of each rod.
+        plates: flat ellipsoids (``Ellipsoid.array``), each with its weight.
     """
 
     bars: Float[Floats, "B 8"]
@@ -53,7 +54,7 @@ class Metal:
     plates: Float[NDArray[np.floating], "Q 14"]
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Name -> array."""
+        """Name -> array; the names are fields of ``PatientBatch``."""
         named = {"bars": self.bars, "rods": self.rods, "rod_weight": self.rod_weight, "plates": self.plates}
         return {name: array.astype(np.float32) for name, array in named.items()}
 
@@ -133,7 +134,7 @@ def _rods(construct: Instrumentation, screws: Screws) -> tuple[Floats, Floats]:
 
 
 def _cage_markers(construct: Instrumentation, spine: PosedSpine) -> list[Bar]:
-    """Cages in discs: each is a faint block of PEEK with three tantalum pins."""
+    """The cages in discs. Each cage is a faint block of PEEK with three tantalum pins."""
     bars: list[Bar] = []
     for level in construct.cages:
         if level not in spine.levels:
@@ -152,7 +153,7 @@ def _cage_markers(construct: Instrumentation, spine: PosedSpine) -> list[Bar]:
 def _clothing(
     parameters: PatientParameters, spine: PosedSpine, habitus: Habitus, rng: np.random.Generator
 ) -> list[Bar]:
-    """Jewellery, clips and hooks of clothing, buckles of a brace, electrodes; most patients have none of them."""
+    """Jewellery, clips and hooks of clothing, buckles of a brace, and electrodes. Most patients have none of these."""
     bars: list[Bar] = []
     chest, front = chest_centre(spine, habitus), chest_half_depth(habitus)
     kinds = rng.random(6)
@@ -189,7 +190,7 @@ def _ring(at: Floats, high: float, wide: float, radius: float, weight: float) ->
 
 
 def _plates(spine: PosedSpine, habitus: Habitus, rng: np.random.Generator) -> Floats:
-    """A gonad shield (lead) and the plastic pad of a brace."""
+    """A gonad shield of lead and the plastic pad of a brace."""
     plates: list[tuple[Ellipsoid, float]] = []
     hips = spine.hips.mean(axis=0)
     if rng.random() < 0.08:
@@ -206,7 +207,7 @@ def _plates(spine: PosedSpine, habitus: Habitus, rng: np.random.Generator) -> Fl
 def build_metal(
     bars: Float[Tensor, "N B 8"], rods: Float[Tensor, "N R M 3"], rod_weight: Float[Tensor, "N R"]
 ) -> Bones:
-    """Solid fillings of titanium from bars and rods as in ``Metal``."""
+    """Solid fillings of titanium for bars and rods that have the format of ``Metal``."""
     start, end, radius, weight = bars[..., :3], bars[..., 3:6], bars[..., 6:7], bars[..., 7]
     tilted = float_tensor(bars.device, 0.31, 0.87, 0.38)
     thick = radius.expand(*radius.shape[:-1], 2)

@@ -28,13 +28,13 @@ class VirtualPatient:
     """One virtual patient.
 
     Attributes:
-        parameters: of the patient.
-        seed: decides everything that the parameters leave open.
+        parameters: parameters of the patient.
+        seed: number that decides everything that the parameters leave open.
         spine: posed plates and hips.
         habitus: build and posture.
-        soft: soft tissue, as rendered.
-        metal: metal, as rendered.
-        reconstruction: landmarks and facts; a scan adds the image geometry.
+        soft: soft tissue that is rendered.
+        metal: metal that is rendered.
+        reconstruction: landmarks and facts about the patient. A scan adds the image geometry.
     """
 
     parameters: PatientParameters
@@ -47,7 +47,7 @@ class VirtualPatient:
 
     @cached_property
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Name -> array of everything that is rendered, one row of a ``PatientBatch``."""
+        """Name -> array of everything that is rendered. Together they are one row of a ``PatientBatch``."""
         return patient_arrays(self.parameters, self.spine, self.habitus) | self.soft.arrays() | self.metal.arrays()
 
 
@@ -73,7 +73,7 @@ def build_spine(parameters: PatientParameters, rng: np.random.Generator) -> Pose
     top, hips = spine.centre[T1_INDEX, 0], spine.hips.mean(axis=0)
     middle_z = (top[2] + hips[2]) / 2
     across = 0.5 * (spine.hips[:, 0].mean() + spine.centre[T1_INDEX:, :, 0].mean())
-    # The trunk is centred; the spine lies about 36 mm behind its middle.
+    # The trunk is centred. The spine lies about 36 mm behind the middle of the trunk.
     depth = spine.centre[T1_INDEX:, :, 1].mean() - 36.0 * parameters.size_factor
     return spine.moved(-np.array([across, depth, middle_z]) + rng.normal(0.0, 1.0, 3) * np.array([5.0, 6.0, 6.0]))
 

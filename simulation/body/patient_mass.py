@@ -1,8 +1,9 @@
-"""Mass points of N patients: bone, vessels of the lungs, metal; on a GPU from one captured CUDA graph.
+"""The mass points of N patients for bone, vessels of the lungs and metal.
 
-Contract: the points are the same on every device up to rounding. A skeleton takes two thousand small operations, and a
-GPU runs them faster than the host can launch them. They are therefore captured once for each batch size and replayed.
-A replay writes into the same memory, so its points must be used before the next batch is built.
+Contract: the points are the same on every device up to rounding. A skeleton requires two thousand small operations. A
+GPU runs these operations faster than the host can launch them. On a GPU they are therefore captured once for each batch
+size, as a CUDA graph, and replayed. Every replay writes into the same memory, so the points of a batch must be used
+before the next batch is built.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from simulation.body.skeleton import build_bones, build_vessels, reference_cells
 
 _USUAL_PIXEL_MM = 1.435
 FINEST = 2.0
-"""Limit of the refinement for small pixels. With more, the detector's blur hides the grain of the points."""
+"""Limit of the refinement for small pixels. Beyond this limit, the detector's blur hides the grain of the points."""
 
 _WARM_UPS = 3
 _MOST_GRAPHS = 4
@@ -27,7 +28,7 @@ _MOST_GRAPHS = 4
 
 @dataclass(frozen=True)
 class PatientMass:
-    """The mass points of N patients; metal is None where no patient has any."""
+    """The mass points of N patients; ``metal`` is None if no patient has metal."""
 
     bones: MassPoints
     vessels: MassPoints
@@ -36,7 +37,7 @@ class PatientMass:
 
 def sample_patient_mass(batch: PatientBatch, pixel_mm: float) -> PatientMass:
     """Sample the mass points of a batch, at a spacing that suits pixels of ``pixel_mm``."""
-    # In steps, so that slightly different pixel sizes share one captured graph.
+    # The refinement is rounded to steps, so that slightly different pixel sizes share one captured graph.
     finer = min(max(1.0, round(_USUAL_PIXEL_MM / pixel_mm / 0.25) * 0.25), FINEST)
     if batch.device.type == "cuda":
         return _replayed(batch, finer)
@@ -56,7 +57,7 @@ def _sampled(batch: PatientBatch, finer: float, has_metal: bool = True) -> Patie
 
 @dataclass(frozen=True)
 class _Graph:
-    """A captured CUDA graph: copy a batch into ``static_input``, call ``replay``, then use ``mass``."""
+    """A captured CUDA graph. To use it, copy a batch into ``static_input``, call ``replay``, then read ``mass``."""
 
     static_input: PatientBatch
     replay: Callable[[], None]
@@ -84,7 +85,7 @@ def _captured(batch: PatientBatch, finer: float) -> _Graph:
     beside = torch.cuda.Stream()
     beside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(beside):
-        for _ in range(_WARM_UPS):  # fills the caches of constants, because a capture cannot copy them to the GPU
+        for _ in range(_WARM_UPS):  # fill the caches of constants: a capture cannot copy constants to the GPU
             _sampled(static_input, finer)
     torch.cuda.current_stream().wait_stream(beside)
     graph = torch.cuda.CUDAGraph()

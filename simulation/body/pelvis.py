@@ -1,8 +1,8 @@
 """The posed pelvis: sacrum with its S1 plate, iliac wings, acetabula, pubic and ischial rami.
 
-Contract: the S1 plate has exactly the margins of its landmarks. Wings and rami connect sacrum and hips, so they follow
-the pelvic incidence. Sources of the sizes: docs/sources.md, population and anatomy. The sacrum is about 105 mm high and
-112 mm wide, the bicristal width is 270-285 mm, and the centre of the S1 plate is 38 mm below the crest.
+Contract: the margins of the S1 plate are exactly its landmarks. Wings and rami connect the sacrum and the hips, so they
+follow the pelvic incidence. The sacrum is about 105 mm high and 112 mm wide, and the bicristal width is 270-285 mm. The
+centre of the S1 plate is 38 mm below the crest. Sources of the sizes: docs/sources.md, population and anatomy.
 """
 
 import math
@@ -18,7 +18,7 @@ from simulation.pose.habitus import LEFT_RIGHT
 
 _S1_AROUND, _S1_SQUARE = 32, 2.2
 _SACRUM_AT = (0.0, 0.05, 0.12, 0.22, 0.35, 0.5, 0.65, 0.8, 0.92, 1.0)
-_SACRUM_WIDTH = (1.0, 1.14, 1.52, 1.96, 2.16, 1.98, 1.58, 1.1, 0.68, 0.3)  # of the S1 plate
+_SACRUM_WIDTH = (1.0, 1.14, 1.52, 1.96, 2.16, 1.98, 1.58, 1.1, 0.68, 0.3)  # width of each ring / width of the S1 plate
 _SACRUM_DEPTH = (1.0, 1.0, 1.02, 0.98, 0.85, 0.68, 0.52, 0.4, 0.3, 0.18)
 _SACRAL_KYPHOSIS_DEG = 62.0
 _UPRIGHT_DEG = 13.0  # pelvic tilt of an upright pelvis
@@ -37,7 +37,7 @@ def _sacral_path(batch: PatientBatch) -> tuple[Tensor, Tensor]:
     kyphosis = math.radians(_SACRAL_KYPHOSIS_DEG) * (1 + 0.15 * batch.style[:, 5])
     turn = (kyphosis[:, None] * (3 * dense**2 - 2 * dense**3))[..., None]
     x, y, z = (batch.s1_axes[:, None, :, i] for i in range(3))
-    # The path runs caudally: first towards the back, then forwards to the tip.
+    # The path runs downwards: first towards the back, then forwards to the tip.
     down = -turn.cos() * z - turn.sin() * y
     lean = math.radians(14.0)
     down = math.cos(lean) * down + math.sin(lean) * (turn.cos() * y - turn.sin() * z)
@@ -128,7 +128,7 @@ def _pelvic_axes(batch: PatientBatch) -> Tensor:
 
 
 def _points(rows: Sequence[tuple[float | Tensor, float | Tensor, float | Tensor]], like: Tensor) -> Tensor:
-    """(N, K, 3) from K rows of numbers or (N,) tensors."""
+    """(N, K, 3) points from K rows of numbers or (N,) tensors."""
     columns = [[v.expand_as(like) if isinstance(v, Tensor) else torch.full_like(like, v) for v in row] for row in rows]
     return torch.stack([torch.stack(row, dim=-1) for row in columns], dim=1)
 
@@ -141,7 +141,8 @@ def _wings(batch: PatientBatch, axes: Tensor) -> Bones:
     scale, ala = batch.s1_to_hips / 108.0, 2.1 * batch.s1_half[:, 0]
     grids = []
     for side, hip in zip(LEFT_RIGHT, batch.hips.unbind(1), strict=True):
-        # Lateral positions are from the mid-line, the others from S1 or the hip. The wing reaches behind the ala.
+        # Lateral positions are measured from the mid-line, other positions from S1 or the hip. The wing reaches behind
+        # the ala.
         top = _points(
             [
                 (0.74 * ala - half, back + 42 * scale, up - 24 * scale),
@@ -187,7 +188,7 @@ def _wing(hip: Tensor, axes: Tensor, top: Tensor, bottom: Tensor) -> Tensor:
 
 
 def _rami(batch: PatientBatch, axes: Tensor) -> Bones:
-    """Acetabula, pubic and ischial rami around the obturator foramen, symphysis."""
+    """The acetabula, the pubic and ischial rami around the obturator foramen, and the symphysis."""
     device, r, ones = batch.device, batch.hip_radius, torch.ones(len(batch), 1, device=batch.device)
     shells, inside = [], []
     for side, hip, name in zip(LEFT_RIGHT, batch.hips.unbind(1), ("hip left", "hip right"), strict=True):
@@ -223,7 +224,7 @@ _LOOP = (
 def _loop(batch: PatientBatch, axes: Tensor, side: float) -> tuple[Tensor, Tensor]:
     """(N, M, K, 3) surface and (N, M, 3) axis of pubis and ischium around the obturator foramen.
 
-    They run from the front of the acetabulum to its back.
+    Surface and axis run from the front of the acetabulum to its back.
     """
     device, scale = batch.device, batch.s1_to_hips / 108.0
     inner = batch.hip_spacing / 2 - batch.hip_radius - 4

@@ -41,7 +41,7 @@ def _clavicle(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bo
 
 
 def _scapula(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bones:
-    """A thin triangle with thick borders, spine, acromion, coracoid and glenoid; raised arms turn it outwards."""
+    """A thin triangle with thick borders, spine, acromion, coracoid and glenoid. Raised arms turn it outwards."""
     shoulder = joints[:, 0]
     t4 = batch.body_centre[:, T1_INDEX + 3]
     out = 14.0 * batch.raised + 6.0 * batch.style[:, 10].clamp(-1.5, 1.5)

@@ -1,6 +1,6 @@
 """All bones of N patients, and the cell sizes that decide how finely they are sampled.
 
-Contract: every patient has the same shells and fillings in the same order. Cell sizes are those of one reference
+Contract: every patient has the same shells and fillings in the same order. The cell sizes come from one reference
 patient, so the number of mass points does not depend on the patient.
 """
 
@@ -43,7 +43,7 @@ def build_vessels(batch: PatientBatch) -> Bones:
 
 @cache
 def reference_cells() -> dict[str, tuple[CellSize, ...]]:
-    """Cell sizes of the reference patient: ``bones``, ``vessels``, ``metal``."""
+    """The cell sizes of the reference patient under the keys ``bones``, ``vessels`` and ``metal``."""
     patient = build_patient(
         PatientParameters(
             age_years=30.0,

@@ -20,18 +20,18 @@ def build_skull(batch: PatientBatch) -> Bones:
 
 
 def _at(batch: PatientBatch, place: Place) -> Tensor:
-    """(N, 3) points from offsets (left, back, up) along the axes of the upper plate of C3, mm of an adult man."""
+    """(N, 3) points from offsets (left, back, up) along the axes of the upper plate of C3, in mm of an adult man."""
     offset = batch.scaled(*place)
     return batch.centre[:, 0, 0] + (batch.axes[:, 0, 0] @ offset[..., None])[..., 0]
 
 
 def _above(batch: PatientBatch, x: float, y: float, z: float) -> Tensor:
-    """(N, 3) points from offsets in the patient frame, because a head is level at any tilt of C3."""
+    """(N, 3) points from offsets along the patient frame: a head is level, whatever the tilt of C3."""
     return batch.centre[:, 0, 0] + batch.scaled(x, y, z)
 
 
 def _solid(batch: PatientBatch, name: str, bone: str, ends: tuple[Place, Place], radii: tuple[float, ...]) -> Bones:
-    """A bar of bone with spongiosa inside; ``radii`` are two radii at its start and two at its end."""
+    """A bar of bone with spongiosa inside; ``radii`` are the two radii at its start, then the two radii at its end."""
     back = batch.axes[:, 0, 0, :, 1]
     start, end = (_at(batch, place) for place in ends)
     grid, axis = bar(start, end, back, batch.scaled(*radii[:2]), batch.scaled(*radii[2:]), 6, 0.12)

@@ -1,7 +1,7 @@
 """The soft tissue of a patient: skin, muscle, lungs with diaphragm, heart, airways, bowel gas, breasts, arms.
 
 Contract: millimetres, patient frame. All parts are ``solids``, which have closed-form chords along the scanner's
-horizontal rays. Every patient has the same list of solids, so that patients form a batch; a missing solid is far away.
+horizontal rays. Every patient has the same list of solids, so that patients form a batch. A missing solid is far away.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ SKIN_LOFTS, LUNG_LOFTS, AIR_LOFTS = slice(0, 4), slice(4, 6), slice(6, 9)
 LIMBS, DOMES, HEART, BREASTS, LIVER = slice(0, 4), slice(4, 6), slice(6, 10), slice(10, 12), slice(12, 13)
 STOMACH, BOWEL = slice(0, 1), slice(1, None)
 GAS_BUBBLES = 49
-"""Number of gas bubbles: first one of the stomach, then those of the bowel."""
+"""Number of gas bubbles. The first bubble belongs to the stomach, the other bubbles to the bowel."""
 STOMACH_REACH_MM, BOWEL_REACH_MM = 52.0, 30.0
 """Largest distance of a bubble's surface from its centre."""
 VESSELS = 32
@@ -33,9 +33,9 @@ class SoftTissue:
     """All soft tissue of one patient.
 
     Attributes:
-        lofts: trunk, neck and both legs (skin); both lungs; trachea and both main bronchi.
+        lofts: skin of trunk, neck and both legs, then both lungs, then trachea and both main bronchi.
         ellipsoids: arms (two on each side), domes of the diaphragm, heart and great vessels, breasts, liver.
-        gas: bubbles in stomach and bowel.
+        gas: gas bubbles in stomach and bowel.
         vessels: start, end and radius of vessels in the lungs.
         fat_mm: thickness of the fat layer under the skin.
     """
@@ -47,7 +47,7 @@ class SoftTissue:
     fat_mm: float
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Name -> array; the shapes are the same for every patient."""
+        """Name -> array; an array has the same shape for every patient."""
         missing = GAS_BUBBLES - len(self.gas)
         gas = [*self.gas[:GAS_BUBBLES], *(NO_ELLIPSOID,) * missing]
         return {
@@ -88,7 +88,7 @@ def build_soft_tissue(spine: PosedSpine, habitus: Habitus, rng: np.random.Genera
 def _loft(rows: Sequence[tuple[float, ...]], power: float) -> Loft:
     """A smooth loft through rows of (z, centre x, centre y, half-width, half-depth) in any order."""
     table = np.array(sorted(rows))
-    table[:, 0] += 0.01 * np.arange(len(table))  # heights can coincide in a collapsed spine
+    table[:, 0] += 0.01 * np.arange(len(table))  # in a collapsed spine, two heights can coincide
     fine = np.linspace(table[0, 0], table[-1, 0], CONTROLS)
     values = PchipInterpolator(table[:, 0], table[:, 1:])(fine)
     return Loft(fine, values[:, :2], values[:, 2:], power)
@@ -108,7 +108,7 @@ def _trunk(spine: PosedSpine, chest: Floats, habitus: Habitus) -> Loft:
         i = lumbar + step
         body, tall = spine.body_centre[i], depth * size * habitus.depth * habitus.belly + 1.1 * fat
         back = _skin_behind(spine, i, fat)
-        tall = max(tall, (back - body[1] + 95.0 * size) / 2)  # the belly reaches at least this far before the spine
+        tall = max(tall, (back - body[1] + 95.0 * size) / 2)  # the belly reaches at least so far in front of the spine
         rows.append((body[2], body[0] * 0.5, back - tall, width * size * habitus.waist + 0.9 * fat, tall))
     hips, s1, broad = spine.hips.mean(axis=0), spine.s1_centre, habitus.hips
     rows.append((s1[2] - 15, s1[0], s1[1] - 28.0 * size, 146 * size * broad + fat, 94 * size + fat))
@@ -124,7 +124,7 @@ def _trunk(spine: PosedSpine, chest: Floats, habitus: Habitus) -> Loft:
 
 
 def _skin_behind(spine: PosedSpine, level: int, fat: float) -> float:
-    """The y of the skin behind a spinous process, mm."""
+    """The y coordinate of the skin behind a spinous process, mm."""
     sizes = spine.sizes
     reach = 0.85 if level > T1_INDEX + 2 else 0.45  # the upper spinous processes point down
     depth = sizes.plate_depth[level].mean() / 2 + reach * sizes.spinous_length[level]
@@ -200,7 +200,7 @@ def _at_level(chest: Floats, at: float) -> Floats:
 
 
 _APEX_AT, _APEX_STEPS = 0.45, (0.12, 0.3, 0.55, 0.8)
-"""Level of the apex, and the rows between it and the first row of ``_LUNG``, as shares of that distance."""
+"""Level of the apex, and the rows between the apex and the first row of ``_LUNG``, as shares of their distance."""
 
 
 def _lung(chest: Floats, habitus: Habitus, side: float, apex: float) -> Loft:
@@ -281,7 +281,7 @@ def _airways(spine: PosedSpine, chest: Floats, size: float) -> tuple[Loft, ...]:
     ]
     bronchi = []
     for side, down, aside in zip(LEFT_RIGHT, (34.0, 40.0), (38.0, 24.0), strict=True):
-        way = np.array([side * aside, 6.0, -down]) * size  # the right bronchus is steeper
+        way = np.array([side * aside, 6.0, -down]) * size  # the right bronchus is steeper than the left
         oblique = float(np.hypot(1.0, aside / down))
         rows = []
         for share, radius in ((0.0, 5.2), (0.35, 5.6), (0.75, 4.2), (1.0, 1.2)):
@@ -337,7 +337,7 @@ def _breasts(chest: Floats, habitus: Habitus) -> tuple[Ellipsoid, ...]:
         return (NO_ELLIPSOID, NO_ELLIPSOID)
     size, swell = habitus.size, habitus.breast * habitus.size
     front = -chest_half_depth(habitus)[6] - 8
-    half = np.array([min(54.0 * swell, 64.0 * size), 26.0 * swell, 50.0 * swell])  # the limit keeps them apart
+    half = np.array([min(54.0 * swell, 64.0 * size), 26.0 * swell, 50.0 * swell])  # the limit keeps the breasts apart
     aside = max(58.0 * size, half[0] + 3.0)
     at = [chest[6] + np.array([side * aside, front, -6.0 - 22.0 * habitus.breast]) for side in LEFT_RIGHT]
     return tuple(Ellipsoid(a, np.diag(half)) for a in at)

@@ -1,4 +1,4 @@
-"""Solids with closed-form chords: lofts and ellipsoids, for one patient and for N.
+"""Solids with closed-form chords: lofts and ellipsoids, for one patient and for N patients.
 
 Contract: millimetres, patient frame. A batch has S lofts or E ellipsoids for each patient. A solid that a patient lacks
 is small and far away.
@@ -24,10 +24,10 @@ class Loft:
     """An upright stack of superellipses |x/a|^n + |y/b|^n = 1 at K control heights.
 
     Attributes:
-        z_mm: heights, evenly spaced and increasing; the solid ends at the first and the last.
+        z_mm: heights, evenly spaced and increasing; the solid ends at the first and at the last height.
         centre_mm: x and y of the centres.
         half_mm: half-width a and half-depth b.
-        power: n; 2 is an ellipse.
+        power: exponent n; 2 gives an ellipse.
     """
 
     z_mm: Float[Floats, " K"]
@@ -36,7 +36,7 @@ class Loft:
     power: float = 2.0
 
     def array(self) -> Float[NDArray[np.float32], "rows 4"]:
-        """Rows x, y, a, b for each height, and a last row: the lowest height, the highest height and the power."""
+        """A row x, y, a, b for each height, and a last row with the lowest height, the highest height and the power."""
         body = np.concatenate([self.centre_mm, self.half_mm], axis=1)
         last = np.array([[self.z_mm[0], self.z_mm[-1], self.power, 0.0]])
         return np.concatenate([body, last]).astype(np.float32)
@@ -44,10 +44,10 @@ class Loft:
 
 @dataclass(frozen=True)
 class Ellipsoid:
-    """A solid ellipsoid: centre, and half-axes as columns, mm.
+    """A solid ellipsoid: its centre, and its half-axes as columns, mm.
 
     Attributes:
-        floor_mm: height below which it is cut off (a fluid level), or None.
+        floor_mm: height below which the ellipsoid is cut off (a fluid level), or None.
     """
 
     centre_mm: Float[Floats, " 3"]
@@ -55,7 +55,7 @@ class Ellipsoid:
     floor_mm: float | None = None
 
     def array(self) -> Float[NDArray[np.float32], " 13"]:
-        """Centre, half-axes and floor."""
+        """The centre, the half-axes and the floor as one array."""
         floor = -NOWHERE_MM if self.floor_mm is None else self.floor_mm
         return np.concatenate([self.centre_mm, self.axes_mm.ravel(), [floor]]).astype(np.float32)
 
@@ -85,7 +85,7 @@ class Lofts:
 
 @dataclass(frozen=True)
 class Ellipsoids:
-    """E ellipsoids for each of N patients: centre, half-axes as columns, and height below which each is cut off."""
+    """E ellipsoids for each of N patients: centre, half-axes as columns, and the height below which each is cut off."""
 
     centre_mm: Float[Tensor, "N E 3"]
     axes_mm: Float[Tensor, "N E 3 3"]

@@ -24,10 +24,10 @@ class Shell:
 
     Attributes:
         name: the kind (``body``, ``rib`` ...).
-        vertices: mm.
-        thickness_mm: of the cortex; 0 where a patient has no such part.
+        vertices: vertices of the grids, mm.
+        thickness_mm: thickness of the cortex; 0 if the patient does not have this part.
         spacing_mm: mean distance between mass points.
-        bones: B names of the bones that the grids belong to; each bone is written as one mesh.
+        bones: name of the bone that each of the B grids belongs to; each bone is written as one mesh.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Filling:
     """B interiors between a surface and its axis, for N patients.
 
     Attributes:
-        name: the kind.
+        name: the kind of the interiors.
         vertices: the outer surface, mm.
         axis: the line inside the surface, mm.
         fraction: share of the volume that is material; 1 is healthy spongiosa or solid metal.
@@ -67,7 +67,7 @@ class Bones:
         return Bones(self.shells + other.shells, self.fillings + other.fillings)
 
     def scaled(self, density: Float[Tensor, " N"]) -> "Bones":
-        """Bones whose cortex and spongiosa are multiplied by a density."""
+        """A copy in which the cortex and spongiosa of each patient are multiplied by a density."""
         return Bones(
             tuple(replace(s, thickness_mm=s.thickness_mm * density[:, None]) for s in self.shells),
             tuple(replace(f, fraction=f.fraction * density[:, None]) for f in self.fillings),
@@ -76,7 +76,7 @@ class Bones:
 
 @lru_cache(maxsize=256)
 def outline(count: int = ROUND, power: float = 2.0, device: torch.device | str = "cpu") -> Float[Tensor, "{count}+1 2"]:
-    """Closed unit superellipse |x|^n + |y|^n = 1, from +x towards +y."""
+    """The closed unit superellipse |x|^n + |y|^n = 1, drawn from +x towards +y."""
     angle = torch.linspace(0.0, 2.0 * math.pi, count + 1, dtype=torch.float64)
     c, s = angle.cos(), angle.sin()
     ring = torch.stack([c.sign() * c.abs() ** (2 / power), s.sign() * s.abs() ** (2 / power)], dim=-1)
@@ -96,8 +96,8 @@ def sweep(
     Args:
         path: centres of the rings, mm.
         across, up: unit axes of the rings.
-        radii: half-widths along ``across`` and ``up``, mm; 0 closes an end.
-        ring: unit outline, a circle by default.
+        radii: half-widths along ``across`` and ``up``, mm; half-widths of 0 close an end.
+        ring: outline of unit size, by default a circle.
     """
     unit = outline(device=path.device) if ring is None else ring
     first = (radii[..., 0:1] * across)[..., None, :] * unit[:, 0:1]
@@ -106,7 +106,7 @@ def sweep(
 
 
 def unit(vector: Float[Tensor, "*any 3"]) -> Float[Tensor, "*any 3"]:
-    """Vectors of length 1."""
+    """The vectors, scaled to length 1."""
     length: Tensor = vector.norm(dim=-1, keepdim=True)
     return vector / length.clamp(min=1e-9)
 
@@ -130,12 +130,12 @@ def bar(
     """Vertices and axis of tapered bars with rounded ends.
 
     Args:
-        start, end: mm.
+        start, end: end points of the bars, mm.
         up: direction of the second radius, roughly perpendicular to the bar.
-        start_radii, end_radii: mm, the second radius along ``up``.
-        steps: cells along the straight part.
-        rounding: share of the bar's length that each rounded end takes.
-        count: cells around.
+        start_radii, end_radii: radii at both ends, mm; the second radius lies along ``up``.
+        steps: number of cells along the straight part.
+        rounding: length of each rounded end, as a share of the bar's length.
+        count: number of cells around the bar.
     """
     device = start.device
     cap = 1 - torch.linspace(0.0, math.pi / 2, 4, device=device).cos()
@@ -179,9 +179,9 @@ def ball(
     """Vertices and axis of ellipsoids.
 
     Args:
-        centre: mm.
+        centre: centre of the ellipsoid, mm.
         axes: half-axes as columns, mm; the poles of the grid are on the last axis.
-        steps, count: cells from pole to pole, and around.
+        steps, count: number of cells from pole to pole, and number of cells around.
         upto: 1 for the whole ellipsoid, 0.5 for the half around the negative pole.
     """
     angle = torch.linspace(0.0, math.pi * upto, steps + 1, device=centre.device)
@@ -204,11 +204,11 @@ def disc(
     """Vertices of plates, flat or concave.
 
     Args:
-        centre: in the plane of the rim, mm.
-        axes: columns X, Y, Z; the rim lies in X, Y.
+        centre: centre of the plate in the plane of its rim, mm.
+        axes: axes X, Y and Z as columns; the rim lies in the plane of X and Y.
         radii: half-width and half-depth, mm.
-        ring: unit outline.
-        steps: cells from the middle to the rim.
+        ring: outline of unit size.
+        steps: number of cells from the middle to the rim.
         hollow: depth of the middle below the plane of the rim along -Z, mm.
     """
     r = torch.linspace(0.0, 1.0, steps + 1, device=centre.device)[:, None]

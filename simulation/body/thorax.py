@@ -1,7 +1,7 @@
 """The rib cage: ribs and sternum.
 
-Contract: every rib starts at its own vertebra and rotates with it, so a rotated spine has a rib hump on the convex
-side. The front of the rib cage follows only a share of the rotation.
+Contract: every rib starts at its own vertebra and rotates with this vertebra, so a rotated spine has a rib hump on the
+convex side. The front of the rib cage follows only a share of the rotation.
 """
 
 import math
@@ -20,11 +20,11 @@ _TALL_MM = (6.3, 6.2, 5.8, 5.3, 4.9, 4.9, 4.9, 4.9, 4.9, 4.9, 4.9, 4.6, 4.2)
 """Half the height of each rib at its back."""
 _REACH_DEG = (150, 152, 150, 148, 146, 144, 142, 138, 132, 124, 92, 62.0, 38.0)
 _STRAIGHT = (0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.75, 0.8, 0.85, 0.9, 1.0, 1.0)
-"""How evenly each rib descends along its arc: at 0 late and steeply, at 1 from the start."""
+"""How evenly each rib descends along its arc. At 0 it descends late and steeply; at 1 it descends from the start."""
 _HEAD_AT = (0.15, 0.42, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45, 0.42, 0.35, 0.15, 0.1, 0.1)
 """Height of each rib's head above the middle of its vertebra, as a share of the height of the body. The heads of ribs 2
-to 9 are at the disc above, those of the other ribs on their own body."""
-_HEAD_DEG = 8.0  # start of a rib on its arc
+to 9 are at the disc above the vertebra, the heads of the other ribs on the body."""
+_HEAD_DEG = 8.0  # angle at which a rib starts on its arc
 _STEPS = 34
 _CORTEX_MM = 1.6
 _RIBS = 13
@@ -37,7 +37,7 @@ def build_thorax(batch: PatientBatch) -> Bones:
 
 
 def _ribs(batch: PatientBatch) -> Bones:
-    """The ribs of T1..T13 on both sides, as tubes along a sloping part of an ellipse."""
+    """The ribs of T1..T13 on both sides. Each rib is a tube along a sloping part of an ellipse."""
     t = torch.linspace(0.0, 1.0, _STEPS, device=batch.device)
     reach = float_tensor(batch.device, *_REACH_DEG)[:, None]
     angle = torch.deg2rad(_HEAD_DEG + (reach - _HEAD_DEG) * t)  # (R, M): 0 at the back, 180 in front
@@ -53,7 +53,7 @@ def _ribs(batch: PatientBatch) -> Bones:
 
 
 def _rib_path(batch: PatientBatch, t: Tensor, angle: Tensor, side: float) -> Tensor:
-    """(N, R, M, 3) axes of one side's ribs; ``t`` (M,) runs from 0 to 1 and ``angle`` (R, M) around the cage."""
+    """(N, R, M, 3) axes of one side's ribs; ``t`` (M,) runs from 0 to 1, and ``angle`` (R, M) runs around the cage."""
     device, size, own = batch.device, batch.size[:, None, None], slice(T1_INDEX, T1_INDEX + _RIBS)
     width, depth = (_with_thirteenth(v)[..., None] for v in (batch.chest_half_width, batch.chest_half_depth))
     axial_rotation, aside = (_with_thirteenth(v)[..., None] for v in (batch.axial_rotation, batch.sideways))
@@ -68,8 +68,8 @@ def _rib_path(batch: PatientBatch, t: Tensor, angle: Tensor, side: float) -> Ten
     slope = torch.deg2rad(float_tensor(device, *_SLOPE_DEG) + 6.0 * batch.style[:, 8, None])[..., None]
     fall = (1 - straight) * around + straight * 1.15 * angle / (math.pi / 2)
     drop = slope.tan() * (0.62 * depth * fall + 5 * t)
-    drop = drop - drop[..., :1]  # a rib descends from its head
-    # The back of a rib rotates with its vertebra, the front less.
+    drop = drop - drop[..., :1]  # the descent of a rib starts at its head
+    # The back of a rib rotates with its vertebra. The front rotates less.
     turn = axial_rotation * (1 - (1 - FRONT_FOLLOWS) * (angle / math.pi * 1.3).clamp(0, 1))
     turned = torch.stack([x * turn.cos() - y * turn.sin(), x * turn.sin() + y * turn.cos(), joint - drop], dim=-1)
     lag = aside * (angle / (math.pi / 2)).clamp(0, 1)
@@ -78,7 +78,7 @@ def _rib_path(batch: PatientBatch, t: Tensor, angle: Tensor, side: float) -> Ten
 
 
 def _rib_radii(batch: PatientBatch, t: Tensor) -> Tensor:
-    """(N, R, M, 2) half-thickness and half-height: slender at head and neck, and tapered at the front end."""
+    """(N, R, M, 2) half-thickness and half-height. A rib is slender at head and neck, and tapered at the front end."""
     size = batch.size[:, None, None]
     neck = (0.7 + 0.3 * (t / 0.13).clamp(max=1)) * (0.45 + 0.55 * ((1 - t) / 0.12).clamp(max=1))
     tall = float_tensor(batch.device, *_TALL_MM)[:, None] - 0.9 * t

@@ -1,7 +1,7 @@
 """The vertebral bodies with their end plates and osteophytes.
 
 Contract: a body is a loft between its two posed plates, so its rendered end plates have exactly the margins of the
-landmarks. Thicknesses are choices; with them, images look like real radiographs.
+landmarks. Thicknesses are choices that make images look like real radiographs.
 """
 
 import torch
@@ -17,19 +17,19 @@ _AROUND, _SQUARE = 28, 2.35
 _RIM = (0.0, 0.02, 0.06, 0.13, 0.26, 0.4, 0.5, 0.6, 0.74, 0.87, 0.94, 0.98, 1.0)
 _WAIST, _THORACIC_WAIST = 0.15, 0.085
 _SCLEROSIS = 1.1  # extra plate thickness beside a disc that has lost all its height
-_SPONGIOSA = 0.85  # relative to long bones; with more, bodies would have more contrast to discs than on radiographs
+_SPONGIOSA = 0.85  # relative to long bones; a higher value would give bodies too much contrast to discs
 _THORACIC_SPONGIOSA = 0.45  # thoracic bodies are smaller and denser
 _PLATE_MM, _RIM_PLATE_MM = 0.75, 0.3
 _RIM_MM = 0.9  # the ring apophysis, a rounded edge around each plate
 
 
 def build_vertebrae(batch: PatientBatch) -> Bones:
-    """All bones of the vertebrae."""
+    """The bodies with their end plates, the arches and the osteophytes of all vertebrae."""
     return _bodies(batch) + build_arches(batch) + _osteophytes(batch)
 
 
 def body_ring(device: torch.device) -> Float[Tensor, "K 2"]:
-    """Outline of a body. It is convex, because a concave back would extend behind the posterior margin."""
+    """Outline of a body. The outline is convex: with a concave back, it would extend behind the posterior margin."""
     return outline(_AROUND, _SQUARE, device)
 
 
@@ -52,7 +52,7 @@ def _bodies(batch: PatientBatch) -> Bones:
     wall, path = body_grid(batch)
     count = len(batch)
     ring = body_ring(batch.device)
-    # Plates are slightly concave; the rim carries the landmarks.
+    # Plates are slightly concave. The landmarks lie on the rim.
     sign = float_tensor(batch.device, 1.0, -1.0)
     hollow = 0.07 * batch.height[..., None] * sign * (1 + 0.25 * batch.style[:, 1])[:, None, None]
     plates = disc(batch.centre, batch.axes, batch.plate_half, ring, 7, hollow).flatten(1, 2)
@@ -82,7 +82,7 @@ def _plate_rims(batch: PatientBatch, ring: Tensor) -> Tensor:
 
 
 def _osteophytes(batch: PatientBatch) -> Bones:
-    """Osteophytes at the front and at the sides of each plate; their thickness is 0 where there are none."""
+    """Osteophytes at the front and at the sides of each plate. A missing osteophyte has a thickness of 0."""
     places = float_tensor(batch.device, (0.0, -1.0), (0.75, -0.62), (-0.75, -0.62), (1.0, 0.0), (-1.0, 0.0))
     sign = float_tensor(batch.device, 1.0, -1.0)  # away from the body
     worn = batch.osteophyte

@@ -3,11 +3,12 @@
 Contract:
 
     <folder>/case-00017/...   one patient, see ``patient_folder``
-    <folder>/COMPLETE         written last, with the configuration of the cohort
+    <folder>/COMPLETE         marker with the configuration of the cohort, written last
 
-A case depends on the configuration and its index only, not on the count or the number of workers. A second run keeps
-finished cases and renders unfinished ones. With ``may_replace``, it also replaces cases of another configuration and
-removes cases beyond the count. Files that no cohort wrote are never changed. Memory does not grow with the count.
+A case depends on the configuration and its index only. It does not depend on the count or the number of workers. A
+second run keeps finished cases and renders unfinished cases. With ``may_replace``, it also replaces cases of another
+configuration and removes cases beyond the count. Files that are not part of a cohort are never changed. The required
+memory does not depend on the count.
 """
 
 import json
@@ -34,16 +35,16 @@ _QUEUED_PER_WORKER = 4
 
 @dataclass(frozen=True)
 class CohortSummary:
-    """What one call of ``write_cohort`` did.
+    """The result of one call of ``write_cohort``.
 
     Attributes:
-        requested: number of patients, written + kept.
-        written: patients that were rendered now.
-        kept: patients that were finished before.
-        replaced: written patients that had been finished with another configuration.
-        removed: deleted cases beyond the count.
-        conditions, fields: number of patients with each condition and each field of view.
-        seconds: wall time.
+        requested: number of requested patients, which is written + kept.
+        written: number of patients that this call rendered.
+        kept: number of patients that were finished before this call.
+        replaced: number of written patients that had been finished with another configuration.
+        removed: number of deleted cases beyond the count.
+        conditions, fields: number of patients with each condition, and number with each field of view.
+        seconds: wall time of the call.
     """
 
     requested: int
@@ -62,14 +63,14 @@ def write_cohort(
     """Write or complete a cohort.
 
     Args:
-        folder: of the cohort; other files in it are not changed.
-        config: of the cohort.
-        progress: called with (done, total) cases.
+        folder: folder of the cohort. Other files in this folder are not changed.
+        config: configuration of the cohort.
+        progress: function that is called with the number of finished cases and the number of all cases.
         may_replace: whether finished cases of another configuration or beyond the count may be deleted.
 
     Raises:
-        ParametersRejected: files that no cohort wrote have names of the cohort, or finished cases would be deleted
-            without permission. Nothing is changed then.
+        ParametersRejected: a file that is not part of a cohort has a name that the cohort needs, or finished cases
+            would be deleted without permission. Nothing is changed in these cases.
         OSError: the disk is full or not writable. Finished cases stay, and the next run continues.
     """
     started = monotonic()
@@ -102,14 +103,14 @@ def write_cohort(
 
 
 def _surplus(folder: Path, config: CohortConfig) -> dict[Path, FolderState]:
-    """Cases beyond the count that a cohort wrote, with their states."""
+    """The cases of a cohort that are beyond the count, with their states."""
     beyond = [p for p in case_folders(folder) if int(p.name.removeprefix("case-")) >= config.count]
     states = {path: case_state(path, config) for path in beyond}
     return {path: state for path, state in states.items() if state not in ("foreign", "absent")}
 
 
 def _check_conflicts(folder: Path, config: CohortConfig, state: Mapping[int, FolderState]) -> None:
-    """Refuse to overwrite files that no cohort wrote."""
+    """Refuse to overwrite files that are not part of a cohort."""
     taken = [folder / COMPLETE] if (folder / COMPLETE).exists() and not _is_cohort_marker(folder / COMPLETE) else []
     for index, found in state.items():
         case = case_folder(folder, index)
@@ -120,9 +121,9 @@ def _check_conflicts(folder: Path, config: CohortConfig, state: Mapping[int, Fol
     if taken:
         raise ParametersRejected(
             "COHORT_FOLDER_TAKEN",
-            found=f"{len(taken)} files or folders that no cohort wrote, first {taken[0].relative_to(folder)} "
-            f"in {folder.name!r}",
-            expected="an empty folder, or the folder of a cohort without other files of the same names",
+            found=f"{len(taken)} files or folders that `plumbline cohort` did not write; the first is "
+            f"{taken[0].relative_to(folder)} in {folder.name!r}",
+            expected="an empty folder, or a cohort folder in which no other file has a name that the cohort needs",
             remedy="choose another folder, or move these files",
         )
 
@@ -136,14 +137,14 @@ def _check_finished(folder: Path, state: Mapping[int, FolderState], surplus: Map
         parts += [f"{beyond} finished patients beyond the count"] if beyond else []
         raise ParametersRejected(
             "COHORT_WOULD_REPLACE",
-            found=f"{' and '.join(parts)} in {folder.name!r}, which would be deleted",
-            expected="an empty folder, or a cohort with the same settings and at most as many patients",
-            remedy="choose another folder, use the same settings and at least as many patients, or add --replace",
+            found=f"{' and '.join(parts)} that would be deleted from {folder.name!r}",
+            expected="an empty folder, or a cohort with the same settings and no more patients than requested now",
+            remedy="choose another folder, request at least as many patients with the same settings, or add --replace",
         )
 
 
 def _count_patients(config: CohortConfig) -> tuple[dict[str, int], dict[str, int]]:
-    """Number of patients with each condition, and with each field of view."""
+    """The number of patients with each condition, and the number of patients with each field of view."""
     conditions: Counter[str] = Counter()
     fields: Counter[str] = Counter()
     for index in range(config.count):
@@ -154,7 +155,7 @@ def _count_patients(config: CohortConfig) -> tuple[dict[str, int], dict[str, int
 
 
 def _prepare_folder(folder: Path, config: CohortConfig, pending: bool, surplus: Mapping[Path, FolderState]) -> None:
-    """Delete an outdated marker of the cohort, partial files of the marker, and surplus cases."""
+    """Delete an outdated marker of the cohort, partly written markers, and surplus cases."""
     marker = folder / COMPLETE
     if pending or (marker.exists() and marker.read_text() != _cohort_marker(config)):
         marker.unlink(missing_ok=True)
@@ -186,10 +187,10 @@ def _cohort_marker(config: CohortConfig) -> str:
 
 
 def _write_pending(folder: Path, config: CohortConfig, pending: list[int]) -> Iterator[int]:
-    """Write the pending cases; yield each index when it is finished."""
+    """Write the pending cases; yield the index of each case when the case is finished."""
     if not pending:
         return
-    from simulation.cohort.patient_writer import write_case  # torch takes seconds to import
+    from simulation.cohort.patient_writer import write_case  # the import of torch takes seconds
 
     workers = min(config.workers, len(pending))
     if workers <= 1:
@@ -205,7 +206,7 @@ def _write_pending(folder: Path, config: CohortConfig, pending: list[int]) -> It
 
 
 def _as_finished(pool: Executor, write: Callable[[int], int], pending: list[int], workers: int) -> Iterator[int]:
-    """Indices in the order in which they are finished; only a few cases wait in the pool at a time."""
+    """The indices of cases in the order in which they are finished. Only a few cases are in the pool at a time."""
     waiting = iter(pending)
     running: set[Future[int]] = set()
     while True:

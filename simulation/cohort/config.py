@@ -15,8 +15,8 @@ AppearanceMix = Literal["scanner", "mixed"]
 FolderState = Literal["finished", "other", "unfinished", "absent", "foreign"]
 
 RENDERER = "5"
-"""To be raised by every change after which a seed gives other images or landmarks. A cohort of another number has to be
-rendered again."""
+"""The version of the renderer. Raise this number with every change after which a seed gives other images or landmarks.
+A cohort with another number has to be rendered again."""
 SCHEMA = "plumbline.cohort/1"
 COMPLETE, UNFINISHED = "COMPLETE", "UNFINISHED"
 EXTRAS, MARKUPS, MESHES = "extras", "reconstruction.mrk.json", "meshes"
@@ -24,7 +24,10 @@ EXTRAS, MARKUPS, MESHES = "extras", "reconstruction.mrk.json", "meshes"
 HEIGHT_MM = (600.0, 1500.0)
 WIDTH_MM = (250.0, 600.0)
 PATIENT_MOTION_MM = (0.0, 20.0)
-_SIZES = "change rows, columns or spacing together: 512 x 256 pixels of 1.435 mm, 1024 x 512 of 0.717 mm"
+_SIZES = (
+    "change rows, columns and spacing together, for example 512 x 256 pixels of 1.435 mm or 1024 x 512 pixels "
+    "of 0.717 mm"
+)
 
 
 @dataclass(frozen=True)
@@ -33,15 +36,15 @@ class CohortConfig:
 
     Attributes:
         count: number of patients.
-        seed: of the cohort.
+        seed: seed of the cohort.
         shape: (H, W) of a full-length image in pixels; truncated images have fewer rows.
         spacing_mm: pixel spacing in the isocentre plane.
-        workers: number of processes that render; each has one thread.
-        extras: further files of each patient, see ``mesh_export``.
+        workers: number of processes that render. Each process has one thread.
+        extras: additional files of each patient (``mesh_export``).
         mesh_format: file format of the meshes.
         patient_motion_mm: SD of the patient's motion between the views along each axis. The reconstruction has the
             landmarks before the motion.
-        appearance: ``scanner`` for images of the slot scanner only, ``mixed`` for all appearance families.
+        appearance: ``scanner`` if all images come from the slot scanner, ``mixed`` for all appearance families.
 
     Raises:
         ParametersRejected: a value is not possible, or the image is too small for a spine.
@@ -79,7 +82,7 @@ class CohortConfig:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over everything that a patient depends on except the index."""
+        """SHA-256 of everything, except the index, on which a patient depends."""
         made_from = [SCHEMA, RENDERER, self.seed, list(self.shape), self.spacing_mm]
         if self.options:
             made_from.append(self.options)
@@ -87,7 +90,7 @@ class CohortConfig:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The settings that differ from their defaults and change files of a patient; empty by default."""
+        """The settings that change a patient's files and differ from their defaults."""
         found: dict[str, Any] = {"extras": sorted(set(self.extras))} if self.extras else {}
         if "meshes" in self.extras:
             found["mesh_format"] = self.mesh_format
@@ -98,7 +101,7 @@ class CohortConfig:
         return found
 
     def case_seed(self, index: int) -> int:
-        """The 63-bit seed of one patient, the same as in a ``stream`` of this seed."""
+        """The 63-bit seed of one patient. A ``stream`` of the same seed has the same patient seeds."""
         return patient_seed(self.seed, index)
 
 

@@ -1,9 +1,9 @@
-"""Meshes of the bones of a virtual patient, and 3D Slicer markups.
+"""Writes meshes of the bones of a virtual patient, and 3D Slicer markups.
 
-Contract: meshes are made from the rendered grids, in LPS millimetres. They are closed: grids that share a ring (such as
-a body and its end plate) become one surface, and every other open end gets a lid. Overlapping parts of a bone (such as
-a body and its pedicles) are separate closed surfaces of one mesh. Thin structures inside a bone (ring apophyses,
-remnants of sacral discs) and parts that the patient lacks are left out.
+Contract: meshes are made from the rendered grids, in LPS millimetres. All meshes are closed. Grids that share a ring
+(such as a body and its end plate) become one surface, and every other open end gets a lid. Overlapping parts of a bone
+(such as a body and its pedicles) are separate closed surfaces of one mesh. Thin structures inside a bone (ring
+apophyses, remnants of sacral discs) and parts that the patient lacks are left out.
 
     reconstruction.mrk.json      the points of reconstruction.json, for 3D Slicer
     meshes/L3.obj, rib_7_left.obj, hip_right.obj, ...
@@ -40,7 +40,7 @@ def write_extras(
 
 
 def bone_meshes(patient: VirtualPatient) -> dict[str, Mesh]:
-    """Name of a bone (``L3``, ``rib_7_left``, ``sacrum`` ...) -> its mesh; parts of a bone may overlap."""
+    """Name of a bone (``L3``, ``rib_7_left``, ``sacrum`` ...) -> mesh of the bone. Parts of a bone can overlap."""
     return {name: _joined(grids) for name, grids in _grids(patient).items()}
 
 
@@ -49,7 +49,7 @@ def _joined(grids: Sequence[Floats]) -> Mesh:
 
 
 def _grids(patient: VirtualPatient) -> dict[str, list[Floats]]:
-    """Name of a bone -> its rendered (M, K, 3) grids, mm."""
+    """Name of a bone -> the (M, K, 3) grids of the bone that are rendered, mm."""
     found: dict[str, list[Floats]] = {}
     with one_thread(), torch.inference_mode():
         shells = build_bones(collate([patient.arrays])).shells
@@ -61,7 +61,7 @@ def _grids(patient: VirtualPatient) -> dict[str, list[Floats]]:
 
 
 def _file_name(bone: str, levels: Sequence[str]) -> str:
-    """``slot7`` -> the patient's level, ``rib 7 left`` -> ``rib_7_left``."""
+    """The name of the bone's file: ``slot7`` becomes the patient's level, ``rib 7 left`` becomes ``rib_7_left``."""
     if bone.startswith("slot"):
         return levels[int(bone.removeprefix("slot"))]
     return bone.replace(" ", "_")
@@ -77,7 +77,7 @@ def _is_bowl(grid: Floats) -> bool:
 
 
 def _welded(grids: Sequence[Floats]) -> list[Floats]:
-    """The surfaces of one bone: grids that share their last ring are joined."""
+    """The surfaces of one bone. Grids that share their last ring are joined."""
     found: list[Floats] = []
     for grid in [*(g for g in grids if not _is_bowl(g)), *(g for g in grids if _is_bowl(g))]:
         for i, wall in enumerate(found):

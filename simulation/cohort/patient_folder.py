@@ -1,15 +1,15 @@
-"""The state of a patient's folder, and which of its files belong to the cohort.
+"""The state of a patient's folder, and the list of its files that belong to the cohort.
 
 Contract:
 
     <case>/frontal.dcm, lateral.dcm, reconstruction.json
-    <case>/extras/...     meshes and markups for other programs, if requested (``mesh_export``); the intake ignores
-                          a reconstruction in this folder
-    <case>/UNFINISHED     exists while the patient is rendered; if it is still there, the case is rendered again
-    <case>/COMPLETE       written last
+    <case>/extras/...     meshes and markups for other programs, if they are requested (``mesh_export``); the intake
+                          ignores a reconstruction in this folder
+    <case>/UNFINISHED     marker that exists while the patient is rendered; the next run renders a case with this marker
+    <case>/COMPLETE       marker that is written last
 
-A marker is the fingerprint of the configuration and, for every file, a line with its size and name. ``UNFINISHED`` has
-names or patterns, with size 0. Only files that a marker names are deleted or overwritten.
+A marker contains the fingerprint of the configuration and, for every file, a line with its size and name. The lines of
+``UNFINISHED`` have names or patterns, and the size 0. Only files that a marker names are deleted or overwritten.
 """
 
 import re
@@ -30,15 +30,15 @@ def case_folder(folder: Path, index: int) -> Path:
 
 
 def case_folders(folder: Path) -> list[Path]:
-    """All folders in the folder of a cohort that have the name of a case."""
+    """All folders in the folder of a cohort whose name is the name of a case."""
     return sorted(p for p in folder.iterdir() if p.is_dir() and _CASE.fullmatch(p.name))
 
 
 def case_state(case: Path, config: CohortConfig) -> FolderState:
     """The state of a case.
 
-    ``other`` is a case that was finished with another configuration. ``foreign`` is a link, or a folder that has files
-    but no marker of a cohort.
+    ``other`` is a case that was finished with another configuration. ``foreign`` is a link, or a folder that contains
+    files, but no marker of a cohort.
     """
     if case.is_symlink():
         return "foreign"
@@ -58,12 +58,12 @@ def case_state(case: Path, config: CohortConfig) -> FolderState:
 
 
 def conflicting_files(case: Path, config: CohortConfig) -> list[Path]:
-    """Files that no cohort wrote and that have the name of a file of this case."""
+    """Files that are not part of a cohort but have the name of a file of this case."""
     return sorted(_existing(case, planned_files(config)) - _own_files(case))
 
 
 def planned_files(config: CohortConfig) -> list[str]:
-    """Names and patterns of all files of a case with this configuration."""
+    """The names and patterns of all files of a case with this configuration."""
     names = list(_FILES)
     if "markups" in config.extras:
         names.append(f"{EXTRAS}/{MARKUPS}")
@@ -88,7 +88,7 @@ def finish_case(case: Path, config: CohortConfig) -> None:
 
 
 def remove_case(case: Path) -> None:
-    """Delete the files of the case, the markers last. A folder with other files stays, with these files only."""
+    """Delete the files of the case, then its markers. A folder that contains other files is kept with these."""
     _clear(case)
     for marker in (COMPLETE, UNFINISHED):
         (case / marker).unlink(missing_ok=True)
@@ -106,7 +106,7 @@ def _clear(case: Path) -> None:
 
 
 def _read_marker(path: Path) -> tuple[str, dict[str, int]] | None:
-    """The fingerprint of a marker, and name -> size in bytes of its files; None if it is not a marker of a cohort."""
+    """The fingerprint of a marker, and name -> size of each file in bytes; None if this is not a cohort's marker."""
     try:
         fingerprint, *lines = path.read_text().splitlines()
         sizes = {name: int(size) for size, name in (line.split(" ", 1) for line in lines)}
@@ -122,7 +122,7 @@ def _write_marker(path: Path, config: CohortConfig, sizes: Mapping[str, int]) ->
 
 
 def _own_files(case: Path) -> set[Path]:
-    """Files that a case's markers name, and partial files of an interrupted writer."""
+    """The files that a case's markers name, and partial files of an interrupted writer."""
     finished, begun = (_named_files(case / marker) for marker in (COMPLETE, UNFINISHED))
     partials = {path for name in (COMPLETE, UNFINISHED, *begun) for path in partials_of(case / name)}
     return _existing(case, [*finished, *begun]) | partials

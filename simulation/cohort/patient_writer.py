@@ -1,4 +1,4 @@
-"""Renders one patient and writes the folder: two radiographs, the reconstruction and the requested extras."""
+"""Renders one patient and writes the patient's folder: two radiographs, the reconstruction and the requested extras."""
 
 import hashlib
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from spine.scanner import ViewGeometry
 
 
 def write_case(folder: Path, config: CohortConfig, index: int) -> int:
-    """Render one patient and write its files, the marker last; return the index."""
+    """Render one patient, write the patient's files and then the marker; return the index."""
     case, seed = case_folder(folder, index), config.case_seed(index)
     begin_case(case, config)
     patient = build_patient(sample_patient(seed), seed)
@@ -47,7 +47,7 @@ def write_case(folder: Path, config: CohortConfig, index: int) -> int:
 def _render(
     patient: VirtualPatient, geometry: Mapping[ViewName, ViewGeometry], config: CohortConfig
 ) -> tuple[dict[ViewName, NDArray[np.uint16]], dict[str, Any]]:
-    """Both images, and the facts about the scan for the reconstruction."""
+    """Both images, and the facts about the scan that are added to the reconstruction."""
     family: AppearanceFamily = "scanner" if config.appearance == "scanner" else family_of(patient.seed)
     if not config.patient_motion_mm:
         return render_views(patient, geometry, patient.seed, family), {"appearance": family}
@@ -81,6 +81,6 @@ def _write_radiographs(
 
 
 def _uid(config: CohortConfig, index: int, role: str) -> str:
-    """The DICOM UID (root 2.25) of a role: ``study``, ``frontal``, ``frontal series`` ...; always the same."""
+    """The DICOM UID (root 2.25) of a role: ``study``, ``frontal``, ``frontal series`` ... A role always has one UID."""
     digest = hashlib.sha256(f"{config.fingerprint}/{index}/{role}".encode()).digest()
     return f"2.25.{int.from_bytes(digest[:16])}"

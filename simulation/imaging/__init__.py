@@ -1,16 +1,16 @@
-"""From bodies to images: path lengths, exposure, display and overlays, for N images at once.
+"""Computes images from bodies: path lengths, exposure, display and overlays, for N images at once.
 
-Files are part of ``simulation.cohort``.
+``simulation.cohort`` writes images to files.
 
     render           the steps from posed patients to images
-    acquisition      geometry, exposure, appearance and overlay of one image; N of them as tables
-    field_of_view    which part of a patient is imaged
+    acquisition      geometry, exposure, appearance and overlay of one image, or of N images as tables
+    field_of_view    the part of a patient that is imaged
     rays             the rays of N images
     chords           closed-form path lengths through solids
     splat            path lengths through mass points
     exposure         attenuation, scatter, noise
     appearance       families of exposure and display settings
-    display          from line integrals to 12-bit grey values
+    display          computes 12-bit grey values from line integrals
     annotation       collimation, side markers, text and rulers of an image
     patient_motion   a patient who moves between the two views
     random_fields    normal numbers for each patient, and smooth fields

@@ -1,4 +1,4 @@
-"""The settings of one image (geometry, exposure, appearance, overlay), and of N images as tables.
+"""The settings of one image (geometry, exposure, appearance, overlay), and the settings of N images as tables.
 
 Contract: an acquisition depends on its geometry and seed only. Both views of a scan have the same appearance.
 ``AcquisitionTable`` consists of plain arrays, so that a worker process sends a batch as a few large objects.
@@ -31,7 +31,7 @@ _FAMILY_STREAM, _APPEARANCE_STREAM, _VIEW_STREAM, _OVERLAY_STREAM = 11, 12, 14, 
 
 @dataclass(frozen=True)
 class Acquisition:
-    """The settings of one image. A plain radiograph has a ``point_source``, an image of the slot scanner has none."""
+    """The settings of one image. ``point_source`` is None for an image of the slot scanner."""
 
     geometry: ViewGeometry
     seed: int
@@ -41,7 +41,7 @@ class Acquisition:
     point_source: PointSource | None = None
 
     def project(self, xyz_mm: Float[Floats, "*any 3"]) -> Float[Floats, "*any 2"]:
-        """Pixels (column, row) of points on this image."""
+        """The positions (column, row) in pixels at which this image shows the given points."""
         if self.point_source is not None:
             xyz_mm = self.point_source.warped(xyz_mm, self.geometry.source_to_isocentre_mm)
         return self.geometry.project(xyz_mm)
@@ -52,11 +52,11 @@ class AcquisitionTable:
     """The settings of N images of one view and shape, as numpy arrays.
 
     Attributes:
-        view, shape: of all images; the shape is (H, W).
+        view, shape: view and shape (H, W) of all images.
         min_pixel_mm: lower bound of the pixel size.
-        seeds: of each image.
-        geometry, exposure, appearance: from ``geometry_table``, ``exposure_table`` and ``appearance_table``.
-        overlays: of all images.
+        seeds: seed of each image.
+        geometry, exposure, appearance: results of ``geometry_table``, ``exposure_table`` and ``appearance_table``.
+        overlays: overlays of all images.
     """
 
     view: ViewName
@@ -70,7 +70,7 @@ class AcquisitionTable:
 
 
 def family_of(seed: int) -> AppearanceFamily:
-    """The appearance family of both images of the patient with this seed."""
+    """The appearance family that both images of the patient with this seed have."""
     return sample_family(host_generator(seed, _FAMILY_STREAM))
 
 
@@ -98,9 +98,9 @@ def tabulate(acquisitions: Sequence[Acquisition], min_pixel_mm: float | None = N
     """Collect the settings of N images.
 
     Args:
-        acquisitions: of one view and shape.
-        min_pixel_mm: lower bound of the pixel size; by default the smallest pixel of these images. An image depends on
-            it, so all batches of a stream have the same.
+        acquisitions: settings of images of one view and shape.
+        min_pixel_mm: lower bound of the pixel size, by default the smallest pixel of these images. An image depends on
+            this bound, so all batches of a stream need the same bound.
 
     Raises:
         ValueError: the images differ in view or shape, or a pixel is smaller than the bound.

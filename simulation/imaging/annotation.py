@@ -1,7 +1,7 @@
-"""Overlays of an image: collimation, side markers, burned-in text, rulers.
+"""The overlay of an image: collimation, side markers, burned-in text, rulers.
 
 Contract: texts are invented words and numbers, never a person's data. An overlay is a list of pixels and their values,
-which takes little memory in a batch.
+which needs little memory in a batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,13 +42,13 @@ _GLYPHS = {
 }
 _WORDS = ("ERECT", "STAND", "", "", "SPINE", "SCAN 12", "STN 3", "PLATE 7", "TEST 0123", "VR 2", "STAND 2", "DX 15")
 _OF_VIEW: Mapping[ViewName, tuple[str, str]] = {"frontal": ("PA", "AP"), "lateral": ("LAT", "LAT L")}
-"""Texts for the empty entries of ``_WORDS``."""
+"""Texts that replace the empty entries of ``_WORDS``."""
 
 Edges = tuple[float, float, float, float]
-"""Top, bottom, left and right edge in pixels."""
+"""The top, bottom, left and right edge in pixels."""
 
 Mark = tuple[NDArray[np.bool_], int, int, float]
-"""Bitmap, row and column of its upper left corner, grey value."""
+"""A bitmap, the row and the column of its upper left corner, and its grey value."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Overlay:
 
     Attributes:
         rows, columns, greys: position and grey value (0 to 1) of each pixel of a mark.
-        collimation: edges of the collimated field; outside it, the grey value is ``Appearance.background``.
+        collimation: edges of the collimated field. Outside this field, the grey value is ``Appearance.background``.
         haze: how visible the image is outside the collimated field, 0 to 1.
-        bounds: edges of the radiograph; outside them, the image is black.
+        bounds: edges of the radiograph. Outside the radiograph, the image is black.
     """
 
     rows: Int[NDArray[np.int32], " P"]
@@ -80,7 +80,7 @@ def sample_overlay(
 ) -> Overlay:
     """Sample markers, text and collimation of one (H, W) image.
 
-    ``bounds`` are the edges of the radiograph if it is smaller than the image.
+    ``bounds`` are the edges of the radiograph if the radiograph is smaller than the image.
     """
     height, width = shape
     top, bottom, left, right = radiograph = bounds or (0.0, float(height), 0.0, float(width))
@@ -101,8 +101,8 @@ def sample_overlay(
 def _side_marker(rng: np.random.Generator, view: ViewName, window: Edges) -> Mark:
     """The letter L or R of a side marker.
 
-    In a frontal image, the patient's left is on the right. A lateral image has the letter of the side at the detector,
-    which is always the left side here.
+    In a frontal image, the patient's left is on the right. A lateral image has the letter of the side at the detector.
+    In virtual lateral images, this is always the left side.
     """
     top, bottom, left, right = window
     side = str(rng.choice(["L", "R"]))
@@ -165,8 +165,8 @@ class OverlayTable:
     """The overlays of N images, as numpy arrays.
 
     Attributes:
-        edges: collimation (4), haze, bounds (4).
-        index, greys: flat positions in the (N, H, W) images, and grey values of the pixels of marks.
+        edges: nine numbers for each image: four edges of the collimation, the haze, four edges of the bounds.
+        index, greys: position in the flattened (N, H, W) images and grey value of each pixel of a mark.
     """
 
     edges: Float[NDArray[np.float32], "N 9"]
@@ -175,7 +175,7 @@ class OverlayTable:
 
 
 def overlay_table(overlays: Sequence[Overlay], shape: tuple[int, int]) -> OverlayTable:
-    """The overlays of N images of one (H, W) as a table."""
+    """The overlays of N images of one shape (H, W) as a table."""
     height, width = shape
     edges = np.array([(*o.collimation, o.haze, *o.bounds) for o in overlays], dtype=np.float32)
     offset = np.repeat(np.arange(len(overlays)) * height * width, [len(o.rows) for o in overlays])
@@ -186,7 +186,7 @@ def overlay_table(overlays: Sequence[Overlay], shape: tuple[int, int]) -> Overla
 def apply_overlay(
     greys: Float[Tensor, "N H W"], overlays: Sequence[Overlay] | OverlayTable, background: Float[Tensor, " N"]
 ) -> Float[Tensor, "N H W"]:
-    """Greys in 0..1 with collimation and marks; ``background`` is the grey outside the collimation."""
+    """The grey values in 0..1 with collimation and marks; ``background`` is the grey value outside the collimation."""
     shape = (greys.shape[1], greys.shape[2])
     table = overlays if isinstance(overlays, OverlayTable) else overlay_table(overlays, shape)
     edges = torch.from_numpy(table.edges).to(greys.device)
@@ -202,7 +202,7 @@ def apply_overlay(
 
 
 def _open(edges: Tensor, like: Tensor) -> Tensor:
-    """(N, H, W) mask: 1 inside the (N, 4) edges, 0 outside."""
+    """(N, H, W) mask, which is 1 inside the (N, 4) edges and 0 outside."""
     height, width = like.shape[1:]
     top, bottom, left, right = (column[:, None] for column in edges.unbind(1))
     down = torch.arange(height, device=like.device)

@@ -1,7 +1,7 @@
-"""Appearance of images: settings of exposure and display processing, sampled from families.
+"""The appearance of images: settings of exposure and display processing, sampled from families.
 
-Contract: an appearance is plain numbers, and a seed always gives the same one. Families (docs/sources.md, images and
-postures):
+Contract: an appearance consists of plain numbers, and a seed always gives the same appearance. The families are
+(docs/sources.md, images and postures):
 
     scanner       slot scanner: flattened, local contrast equalised, strong edge enhancement, sigmoid
     cr            storage plates and flat detectors: partly flattened, more scatter, moderate edge enhancement
@@ -9,7 +9,7 @@ postures):
     flat          low contrast, little processing
     hard          high contrast, clipped at both ends
 
-In all families but ``scanner``, some images are two joined radiographs. An image of any family can be inverted.
+In all families except ``scanner``, some images are two joined radiographs. An image of any family can be inverted.
 """
 
 from collections.abc import Mapping
@@ -50,10 +50,10 @@ _SETTINGS: Mapping[AppearanceFamily, tuple[tuple[float, float] | None, ...]] = {
     "flat": ((0.0, 0.4), (30, 80), (0.0, 0.3), (0.4, 0.9), (0.0, 0.5), (0.0, 0.6), None, (0.7, 1.4)),
     "hard": ((0.1, 0.6), (25, 70), (0.0, 0.5), (1.0, 1.6), (-0.2, 0.28), (0.4, 1.6), (1.5, 5), (0.6, 1.6)),
 }
-"""Range of each setting of a family; for the brightness, mean and SD. None means the default of ``Appearance``."""
+"""Range of each setting of a family, or mean and SD of the brightness. None means the default of ``Appearance``."""
 _SEAM_SHARES: Mapping[AppearanceFamily, float] = {"cr": 0.06, "screen_film": 0.12, "flat": 0.05, "hard": 0.06}
 _LINEAR_SHARE = 0.4
-"""Share of screen-film radiographs with a linear window; the others have a sigmoid."""
+"""Share of screen-film radiographs with a linear window. The other screen-film radiographs have a sigmoid."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ class Appearance:
         flatten_mm: SD of the Gaussian kernel of the flattening.
         normalise: share of the local contrast that is equalised, 0 to 1.
         linear: 1 for a linear window, 0 for a sigmoid.
-        gain: steepness of the sigmoid, or of the window: its width is 4 standard deviations divided by the gain.
+        gain: steepness of the sigmoid or the window. A window is 4 standard deviations divided by the gain wide.
         brightness: position of mid-grey.
         edge: strength of the edge enhancement.
         edge_mm: SD of the Gaussian kernel of the edge enhancement.
-        gamma: of the final grey scale.
+        gamma: gamma of the final grey scale.
         tilt_across, tilt_down: brightness that rises linearly from edge to edge (heel effect), in line integrals.
         seam: position of the joint of two radiographs, 0 (top) to 1 (bottom); negative for a single radiograph.
-        seam_step, seam_gain: difference in brightness, and factor of the contrast, of the lower radiograph.
+        seam_step, seam_gain: additional brightness, and factor of the contrast, of the lower radiograph.
         seam_line: brightness of the joint itself.
         inverted: 1 if bone is dark, else 0.
         background: grey value outside the collimation, 0 to 1.
@@ -103,13 +103,13 @@ class Appearance:
 def sample_family(
     rng: np.random.Generator, shares: Mapping[AppearanceFamily, float] = FAMILY_SHARES
 ) -> AppearanceFamily:
-    """Sample a family with a probability of its share."""
+    """Sample a family. The probability of a family is its share."""
     families: tuple[AppearanceFamily, ...] = get_args(AppearanceFamily)
     return families[int(rng.choice(len(families), p=[shares[f] for f in families]))]
 
 
 def sample_appearance(rng: np.random.Generator, family: AppearanceFamily) -> Appearance:
-    """Sample an appearance of one family. Another order of the calls of ``rng`` would give other images for a seed."""
+    """Sample an appearance of one family. The order of the calls of ``rng`` decides which images a seed gives."""
     u = rng.uniform
     values = {"inverted": float(rng.random() < INVERTED_SHARE)}
     if family == "scanner":
@@ -136,7 +136,7 @@ def _sample_settings(rng: np.random.Generator, family: AppearanceFamily) -> dict
 
 
 def _sample_seam(rng: np.random.Generator, share: float) -> dict[str, float]:
-    """With probability ``share``, the settings of the seam between two joined radiographs."""
+    """The settings of the seam between two joined radiographs with probability ``share``, else no settings."""
     if rng.random() > share:
         return {}
     return {

@@ -1,7 +1,7 @@
 """Gaussian blurs of N images, each with its own width.
 
 Contract: images are (N, H, W). They are mirrored at their edges, so a blur does not change their sum. ``max_px`` bounds
-the standard deviations of a batch. If it is the same for every batch, a result does not depend on the other images.
+the standard deviations of a batch. If every batch has the same bound, an image does not depend on the other images.
 """
 
 import math
@@ -14,7 +14,7 @@ from spine.types import Float
 
 
 def blur(images: Float[Tensor, "N H W"], sigma_px: Float[Tensor, " N"], max_px: float) -> Float[Tensor, "N H W"]:
-    """Images, blurred along both axes by standard deviations of at most ``max_px`` pixels."""
+    """The images, blurred along both axes by standard deviations of at most ``max_px`` pixels."""
     count, height, width = images.shape
     reach = min(max(1, math.ceil(3 * max_px)), height - 1, width - 1)
     offsets = torch.arange(-reach, reach + 1, dtype=torch.float32, device=images.device)
@@ -26,7 +26,7 @@ def blur(images: Float[Tensor, "N H W"], sigma_px: Float[Tensor, " N"], max_px: 
 
 
 def wide_blur(images: Float[Tensor, "N H W"], sigma_px: Float[Tensor, " N"], max_px: float) -> Float[Tensor, "N H W"]:
-    """As ``blur``, for wide kernels: blurs a reduced image and enlarges it again."""
+    """A faster ``blur`` for wide kernels, which blurs a reduced image and enlarges the result."""
     factor = max(1, int(max_px / 6))
     height, width = images.shape[-2:]
     # Pad to whole pooling windows; overlapping windows would count some pixels twice.
@@ -40,7 +40,7 @@ def wide_blur(images: Float[Tensor, "N H W"], sigma_px: Float[Tensor, " N"], max
 def masked_mean(
     images: Float[Tensor, "N H W"], masks: Float[Tensor, "N H W"], sigma_px: Float[Tensor, " N"], max_px: float
 ) -> Float[Tensor, "N H W"]:
-    """Wide Gaussian means of the pixels inside the masks."""
+    """Gaussian means with wide kernels over the pixels inside the masks."""
     both = wide_blur(torch.cat([images * masks, masks]), sigma_px.repeat(2), max_px)
     weighted, weight = both.chunk(2)
     return weighted / weight.clamp(min=1e-3)

@@ -1,8 +1,8 @@
 """Closed-form path lengths through solids along the scanner's horizontal rays, for N patients.
 
-Contract: (N, S, H, W) float32 millimetres at the pixel centres. Every ray is horizontal, so each image row is a
-two-dimensional problem. Chords of ellipsoids and of lofts of power 2 are exact. Chords of other lofts are exact for
-rays along an axis of the loft. For oblique rays (here less than 10 degrees), the chord is approximated by
+Contract: path lengths are (N, S, H, W) float32 millimetres at the pixel centres. Every ray is horizontal, so each image
+row is a two-dimensional problem. Chords of ellipsoids and of lofts of power 2 are exact. Chords of other lofts are
+exact for rays along an axis of the loft. For oblique rays (here less than 10 degrees), the chord is approximated by
 2 (1 - d^n)^(1/n) / |scaled direction|, where d is the scaled distance of the ray from the centre.
 """
 
@@ -32,7 +32,7 @@ class Lines:
 
 
 def ray_lines(rays: Rays) -> Lines:
-    """The lines of ``rays``."""
+    """The directions, sources and heights of ``rays``."""
     return Lines(rays.direction, rays.source, rays.row_z_mm)
 
 
@@ -55,9 +55,9 @@ def ellipsoid_chords(solids: Ellipsoids, lines: Lines) -> Float[Tensor, "N E H W
 
 
 def _where(there: Tensor, lines: Lines, chords: Callable[[int, Lines], Tensor]) -> Tensor:
-    """(N, S, H, W) chords. ``there`` (N, S, H) is true for the rows that a solid reaches; the others are skipped.
+    """(N, S, H, W) chords. ``there`` (N, S, H) is true for the rows that a solid reaches; other rows are skipped.
 
-    For a CPU only: on a GPU, the host would have to wait for ``there``.
+    This function is for a CPU only. On a GPU, the host would have to wait for ``there``.
     """
     count, solids, height = there.shape
     found = torch.zeros(count, solids, height, lines.direction.shape[1], device=there.device)
@@ -98,8 +98,9 @@ def _ellipsoids(solids: Ellipsoids, lines: Lines) -> Tensor:
 def _chords(solids: Ellipsoids, direction: Tensor, z: Tensor, source: Tensor) -> Tensor:
     """(N, E, H, W) chords from (N, E or 1, W, 2) directions, (N, E or 1, H) heights and (N, 1, 2) sources.
 
-    Solves |A (o + t d)|^2 = 1 for t. The origin o is the point of the ray nearest to the centre, which keeps float32
-    accurate. Rays are horizontal, so each coefficient consists of terms of the column and of the row.
+    The equation |A (o + t d)|^2 = 1 is solved for t. The origin o is the point of the ray nearest to the centre; with
+    this origin, float32 is accurate. Rays are horizontal, so each coefficient consists of terms of the column and of
+    the row.
     """
     inverse = _inverse(solids.axes_mm)  # (N, E, 3, 3)
     centre = solids.centre_mm
@@ -118,7 +119,7 @@ def _chords(solids: Ellipsoids, direction: Tensor, z: Tensor, source: Tensor) ->
 
 
 def _inverse(matrix: Tensor) -> Tensor:
-    """(..., 3, 3) inverse matrices, from cross products of the columns."""
+    """(..., 3, 3) inverse matrices, computed from cross products of the columns."""
     x, y, z = matrix.unbind(-1)
     rows = torch.stack([torch.linalg.cross(y, z), torch.linalg.cross(z, x), torch.linalg.cross(x, y)], dim=-2)
     return rows / (x * rows[..., 0, :]).sum(-1)[..., None, None]
@@ -136,7 +137,7 @@ def _tiles(
     seen_rows: Tensor,
     seen_columns: Tensor,
 ) -> Tensor:
-    """(N, E, T, T) weighted chords on tiles of T x T pixels; 0 outside the image."""
+    """(N, E, T, T) weighted chords on tiles of T x T pixels. Pixels outside the image are 0."""
     chords = _chords(Ellipsoids(centre, axes, floor), direction, z, source[:, None])
     return chords * weight[..., None, None] * (seen_rows[..., None] & seen_columns[..., None, :])
 
@@ -146,10 +147,10 @@ def add_small(
 ) -> Float[Tensor, "N H W"]:
     """The image plus the chords of small ellipsoids, times their weights.
 
-    ``reach_mm`` is the largest half-axis. Chords are computed on a tile around the centre of each ellipsoid.
+    ``reach_mm`` is the largest half-axis. The chords of an ellipsoid are computed on a tile around its centre.
     """
     height, width = rays.shape
-    # In steps, so that slightly different pixel sizes share one compiled kernel.
+    # The size of a tile is rounded to steps, so that slightly different pixel sizes share one compiled kernel.
     wanted = math.ceil(2.4 * reach_mm / rays.min_pixel_mm + 2)
     side = min(_TILE_STEP * math.ceil(wanted / _TILE_STEP) if image.is_cuda else wanted, max(height, width))
     across, deep = rays.axes

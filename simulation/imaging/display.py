@@ -1,7 +1,7 @@
-"""Display processing: from measured line integrals to 12-bit images.
+"""Display processing, which computes 12-bit images from measured line integrals.
 
-Contract: images are (N, H, W) int32 in 0..4095, and bone is bright unless the appearance is inverted. The steps are the
-scanner's (docs/sources.md, materials, exposure and display): logarithm, flattening with a 26 mm kernel inside the
+Contract: images are (N, H, W) int32 in 0..4095. Bone is bright, or dark if the appearance is inverted. The slot scanner
+has these steps (docs/sources.md, materials, exposure and display): logarithm, flattening with a 26 mm kernel inside the
 patient, division by the local standard deviation over 55 mm, edge enhancement, sigmoid. Other appearances have the same
 steps with other numbers.
 """
@@ -26,15 +26,15 @@ _LOCAL_MM = 55.0
 _COARSEST_EDGE_MM = 6.0
 _THIN_MM = 12.0
 _BONE_MM, _CHAMBER_MM = 2.0, 90.0
-"""The window is adjusted to pixels with more than this mineral, at less than this distance from the mid-line."""
+"""The window is adjusted to pixels with more mineral than the first length, nearer to the mid-line than the second."""
 _BRIGHT_SD, _WINDOW_END, _SIGMOID_END = 1.7, 2.0, 3.3
-"""The gain is limited so that a value 1.7 SD above the mean of the spine is not white. A linear window ends at 2.0; a
-sigmoid is nearly saturated at 3.3."""
+"""The gain is limited so that a value 1.7 SD above the mean of the spine stays below white. A linear window becomes
+white at 2.0. A sigmoid is nearly white at 3.3."""
 
 
 @dataclass(frozen=True)
 class AppearanceBatch:
-    """The fields of ``Appearance`` of N images."""
+    """The fields of ``Appearance`` for N images."""
 
     flatten: Float[Tensor, " N"]
     flatten_mm: Float[Tensor, " N"]
@@ -65,7 +65,7 @@ def appearance_table(appearances: Sequence[Appearance]) -> Float[NDArray[np.floa
 def appearance_batch(
     appearances: Sequence[Appearance] | Float[NDArray[np.float32], "N 19"], device: torch.device | str = "cpu"
 ) -> AppearanceBatch:
-    """A batch on ``device`` from appearances or from their table."""
+    """A batch on ``device``, made from appearances or from their table."""
     table = appearances if isinstance(appearances, np.ndarray) else appearance_table(appearances)
     return AppearanceBatch(*torch.from_numpy(table).to(device).unbind(1))
 
@@ -75,7 +75,7 @@ def apply_display(
 ) -> Int[Tensor, "N H W"]:
     """Images in 0..4095 (int32) from measured line integrals.
 
-    ``paths`` gives the mask of the patient, and the bone to which the window is adjusted.
+    ``paths`` provides the mask of the patient, and the bone to which the window is adjusted.
     """
     skin_mm = paths.skin
     flatten, normalise, edge = (v[:, None, None] for v in (appearance.flatten, appearance.normalise, appearance.edge))
@@ -87,7 +87,7 @@ def apply_display(
     amount = chamber.sum((1, 2), keepdim=True).clamp(min=1e-3)
     middle = (measured * chamber).sum((1, 2), keepdim=True) / amount
     flat = measured - flatten * (base - middle) - middle
-    # The local contrast is about a mean half-way between this flattening and complete flattening.
+    # The local contrast is relative to a mean half-way between this flattening and complete flattening.
     centred = flat - 0.5 * (1 - flatten) * (base - middle)
     local = torch.sqrt(masked_mean(centred**2, mask, _LOCAL_MM / pixel, _WIDEST_MM / finest).clamp(min=1e-4))
     everywhere = mask.sum((1, 2), keepdim=True).clamp(min=1)
@@ -99,7 +99,7 @@ def apply_display(
 
 
 def _tilts(rays: Rays, appearance: AppearanceBatch) -> Tensor:
-    """(N, H, W) brightness that rises linearly across and down."""
+    """(N, H, W) brightness that rises linearly across the image and down the image."""
     height, width = rays.shape
     across = torch.linspace(-1, 1, width, device=rays.device)
     down = torch.linspace(-1, 1, height, device=rays.device)
@@ -107,7 +107,7 @@ def _tilts(rays: Rays, appearance: AppearanceBatch) -> Tensor:
 
 
 def _joined(values: Tensor, appearance: AppearanceBatch) -> Tensor:
-    """(N, H, W) values with the seam of two joined radiographs: other brightness and contrast below, a visible line."""
+    """(N, H, W) values with a seam, which is a visible line below which brightness and contrast are different."""
     at = torch.linspace(0, 1, values.shape[1], device=values.device)[:, None]
     seam, step, gain, line = (
         value[:, None, None]
@@ -119,10 +119,10 @@ def _joined(values: Tensor, appearance: AppearanceBatch) -> Tensor:
 
 
 def _greys(values: Tensor, skin_mm: Tensor, appearance: AppearanceBatch, spread: Tensor) -> Tensor:
-    """(N, H, W) int32 greys after window or sigmoid, gamma and inversion; outside the patient, the image is black.
+    """(N, H, W) int32 grey values after window or sigmoid, gamma and inversion. The image is black outside the patient.
 
-    ``spread`` (N, 1, 1) is the SD of the values of the spine. It limits the gain, because a clinic would repeat an
-    image with a saturated spine.
+    ``spread`` (N, 1, 1) is the SD of the values of the spine. This SD limits the gain, because a clinic would repeat
+    an image with a saturated spine.
     """
     gain, brightness, linear = (v[:, None, None] for v in (appearance.gain, appearance.brightness, appearance.linear))
     end = torch.where(linear > 0, _WINDOW_END, _SIGMOID_END)

@@ -1,8 +1,8 @@
-"""From path lengths to measured line integrals: attenuation at two energies, scatter, noise.
+"""Computes measured line integrals from path lengths: attenuation at two energies, scatter, noise.
 
-Contract: N patients at once. ``path_lengths`` has no noise. ``detect`` returns measured line integrals -log(I / I0),
-which are finite everywhere, and noisy where few photons arrive. Source of the fluence: docs/sources.md, materials,
-exposure and display.
+Contract: the functions compute N patients at once. ``path_lengths`` returns values without noise. ``detect`` returns
+measured line integrals -log(I / I0). They are finite everywhere, and noisy where few photons arrive. Source of the
+fluence: docs/sources.md, materials, exposure and display.
 """
 
 from collections.abc import Sequence
@@ -42,19 +42,19 @@ from spine.landmarks import ViewName
 from spine.types import Float
 
 PHOTONS_PER_MM2 = 1.9e6
-"""Photons detected without a patient, for each square millimetre at the isocentre (2.5e6 for a pixel of 1.15 mm)."""
+"""Number of photons detected without a patient for each mm^2 at the isocentre (2.5e6 for a pixel of 1.15 mm)."""
 
 _TEXTURE, _NOISE = 21, 22
 _LUNG_CELLS_MM, _BODY_CELLS_MM = (4.5, 9.0, 18.0, 57.0), (14.0, 34.0, 86.0)
 _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM = (6.0, 11.0), (60.0,)
 LIVER_EXCESS = 0.12
-"""Additional attenuation of the liver, which is denser than the rest of the abdomen with its bowel, fat and air."""
+"""Additional attenuation of the liver. The rest of the abdomen is less dense, because it has bowel, fat and air."""
 _SCATTER_MM, _ABSORBED_MM, _MAX_SCATTER = 55.0, 26.0, 5.0
 _SHARPEST_MM = 2.2
 
 
 def _beam(view: ViewName) -> tuple[tuple[float, ...], ...]:
-    """For each energy of the beam: weight, and coefficients of soft tissue, fat, lung, mineral and titanium in 1/mm."""
+    """For each energy of the beam: weight, then coefficients of soft tissue, fat, lung, mineral, titanium in 1/mm."""
     found = []
     for share, weight in BINS:
         soft, fat, lung, cortical, titanium = (attenuation_per_mm(m, EFFECTIVE_KEV[view] * share) for m in MATERIALS)
@@ -70,12 +70,12 @@ class Exposure:
     """Exposure of one view.
 
     Attributes:
-        fluence: relative to ``PHOTONS_PER_MM2``.
+        fluence: number of photons relative to ``PHOTONS_PER_MM2``.
         scatter_share: ratio of scattered to primary photons without a patient; low for a slot scanner.
-        electronic_noise: SD in photons.
+        electronic_noise: SD of the electronic noise in photons.
         row_noise: relative SD of the gain from row to row.
         blur_mm: SD of the blur of detector and focal spot.
-        energy: of the beam, relative to that of the slot scanner.
+        energy: energy of the beam relative to the slot scanner.
         mottle: amount of stool and fine gas in the bowel, 0 to 1.
         texture: unevenness of soft tissue and lung, relative to the mean.
     """
@@ -92,7 +92,7 @@ class Exposure:
 
 @dataclass(frozen=True)
 class ExposureBatch:
-    """The fields of ``Exposure`` of N images."""
+    """The fields of ``Exposure`` for N images."""
 
     fluence: Float[Tensor, " N"]
     scatter_share: Float[Tensor, " N"]
@@ -112,7 +112,7 @@ def exposure_table(exposures: Sequence[Exposure]) -> Float[NDArray[np.float32], 
 def exposure_batch(
     exposures: Sequence[Exposure] | Float[NDArray[np.float32], "N 8"], device: torch.device | str = "cpu"
 ) -> ExposureBatch:
-    """A batch on ``device`` from exposures or from their table."""
+    """A batch on ``device``, made from exposures or from their table."""
     table = exposures if isinstance(exposures, np.ndarray) else exposure_table(exposures)
     return ExposureBatch(*torch.from_numpy(table).to(device).unbind(1))
 
@@ -122,10 +122,10 @@ class PathLengths:
     """Path lengths in mm along every ray.
 
     Attributes:
-        skin: everything inside the skin.
-        soft, fat, lung: these tissues.
-        mineral: cortical bone that replaces soft tissue.
-        titanium: metal, as the equivalent length of titanium.
+        skin: path length inside the skin, through all materials.
+        soft, fat, lung: path lengths through these tissues.
+        mineral: path length through cortical bone that replaces soft tissue.
+        titanium: path length through titanium that is equivalent to all metal.
     """
 
     skin: Float[Tensor, "N H W"]
@@ -160,7 +160,7 @@ def path_lengths(
 def _disjoint_tissues(
     muscle: Tensor, lungs: Tensor, air: Tensor, liver: Tensor, bone: Tensor, vessels: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Soft tissue, lung and mineral, (N, H, W) each; gas replaces soft tissue only."""
+    """Path lengths of soft tissue, lung and mineral, (N, H, W) each. Gas replaces soft tissue only."""
     lungs = torch.minimum(lungs, muscle)
     air = torch.minimum(air, (muscle - lungs).clamp(min=0))
     soft = muscle - lungs - air
@@ -177,13 +177,13 @@ def _soft_paths(
     z: Tensor,
     is_frontal: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Path lengths inside the skin, inside the muscle, in lungs, in airways and in the liver: (N, H, W) each."""
+    """Path lengths inside the skin, inside the muscle, in lungs, in airways and in the liver, (N, H, W) each."""
     lines, solids = Lines(direction, source, z), ellipsoids_of(ellipsoid_arrays)
     outer = lofts_of(loft_arrays[:, SKIN_LOFTS])
     skin, muscle = _joined(loft_chords(outer, lines)), _joined(loft_chords(outer.grown(-fat), lines))
     limbs = ellipsoid_chords(solids[LIMBS], lines).sum(1)
     breasts = ellipsoid_chords(solids[BREASTS], lines).sum(1)
-    # A lateral ray meets either breast or trunk, a frontal ray the trunk and the outer half of a breast.
+    # A lateral ray meets either a breast or the trunk. A frontal ray meets the trunk and the outer half of a breast.
     beyond = 0.8 * breasts if is_frontal else (0.5 * breasts - skin).clamp(min=0)
     each = loft_chords(lofts_of(loft_arrays[:, LUNG_LOFTS]), lines) - ellipsoid_chords(solids[DOMES], lines)
     heart = ellipsoid_chords(solids[HEART], lines).amax(1)
@@ -194,14 +194,14 @@ def _soft_paths(
 
 
 def _joined(chords: Tensor) -> Tensor:
-    """(N, H, W) union of (N, 4, H, W) chords of trunk, neck and both legs: the longest of overlapping chords."""
+    """(N, H, W) union of (N, 4, H, W) chords of trunk, neck and both legs. Where chords overlap, the longest counts."""
     return torch.maximum(torch.maximum(chords[:, 0], chords[:, 1]), chords[:, 2] + chords[:, 3])
 
 
 def line_integrals(
     paths: PathLengths, batch: PatientBatch, rays: Rays, exposure: ExposureBatch, seeds: Sequence[int]
 ) -> Float[Tensor, "N H W"]:
-    """Line integrals without noise: -log of the transmitted share of all energies of the beam."""
+    """Line integrals without noise: -log of the transmitted share of the beam, summed over its energies."""
     scales = (_LUNG_CELLS_MM, _BODY_CELLS_MM, _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM)
     shapes = [(len(cells), CELLS, CELLS) for cells in scales]
     fields = standard_normal(seeds, _TEXTURE + _of_view(rays), shapes, rays.device)
@@ -215,7 +215,7 @@ def line_integrals(
 
 
 def _of_view(rays: Rays) -> int:
-    """The offset of the random streams of a view."""
+    """The number that a view adds to the purposes of its random streams."""
     return 0 if rays.view == "frontal" else 40
 
 
@@ -238,7 +238,7 @@ def _transmitted(
 ) -> Tensor:
     """(N, H, W) line integrals from path lengths, noise fields, and (N,) or (N, H) settings."""
     texture, mottle, energy = texture[:, None, None], mottle[:, None, None], energy[:, None, None]
-    # Stool: fine gas in the content of the bowel, between diaphragm and hips.
+    # Stool is rendered as fine gas in the content of the bowel, between diaphragm and hips.
     gas = 22.0 * mottle * (bubbles - 0.35).clamp(min=0) * (bowel - 0.2).clamp(0, 1) * belly[..., None]
     soft = soft - torch.minimum(gas, 0.3 * soft)
     lung = lung * (1 + 0.05 * texture * lung_noise)
@@ -255,14 +255,14 @@ def _transmitted(
 def detect(
     integral: Float[Tensor, "N H W"], rays: Rays, exposure: ExposureBatch, seeds: Sequence[int]
 ) -> Float[Tensor, "N H W"]:
-    """Measured line integrals with blur, scatter, photon, electronic and row noise."""
+    """Measured line integrals with blur, scatter, photon noise, electronic noise and row noise."""
     photons = PHOTONS_PER_MM2 * exposure.fluence * rays.row_mm * rays.column_mm
     primary = torch.exp(-integral)
     primary = blur(primary, exposure.blur_mm / rays.column_mm, _SHARPEST_MM / rays.min_pixel_mm)
     scatter, nearby = (
         wide_blur(primary, reach / rays.column_mm, reach / rays.min_pixel_mm) for reach in (_SCATTER_MM, _ABSORBED_MM)
     )
-    # Thick parts of the body absorb their own scatter. This varies over the width of the body, not between bones.
+    # Thick parts of the body absorb their own scatter. Scatter varies over the width of the body, not between bones.
     scatter = torch.minimum(scatter, _MAX_SCATTER * nearby)
     noise, rows = standard_normal(seeds, _NOISE + _of_view(rays), [rays.shape, (rays.shape[0], 1)], integral.device)
     args = (primary, scatter, noise, rows, photons, exposure.scatter_share, exposure.electronic_noise)

@@ -1,8 +1,8 @@
-"""Which part of a patient is imaged: whole body, full length, truncated scans, and plain radiographs.
+"""The part of a patient that is imaged: whole body, full length, truncated scan, or plain radiograph.
 
 Contract: the detectors of a scan move together, so both views have the same ``z0_mm`` and number of rows. A truncated
-scan has fewer rows than a full-length one. In a scan ``without_hips``, no hip centre is on the image. In a scan
-``without_t1``, no landmark of T1 is on the image.
+scan has fewer rows than a full-length scan. A scan ``without_hips`` does not show the hip centres. A scan
+``without_t1`` does not show any landmark of T1.
 """
 
 from dataclasses import dataclass
@@ -18,24 +18,24 @@ WHOLE_BODY_SCALE = 1.75
 """Pixel size of a whole-body image relative to a full-length image."""
 
 ROW_STEP = 8
-"""The number of rows of a truncated scan is a multiple of this."""
+"""The number of rows of a truncated scan is a multiple of this number."""
 
 MIN_RADIOGRAPH_HEIGHT_MM = 330.0
-"""Smallest height of a plain radiograph. It gives a lower bound of the pixel size: this over the number of rows."""
+"""Smallest height of a plain radiograph. Divided by the number of rows, it is a lower bound of the pixel size."""
 
 _FROM_BEHIND = 0.75
-"""Share of postero-anterior radiographs; a choice. Most radiographs of scoliosis are taken from behind, because the
-breasts then receive a lower dose."""
+"""Share of postero-anterior radiographs; a choice. Most radiographs of scoliosis are taken from behind, because this
+direction gives the breasts a lower dose."""
 
 _FIELD_STREAM = 2
 _CORNER_PARTS = tuple((plate, side) for plate in ("sup", "inf") for side in ("left", "right"))
 
 
 def scan_geometry(patient: VirtualPatient, shape: tuple[int, int], spacing_mm: float) -> dict[ViewName, ViewGeometry]:
-    """Geometry of both views of one scan.
+    """The geometry of both views of one scan.
 
     Args:
-        patient: to scan; ``parameters.field_of_view`` decides which part is imaged.
+        patient: patient to scan; ``parameters.field_of_view`` decides which part is imaged.
         shape: (H, W) of a full-length image in pixels.
         spacing_mm: pixel spacing at the isocentre plane; a whole-body image has larger pixels.
     """
@@ -56,11 +56,11 @@ def scan_geometry(patient: VirtualPatient, shape: tuple[int, int], spacing_mm: f
 
 
 def _rows_and_middle(patient: VirtualPatient, full_rows: int, spacing_mm: float) -> tuple[int, float]:
-    """Number of rows, and height of the middle of the image, mm."""
+    """The number of rows, and the height of the middle of the image in mm."""
     kind = patient.parameters.field_of_view
     if kind == "full":
         return full_rows, 0.0
-    if kind == "whole_body":  # from the top of the head; the legs are cut off
+    if kind == "whole_body":  # the image starts at the top of the head; the legs are cut off
         top = float(patient.spine.centre[0, 0, 2]) + 225.0 * patient.parameters.size_factor
         return full_rows, top - full_rows * spacing_mm / 2
     rng = np.random.default_rng([patient.seed, _FIELD_STREAM])
@@ -68,14 +68,14 @@ def _rows_and_middle(patient: VirtualPatient, full_rows: int, spacing_mm: float)
     top = half if kind == "without_hips" else _below_t1(patient, kind == "thoracolumbar", rng)
     bottom = -half if kind == "without_t1" else _above_hips(patient, rng)
     rows = min(full_rows, max(ROW_STEP, int((top - bottom) / spacing_mm) // ROW_STEP * ROW_STEP))
-    # The number of rows is rounded down, which moves the edge that is not truncated.
+    # The number of rows is rounded down. This moves the edge that is not truncated.
     if kind == "without_t1":
         return rows, top - rows * spacing_mm / 2
     return rows, bottom + rows * spacing_mm / 2
 
 
 def _below_t1(patient: VirtualPatient, short: bool, rng: np.random.Generator) -> float:
-    """A height in mm below all landmarks of T1: the middle of a vertebra from T3 to T6 (``short``: T4 to T9)."""
+    """A height in mm below all landmarks of T1: the middle of one of T3 to T6, or of one of T4 to T9 if ``short``."""
     low, high = ("T4", "T9") if short else ("T3", "T6")
     first, last = VERTEBRAE.index(low), VERTEBRAE.index(high)
     level = VERTEBRAE[int(rng.integers(first, last + 1))]
@@ -95,9 +95,9 @@ class RadiographField:
     """The field of a plain frontal radiograph in an image with black borders.
 
     Attributes:
-        geometry: of the whole image.
+        geometry: geometry of the whole image.
         bounds: top, bottom, left and right edge of the radiograph in pixels.
-        point_source: the stationary X-ray tube.
+        point_source: position of the stationary X-ray tube.
     """
 
     geometry: ViewGeometry
@@ -106,10 +106,10 @@ class RadiographField:
 
 
 def radiograph_field(patient: VirtualPatient, shape: tuple[int, int], rng: np.random.Generator) -> RadiographField:
-    """Sample the field of a radiograph from the neck to the sacrum, fitted into an image of (H, W).
+    """Sample the field of a radiograph from the neck to the sacrum, and fit it into an image of shape (H, W).
 
-    The field is a strip around the spine, a little wider than in the public frontal radiographs (docs/sources.md,
-    images and postures): T1 is near the upper edge, most of the pelvis is cut off, and the width is 0.24 to 0.60 of the
+    The field is a strip around the spine, slightly wider than in the public frontal radiographs (docs/sources.md,
+    images and postures). T1 is near the upper edge, and most of the pelvis is cut off. The width is 0.24 to 0.60 of the
     height.
     """
     points = patient.reconstruction.points

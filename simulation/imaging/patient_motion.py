@@ -1,8 +1,8 @@
-"""A patient who moves a little between the two views.
+"""The motion of a patient who moves a little between the two views.
 
-Contract: the motion is a translation. This module lists every array of ``PatientBatch``, with or without positions; an
-unknown name is an error, so that every new part moves along. The landmarks of a reconstruction are those before the
-motion.
+Contract: the motion is a translation. This module lists every array of ``PatientBatch``, also arrays without positions.
+An unknown name is an error, so that no new part is forgotten. The landmarks of a reconstruction are the landmarks
+before the motion.
 """
 
 from collections.abc import Mapping
@@ -47,10 +47,10 @@ def sample_patient_motion(seed: int, sd_mm: float) -> Float[Floats, " 3"]:
 
 
 def translated(arrays: Arrays, by_mm: Float[Floats, " 3"]) -> dict[str, NDArray[np.float32]]:
-    """One row of a ``PatientBatch``, translated.
+    """One row of a ``PatientBatch``, translated by ``by_mm``.
 
     Raises:
-        KeyError: this module does not list an array.
+        KeyError: an array has a name that this module does not list.
     """
     return {name: _translated(name, array, by_mm) for name, array in arrays.items()}
 
@@ -59,7 +59,7 @@ def _translated(name: str, array: NDArray[np.float32], by_mm: Floats) -> NDArray
     if name in _WITHOUT_POSITIONS:
         return array
     found = array.copy()
-    if name == "lofts":  # (S, K + 1, 4): centres, and in the last row the lowest and highest height
+    if name == "lofts":  # (S, K + 1, 4): rows with centres, and a last row with the lowest and highest height
         found[:, :-1, :2] += by_mm[:2].astype(np.float32)
         found[:, -1, :2] += np.float32(by_mm[2])
         return found
@@ -77,7 +77,7 @@ def render_with_motion(
     by_mm: Float[Floats, " 3"],
     family: AppearanceFamily | None = None,
 ) -> dict[ViewName, NDArray[np.uint16]]:
-    """As ``render_views``, but in the lateral image the patient is translated."""
+    """The result of ``render_views``, except that the patient is translated in the lateral image."""
     frontal, lateral = VIEWS
     found = render_views(patient, {frontal: geometry[frontal]}, seed, family)
     acquisitions = {lateral: tabulate([plan_acquisition(geometry[lateral], seed, family)])}

@@ -1,7 +1,7 @@
-"""Random numbers of images: normal numbers for each patient, and smooth fields for uneven soft tissue and lung.
+"""The random numbers of images: normal numbers for each patient, and smooth fields for uneven soft tissue and lung.
 
-Contract: a patient's numbers depend on that patient's seed and the purpose only. On a CPU they are the same on every
-machine. A GPU has another generator, so its noise differs. Smooth fields have a mean near 0 and an SD near 1. Their
+Contract: a patient's numbers depend on the patient's seed and the purpose only. On a CPU, they are the same on every
+machine. A GPU has a different generator, so its noise differs. Smooth fields have a mean near 0 and an SD near 1. Their
 length scales are in millimetres, so a patient has the same texture at any pixel size.
 """
 
@@ -17,13 +17,13 @@ from simulation.randomness import stream_seed
 from spine.types import Float
 
 CELLS = 48
-"""Number of cells of a noise field along each axis. Beyond them, the field is mirrored."""
+"""Number of cells of a noise field along each axis. Beyond these cells, the field is mirrored."""
 
 
 def standard_normal(
     seeds: Sequence[int], purpose: int, shapes: Sequence[tuple[int, ...]], device: torch.device
 ) -> tuple[Float[Tensor, "N ..."], ...]:
-    """(N, *shape) standard normal numbers for each of ``shapes``; the generator is called once for each patient."""
+    """(N, *shape) standard normal numbers for each of ``shapes``. The generator is called once for each patient."""
     sizes = [math.prod(shape) for shape in shapes]
     values = torch.empty(len(seeds), sum(sizes), device=device)
     generator = torch.Generator(device)
@@ -35,7 +35,7 @@ def standard_normal(
 
 
 def smooth_noise(fields: Float[Tensor, "N K C C"], rays: Rays, cells_mm: Sequence[float]) -> Float[Tensor, "N H W"]:
-    """Smooth field from normal numbers: a sum of K fields of C = CELLS cells a side.
+    """A smooth field from normal numbers. It is the sum of K fields, each with C = CELLS cells along both axes.
 
     Field k varies over about ``cells_mm[k]``. Coarser fields have larger weights.
     """

@@ -1,7 +1,7 @@
 """The rays of N images of one view, as tensors.
 
-Contract: equations and pixel convention are those of ``spine.scanner``; a test compares them. All images of a batch
-have one shape; spacing, centre and source distance can differ.
+Contract: the equations and the pixel convention are the same as in ``spine.scanner``; a test compares them. All images
+of a batch have one shape. Spacing, centre and source distance can differ.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from spine.types import Float, Floats
 
 @dataclass(frozen=True)
 class Rays:
-    """N images of one view.
+    """The rays of N images of one view.
 
     Attributes:
         view: ``frontal`` or ``lateral``.
-        shape: (H, W).
+        shape: shape (H, W) of the images.
         min_pixel_mm: lower bound of the pixel size; a plain number, because the sizes of kernels depend on it.
-        row_mm, column_mm, distance_mm, u0_mm, z0_mm: as in ``ViewGeometry``. A negative distance is a source
+        row_mm, column_mm, distance_mm, u0_mm, z0_mm: the fields of ``ViewGeometry``. A negative distance means a source
             behind the patient (``PointSource.from_behind``).
         point_source: 1 for a point source, 0 for the slot scanner.
         point_source_z_mm: height of the point source.
@@ -57,21 +57,21 @@ class Rays:
 
     @property
     def column_u_mm(self) -> Float[Tensor, "N W"]:
-        """u of each column in the isocentre plane."""
+        """The coordinate u of each column in the isocentre plane, mm."""
         width = self.shape[1]
         steps = torch.arange(width, device=self.device) - (width / 2 - 0.5)
         return steps * self.column_mm[:, None] + self.u0_mm[:, None]
 
     @property
     def row_z_mm(self) -> Float[Tensor, "N H"]:
-        """Height of each row."""
+        """The height of each row, mm."""
         height = self.shape[0]
         steps = torch.arange(height, device=self.device) - (height / 2 - 0.5)
         return self.z0_mm[:, None] - steps * self.row_mm[:, None]
 
     @property
     def direction(self) -> Float[Tensor, "N W 2"]:
-        """Unit horizontal direction (x, y) of each column's ray."""
+        """The horizontal direction (x, y) of each column's ray, with length 1."""
         u, f = self.column_u_mm, self.distance_mm[:, None]
         length = torch.hypot(u, f.expand_as(u))
         along, across = f / length, u / length
@@ -79,7 +79,7 @@ class Rays:
 
     @property
     def source(self) -> Float[Tensor, "N 2"]:
-        """x and y of the source, mm."""
+        """The coordinates x and y of the source, mm."""
         zero = torch.zeros_like(self.distance_mm)
         pair = [zero, -self.distance_mm] if self.view == "frontal" else [-self.distance_mm, zero]
         return torch.stack(pair, dim=-1)
@@ -89,21 +89,21 @@ class Rays:
 class PointSource:
     """The stationary point source of a plain radiograph, which magnifies heights as well as widths.
 
-    A point of height z at depth d appears at height z_s + (z - z_s) f / (f + d). This applies to bone, metal and
-    landmarks. Soft tissue is rendered with horizontal rays, which shifts its edges by a few millimetres near the upper
-    and lower edge of a radiograph.
+    A point of height z at depth d appears at height z_s + (z - z_s) f / (f + d). This equation applies to bone, metal
+    and landmarks. Soft tissue is rendered with horizontal rays. Its edges are therefore displaced by a few millimetres
+    near the upper and lower edge of a radiograph.
 
     Attributes:
         source_z_mm: height of the source.
-        from_behind: whether the patient faces the detector (postero-anterior), as in most radiographs of scoliosis.
-            ``Rays`` then have a negative distance, and the equations are the same.
+        from_behind: whether the patient faces the detector (postero-anterior), as in most radiographs of scoliosis. If
+            so, ``Rays`` have a negative distance, and the equations are the same.
     """
 
     source_z_mm: float
     from_behind: bool = False
 
     def warped(self, xyz_mm: Float[Floats, "*any 3"], distance_mm: float) -> Float[Floats, "*any 3"]:
-        """Points whose projection by the slot scanner is that of the given points by this source."""
+        """Points that the slot scanner projects to where this source projects the given points."""
         depth = xyz_mm[..., 1] * (-1.0 if self.from_behind else 1.0)
         z = self.source_z_mm + (xyz_mm[..., 2] - self.source_z_mm) * distance_mm / (distance_mm + depth)
         return np.stack([xyz_mm[..., 0], depth, z], axis=-1)
@@ -114,12 +114,12 @@ def rays_of(
     device: torch.device | str = "cpu",
     point_sources: Sequence[PointSource | None] | None = None,
 ) -> Rays:
-    """Rays of images of one view and shape.
+    """The rays of images of one view and shape.
 
     Args:
-        geometries: of the images.
-        device: of the tensors.
-        point_sources: of the plain radiographs among them, None for the others.
+        geometries: geometry of each image.
+        device: device of the tensors.
+        point_sources: for each image, its point source if it is a plain radiograph, else None.
 
     Raises:
         ValueError: the images differ in view or shape.
@@ -130,12 +130,12 @@ def rays_of(
 
 
 def smallest_pixel_mm(geometries: Sequence[ViewGeometry]) -> float:
-    """The smallest pixel of all images, mm."""
+    """The smallest pixel size of all images, mm."""
     return min(min(g.spacing_mm) for g in geometries)
 
 
 def common_view_and_shape(geometries: Sequence[ViewGeometry]) -> tuple[ViewName, tuple[int, int]]:
-    """View and shape of all images.
+    """The view and the shape that all images have.
 
     Raises:
         ValueError: the images differ in view or shape.
@@ -149,7 +149,7 @@ def common_view_and_shape(geometries: Sequence[ViewGeometry]) -> tuple[ViewName,
 def geometry_table(
     geometries: Sequence[ViewGeometry], point_sources: Sequence[PointSource | None]
 ) -> Float[NDArray[np.float32], "N 7"]:
-    """Fields of ``Rays`` from ``row_mm`` to ``point_source_z_mm``, one row for each image."""
+    """The fields of ``Rays`` from ``row_mm`` to ``point_source_z_mm`` as a table with one row for each image."""
     rows = []
     for g, point_source in zip(geometries, point_sources, strict=True):
         distance = g.source_to_isocentre_mm * (-1.0 if point_source and point_source.from_behind else 1.0)
@@ -165,5 +165,5 @@ def rays_from(
     min_pixel_mm: float,
     device: torch.device | str = "cpu",
 ) -> Rays:
-    """Rays from the rows of ``geometry_table``."""
+    """The rays of images from a ``geometry_table``."""
     return Rays(view, shape, min_pixel_mm, *torch.from_numpy(table).to(device).unbind(1))

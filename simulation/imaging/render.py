@@ -1,9 +1,9 @@
-"""Rendering radiographs: the steps from posed patients to images, for N patients at once.
+"""Renders radiographs: the steps from posed patients to images, for N patients at once.
 
-Contract: images have 12 bits (0..4095), and bone is bright unless the appearance is inverted. The patient's left is on
-the right of a frontal image, and the patient's front on the left of a lateral image. The same patient, geometry and
-seed give the same image, whatever the other views and patients of the batch. The same code renders one patient on a CPU
-and a batch on a GPU.
+Contract: images have 12 bits (0..4095). Bone is bright, or dark if the appearance is inverted. The patient's left is on
+the right of a frontal image, and the patient's front is on the left of a lateral image. The same patient, geometry and
+seed give the same image; the other views and patients of the batch do not matter. The same code renders one patient on
+a CPU and a batch on a GPU.
 """
 
 from collections.abc import Mapping
@@ -31,13 +31,13 @@ from spine.types import Int
 def render_batch(
     batch: PatientBatch, acquisitions: Mapping[ViewName, AcquisitionTable]
 ) -> dict[ViewName, Int[Tensor, "N H W"]]:
-    """View -> int32 images in 0..4095 on the batch's device, with settings from ``acquisition.tabulate``."""
+    """View -> int32 images in 0..4095 on the batch's device. ``acquisition.tabulate`` makes ``acquisitions``."""
     mass = sample_patient_mass(batch, min(table.min_pixel_mm for table in acquisitions.values()))
     return {view: _take(batch, mass, table) for view, table in acquisitions.items()}
 
 
 def exact_paths(batch: PatientBatch, mass: PatientMass, rays: Rays) -> PathLengths:
-    """Path lengths of every material in one view, without noise."""
+    """The path lengths of every material in one view, without noise."""
     return path_lengths(batch, mass.bones, mass.vessels, mass.metal, rays)
 
 
@@ -59,13 +59,13 @@ def render_views(
     seed: int,
     family: AppearanceFamily | None = None,
 ) -> dict[ViewName, NDArray[np.uint16]]:
-    """View -> (H, W) uint16 image in 0..4095 of one patient, rendered on the CPU in one thread.
+    """View -> (H, W) uint16 image of one patient in 0..4095. The CPU renders it in one thread.
 
     Args:
-        patient: to render.
-        geometry: view -> image geometry; both views of a scan have the same row heights.
-        seed: of exposure, noise and appearance.
-        family: of the appearance; sampled from the seed by default.
+        patient: patient to render.
+        geometry: view -> image geometry. Both views of a scan have the same row heights.
+        seed: seed of exposure, noise and appearance.
+        family: family of the appearance; by default it is sampled with the seed.
     """
     acquisitions = {
         view: tabulate([plan_acquisition(geometry[view], seed, family)]) for view in VIEWS if view in geometry

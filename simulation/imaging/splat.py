@@ -1,9 +1,9 @@
-"""Splatting: path lengths of a material along every ray, from mass points.
+"""Splatting, which computes path lengths of a material along every ray from mass points.
 
-Contract: a point of volume V at depth d adds V m sqrt(1 + (u/f)^2) / (p_row p_column) mm to the image. A pixel is
-p_column / m wide at that depth, with the magnification m = f / (f + d). The root is the obliquity of the ray. A point
-source magnifies heights too, so its factor is m^2. Landmarks are projected by ``ViewGeometry`` and ``PointSource``; a
-test compares the equations.
+Contract: a point of volume V at depth d adds V m sqrt(1 + (u/f)^2) / (p_row p_column) mm to the image. The
+magnification is m = f / (f + d), and a pixel is p_column / m wide at depth d. The root accounts for the obliquity of
+the ray. A point source also magnifies heights, so its factor is m^2. ``ViewGeometry`` and ``PointSource`` project
+landmarks; a test compares the equations.
 """
 
 import torch
@@ -16,14 +16,14 @@ from spine.types import Float
 
 _BLOCK = 32_768
 _SPARE = 65_536
-"""Number of additional cells for points that are not visible. A patient without metal has all metal points, with weight
-0, in one place, and many additions to one cell are slow on a GPU."""
+"""Number of additional cells, over which invisible points are spread. The metal points of a patient without metal have
+weight 0 and are all in one place. Many additions to one cell are slow on a GPU."""
 
 
 def splat(points: MassPoints, rays: Rays) -> Float[Tensor, "N H W"]:
-    """Path lengths in mm at the pixel centres; points outside the image are left out."""
+    """The path lengths in mm at the pixel centres. Points outside the image are left out."""
     height, width = rays.shape
-    stride, rows = width + 2, height + 2  # with a border of one pixel, because a point adds to four pixels
+    stride, rows = width + 2, height + 2  # a border of one pixel, because a point adds to four pixels
     size = len(rays) * rows * stride
     image = torch.zeros(size + _SPARE + stride + 2, dtype=torch.float32, device=rays.device)
     count, numbers = points.volume_mm3.shape[1], _numbers(rays)
@@ -40,9 +40,9 @@ def splat(points: MassPoints, rays: Rays) -> Float[Tensor, "N H W"]:
 def _bilinear_shares(
     xyz_mm: Tensor, volume_mm3: Tensor, numbers: Tensor, shape: tuple[int, int], axes: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """(N P,) each: the cell of a point in the flat images with border, and its shares of it and of three neighbours.
+    """Five arrays (N P,): a point's cell in the flattened images with border, and its shares in four cells.
 
-    The neighbours are the cells to the right, below, and below right.
+    The four cells are this cell and its neighbours to the right, below, and below right.
     """
     height, width = shape
     stride, rows = width + 2, height + 2
@@ -53,7 +53,7 @@ def _bilinear_shares(
         column, row = column.clamp(0, width + 1), row.clamp(0, height + 1)
     left, top = column.floor(), row.floor()
     index = top.to(torch.int64) * stride + left.to(torch.int64) + patient
-    if weight.is_cuda:  # points outside the image, and those of weight 0, are spread over the additional cells
+    if weight.is_cuda:  # points outside the image and points of weight 0 are spread over the additional cells
         shows = (column >= 0) & (row >= 0) & (column < width + 1) & (row < height + 1) & (weight != 0)
         spare = torch.arange(weight.numel(), device=weight.device).reshape(weight.shape) % _SPARE
         index = torch.where(shows, index, spare + len(numbers) * rows * stride)
@@ -68,7 +68,7 @@ def _bilinear_shares(
 def project_points(
     points: MassPoints, rays: Rays
 ) -> tuple[Float[Tensor, "N P"], Float[Tensor, "N P"], Float[Tensor, "N P"]]:
-    """Columns and rows in pixels, and path lengths in mm, of mass points."""
+    """The columns and rows of mass points in pixels, and their path lengths in mm."""
     return _projected(points.xyz_mm, points.volume_mm3, _numbers(rays), rays.shape, rays.axes)
 
 
@@ -81,7 +81,7 @@ def _numbers(rays: Rays) -> Tensor:
 def _projected(
     xyz_mm: Tensor, volume_mm3: Tensor, numbers: Tensor, shape: tuple[int, int], axes: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As ``project_points``, with ``numbers`` from ``_numbers``."""
+    """The result of ``project_points``, computed with ``numbers`` from ``_numbers``."""
     height, width = shape
     across, deep = axes
     row_mm, column_mm, distance, u0_mm, z0_mm, point_source, point_source_z_mm = numbers[:, None].unbind(-1)

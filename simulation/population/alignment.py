@@ -1,11 +1,11 @@
-"""Sampling the sagittal angles of one patient who can stand with them.
+"""Samples the sagittal angles of one patient, who must be able to stand with these angles.
 
 Contract: the five angles are PI, PT, L1-S1, L1-L5 and TK, in this order, in degrees. The accepted samples have the
-means and SDs of ``published.ALIGNMENT``. PI = PT + SS.
+means and SDs of ``published.ALIGNMENT``. PI equals PT + SS.
 
 A sample is the mean of its group, plus a drift with age, plus a root of the covariance times five standard normal
-numbers. It is rejected if an angle is outside its bounds. It is also rejected if no shape of the spine gives T1 an
-inclination that occurs in the group.
+numbers. A sample is rejected if an angle is outside its bounds. It is also rejected if no shape of the spine gives T1
+an inclination that occurs in the group.
 """
 
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ from simulation.vocabulary import Anatomy, Condition
 from spine.types import Bool, Float, Floats
 
 PER_YEAR: Mapping[Condition, tuple[float, ...]] = {"healthy_adult": (0.0, 0.14, -0.23, -0.23, 0.1)}
-"""Drift of the five angles, degrees a year. PT (EOS 3D, n = 642) and LL (Hasegawa 2016) are published, TK is a choice.
-The other groups have no drift: their range of ages is narrow, or other effects are larger."""
+"""Drift of the five angles, degrees a year. The drifts of PT (EOS 3D, n = 642) and LL (Hasegawa 2016) are published.
+The drift of TK is a choice. Other groups have no drift: their range of ages is narrow, or other effects are larger."""
 MEAN_AGE: Mapping[Condition, float] = {"healthy_adult": 46.5}
 INCLINATION_DEG: Mapping[Condition, tuple[float, float]] = {
     "healthy_adolescent": (-3.0, 2.7),
@@ -31,13 +31,13 @@ INCLINATION_DEG: Mapping[Condition, tuple[float, float]] = {
     "degenerative": (-0.5, 3.5),
     "osteoporotic": (0.5, 3.5),
 }
-"""Mean and SD of the T1 inclination, positive forward. A review gives -1.35 +-2.7; TPA minus PT gives about -5 (EOS 3D,
-n = 642). The larger values of patients with a disease are a choice."""
+"""Mean and SD of the T1 inclination, positive forward. A review gives -1.35 +-2.7. The difference of TPA and PT gives
+about -5 (EOS 3D, n = 642). The larger values of patients with a disease are a choice."""
 BOUNDS_DEG = np.array([(23.0, 95.0), (-15.0, 50.0), (-5.0, 98.0), (-25.0, 88.0), (-27.0, 88.0)])
 SLOPE_DEG = (-4.0, 70.0)
 LUMBOSACRAL_DEG = (-6.0, 42.0)
 _MAX_SD = 2.5
-"""Largest distance of an inclination from the group's mean, in SDs."""
+"""Largest allowed distance of an inclination from the group's mean, in SDs."""
 _TRIES, _ROUNDS = 8, 200
 
 
@@ -70,8 +70,8 @@ def sample_alignment(rng: np.random.Generator, group: Condition, age_years: floa
                 incidence, incidence - tilt, tilt, lordosis, upper, kyphosis, float(inclination[standing[0]])
             )
     raise RuntimeError(
-        f"all {_ROUNDS * _TRIES} samples of a {group} patient were rejected; expected at least one that can stand: fit "
-        "the constants again with python -m simulation.population.moment_fit"
+        f"all {_ROUNDS * _TRIES} samples of a {group} patient were rejected; expected at least one patient who can "
+        "stand: fit the constants again with python -m simulation.population.moment_fit"
     )
 
 
@@ -96,7 +96,7 @@ def sample_angles(
 def can_stand(
     angles: Float[Floats, "N 5"], wanted: Float[Floats, " N"], group: Condition, anatomy: Anatomy
 ) -> tuple[Bool[NDArray[np.bool_], " N"], Float[Floats, " N"]]:
-    """Whether each of N patients can stand, and the T1 inclinations that they reach; ``wanted`` are the targets."""
+    """Whether each of N patients can stand, and the T1 inclination of each; ``wanted`` are the target inclinations."""
     slope, lumbosacral = angles[:, 0] - angles[:, 1], angles[:, 2] - angles[:, 3]
     inside = ((angles > BOUNDS_DEG[:, 0]) & (angles < BOUNDS_DEG[:, 1])).all(axis=1)
     inside &= (slope > SLOPE_DEG[0]) & (slope < SLOPE_DEG[1])

@@ -1,12 +1,12 @@
-"""Sampling the lateral curves of a patient: end vertebrae, side, Cobb angle, and the share of wedged bodies.
+"""Samples the lateral curves of a patient: end vertebrae, side, Cobb angle, and the share of wedged bodies.
 
 Contract: curves are listed from cranial to caudal. Neighbouring curves share an end vertebra and have opposite sides.
 
 Sources (docs/sources.md, curve patterns): the patterns are Lenke types. Most thoracic curves are convex to the right,
-most lumbar curves to the left. Cobb angles are 10-90 degrees in adolescent scoliosis (AIS), by the bands of
-``published``, and 10-60 degrees in adult deformity. The shares of the patterns are a choice. So are the shares of the
-Cobb angle that come from wedged bodies: 0.58 of a thoracic curve, 0.42 of a lumbar and 0.30 of a degenerative curve.
-With them, an apical body wedges by 0.1 to 0.2 of the Cobb angle.
+most lumbar curves to the left. Cobb angles are 10-90 degrees in adolescent scoliosis (AIS), sampled from the bands of
+``published``, and 10-60 degrees in adult deformity. The shares of the patterns are a choice. The share of the Cobb
+angle that comes from wedged bodies is also a choice: 0.58 in a thoracic, 0.42 in a lumbar and 0.30 in a degenerative
+curve. With these shares, an apical body wedges by 0.1 to 0.2 of the Cobb angle.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,13 +31,13 @@ _AIS: Mapping[str, tuple[float, Sequence[str], Side, Sequence[float]]] = {
 }
 _PATTERN_EDGES = np.cumsum([entry[0] for entry in _AIS.values()])
 _BAND_EDGES = np.cumsum([share for share, _ in COBB_BANDS.values()])
-# Mean and SD of the normal distribution of each band. Truncation to the band turns them into the published values.
+# Mean and SD of the normal distribution of each band. After truncation to the band, they equal the published values.
 _BAND_NORMALS = ((21.3, 5.4), (17.7, 12.9), (25.3, 27.5))
 _BODY_SHARE = {"thoracic": 0.58, "lumbar": 0.42, "degenerative": 0.30}
 
 
 def sample_curves(rng: np.random.Generator, condition: Condition, column: VertebralColumn) -> tuple[CoronalCurve, ...]:
-    """Sample the lateral curves of one patient who was not operated on (see ``surgery`` for the others)."""
+    """Sample the lateral curves of one patient without surgery. ``surgery`` samples the curves of operated patients."""
     if condition == "adolescent_scoliosis":
         return sample_ais(rng, column)
     if condition == "adult_deformity":
@@ -48,14 +48,14 @@ def sample_curves(rng: np.random.Generator, condition: Condition, column: Verteb
 
 
 def _minor(rng: np.random.Generator, column: VertebralColumn) -> tuple[CoronalCurve, ...]:
-    """One curve below ten degrees, because no spine is exactly straight."""
+    """One curve of less than ten degrees, because no spine is exactly straight."""
     ends = (f"T{rng.integers(4, 8)}", f"T{rng.integers(10, 13)}")
     side: Side = "right" if rng.random() < 0.6 else "left"
     return _curves(rng, column, ends, side, (float(rng.uniform(0.5, 8.0)),))
 
 
 def _degenerative(rng: np.random.Generator, column: VertebralColumn, major: float) -> tuple[CoronalCurve, ...]:
-    """A lumbar curve from degenerated discs; above a large one there is often a smaller curve."""
+    """A lumbar curve from degenerated discs. Above a large lumbar curve, there is often a smaller curve."""
     ends = [f"T{rng.integers(10, 13)}", f"L{rng.integers(3, 5)}"]
     side: Side = "left" if rng.random() < 0.55 else "right"
     if major < 25 or rng.random() < 0.4:
@@ -95,7 +95,7 @@ def _shifted(rng: np.random.Generator, ends: Sequence[str], column: VertebralCol
 
 
 def opposite(side: Side) -> Side:
-    """The other side."""
+    """The opposite side."""
     return "right" if side == "left" else "left"
 
 

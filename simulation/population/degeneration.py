@@ -1,9 +1,10 @@
-"""Sampling the effects of age and disease: narrowed discs, slips, wedge fractures, bone density.
+"""Samples the effects of age and disease: narrowed discs, slips, wedge fractures, bone density.
 
 Contract: every sampled level exists in the patient's column.
 
-Sources (docs/sources.md, population and anatomy), all from memory: forward slips of 4-12 mm at L4-5 or L5-S1, lateral
-slips of 3-10 mm, wedge fractures that lose 20-40 % of the anterior height. The frequencies are a choice.
+The following figures are written from memory (docs/sources.md, population and anatomy). Forward slips are 4-12 mm at
+L4-5 or L5-S1, lateral slips are 3-10 mm, and wedge fractures lose 20-40 % of the anterior height. The frequencies are a
+choice.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ _NARROWING = {"adult_deformity": (0.25, 0.65), "degenerative": (0.3, 0.75), "ost
 
 @dataclass(frozen=True)
 class Slip:
-    """A vertebra that has moved on the one below it, in mm forward or to the left."""
+    """A slip of the vertebra ``level`` on the vertebra below it, in mm forward or to the left."""
 
     level: str
     mm: float
@@ -40,7 +41,7 @@ def sample_narrowing(rng: np.random.Generator, condition: Condition, age_years: 
 def sample_listhesis(
     rng: np.random.Generator, condition: Condition, incidence_deg: float, column: VertebralColumn
 ) -> Slip | None:
-    """Sample a forward slip of one of the last two lumbar vertebrae. A high pelvic incidence makes it more likely."""
+    """Sample a forward slip of one of the last two lumbar vertebrae. High pelvic incidence makes a slip more likely."""
     steep = 1.0 + 0.5 * float(np.tanh((incidence_deg - 52.0) / 12.0))
     if rng.random() > _SLIP_SHARE.get(condition, 0.0) * steep:
         return None

@@ -11,7 +11,7 @@ from simulation.population.published import ALIGNMENT, LL, LL5, PI, PT, SS, TK
 from simulation.vocabulary import Condition
 from spine.types import Float, Floats
 
-AGE_RANGE = (18.0, 75.0)  # of healthy adults, the only group with a drift
+AGE_RANGE = (18.0, 75.0)  # ages of healthy adults, the only group with a drift
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class CovarianceTarget:
     """The numbers that define the target covariance of one group.
 
     Attributes:
-        sd: target SDs of PI, PT, SS. They are within 15 % of the published SDs and give the published correlations
-            PI-SS and PI-PT.
+        sd: target SDs of PI, PT, SS. These SDs are within 15 % of the published SDs, and the correlations PI-SS and
+            PI-PT that follow from them are the published correlations.
         pi_ll, ss_ll, ll_tk, pi_tk: target correlations.
         lumbosacral_sd: SD of L1-S1 minus L1-L5, degrees.
         lordosis_sd: target SDs of L1-S1 and L1-L5.
@@ -53,7 +53,7 @@ def target_moments(group: Condition) -> tuple[Float[Floats, " 5"], Float[Floats,
     """
     figures, wanted = ALIGNMENT[group], COVARIANCE_TARGETS[group]
     mean = np.array([figures[name].mean for name in (PI, PT, LL, LL5, TK)])
-    mean[1] += (mean[0] - mean[1] - figures[SS].mean) / 2  # published means of PI, PT and SS need not add up
+    mean[1] += (mean[0] - mean[1] - figures[SS].mean) / 2  # the published means can violate PI = PT + SS
     pi, pt, ss = wanted.sd
     ll, ll5 = wanted.lordosis_sd
     tk, sacral = figures[TK].sd or 0.0, wanted.lumbosacral_sd
@@ -99,7 +99,7 @@ def fit(
 
 
 def _corrected(root: Floats, found: Floats, wanted: Floats) -> Floats:
-    """The root of another covariance: that of ``root`` after the linear map that turns ``found`` into ``wanted``."""
+    """The root of the covariance of ``root`` after the linear map that turns ``found`` into ``wanted``."""
     onto = np.linalg.cholesky(wanted) @ np.linalg.inv(np.linalg.cholesky(found))
     mapped = onto @ root @ root.T @ onto.T
     return np.asarray(np.linalg.cholesky((mapped + mapped.T) / 2))
@@ -109,7 +109,7 @@ _MODULE = Path(__file__).with_name("moment_constants.py")
 
 
 def constants_module(fitted: Mapping[Condition, tuple[Float[Floats, " 5"], Float[Floats, "5 5"]]]) -> str:
-    """The source of the module ``moment_constants``: its present head and the new constants."""
+    """The source code of the module ``moment_constants``: its present head and the new constants."""
     head, _, _ = _MODULE.read_text().partition("MEANS: ")
     means = "".join(f'    "{group}": {_row(mean)},\n' for group, (mean, _) in fitted.items())
     roots = "".join(
@@ -127,7 +127,7 @@ def _row(values: Floats) -> str:
 
 
 def main() -> None:
-    """Fit every group and rewrite the constants."""
+    """Fit the constants of every group and rewrite the module ``moment_constants``."""
     fitted: dict[Condition, tuple[Floats, Floats]] = {}
     for group in COVARIANCE_TARGETS:
         mean, root, share = fit(group)

@@ -1,8 +1,8 @@
-"""Published means, SDs, correlations and lengths of the patients that the virtual ones represent.
+"""Published means, SDs, correlations and lengths of the patients that virtual patients represent.
 
-Contract: an angle or length that ``spine.measurement`` measures has the same name here. Marks are those of
-docs/sources.md: ``published``, ``measured``, ``memory``, or ``choice`` where we found no value or only an order of
-magnitude.
+Contract: an angle or length that ``spine.measurement`` measures has the same name here. Marks have the meaning that
+docs/sources.md explains: ``published``, ``measured``, ``memory``, or ``choice`` where we found no value or only an
+order of magnitude.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ LL, LL5, TK = "lumbar_lordosis_l1_s1", "lumbar_lordosis_l1_l5", "thoracic_kyphos
 
 @dataclass(frozen=True)
 class PublishedValue:
-    """One published mean, and its SD between subjects (None: not published)."""
+    """One published mean, and the SD between subjects, which is None if it was not published."""
 
     mean: float
     sd: float | None
@@ -64,7 +64,8 @@ ALIGNMENT: Mapping[Condition, Mapping[str, PublishedValue]] = {
         "choice", _OURS, (51.0, 10.5), (18.0, 7.5), (33.0, 8.0), (50.0, 13.0), (34.0, 13.0), (47.0, 12.0)
     ),
 }
-"""Targets of the sampling. Operated patients have the targets of adolescent scoliosis or of degenerative patients."""
+"""The figures that sampled angles must match. For operated patients, these are the figures of adolescent scoliosis or
+of degenerative patients."""
 
 CORRELATIONS: Mapping[tuple[str, str], tuple[float, str]] = {
     (PI, SS): (0.84, "UCI normals, n = 100"),
@@ -86,7 +87,7 @@ COBB_BANDS: Mapping[tuple[float, float], tuple[float, PublishedValue]] = {
     ),
 }
 """Major Cobb angles of adolescent scoliosis: range -> share of patients, and mean and SD inside the range. The shares
-are a choice. In the published clinic (n = 1054) they were 0.27, 0.63 and 0.10; a detector needs more large curves."""
+are a choice: a detector needs more large curves than the published clinic had (n = 1054, shares 0.27, 0.63, 0.10)."""
 
 LENGTHS: Mapping[tuple[str, Sex | None], PublishedValue] = {
     ("T1-S1 length", "M"): PublishedValue(450.0, None, "Dimeglio, at maturity", "memory"),
@@ -112,5 +113,5 @@ LENGTHS: Mapping[tuple[str, Sex | None], PublishedValue] = {
     ("femoral head diameter", "M"): PublishedValue(49.2, 3.8, "radiograph, n = 200", "published"),
     ("femoral head diameter", "F"): PublishedValue(45.3, 3.5, "radiograph, n = 200", "published"),
 }
-"""Lengths of healthy adults in mm, of one sex or of both (None). Lengths of the column run through the plate centres.
+"""Lengths of healthy adults in mm. The sex None means both sexes. Lengths of the column run through the plate centres.
 """

@@ -1,8 +1,8 @@
-"""Sampling one virtual patient from a seed.
+"""Samples one virtual patient from a seed.
 
 Contract: a seed always gives the same patient. Sampled values lie inside ``parameters.ALLOWED``, and PI equals PT + SS
 exactly. The shares of conditions, anatomies and fields of view are a choice. Adolescent scoliosis is the largest group,
-as in the clinic of Galbusera et al. Every other group is large enough to learn from.
+as in the clinic of Galbusera et al. Every other group is large enough for a model to learn from.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ FIELD_SHARES: Mapping[FieldOfView, float] = {
     "whole_body": 0.05,
 }
 SCOLIOSIS_SURGERY_SHARE = 0.55
-"""Share of operated patients who had scoliosis surgery. The others had a short lumbar fusion."""
+"""Share of operated patients who had scoliosis surgery. The other operated patients had a short lumbar fusion."""
 
 # Condition -> (share, youngest, oldest) of each age range in years, and the share of women
 _AGE_AND_SEX: Mapping[Condition, tuple[tuple[tuple[float, float, float], ...], float]] = {
@@ -66,7 +66,7 @@ _FUSED = (((1.0, 40.0, 82.0),), 0.5)
 
 
 def sample_patient(seed: int) -> PatientParameters:
-    """Sample one patient; a seed always gives the same one."""
+    """Sample one patient; a seed always gives the same patient."""
     rng = np.random.default_rng([seed, 0x5EED])
     condition, field_of_view = _choose(rng, CONDITION_SHARES), _choose(rng, FIELD_SHARES)
     anatomy = _choose(rng, ANATOMY_SHARES)
@@ -118,7 +118,7 @@ def _sample_surgery(rng: np.random.Generator, condition: Condition) -> tuple[Con
 
 
 def _choose(rng: np.random.Generator, shares: Mapping[Kind, float]) -> Kind:
-    """Choose one of the kinds with a probability of its share; rounding errors fall to the last kind."""
+    """Choose one of the kinds. The probability of a kind is its share. A rounding error selects the last kind."""
     left = float(rng.random()) * sum(shares.values())
     for kind, share in shares.items():
         left -= share
@@ -148,7 +148,7 @@ def _sample_curves(
 
 
 def _sample_build(rng: np.random.Generator, age: float, sex: Sex) -> tuple[float, float, float]:
-    """Size, BMI and radius of the femoral heads, which depend on age and sex."""
+    """Sample size, BMI and radius of the femoral heads, which depend on age and sex."""
     size = _clip("size_factor", _mean_size(age, sex) * (1 + 0.055 * rng.standard_normal()))
     bmi = _clip("bmi", (19.5 if age < 19 else 25.5) + rng.gamma(2.0, 2.0) - 3.0)
     radius = 24.6 * (0.9 * size + 0.1) * (1 + 0.055 * rng.standard_normal())

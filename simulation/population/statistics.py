@@ -1,9 +1,14 @@
-"""Compares a sampled population with the published one: means, SDs, correlations, lengths, Cobb angles.
+"""Compares a sampled population with published figures: means, SDs, correlations, lengths, Cobb angles.
 
-Contract: the angles and lengths are measured on posed landmarks with ``spine.measurement``; they are not copied from
-the parameters. A row is ``within`` tolerance if its mean differs by at most 1 degree (lengths: 5 %) and its SD by at
-most 15 %; for a correlation or share, by at most 0.10. A larger difference is ``chance`` up to 3 standard errors of the
-sampled value, so that a small population does not fail. A row with fewer than ten patients is listed as ``too few``.
+Contract: the angles and lengths are measured on posed landmarks with ``spine.measurement``. They are not copied from
+the parameters. The agreement of a row is:
+
+    within    the mean differs by at most 1 degree (a length: 5 %) and the SD by at most 15 %; a correlation or share
+              differs by at most 0.10
+    chance    the difference is larger, but at most 3 standard errors of the sampled value; a small population must
+              not fail by chance
+    too few   the row has fewer than ten patients
+    off       the difference is still larger
 """
 
 import math
@@ -27,7 +32,7 @@ from spine.types import Floats
 MEAN_TOLERANCE_DEG, LENGTH_TOLERANCE, SD_TOLERANCE, SHARE_TOLERANCE = 1.0, 0.05, 0.15, 0.10
 CHANCE_STANDARD_ERRORS = 3.0
 MIN_PATIENTS = 10
-"""Number of patients that a row needs for a comparison."""
+"""Smallest number of patients with which a row is compared."""
 Agreement = Literal["within", "chance", "off", "too few"]
 Kind = Literal["angle", "length", "correlation", "share"]
 _POSE_STREAM = 1
@@ -43,9 +48,9 @@ class MeasuredPatient:
     """One sampled patient, measured.
 
     Attributes:
-        parameters: as sampled.
+        parameters: sampled parameters of the patient.
         measured: parameter of ``spine.measurement`` -> value; an absent parameter has no key.
-        lengths: name in ``published.LENGTHS`` -> mm; empty for patients who are not healthy adults.
+        lengths: name in ``published.LENGTHS`` -> mm; only healthy adults have lengths.
     """
 
     parameters: PatientParameters
@@ -55,14 +60,14 @@ class MeasuredPatient:
 
 @dataclass(frozen=True)
 class Row:
-    """One published value beside the sampled one; an SD that was not published is None.
+    """One published value and the sampled value. An SD that was not published is None.
 
     Attributes:
-        group, quantity: condition of the patients, and what is compared.
-        count: number of patients behind the sampled value.
+        group, quantity: condition of the patients, and name of the compared quantity.
+        count: number of patients from whom the sampled value is computed.
         kind: an ``angle`` or ``length`` has a mean and an SD. A ``correlation`` or ``share`` is one value, in ``mean``.
-        published_mean, published_sd, source, mark: from the literature, or our choice.
-        mean, sd: of the sampled patients; NaN and None where there are too few patients.
+        published_mean, published_sd, source, mark: published figures, or our choice, with their source and its mark.
+        mean, sd: figures of the sampled patients; NaN and None if there are too few patients.
     """
 
     group: str
@@ -78,7 +83,7 @@ class Row:
 
     @property
     def agreement(self) -> Agreement:
-        """How the sampled value agrees with the published one; see the module."""
+        """How well the sampled value agrees with the published value; the docstring of the module defines the words."""
         if self.count < MIN_PATIENTS:
             return "too few"
         if self._excess(0.0) <= 0:
@@ -86,7 +91,10 @@ class Row:
         return "chance" if self._excess(CHANCE_STANDARD_ERRORS) <= 0 else "off"
 
     def _excess(self, standard_errors: float) -> float:
-        """How far mean or SD, whichever is worse, exceeds its tolerance or that many standard errors."""
+        """By how much the mean or the SD exceeds its limit; the larger excess counts.
+
+        The limit is the tolerance, or that number of standard errors if this is larger.
+        """
         by_kind = {"angle": MEAN_TOLERANCE_DEG, "length": LENGTH_TOLERANCE * self.published_mean}
         allowed = by_kind.get(self.kind, SHARE_TOLERANCE)
         excess = abs(self.mean - self.published_mean) - max(allowed, standard_errors * self._standard_error())
@@ -133,7 +141,7 @@ def _lengths(points: Mapping[str, Floats]) -> dict[str, float]:
 
 
 def _along(points: Mapping[str, Floats], first: str, last: str) -> float:
-    """Length in mm of the line that connects the plate centres from one plate to another."""
+    """Length in mm of the line that connects the plate centres from plate ``first`` to plate ``last``."""
     names = [n for n in points if n.endswith(("_sup", "_inf"))]  # cranial to caudal
     plates = names[names.index(first) : names.index(last) + 1]
     return sum(float(np.linalg.norm(points[a] - points[b])) for a, b in pairwise(plates))
@@ -168,7 +176,7 @@ def _with_condition(people: Sequence[MeasuredPatient], condition: Condition) -> 
 
 
 def cobb_rows(people: Sequence[MeasuredPatient]) -> list[Row]:
-    """Two rows for each band of Cobb angles of adolescent scoliosis: its share of patients, and its mean and SD."""
+    """Two rows for each band of Cobb angles of adolescent scoliosis: the share of patients, and the mean and SD."""
     group: Condition = "adolescent_scoliosis"
     cobb = _values(_with_condition(people, group), "cobb")
     rows: list[Row] = []
@@ -196,7 +204,7 @@ def correlation_rows(people: Sequence[MeasuredPatient]) -> list[Row]:
 
 
 def length_rows(people: Sequence[MeasuredPatient]) -> list[Row]:
-    """Rows of the lengths of healthy adults, of one sex where the published value is of one sex."""
+    """Rows of the lengths of healthy adults. A row is about one sex if the published value is about one sex."""
     rows: list[Row] = []
     for (quantity, sex), value in LENGTHS.items():
         those = [p for p in people if p.lengths and (sex is None or p.parameters.sex == sex)]
@@ -210,6 +218,6 @@ _SEX_NAMES: Mapping[Sex, str] = {"F": "women", "M": "men"}
 
 
 def _length(person: MeasuredPatient, quantity: str) -> float:
-    if quantity == "femoral head diameter":  # the only length without two landmarks
+    if quantity == "femoral head diameter":  # the only length that is not the distance between landmarks
         return 2 * person.parameters.femoral_head_radius_mm
     return person.lengths[quantity]

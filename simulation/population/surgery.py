@@ -1,6 +1,6 @@
-"""Sampling spinal implants and the curves after surgery: long scoliosis constructs, short lumbar fusions.
+"""Samples spinal implants and the curves after surgery: long scoliosis constructs, short lumbar fusions.
 
-Contract: every end of a construct and every screw is at a level of the patient's column, or at S1.
+Contract: both ends of a construct and all screws are at levels of the patient's column, or at S1.
 
 Sources: the levels follow usual surgical practice. Constructs of adolescents reach from T2-T4 to L1-L4, and a lumbar
 fusion spans one to three segments. How often each construct occurs and how much of a curve remains are a choice.
@@ -24,7 +24,7 @@ def sample_scoliosis_surgery(
 ) -> tuple[Instrumentation, tuple[CoronalCurve, ...]]:
     """Sample a long construct and the curves after surgery.
 
-    20-50 % remain of a curve inside the construct, and 60-90 % of a curve outside it.
+    After surgery, 20-50 % of a curve inside the construct remain, and 60-90 % of a curve outside it.
     """
     before = _before_surgery(sample_ais(rng, column))
     levels, ends = column.mobile, [column.mobile.index(e) for c in before for e in (c.upper_end, c.lower_end)]
@@ -40,7 +40,7 @@ def sample_scoliosis_surgery(
 
 
 def _before_surgery(curves: Sequence[CoronalCurve]) -> tuple[CoronalCurve, ...]:
-    """The curves, scaled so that the largest has at least 45 degrees, the usual indication for surgery."""
+    """The curves, scaled so that the largest curve has at least 45 degrees, the usual indication for surgery."""
     major = max(c.cobb_deg for c in curves)
     factor = (45.0 + 0.5 * (major - 10.0)) / major
     return tuple(replace(c, cobb_deg=c.cobb_deg * factor) for c in curves)
@@ -58,9 +58,9 @@ def _residual(rng: np.random.Generator, inside: bool) -> float:
 def sample_fusion(
     rng: np.random.Generator, column: VertebralColumn
 ) -> tuple[Instrumentation, tuple[CoronalCurve, ...]]:
-    """Sample a short lumbar construct, and the curves after surgery: half of each remains.
+    """Sample a short lumbar construct, and the curves after surgery. Half of each curve remains.
 
-    All levels have screws; most have a cage, and most patients a laminectomy.
+    All levels have screws, most levels have a cage, and most patients have a laminectomy.
     """
     levels = (*column.mobile, "S1")
     lower = len(levels) - (1 if rng.random() < 0.6 else 2)

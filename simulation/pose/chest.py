@@ -16,9 +16,9 @@ CHEST_HALF_DEPTH = np.array([44, 58, 70, 79, 86, 91, 95, 97, 97, 94, 90, 84.0])
 """Half-width and half-depth of the rib cage of an adult man at T1..T12, mm."""
 
 FRONT_FOLLOWS = 0.45
-"""Share of a vertebra's rotation that reaches the front of the cage."""
+"""Rotation of the front of the rib cage, as a share of the vertebra's rotation."""
 CAGE_FOLLOWS = 0.5
-"""Share of a vertebra's lateral deviation that reaches the cage."""
+"""Lateral deviation of the rib cage, as a share of the vertebra's deviation."""
 
 THORACIC = slice(T1_INDEX, T1_INDEX + 12)
 

@@ -1,12 +1,12 @@
 """Sagittal tilt, coronal tilt and axial rotation of every end plate.
 
-Contract: arrays over the P end plates of the patient's column (``anatomy``), degrees. Lordosis L1-S1 and L1-L5,
-kyphosis T4-T12, sacral slope and the Cobb angles that are measured on these tilts equal the parameters.
+Contract: arrays over the P end plates of the patient's column (``anatomy``), degrees. The lordoses L1-S1 and L1-L5, the
+kyphosis T4-T12, the sacral slope and the Cobb angles that are measured on these tilts equal the parameters.
 
 Signs (docs/sources.md, definitions and signs): the sagittal tilt is positive if the plate slopes down to the front. The
-coronal tilt is positive if the left side of the plate is higher. The axial rotation is about +z. A right-convex apex
-has a negative rotation, because the front of the body turns towards the convexity. Source of the rotation per Cobb
-angle: PMC5320720. ``curve_patterns`` describes how bodies and discs share a curve.
+coronal tilt is positive if the left side of the plate is higher. The axial rotation is about +z. An apex that is convex
+to the right has a negative rotation, because the front of the body turns towards the convexity. Source of the rotation
+per Cobb angle: PMC5320720. ``curve_patterns`` describes how bodies and discs share a curve.
 """
 
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ from simulation.vocabulary import Anatomy
 from spine.types import Float, Floats
 
 _BODY_PEAK = 1.5
-"""Exponent of the sine along a curve that distributes the wedging of bodies. With more than 1, wedging concentrates
-near the apex more than the angles of discs do; a choice."""
+"""Exponent of the sine that distributes the wedging of bodies along a curve; a choice. Because it exceeds 1, the
+wedging is more concentrated near the apex than the angles of discs."""
 _T1_ABOVE = 0.35
 """Coronal tilt of T1 as a share of the tilt at the upper end of the first curve."""
 _SHARE_LIMITS = (0.3, 0.7)
-"""Share of the first curve's Cobb angle that may lie above its apex."""
+"""Smallest and largest share of the first curve's Cobb angle that lies above the apex of the curve."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,10 @@ class Orientation:
 
 
 def orient(parameters: PatientParameters, segments: Float[Floats, " S"], rng: np.random.Generator) -> Orientation:
-    """Orientation of every end plate of one patient, from sagittal segment angles.
+    """The orientation of every end plate of one patient, computed from sagittal segment angles.
 
-    Every tilt has a little random noise, except those of fractured bodies and of the plates that a parameter refers to.
+    Every tilt has a little random noise. Exceptions are the tilts of fractured bodies and of plates that a parameter
+    refers to.
     """
     column = vertebral_column(parameters.anatomy)
     sagittal = tilts_from_segments(parameters.sacral_slope_deg, segments)
@@ -69,7 +70,7 @@ def _noise(rng: np.random.Generator, deviation: float, column: VertebralColumn, 
 
 
 def coronal_tilts(parameters: PatientParameters) -> Float[Floats, " P"]:
-    """Coronal tilts, with T1 as near to its target coronal shift as the curves allow."""
+    """The coronal tilts that bring T1 as near to its target coronal shift as the curves allow."""
     if not parameters.curves:
         return np.full(vertebral_column(parameters.anatomy).s1 + 1, -parameters.pelvic_obliquity_deg)
     level, turned = _tilts_from(parameters, 0.0), _tilts_from(parameters, 1.0)
@@ -84,7 +85,7 @@ def coronal_tilts(parameters: PatientParameters) -> Float[Floats, " P"]:
 
 
 def _tilts_from(parameters: PatientParameters, first: float) -> Floats:
-    """(P,) coronal tilts if the upper plate of the first curve is tilted by ``first``; affine in ``first``."""
+    """(P,) coronal tilts if the upper plate of the first curve is tilted by ``first``. They are affine in ``first``."""
     column = vertebral_column(parameters.anatomy)
     tilts, value, curves = np.zeros(column.s1 + 1), first, parameters.curves
     top, t1 = column.plate(curves[0].upper_end, 0), 2 * T1_INDEX
@@ -95,7 +96,7 @@ def _tilts_from(parameters: PatientParameters, first: float) -> Floats:
         tilts[: top + 1] = first * _half_eased(top)
     at = top
     for i, curve in enumerate(curves):
-        # Neighbouring curves share a vertebra, whose two plates have one tilt.
+        # Neighbouring curves share a vertebra. Its two plates have the same tilt.
         stop = column.plate(curve.lower_end, 1 if i == len(curves) - 1 else 0)
         signed = curve.cobb_deg if curve.convex == "right" else -curve.cobb_deg
         tilts[at : stop + 1] = value + signed * _eased(at, stop, curve.body_share)
@@ -114,9 +115,9 @@ def _half_eased(count: int) -> Floats:
 
 
 def _eased(start: int, stop: int, body_share: float) -> Floats:
-    """(stop - start + 1,) numbers that rise from 0 to 1, steepest at the apex.
+    """(stop - start + 1,) numbers that rise from 0 to 1, most steeply at the apex.
 
-    Bodies make up ``body_share`` of the rise, discs the rest.
+    Bodies contribute ``body_share`` of the rise, and discs contribute the rest.
     """
     bodies, discs = _parts(start, stop)
     return np.concatenate([[0.0], np.cumsum(body_share * bodies + (1 - body_share) * discs)])
@@ -124,7 +125,7 @@ def _eased(start: int, stop: int, body_share: float) -> Floats:
 
 @cache
 def _parts(start: int, stop: int) -> tuple[Floats, Floats]:
-    """Relative angles of the bodies and of the discs of a curve: (stop - start,) each, and each adds up to 1."""
+    """The relative angles of the bodies and discs of a curve: two (stop - start,) arrays that each add up to 1."""
     count = stop - start
     sine = np.sin(np.pi * (np.arange(count) + 0.5) / count)
     is_body = (np.arange(start, stop) % 2) == 0
@@ -140,7 +141,7 @@ def _t1_shift(anatomy: Anatomy, coronal: Floats) -> Floats:
 
 
 def axial_rotations(parameters: PatientParameters) -> Float[Floats, " P"]:
-    """Axial rotations: largest at the apex of each curve, and the pelvic rotation at S1."""
+    """The axial rotations. They are largest at the apex of each curve, and equal to the pelvic rotation at S1."""
     column = vertebral_column(parameters.anatomy)
     along, place = np.linspace(0.0, 1.0, column.s1 + 1), np.arange(column.s1 + 1)
     turned = np.zeros(column.s1 + 1)

@@ -1,7 +1,7 @@
-"""How wedge fractures change the segment angles and heights of a spine.
+"""The effect of wedge fractures on the segment angles and heights of a spine.
 
-Contract: the posterior wall keeps its height, and the anterior wall loses the given share. The wedge is added to the
-angle of the body and subtracted from the other segments of the region, so kyphosis and lordosis stay as wanted.
+Contract: the posterior wall keeps its height, and the anterior wall loses the given share. The wedge angle is added to
+the angle of the body and subtracted from the other segments of the region, so kyphosis and lordosis do not change.
 """
 
 from dataclasses import replace
@@ -18,7 +18,7 @@ from spine.types import Float, Floats
 def apply_fractures(
     parameters: PatientParameters, angles: Float[Floats, " S"], sizes: VertebraSizes
 ) -> tuple[Float[Floats, " S"], VertebraSizes]:
-    """Segment angles and sizes after every fracture of the patient."""
+    """The segment angles and sizes after all fractures of the patient."""
     if not parameters.fractures:
         return angles, sizes
     column, angles, height = vertebral_column(parameters.anatomy), angles.copy(), sizes.height.copy()

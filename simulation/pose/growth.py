@@ -1,12 +1,12 @@
-"""How a growing spine differs from an adult one: cartilage beside the end plates, and other proportions.
+"""The differences between a growing spine and an adult spine: cartilage beside the end plates, and other proportions.
 
 Contract: from ``GROWN_YEARS`` on there is no difference. The cartilage of the growth plates is invisible on a
-radiograph. A child's bony bodies are therefore lower and narrower, and the gaps between them are wider; the column
-keeps its length. The lumbar spine grows last.
+radiograph. A child's bony bodies are therefore lower and narrower, and the gaps between the bodies are wider. The
+length of the column does not change. The lumbar spine grows last.
 
-All amounts are choices that match frontal radiographs of scoliosis (public labels, docs/virtual-cohort.md). There, the
-gaps are 0.36 of the height of a body in the thoracic spine and 0.45 in the lumbar spine. The discs of adults have 0.2
-and 0.3 of that height.
+All amounts are choices that match frontal radiographs of scoliosis (public labels, docs/virtual-cohort.md). On these
+radiographs, a gap is 0.36 of the height of a body in the thoracic spine and 0.45 in the lumbar spine. In
+adults, a disc is 0.2 and 0.3 of the height of a body.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _CARTILAGE_MM, _CARTILAGE_SD = 1.45, 0.3
 _AT = ("C3", "T2", "T5", "T9", "T11", "L1", "L3", "L5", "L6")
 _PITCH = (1.0, 1.0, 1.08, 1.0, 0.98, 0.93, 0.93, 0.98, 0.98)
 _WIDTH = (1.0, 1.0, 1.0, 0.98, 0.95, 0.90, 0.90, 0.93, 0.93)
-"""Heights of body and disc, and widths, of a child relative to an adult of the same size."""
+"""The heights of body and disc, and the widths, of a child relative to an adult of the same size."""
 
 _ORDER = (*STANDARD_LEVELS, "L6")
 
@@ -37,12 +37,12 @@ def remaining_growth(age_years: float) -> float:
 
 @dataclass(frozen=True)
 class Growth:
-    """How V vertebrae differ from those of an adult of the same size.
+    """The differences of V vertebrae from the vertebrae of an adult of the same size.
 
     Attributes:
         pitch: factor of the heights of bodies and discs.
         width: factor of the widths.
-        cartilage_mm: thickness of the cartilage beside each end plate, which is bone in an adult.
+        cartilage_mm: thickness of the cartilage beside each end plate. In an adult, this cartilage is bone.
     """
 
     pitch: Float[Floats, " V"]
@@ -51,11 +51,11 @@ class Growth:
 
 
 def growth_of(levels: Sequence[str], age_years: float, size: float, chance: float) -> Growth:
-    """How one patient of ``age_years`` differs from an adult of the same size.
+    """The differences of one patient of ``age_years`` from an adult of the same size.
 
     Args:
-        levels: V names, cranial to caudal.
-        age_years, size: of the patient; the size is relative to an adult man.
+        levels: names of the V vertebrae, cranial to caudal.
+        age_years, size: age and size of the patient; the size is relative to an adult man.
         chance: a standard normal number from which the thickness of the cartilage follows.
     """
     left = remaining_growth(age_years)

@@ -17,7 +17,7 @@ from spine.types import Float, Floats
 LEFT_RIGHT = (1.0, -1.0)
 
 Posture = Literal["clavicles", "cheeks", "rest", "down", "raised"]
-"""Hands on the clavicles, fists on the cheeks, hands on a rail in front, arms hanging, arms raised."""
+"""The postures: hands on the clavicles, fists on the cheeks, hands on a rail in front, arms hanging, arms raised."""
 
 POSTURE_SHARES: dict[Posture, float] = {"clavicles": 0.46, "cheeks": 0.28, "rest": 0.14, "down": 0.06, "raised": 0.06}
 
@@ -25,7 +25,7 @@ POSTURE_SHARES: dict[Posture, float] = {"clavicles": 0.46, "cheeks": 0.28, "rest
 GAINS = ("wall", "plate", "pedicle", "arch", "spinous", "transverse", "rib", "spongiosa", "shoulder")
 _GAIN_SD = 0.28
 """SD of the logarithm of the gains; a choice. The contrast of bones on radiographs varies more between patients than
-published bone densities."""
+published bone densities vary."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Habitus:
 
     Attributes:
         size: linear size relative to the adult male mean.
-        depth, width: of the chest, relative to the mean.
+        depth, width: depth and width of the chest relative to the mean.
         fat_mm: thickness of the fat layer under the skin.
-        waist, hips, shoulders, belly: sizes of the body's outline relative to the mean.
+        waist, hips, shoulders, belly: sizes of these parts of the body's outline relative to the mean.
         squareness: power of the superellipses of the trunk; 2 is an ellipse.
-        breast: size relative to the mean; 0 for none.
-        posture: of the arms.
+        breast: size of the breasts relative to the mean; 0 if there are none.
+        posture: posture of the arms.
         arm_angle: how far the upper arms point forward, -1 to 1; the posture scales it.
         spread: how far the upper arms point outward, 0 to 1.
         style: standard normal numbers that vary the shapes of bones beyond their sizes.
@@ -64,7 +64,7 @@ class Habitus:
 
 
 def sample_habitus(parameters: PatientParameters, rng: np.random.Generator) -> Habitus:
-    """Sample build and posture. The chest of a patient with scoliosis is a little flatter."""
+    """Sample build and posture. Patients with scoliosis have a slightly flatter chest."""
     flat = 0.95 if any(curve.cobb_deg > 25 for curve in parameters.curves) else 1.0
     female, grown = parameters.sex == "F", parameters.age_years > 13
     fat = float(np.clip(4.0 + 1.25 * (parameters.bmi - 18.0), 2.0, 36.0)) * parameters.size_factor
@@ -98,7 +98,7 @@ _VARIES_DEG: dict[Posture, float] = {"clavicles": 15.0, "cheeks": 14.0, "rest": 
 def arm_joints(
     spine: PosedSpine, habitus: Habitus, side: float
 ) -> tuple[Float[Floats, " 3"], Float[Floats, " 3"], Float[Floats, " 3"]]:
-    """Shoulder, elbow and hand of one side (1 left, -1 right), mm."""
+    """The positions of shoulder, elbow and hand of one side (1 left, -1 right), mm."""
     size, posture = habitus.size, habitus.posture
     forward = np.deg2rad(_FORWARD_DEG[posture] + _VARIES_DEG[posture] * habitus.arm_angle)
     t1 = spine.body_centre[T1_INDEX]

@@ -1,7 +1,7 @@
-"""The 3D landmarks of a posed spine, taken from the geometry that is rendered.
+"""The 3D landmarks of a posed spine, computed from the geometry that is rendered.
 
 Contract: each point is (3,) float64, LPS, mm. Every level from T1 to the last lumbar vertebra has the centres of both
-end plates, of the body and of the pedicles. Each plate has four margins (``_ant``, ``_post``, ``_left``, ``_right``).
+end plates, of the body and of both pedicles. Each plate has four margins (``_ant``, ``_post``, ``_left``, ``_right``).
 The S1 plate has its centre and four margins, and each hip has its centre. A standard column has all 39 points of
 ``GALBUSERA39``. An additional vertebra is named ``T13`` or ``L6``; a missing L5 has no points.
 """
@@ -17,7 +17,7 @@ _SIDES = (("ant", 1, -1.0), ("post", 1, 1.0), ("left", 0, 1.0), ("right", 0, -1.
 
 
 def landmarks_of(spine: PosedSpine) -> dict[str, Float[Floats, " 3"]]:
-    """Name -> point in mm of one posed spine."""
+    """Name -> landmark of one posed spine, mm."""
     points: dict[str, Floats] = {}
     half = np.stack([spine.sizes.plate_width, spine.sizes.plate_depth], axis=-1) / 2  # (V, 2, 2)
     plates = _with_margins(spine.centre, spine.axes, half)
@@ -36,6 +36,6 @@ def landmarks_of(spine: PosedSpine) -> dict[str, Float[Floats, " 3"]]:
 
 
 def _with_margins(centre: Floats, axes: Floats, half: Floats) -> Floats:
-    """(..., 5, 3) centres and four margins of end plates with (..., 2) half-width and half-depth."""
+    """(..., 5, 3) the centre and the four margins of end plates that have (..., 2) half-width and half-depth."""
     margins = [centre + sign * half[..., axis, None] * axes[..., axis] for _, axis, sign in _SIDES]
     return np.stack([centre, *margins], axis=-2)

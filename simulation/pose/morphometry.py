@@ -1,16 +1,17 @@
 """Sizes of vertebrae and discs: adult means by level, and the sizes of one patient.
 
-Contract: arrays over the levels of the patient's column (``anatomy``), cranial to caudal, millimetres. The means are
-those of men. Women and children have a smaller ``size_factor``; ``growth`` contains the other differences of children.
-Cervical levels have no landmarks.
+Contract: the arrays have one entry for each level of the patient's column (``anatomy``), cranial to caudal, in
+millimetres. The means are means of men. Women and children have a smaller ``size_factor``; ``growth`` describes the
+other differences of children. Cervical levels have no landmarks.
 
 Sources (docs/sources.md, population and anatomy):
 
-    plates, pedicles, processes, canal   Panjabi 1991/1992 from memory; lumbar widths times 1.05 to match Bonczar,
-                                         and larger widths of T1-T5 to match frontal radiographs
-    heights of bodies                    Bonczar (L1-L5); Panjabi times 1.07 (T1-T12)
+    plates, pedicles, processes, canal   Panjabi 1991/1992, written from memory and not compared with the papers.
+                                         Lumbar widths are multiplied by 1.05 to match Bonczar. The widths of T1-T5 are
+                                         enlarged to match frontal radiographs.
+    heights of bodies                    L1-L5: Bonczar; T1-T12: Panjabi, multiplied by 1.07
     heights of discs                     Fletcher 2015 and Bach 2019 (CT)
-    T13 and L6                           estimated from their neighbours
+    T13 and L6                           estimates from their neighbours
 """
 
 from collections.abc import Mapping
@@ -81,14 +82,14 @@ def _table(anatomy: Anatomy) -> Floats:
 
 @dataclass(frozen=True)
 class VertebraSizes:
-    """Sizes of V vertebrae in mm; index 0 of a pair is the upper plate, 1 the lower plate.
+    """Sizes of V vertebrae in mm. Index 0 of a pair is the upper plate, and index 1 is the lower plate.
 
     Attributes:
-        height: of the middle of the body, after any fracture.
+        height: height of the middle of the body, after any fracture.
         disc_below: height of the middle of the disc below (last level: the disc to S1).
         narrowing: share of the height that the disc below has lost, 0 to 0.85.
-        sclerosis, osteophyte: of each plate, 0 (none) to 1 (severe).
-        pedicle_offset: from the mid-line to the centre of the pedicle.
+        sclerosis, osteophyte: severity at each plate, 0 (none) to 1 (severe).
+        pedicle_offset: distance from the mid-line to the centre of the pedicle.
         s1_to_hips: distance from the S1 plate to the hip axis.
         hip_spacing: distance between the hip centres.
     """
@@ -178,7 +179,7 @@ def _narrowing(parameters: PatientParameters, rng: np.random.Generator) -> Float
 
 
 def _plate_changes(narrowing: Floats, age_years: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Sclerosis and osteophytes of the end plates, (V, 2) each: both grow with the narrowing of the disc beside."""
+    """Sclerosis and osteophytes of the end plates, (V, 2) each. Both grow with the narrowing of the adjacent disc."""
     beside = np.stack([np.concatenate([[0.0], narrowing[:-1]]), narrowing], axis=1)
     uneven = rng.uniform(0.5, 1.5, (2, *beside.shape))
     sclerosis = np.clip(1.5 * (beside - 0.2) * uneven[0], 0.0, 1.0)

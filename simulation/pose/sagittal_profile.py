@@ -1,16 +1,16 @@
-"""The sagittal profile: segment angles that meet every target exactly, with T1 as near to its inclination as possible.
+"""The sagittal profile: segment angles that match every target angle exactly and bring T1 near its target inclination.
 
 Contract: degrees. A segment is a body or a disc. Its angle is the tilt of its upper plate minus the tilt of its lower
 plate, so kyphosis is positive. Five plates are anchors: the upper plate of T4, the lower plate of T12, the upper plate
 of L1, the lower plate of L5, and the S1 plate. The segment angles between two anchors add up to the target angle.
 
-The target leaves the shape between two anchors open. One number, the shift, moves kyphosis towards T12 and lordosis
-towards L1 and opens the thoracolumbar junction. A larger shift moves T1 forward and changes no target angle. With six
-lumbar vertebrae, L1-L5 ends at the lower plate of L5, and L6 belongs to the lumbosacral region. With four, L1-L5 ends
-at the lower plate of L4, the last mobile vertebra.
+A target angle does not determine the shape between two anchors. One number, the shift, moves kyphosis towards T12 and
+lordosis towards L1 and opens the thoracolumbar junction. A larger shift moves T1 forward. It does not change any target
+angle. With six lumbar vertebrae, L1-L5 ends at the lower plate of L5, and L6 belongs to the lumbosacral region. With
+four lumbar vertebrae, L1-L5 ends at the lower plate of L4, the last mobile vertebra.
 
-Sources (docs/sources.md, population and anatomy): segmental lordosis s41598-022-21840-x; body wedging PMC2899959;
-T1-T4 from T1-T12 minus T4-T12 of the sterEOS cohort.
+Sources (docs/sources.md, population and anatomy): segmental lordosis from s41598-022-21840-x, wedging of bodies from
+PMC2899959. The kyphosis T1-T4 is the difference of T1-T12 and T4-T12 in the sterEOS cohort.
 """
 
 from collections.abc import Mapping
@@ -27,14 +27,14 @@ from spine.types import Float, Floats
 
 _LUMBAR_BODIES = (-3.3, -1.6, 0.0, 2.0, 6.0)  # lordosis of L1..L5
 _LUMBAR_DISCS = (4.5, 7.5, 9.1, 10.7)  # lordosis of the disc below L1..L4
-_BODY_SURPLUS = (0.03, 0.045, 0.06, 0.075, 0.09)  # how bodies and discs share the rest of the lordosis
+_BODY_SURPLUS = (0.03, 0.045, 0.06, 0.075, 0.09)  # distribution of the rest of the lordosis over bodies and discs
 _DISC_SURPLUS = (0.11, 0.16, 0.21, 0.22)
 _JUNCTION = 2.5  # lordosis between T12 and L1
 _THORACIC = (0.9, 1.0, 1.15, 1.2, 1.15, 1.05, 0.9, 0.75, 0.6)  # kyphosis of T4..T12
 _THORACIC_BODY_SHARE = 0.75
 
 UPPER_THORACIC_DEG, UPPER_PER_KYPHOSIS, MEAN_KYPHOSIS_DEG = 5.7, -0.12, 37.7
-"""Kyphosis T1-T4 at the mean kyphosis T4-T12, its change per degree of T4-T12, and that mean."""
+"""The kyphosis T1-T4 at the mean kyphosis T4-T12, its change per degree of T4-T12, and the mean kyphosis T4-T12."""
 SHIFT_LIMIT = 1.5
 _DEG_PER_SHIFT = {"thoracic": 9.0, "lumbar": 6.0, "junction": 5.0}
 
@@ -43,7 +43,7 @@ _DEG_PER_SHIFT = {"thoracic": 9.0, "lumbar": 6.0, "junction": 5.0}
 class Region:
     """The segments ``start`` to ``stop`` (exclusive) between two anchors.
 
-    Their angles are base + share * (target - sum of base).
+    The angles of these segments are base + share * (target - sum of base).
     """
 
     start: int
@@ -53,13 +53,13 @@ class Region:
 
     @property
     def segments(self) -> slice:
-        """The indices of its segments among those of the column."""
+        """The indices of the region's segments in the column."""
         return slice(self.start, self.stop)
 
 
 @dataclass(frozen=True)
 class SagittalProfile:
-    """What all patients with one anatomy have in common.
+    """The properties of the sagittal profile that all patients with one anatomy share.
 
     Attributes:
         regions: ``upper`` (T1-T4), ``thoracic``, ``junction``, ``lumbar``, ``lumbosacral``.
@@ -74,7 +74,7 @@ class SagittalProfile:
 
 @dataclass(frozen=True)
 class SagittalTargets:
-    """Target angles in degrees: numbers, or arrays of one shape."""
+    """The sagittal angles in degrees that a pose must have: numbers, or arrays of one shape."""
 
     slope: float | Float[Floats, "*any"]
     lordosis_l1_s1: float | Float[Floats, "*any"]
@@ -83,7 +83,7 @@ class SagittalTargets:
 
 
 def targets_of(parameters: PatientParameters) -> SagittalTargets:
-    """The targets of one patient."""
+    """The sagittal angles that the pose of one patient must have."""
     return SagittalTargets(
         parameters.sacral_slope_deg,
         parameters.lumbar_lordosis_l1_s1_deg,
@@ -94,7 +94,7 @@ def targets_of(parameters: PatientParameters) -> SagittalTargets:
 
 @cache
 def profile_of(anatomy: Anatomy) -> SagittalProfile:
-    """The profile of one anatomy."""
+    """The sagittal profile of one anatomy."""
     column = vertebral_column(anatomy)
     regions = _regions(column)
     heights, discs = mean_heights(anatomy)
@@ -103,7 +103,7 @@ def profile_of(anatomy: Anatomy) -> SagittalProfile:
         if name in ("thoracic", "lumbar"):
             towards = np.linspace(-1.0, 1.0, region.stop - region.start)  # cranial to caudal
             towards -= (towards * region.share).sum()
-            moved = region.share * towards  # lordosis is negative, so it moves up where kyphosis moves down
+            moved = region.share * towards  # moves kyphosis down, and lordosis, which is negative, up
             shift[region.segments] = _DEG_PER_SHIFT[name] * moved / np.abs(moved).sum() * 2
     junction = regions["junction"]
     shift[junction.segments] = _DEG_PER_SHIFT["junction"] * junction.share
@@ -135,7 +135,7 @@ def _region(start: int, share: Floats, base: Floats | None = None) -> Region:
 
 
 def _junction_shares(count: int) -> Floats:
-    """(count,) shares of the angle of one disc, or of disc, additional body and disc."""
+    """(count,) shares of the junction's angle: for one disc, or for a disc, an additional body and another disc."""
     return np.ones(1) if count == 1 else np.array([0.4, 0.2, 0.4])
 
 
@@ -160,7 +160,7 @@ def segment_angles(anatomy: Anatomy, targets: SagittalTargets) -> Float[Floats, 
 def tilts_from_segments(
     slope: float | Float[Floats, "*any"], angles: Float[Floats, "*any S"]
 ) -> Float[Floats, "*any S+1"]:
-    """Plate tilts from sacral slope and segment angles. The neck bends evenly from T1 to a level gaze."""
+    """The plate tilts, computed from sacral slope and segment angles. The neck bends evenly from T1 to a level gaze."""
     slope = np.asarray(slope, dtype=np.float64)[..., None]
     rising = np.cumsum(angles[..., ::-1], axis=-1)[..., ::-1] + slope
     tilts = np.concatenate([rising, slope], axis=-1)
@@ -194,7 +194,7 @@ def inclination_range(
 
 
 def standing_segment_angles(parameters: PatientParameters) -> Float[Floats, " S"]:
-    """Segment angles of one patient, with the shift that brings T1 nearest to its target inclination."""
+    """The segment angles of one patient at the shift that brings T1 nearest to its target inclination."""
     anatomy, targets, tilt = parameters.anatomy, targets_of(parameters), parameters.pelvic_tilt_deg
     angles, shift = segment_angles(anatomy, targets), profile_of(anatomy).shift
     tried = np.linspace(-SHIFT_LIMIT, SHIFT_LIMIT, 5)

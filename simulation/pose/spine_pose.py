@@ -1,8 +1,8 @@
-"""The posed spine and pelvis, from plate orientations and sizes.
+"""The posed spine and pelvis, computed from plate orientations and sizes.
 
 Contract: patient frame LPS, mm. The axes of an end plate are the columns of a rotation matrix: X points to the
 patient's left, Y to the back (both in the plane of the plate), and Z upwards along its normal. The margins lie at
-+-width/2 on X and +-depth/2 on Y. Tilts measured between those margins equal ``curvature.Orientation`` exactly.
++-width/2 on X and +-depth/2 on Y. Tilts that are measured between the margins equal ``curvature.Orientation`` exactly.
 """
 
 from collections.abc import Iterator
@@ -26,10 +26,10 @@ class PosedSpine:
 
     Attributes:
         levels: names of the vertebrae, cranial to caudal, from C3 to the last mobile vertebra.
-        sizes: of vertebrae and pelvis.
+        sizes: sizes of vertebrae and pelvis.
         centre, axes: plate centres, and plate axes as columns.
-        pelvis_axes: axes of the pelvis as columns: X from the right to the left hip, Z near the vertical.
-        hips: femoral head centres, left then right.
+        pelvis_axes: axes of the pelvis as columns: X points from the right to the left hip, Z is near the vertical.
+        hips: centres of the femoral heads, left then right.
     """
 
     levels: tuple[str, ...]
@@ -43,12 +43,12 @@ class PosedSpine:
     hip_radius: float
 
     def moved(self, by: Float[Floats, " 3"]) -> "PosedSpine":
-        """The spine translated by ``by`` mm."""
+        """A copy of the spine, translated by ``by`` mm."""
         return replace(self, centre=self.centre + by, s1_centre=self.s1_centre + by, hips=self.hips + by)
 
     @property
     def body_centre(self) -> Float[Floats, "V 3"]:
-        """The middle between the centres of both plates."""
+        """The points midway between the centres of the two plates of each vertebra."""
         return np.asarray(self.centre.mean(axis=1))
 
     @property
@@ -58,7 +58,7 @@ class PosedSpine:
 
 
 PEDICLE_OF_CANAL, PEDICLE_MORE_MM = 0.55, 2.0
-"""The length of a pedicle is this share of the depth of the canal, plus a constant; a choice."""
+"""The length of a pedicle as a share of the depth of the canal, and a constant that is added; a choice."""
 
 
 def pedicle_centres(spine: PosedSpine) -> Float[Floats, "2 V 3"]:
@@ -75,7 +75,7 @@ def pedicle_length(sizes: VertebraSizes) -> Float[Floats, " V"]:
 
 
 def orthonormal(axes: Float[Floats, "*any 3 3"]) -> Float[Floats, "*any 3 3"]:
-    """Orthonormal axes: Z keeps its direction, and Y is made perpendicular to it."""
+    """Orthonormal axes. Z keeps its direction, and Y is made perpendicular to Z."""
     z = axes[..., 2] / np.sqrt((axes[..., 2] ** 2).sum(-1, keepdims=True))
     y = axes[..., 1] - (axes[..., 1] * z).sum(-1, keepdims=True) * z
     y = y / np.sqrt((y**2).sum(-1, keepdims=True))
@@ -83,18 +83,18 @@ def orthonormal(axes: Float[Floats, "*any 3 3"]) -> Float[Floats, "*any 3 3"]:
 
 
 def cross(a: Float[Floats, "*any 3"], b: Float[Floats, "*any 3"]) -> Float[Floats, "*any 3"]:
-    """Cross product; faster than ``numpy.cross`` on small arrays."""
+    """The cross product. On small arrays, this function is faster than ``numpy.cross``."""
     (ax, ay, az), (bx, by, bz) = (np.moveaxis(v, -1, 0) for v in (a, b))
     return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
 
 
 def plate_axes(orientation: Orientation) -> Float[Floats, "P 3 3"]:
-    """Plate axes whose projected tilts equal the given tilts exactly.
+    """The plate axes whose projected tilts equal the given tilts exactly.
 
     A plate with slopes dz/dx = p and dz/dy = q and axial rotation psi has
     Y = (-sin psi, cos psi, q cos psi - p sin psi). Its sagittal tilt is atan(q - p tan psi), so q follows from p, and
-    Y does not depend on p. X is Y x (-p, -q, 1). The slope z / x of X must equal the tangent w of the coronal tilt: a
-    linear equation for p.
+    Y does not depend on p. X is Y x (-p, -q, 1). The slope z / x of X must equal the tangent w of the coronal tilt.
+    This is a linear equation for p.
     """
     psi = np.deg2rad(orientation.axial_rotation)
     s, w = np.tan(np.deg2rad(orientation.sagittal)), np.tan(np.deg2rad(orientation.coronal))
@@ -134,7 +134,7 @@ _CLEARANCE_MM = 0.8
 
 
 def _stack(parameters: PatientParameters, sizes: VertebraSizes, axes: Floats, shear: CoronalShear) -> Floats:
-    """(P, 3) plate centres. The step from one plate to the next is along the mean of their normals; S1 is the origin.
+    """(P, 3) plate centres, with S1 as origin. The step from one plate to the next is along the mean of their normals.
 
     Shear moves a centre within the plane of its plate, so that heights do not change.
     """
@@ -148,7 +148,7 @@ def _stack(parameters: PatientParameters, sizes: VertebraSizes, axes: Floats, sh
 
 
 def _min_disc_heights(parameters: PatientParameters, sizes: VertebraSizes, axes: Floats) -> Floats:
-    """(V,) smallest height of the middle of each disc, mm. With less, the bones beside a tilted disc would overlap."""
+    """(V,) smallest height in mm of each disc's middle at which the bones beside a tilted disc do not overlap."""
     lower, upper = axes[1:-1:2, :, 2], axes[2::2]  # normals of the plates above each disc, axes of the plates below
     lean = lower - upper[..., 2]
     to_side, to_back = ((lean * upper[..., i]).sum(-1) for i in (0, 1))
@@ -161,7 +161,7 @@ def _min_disc_heights(parameters: PatientParameters, sizes: VertebraSizes, axes:
 
 
 def _slipped(parameters: PatientParameters) -> Iterator[tuple[str, float, int]]:
-    """Level, distance in mm and axis of every slip. The axis belongs to the plate below: 0 is X (left), 1 Y (back)."""
+    """Level, distance in mm and axis of every slip. The axis is 0 for X (left) or 1 for Y (back) of the plate below."""
     if parameters.listhesis_mm:
         yield parameters.listhesis_level, -parameters.listhesis_mm, 1
     if parameters.lateral_listhesis_mm:
@@ -169,7 +169,7 @@ def _slipped(parameters: PatientParameters) -> Iterator[tuple[str, float, int]]:
 
 
 def _slips(parameters: PatientParameters, axes: Floats) -> Floats:
-    """(P, 3) displacement by slips: the slipped level and all levels above move along the plate below it."""
+    """(P, 3) displacement by slips. The slipped level and all levels above move along the next plate below it."""
     moved = np.zeros(axes.shape[:2])
     for level, slip, along in _slipped(parameters):
         low = vertebral_column(parameters.anatomy).plate(level, 1)
@@ -187,7 +187,7 @@ def _pelvis_axes(parameters: PatientParameters) -> Floats:
 
 
 def _hips(parameters: PatientParameters, sizes: VertebraSizes, pelvis: Floats) -> Floats:
-    """(2, 3) left and right hip centre; in the sagittal plane, the line from their middle to S1 has the pelvic tilt."""
+    """(2, 3) left and right hip centre. In the sagittal plane, the line from their middle to S1 has the pelvic tilt."""
     tilt = np.deg2rad(parameters.pelvic_tilt_deg)
     middle = sizes.s1_to_hips * np.array([0.0, -np.sin(tilt), -np.cos(tilt)])
     half = sizes.hip_spacing / 2 * pelvis[:, 0]

@@ -1,6 +1,6 @@
 """Patients that are rendered on the training device and never written to disk.
 
-The pool of images that a model is trained on is part of ``training.data``.
+``training.data`` collects these images in a pool on which a model is trained.
 
     stream_config   the settings of a stream, and their checks
     posed           posed patients, collated on the CPU and rendered on a device

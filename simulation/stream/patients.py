@@ -1,6 +1,7 @@
 """Biplanar pairs of virtual patients, rendered on the training device during training.
 
-Contract: patient i of a seed is always the same, whatever the batch size, the number of workers and the other patients.
+Contract: patient i of a seed is always the same. The batch size, the number of workers and the other patients do not
+matter.
 """
 
 from collections.abc import Iterator
@@ -43,12 +44,12 @@ class PosedPatients(Dataset[PosedPatient]):
 
 
 class VirtualPatients(IterableDataset[RenderedBatch]):
-    """Batches of virtual patients on ``device``; give it to a ``DataLoader`` with ``batch_size=None``.
+    """Batches of virtual patients on ``device``, as a data set for a ``DataLoader`` with ``batch_size=None``.
 
     Args:
-        config: of the stream.
-        device: that renders.
-        workers: number of processes that pose patients; with 0, this process poses them.
+        config: configuration of the stream.
+        device: device that renders.
+        workers: number of processes that pose patients. If it is 0, this process poses them.
 
     Raises:
         ValuesRejected: ``workers`` is negative.

@@ -1,7 +1,7 @@
-"""Posed patients: computed and collated on the CPU, then rendered on a device in batches.
+"""Posed patients, which are computed and collated on the CPU and then rendered on a device in batches.
 
-Contract: CPU workers compute parameters and pose, in a few milliseconds for each patient. The device computes bones,
-soft tissue, exposure and display.
+Contract: workers on the CPU compute parameters and pose in a few milliseconds for each patient. The device computes
+bones, soft tissue, exposure and display.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,15 +27,15 @@ from spine.types import Bool, Float
 
 @dataclass(frozen=True)
 class PosedPatient:
-    """One patient, posed and not yet rendered.
+    """One patient who is posed, but not yet rendered.
 
     Attributes:
-        arrays: name -> array, one row of ``PatientBatch``.
+        arrays: name -> array; together they are one row of ``PatientBatch``.
         acquisitions: view -> settings of the image.
-        landmarks: view -> pixels (column, row).
+        landmarks: view -> positions (column, row) of the K landmarks in pixels.
         present: view -> whether each landmark exists and is on the image.
-        facts: about the patient: condition, age and so on.
-        min_pixel_mm: lower bound of the pixel size of the stream.
+        facts: facts about the patient, such as condition and age.
+        min_pixel_mm: lower bound of all pixel sizes of the stream.
     """
 
     arrays: Mapping[str, NDArray[np.float32]]
@@ -48,9 +48,9 @@ class PosedPatient:
 
 @dataclass(frozen=True)
 class PosedBatch:
-    """Several posed patients, stacked.
+    """N posed patients, stacked.
 
-    Arrays are numpy, not torch, because each tensor from a worker process needs a file descriptor.
+    The arrays are numpy arrays, because every torch tensor from a worker process needs a file descriptor.
     """
 
     rows: Mapping[str, NDArray[np.float32]]
@@ -65,11 +65,12 @@ class RenderedBatch:
     """N rendered patients on the device.
 
     Attributes:
-        images: view -> images, 0 to 1.
-        landmarks: view -> pixels (column, row).
-        bounds: view -> top, bottom, left and right edge in pixels; outside them, the image is black.
-        seeds: of each patient.
-        facts: of each patient.
+        images: view -> images with values from 0 to 1.
+        landmarks: view -> positions (column, row) of the landmarks in pixels.
+        present: view -> whether each landmark exists and is on the image.
+        bounds: view -> top, bottom, left and right edge of the radiograph in pixels. The image is black outside.
+        seeds: seed of each patient.
+        facts: facts about each patient.
     """
 
     images: Mapping[ViewName, Float[Tensor, "N 1 H W"]]
@@ -83,7 +84,7 @@ class RenderedBatch:
 def with_landmarks(
     patient: VirtualPatient, acquisitions: Mapping[ViewName, Acquisition], names: Sequence[str], min_pixel_mm: float
 ) -> PosedPatient:
-    """A posed patient with the landmarks ``names``, projected into each image."""
+    """A posed patient whose landmarks ``names`` are projected into each image."""
     points = patient.reconstruction.points
     known = np.array([name in points for name in names])
     xyz = np.array([points.get(name, np.zeros(3)) for name in names])
@@ -112,7 +113,7 @@ def collate_posed(patients: Sequence[PosedPatient]) -> PosedBatch:
 def render_in_batches(
     patients: Dataset[PosedPatient], batch_size: int, device: torch.device | str, workers: int = 0
 ) -> Iterator[RenderedBatch]:
-    """Batches of rendered patients, in order. ``workers`` processes pose them; with 0, this process does."""
+    """Batches of rendered patients, in order. ``workers`` processes pose them; 0 means that this process poses them."""
     loader: Iterable[PosedBatch] = DataLoader(
         patients,
         batch_size=batch_size,

@@ -1,6 +1,6 @@
 """Plain frontal radiographs of virtual patients, with the corners of T1..L5 as labels.
 
-Contract: radiograph i of a seed is always the same. All patients have the standard 17 vertebrae.
+Contract: radiograph i of a seed is always the same. All patients have the 17 standard vertebrae.
 """
 
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ from spine.landmarks import VERTEBRAE
 from spine.types import Bool, Float
 
 CORNER_NAMES = tuple(f"{v}_{plate}_{side}" for v in VERTEBRAE for plate in ("sup", "inf") for side in ("right", "left"))
-"""The corners of T1..L5 in the order of the public labels: the left of the image, the patient's right, comes first."""
+"""The corners of T1..L5 in the order of the public labels. The left of the image, the patient's right, comes first."""
 
 _FIELD_STREAM, _FAMILY_STREAM, _INDICATION_STREAM = 51, 52, 53
 _ATTEMPTS = 64
 
 _OPERATED_WEIGHT = 0.4
-"""How often a radiograph of an operated patient is taken, relative to other patients."""
+"""How often an operated patient has a radiograph, relative to other patients."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class FrontalRadiographs:
     """Plain frontal radiographs of N patients.
 
     Attributes:
-        images: (N, H, W) uint8.
-        corners: pixels (column, row): upper left, upper right, lower left, lower right in the image.
+        images: images as (N, H, W) uint8.
+        corners: positions (column, row) in pixels: upper left, upper right, lower left, lower right in the image.
         visible: whether each corner is on the image.
     """
 
@@ -49,7 +49,7 @@ class FrontalRadiographs:
 
 
 class PosedRadiographs(Dataset[PosedPatient]):
-    """Patients of frontal radiographs, posed on the CPU."""
+    """The patients of frontal radiographs, posed on the CPU."""
 
     def __init__(
         self, count: int, seed: int, shape: tuple[int, int], first: int = 0, names: Sequence[str] = CORNER_NAMES
@@ -79,12 +79,12 @@ class PosedRadiographs(Dataset[PosedPatient]):
                 return seed, parameters
         raise RuntimeError(
             f"none of {_ATTEMPTS} sampled patients has an indication for radiograph {self.first + index} of seed "
-            f"{self.seed}; expected at least one: choose another seed"
+            f"{self.seed}; expected at least one such patient: choose another seed"
         )
 
 
 def _has_indication(parameters: PatientParameters, rng: np.random.Generator) -> bool:
-    """Whether a radiograph is taken. The reason is usually a curve, so straight spines are rare."""
+    """Whether the patient has a reason for a radiograph. The reason is usually a curve, so straight spines are rare."""
     major = max((curve.cobb_deg for curve in parameters.curves), default=0.0)
     probability = np.interp(major, [8.0, 50.0], [0.06, 1.0])
     return bool(rng.random() < probability * (_OPERATED_WEIGHT if parameters.instrumentation else 1.0))
@@ -102,7 +102,7 @@ def frontal_radiographs(
     """Render the radiographs ``first`` to ``first + count - 1``; the images stay on the device.
 
     Raises:
-        ValuesRejected: impossible numbers; it is a ``ValueError``.
+        ValuesRejected: a number is not possible. This error is a ``ValueError``.
     """
     found = [*impossible_numbers(count, seed, shape, batch_size, first), *not_whole("workers", workers, 0)]
     require_none("RADIOGRAPHS_IMPOSSIBLE", found)

@@ -24,17 +24,17 @@ class StreamConfig:
     """The settings of a stream.
 
     Attributes:
-        seed: of the stream.
-        count: number of patients of one pass.
+        seed: seed of the stream.
+        count: number of patients in one pass.
         batch_size: number of patients that are rendered together.
         shape: (H, W) of every image. The rows below a shorter field of view are black.
-        spacing_mm: of full-length images.
-        views: to render.
-        names: K landmarks to project.
-        first: index of the first patient; a pass can continue after another.
+        spacing_mm: pixel spacing of full-length images.
+        views: views to render.
+        names: names of the K landmarks to project.
+        first: index of the first patient, so that a pass can continue where another pass ended.
 
     Raises:
-        ValuesRejected: a value is not possible; it is a ``ValueError``.
+        ValuesRejected: a value is not possible. This error is a ``ValueError``.
     """
 
     seed: int
@@ -56,7 +56,7 @@ class StreamConfig:
 
 
 def impossible_numbers(count: int, seed: int, shape: tuple[int, int], batch_size: int, first: int) -> list[str]:
-    """The violations in the numbers that every stream has."""
+    """The violations in the numbers that every kind of stream has."""
     found = [*not_whole("count", count, 1), *not_whole("batch_size", batch_size, 1)]
     found += [*not_whole("seed", seed, 0), *not_whole("first", first, 0)]
     if not isinstance(shape, Sequence) or len(shape) != 2 or not all(map(_is_whole, shape, MIN_SHAPE)):
@@ -65,7 +65,7 @@ def impossible_numbers(count: int, seed: int, shape: tuple[int, int], batch_size
 
 
 def not_whole(name: str, value: int, low: int) -> list[str]:
-    """The violation of a number that must be whole and at least ``low``, in a list; empty if there is none."""
+    """A list with the violation of a number that must be whole and at least ``low``; empty if the number is valid."""
     return [] if _is_whole(value, low) else [f"{name} = {value!r} (a whole number from {low})"]
 
 
@@ -74,20 +74,20 @@ def _is_whole(value: object, low: int) -> bool:
 
 
 def unknown_choices(field: str, chosen: Sequence[str], known: Collection[str]) -> list[str]:
-    """The violations in a tuple of choices, each with the nearest known choices."""
+    """The violations in a tuple of choices. Each violation names the most similar known choices."""
     if isinstance(chosen, str) or not isinstance(chosen, Sequence) or not chosen:
         return [f"{field} = {chosen!r} (a tuple of one or more)"]
     return [f"{field} {word!r} ({_nearest(word, sorted(known))})" for word in chosen if word not in list(known)]
 
 
 def _nearest(word: object, known: Sequence[str]) -> str:
-    """All known choices if there are few, else the choices with the most similar names."""
+    """All known choices if there are few, otherwise the choices with the most similar names."""
     near = known if len(known) < 6 else get_close_matches(str(word), known) or known[:3]
     return f"known: {', '.join(near)}{', ...' if len(near) < len(known) else ''}"
 
 
 def _impossible_size(shape: tuple[int, int], spacing_mm: float) -> list[str]:
-    """The violation of an image that is too small for a spine. It may be wider than a cohort's, for square networks."""
+    """A list with the violation if an image is too small for a spine. Images for square networks can be very wide."""
     if not isinstance(spacing_mm, Real):
         return [f"spacing_mm = {spacing_mm!r} (a number)"]
     height, width = (pixels * float(spacing_mm) for pixels in shape)
@@ -98,7 +98,7 @@ def _impossible_size(shape: tuple[int, int], spacing_mm: float) -> list[str]:
 
 
 def require_none(code: str, violations: list[str]) -> None:
-    """Raise ``ValuesRejected`` with all violations, if there are any."""
+    """Raise ``ValuesRejected`` with all violations if the list is not empty."""
     if violations:
         raise ValuesRejected(
             code,
@@ -111,6 +111,6 @@ def require_none(code: str, violations: list[str]) -> None:
 
 @cache
 def _known_landmarks() -> frozenset[str]:
-    """The names of the landmarks of patients of all anatomies."""
+    """The names of all landmarks that patients of any anatomy have."""
     by_anatomy = {p.anatomy: p for p in map(sample_patient, range(200))}
     return frozenset().union(*(build_patient(p, 1).reconstruction.points for p in by_anatomy.values()))

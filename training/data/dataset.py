@@ -1,8 +1,8 @@
-"""Samples from a data set on disk: images stay memory-mapped and are prepared one at a time.
+"""Samples from a data set on disk. Images are memory-mapped and prepared one at a time.
 
-Contract: the same affine maps pixels and labels, so augmentation keeps labels exact. Augmentation depends only on
-(seed, epoch, index), so it is the same with any number of workers and after an interruption. A landmark that is absent,
-or outside the input after augmentation, is masked.
+Contract: pixels and labels are transformed by the same affine map, so labels are exact after augmentation. Augmentation
+depends only on (seed, epoch, index). It is therefore the same with any number of workers and after an interruption. A
+landmark is masked if it is absent, or if augmentation moves it outside the input.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,15 +27,15 @@ from training.process_group import SINGLE_PROCESS, ProcessGroup
 
 
 class Sample(NamedTuple):
-    """One image, or a batch of them with a leading N.
+    """One image with its labels, or N images with their labels as tensors with a leading N.
 
     Attributes:
-        pixels: float32, prepared.
-        view: int64, position in ``spine.landmarks.VIEWS``.
-        target: float32 normalised (x, y); zero where masked.
-        present: whether the landmark lies in the input.
-        unit_per_px: float32, mm in the patient per input pixel where the view is calibrated, else pixels of the image
-            per input pixel.
+        pixels: prepared pixels, float32.
+        view: index of the view in ``spine.landmarks.VIEWS``, int64.
+        target: normalised (x, y) of the landmarks, float32; 0 where a landmark is masked.
+        present: whether each landmark lies in the input.
+        unit_per_px: length per input pixel, float32: mm in the patient if the view is calibrated, else pixels of the
+            image.
     """
 
     pixels: Float[Tensor, "*N 1 H W"]
@@ -54,7 +54,7 @@ class ImageItem:
 
     @property
     def record(self) -> ExampleView:
-        """The manifest's entry of this image."""
+        """The manifest's entry for this image."""
         return self.example.views[self.view]
 
 
@@ -67,7 +67,7 @@ def image_items(examples: Sequence[Example], views: Sequence[ViewName]) -> tuple
 class ImageDataset(Dataset[Sample]):
     """Images of the data set in ``folder`` with K landmarks, as inputs of ``input_shape`` (H, W).
 
-    ``seed`` is that of augmentation; ``augmentation`` is None for validation.
+    ``seed`` is the seed of augmentation. For validation, ``augmentation`` is None.
     """
 
     folder: Path
@@ -81,12 +81,12 @@ class ImageDataset(Dataset[Sample]):
         return len(self.items)
 
     def __getitems__(self, keys: Sequence[tuple[int, int]]) -> list[Sample]:
-        """The images of a batch, in parallel: warping releases Python's global lock."""
+        """The images of a batch, prepared in parallel threads, because warping releases Python's global lock."""
         with ThreadPoolExecutor(max(1, torch.get_num_threads())) as threads:
             return list(threads.map(self.__getitem__, keys))
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
-        """The image at (epoch, index)."""
+        """The sample of image ``index`` in ``epoch``, for the key (epoch, index)."""
         epoch, index = key
         item = self.items[index]
         image = load_example_image(self.folder, item.record)
@@ -111,14 +111,14 @@ class ImageDataset(Dataset[Sample]):
 
 @dataclass(eq=False)
 class PositionSampler(Sampler[tuple[int, int]]):
-    """(epoch, index) pairs: every image once per epoch, in an order that depends on seed and epoch alone.
+    """Pairs (epoch, index). Every epoch has every image once, in an order that depends on seed and epoch only.
 
     Attributes:
         count: number of images.
         seed: seed of the order; None keeps the order of the items.
-        first_epoch: epoch in which the fit continues after an interruption. Lightning counts it as epoch 0.
-        skip: number of images of that first epoch that were already used.
-        group: each process of the group has its part of the images.
+        first_epoch: epoch in which the fit continues after an interruption. Lightning counts this epoch as epoch 0.
+        skip: number of images of the first epoch that were already used.
+        group: process group; each of its processes gets a part of the images.
     """
 
     count: int
@@ -131,7 +131,7 @@ class PositionSampler(Sampler[tuple[int, int]]):
         self.epoch = self.first_epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this with its own count of epochs."""
+        """Set the epoch. Lightning calls this method with its own count of epochs."""
         self.epoch = self.first_epoch + epoch
 
     def __len__(self) -> int:
@@ -148,7 +148,7 @@ class PositionSampler(Sampler[tuple[int, int]]):
 def draw_affine(
     random: np.random.Generator, strengths: Augmentation, input_shape: tuple[int, int], view: ViewName
 ) -> tuple[Affine, bool]:
-    """A random affine in input pixels around the centre of the input, and whether it mirrors the image."""
+    """A random affine map in input pixels around the centre of the input, and whether it mirrors the image."""
     height, width = input_shape
     turn = np.radians(np.clip(random.normal(), -2.5, 2.5) * strengths.rotation_deg)
     enlargement = 2.0 ** (np.clip(random.normal(), -2.5, 2.5) * strengths.scale)
@@ -168,7 +168,7 @@ def draw_affine(
 def change_greys(
     random: np.random.Generator, strengths: Augmentation, pixels: Float[NDArray[np.float32], "1 H W"]
 ) -> Float[NDArray[np.float32], "1 H W"]:
-    """Contrast, brightness, gamma and noise on normalised grey values; the result stays within +-GREY_LIMIT."""
+    """Change contrast, brightness, gamma and noise of normalised grey values. The result is within +-GREY_LIMIT."""
     contrast = 2.0 ** (random.normal() * strengths.contrast)
     changed = pixels * np.float32(contrast) + np.float32(random.normal() * strengths.brightness)
     noise = random.random() * strengths.noise
@@ -185,9 +185,9 @@ def change_greys(
 def targets(
     record: ExampleView, names: Sequence[str], affine: Affine, input_shape: tuple[int, int], mirrored: bool
 ) -> tuple[Float[NDArray[np.float32], "K 2"], Bool[NDArray[np.bool_], " K"]]:
-    """(K, 2) normalised targets and (K,) mask of the landmarks that lie in the input.
+    """The (K, 2) normalised targets, and the (K,) mask of the landmarks that lie in the input.
 
-    In a mirrored image a landmark lies where its left-right partner was.
+    In a mirrored image, a landmark lies where its left-right partner was.
     """
     target = np.zeros((len(names), 2), dtype=np.float32)
     present = np.zeros(len(names), dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""Images of a fit in the memory of its device, and augmented batches of them.
+"""Images of a fit in the memory of its device, and augmented batches of these images.
 
 Contract: augmentation depends only on (seed, epoch, batch, rank), so an interrupted fit continues unchanged.
 """
@@ -20,11 +20,13 @@ from training.data.dataset import Sample
 
 
 class Pool:
-    """Images of ``views`` on a device: (N, H, W) pixels, and the (N, K, 2) normalised points that are present.
+    """N images on a device; image i shows the view ``views[i]``.
 
     Attributes:
+        pixels: (N, H, W) pixels of the images.
+        points, present: (N, K, 2) normalised landmarks, and (N, K) whether each landmark is present.
         shown: view -> (K,) whether the landmark set has the landmark in this view.
-        seconds: time spent in ``load_epoch``.
+        seconds: time that ``load_epoch`` took, in seconds.
     """
 
     def __init__(self, views: Sequence[ViewName], config: TrainingConfig, device: torch.device, rank: int) -> None:
@@ -32,7 +34,7 @@ class Pool:
         self.config, self.device, self.rank, self.seconds = config, device, rank, 0.0
         self.view = torch.tensor([VIEWS.index(view) for view in views], dtype=torch.int64)
         self.shown = {v: torch.tensor([n in known.names_in(v) for n in names], device=device) for v in VIEWS}
-        # Half precision is finer than the 8 bits of a display and takes half the memory.
+        # Half precision is finer than the 8 bits of a display and needs half the memory.
         self.pixels = torch.full((count, *config.input_shape), -1.0, dtype=torch.float16, device=device)
         self.points = torch.zeros(count, len(names), 2, device=device)
         self.present = torch.zeros(count, len(names), dtype=torch.bool, device=device)
@@ -42,25 +44,25 @@ class Pool:
 
 
 class PoolBatches(IterableDataset[Sample]):
-    """Augmented batches from a pool, on its device; one iteration is one epoch.
+    """Augmented batches from a pool, on the pool's device. One iteration is one epoch.
 
-    An interrupted fit continues after ``first_epoch`` finished epochs and ``seen`` images of the next one.
+    An interrupted fit continues after ``first_epoch`` finished epochs and ``seen`` images of the next epoch.
     """
 
     def __init__(self, pool: Pool, config: TrainingConfig, first_epoch: int = 0, seen: int = 0) -> None:
         self.pool, self.config, self.epoch = pool, config, first_epoch
         self._skipped = seen // config.batch_size
         index = {name: k for k, name in enumerate(config.names)}
-        # In a mirrored image, a landmark whose left-right partner is not learnt is absent.
+        # In a mirrored image, a landmark is absent if its left-right partner is not learnt.
         self.partner = torch.tensor([index.get(mirrored_name(name), -1) for name in index], device=pool.device)
 
     def __len__(self) -> int:
         return len(self.pool.pixels) // self.config.batch_size
 
     def __iter__(self) -> Iterator[Sample]:
-        """Every image of the pool once, in the order of this epoch; the next call is the next epoch.
+        """Every image of the pool once, in the order of this epoch. The next call returns the next epoch.
 
-        The epoch is counted here and not at the end, because a caller that knows the number of batches stops earlier.
+        The epoch is counted at the start, because a caller that knows the number of batches stops before the end.
         """
         epoch, skipped = self.epoch, self._skipped
         self.epoch, self._skipped = epoch + 1, 0
@@ -93,7 +95,7 @@ class PoolBatches(IterableDataset[Sample]):
         )
 
     def _labels(self, where: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
-        """Points and presence; in a mirrored image a landmark lies where its left-right partner was."""
+        """Points and presence. In a mirrored image, a landmark lies where its left-right partner was."""
         points, present = self.pool.points[where], self.pool.present[where]
         swapped, there = points[:, self.partner], present[:, self.partner] & (self.partner >= 0)
         return (torch.where(mirrored[:, None, None], swapped, points), torch.where(mirrored[:, None], there, present))
@@ -102,7 +104,7 @@ class PoolBatches(IterableDataset[Sample]):
 def draw_affines(
     random: np.random.Generator, strengths: Augmentation, shape: tuple[int, int], frontal: Bool[NDArray[np.bool_], " N"]
 ) -> tuple[Float[Tensor, "N 2 2"], Float[Tensor, "N 2"], Bool[Tensor, " N"]]:
-    """Random affines of N images, as by ``dataset.draw_affine``, and whether each one mirrors.
+    """Random affine maps of N images with the distribution of ``dataset.draw_affine``, and whether each map mirrors.
 
     Linear parts and shifts map normalised image coordinates to normalised input coordinates.
     """
@@ -118,14 +120,14 @@ def draw_affines(
     if strengths.stretch:
         wider = 2.0 ** (np.clip(random.standard_normal(count), -2.5, 2.5) * strengths.stretch / 2)
         linear *= np.stack([wider, 1.0 / wider], -1)[:, None, :]
-    linear = linear * half[None, None, :] / half[None, :, None]  # pixels are square, normalised units are not
+    linear = linear * half[None, None, :] / half[None, :, None]  # pixels are square; normalised units are not
     return torch.from_numpy(linear).float(), torch.from_numpy(shift).float(), torch.from_numpy(mirrored)
 
 
 def warp_images(
     pixels: Float[Tensor, "N H W"], linear: Float[Tensor, "N 2 2"], shift: Float[Tensor, "N 2"]
 ) -> Float[Tensor, "N H W"]:
-    """Resample linearly, so that the value at p moves to ``linear`` p + ``shift``; black (-1) outside."""
+    """Resample linearly, so that the value at p moves to ``linear`` p + ``shift``. The outside becomes black (-1)."""
     back = torch.linalg.inv(linear)
     theta = torch.cat([back, -(back @ shift[..., None])], dim=-1)
     grid = functional.affine_grid(theta, [len(pixels), 1, *pixels.shape[1:]], align_corners=False)

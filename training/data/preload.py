@@ -1,7 +1,7 @@
-"""Images of a data set on the training device: prepared once, augmented on the device.
+"""Images of a data set on the training device, where they are prepared once and augmented for every batch.
 
 A worker on the host prepares about a hundred images per second. A GPU learns from thousands of images per second, if
-they are in its own memory.
+the images are in its own memory.
 
 Contract: every epoch has the same images. A landmark that the view of an image does not show is absent.
 """
@@ -24,7 +24,7 @@ _LOADERS = 8
 class PreloadedPool(Pool):
     """The images ``items`` of the data set in ``folder``, in the memory of ``device``.
 
-    ``rank`` is that of this process in its process group; each process has its own order of images.
+    ``rank`` is the rank of this process in its process group. Each process has its own order of images.
     """
 
     def __init__(

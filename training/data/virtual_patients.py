@@ -1,9 +1,10 @@
-"""Virtual patients as training data: rendered on the training device, kept there and replaced epoch by epoch.
+"""Virtual patients as training data, which are rendered and kept on the training device and replaced epoch by epoch.
 
-Contract: in epoch e the pool contains P patients, numbered from e F, where F = P / reuse. So every image is used
-``reuse`` times, each time with another augmentation. With reuse 0, F is 0 and the patients are never replaced. All
-random numbers depend only on (seed, epoch, batch), so an interrupted fit continues unchanged. The seeds of these
-patients are far from the seeds of usual cohorts. A patient of the validation or test split is refused.
+Contract: in epoch e, the pool contains P patients. The number of the first patient is e F, where F = P / reuse. Every
+image is therefore used ``reuse`` times, each time with another augmentation. If ``reuse`` is 0, F is 0, and patients
+are never replaced. All random numbers depend only on (seed, epoch, batch), so an interrupted fit continues unchanged.
+The seeds of these patients are far from the seeds of usual cohorts. A patient of the validation or test split is
+refused.
 """
 
 import time
@@ -34,13 +35,13 @@ _PATIENTS_PER_PROCESS = 2**32
 
 
 def stream_seed(config: TrainingConfig) -> int:
-    """Seed of the virtual patients of a fit."""
+    """The seed of the virtual patients of a fit."""
     return _SEED_OFFSET + config.seed
 
 
 @dataclass(frozen=True)
 class PreparedBatch:
-    """N images as inputs of a network, with normalised (x, y) points."""
+    """N images as inputs of a network, with their landmarks as normalised (x, y) points."""
 
     pixels: Float[Tensor, "N H W"]
     points: Float[Tensor, "N K 2"]
@@ -50,8 +51,8 @@ class PreparedBatch:
 def prepare_rendered(rendered: RenderedBatch, view: ViewName) -> PreparedBatch:
     """Centre the field of view and normalise the grey values, as ``inference.preprocessing`` does with stored images.
 
-    A rendered image is black outside its field of view, and a short field lies at the top. A stored image has no such
-    border.
+    A rendered image is black outside its field of view, and a short field lies at the top. A stored image does not have
+    such a black border.
     """
     images, bounds = rendered.images[view][:, 0], rendered.bounds[view]
     height, width = images.shape[1:]
@@ -78,16 +79,16 @@ def prepare_rendered(rendered: RenderedBatch, view: ViewName) -> PreparedBatch:
 
 @dataclass
 class _Source:
-    """Patients of one kind: the rows of their images in the pool, and the next patient to render.
+    """The patients of one kind, with the rows of their images in the pool and the next patient to render.
 
     Attributes:
         views: the views of each patient; view number ``v`` of patient ``i`` is in row ``start + v size + i % size``.
-        start: first row.
+        start: first row of these patients in the pool.
         size: number of patients in the pool.
-        replaced: number of patients replaced each epoch.
-        render: returns endless batches that begin with the given patient.
+        replaced: number of patients that are replaced each epoch.
+        render: function that returns endless batches, the first of which begins with the given patient.
         next_patient: number of the patient that is rendered next.
-        running: the iterator that ``render`` returned last.
+        running: the latest iterator that ``render`` returned.
     """
 
     views: tuple[ViewName, ...]
@@ -99,7 +100,7 @@ class _Source:
     running: Iterator[RenderedBatch] | None = None
 
     def missing(self, epoch: int) -> Iterator[tuple[int, RenderedBatch]]:
-        """(first patient, batch) of the patients that ``epoch`` needs and the pool lacks."""
+        """Batches of patients that ``epoch`` needs and the pool lacks, as (number of the first patient, batch)."""
         first, stop = epoch * self.replaced, epoch * self.replaced + self.size
         if self.size and (self.running is None or self.next_patient < first):
             self.next_patient = max(self.next_patient, first)
@@ -115,7 +116,7 @@ class VirtualPool(Pool):
     Args:
         views: the views of a pair.
         held_out: seeds of patients that the fit must not learn from.
-        group: each process has its part of the pool, with different patients.
+        group: process group; each of its processes has a part of the pool, with different patients.
     """
 
     def __init__(
@@ -165,7 +166,7 @@ class VirtualPool(Pool):
 
     @property
     def _frontal_workers(self) -> int:
-        """Number of workers for virtual frontals; to pose one takes as long as to pose a pair."""
+        """Number of workers for virtual frontals. The pose of a frontal takes as long as the pose of a pair."""
         config = self.config
         share = config.virtual_frontals / (config.virtual_frontals + config.virtual_pairs)
         return min(config.workers - 1, max(1, round(config.workers * share))) if share and config.workers > 1 else 0
@@ -175,8 +176,8 @@ class VirtualPool(Pool):
         if known:
             raise ContractViolation(
                 "HELD_OUT_LEARNT",
-                found=f"{len(known)} virtual patients that are in the validation or test split",
-                expected="patients that are in no such split",
+                found=f"{len(known)} virtual patients that are reserved for validation, calibration or test",
+                expected="patients that are not reserved",
                 remedy="train with another seed",
             )
         for v, view in enumerate(source.views):

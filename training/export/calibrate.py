@@ -1,12 +1,12 @@
-"""Calibration of a model: the laws that predict its errors from the spread of its heat maps.
+"""The calibration of a model, which contains the laws that predict its errors from the spread of its heat maps.
 
-Contract: the calibration is fitted on patients that the model did not learn from. Patients whose errors chose the
-checkpoint are permitted; patients of the test split are not. The calibration is written into the model's contract, so
-it changes the model's digest: calibrate a model before you evaluate it.
+Contract: the calibration is fitted on patients that the model did not learn from. Patients on whose errors the
+checkpoint was chosen are permitted; patients of the test split are not permitted. The calibration is written into the
+model's contract and changes the model's digest, so calibrate a model before you evaluate it.
 
     python -m training.export.calibrate MODEL --dataset DATASET --splits train,validation
 
-calibrates a finished model again, on the patients of these splits.
+This command calibrates a finished model again, on the patients of these splits.
 """
 
 import argparse
@@ -40,17 +40,18 @@ from training.model.label_shift import shift_points
 
 FLOOR_QUANTILE = 0.2
 LEAST_POINTS = 30
-"""A group with fewer landmarks has the law of all landmarks of its view."""
+"""A group with fewer landmarks than this number has the law of all landmarks of its view."""
 
 LEAST_PATIENTS = 60
-"""A parameter with fewer patients has the width of all parameters together: its 90 % quantile would be too rough."""
+"""A parameter with fewer patients than this number has the width of all parameters together, because its own 90 %
+quantile would be too rough."""
 
 LEAST_TO_CHOOSE = 24
-"""With fewer studies the default neighbour width is kept."""
+"""With fewer studies than this number, the default neighbour width is kept."""
 
 SURE_OF_LEVELS = 0.98
 NEIGHBOUR_WIDTHS = (NEIGHBOUR_WIDTH, 1.5, 3.0, 4.0, 6.0, 10.0)
-"""The neighbour widths that are tried; the first wins a tie."""
+"""The neighbour widths that are tried. If several give the same error, the first of them is chosen."""
 
 _FREEDOM = 3.0
 _GRID = 36
@@ -59,13 +60,13 @@ _MOST = 6000
 
 @dataclass
 class _Errors:
-    """Errors of one group in one view, in cells, each with the spread of its heat map."""
+    """The errors of one group in one view, in cells, each with the spread of its heat map."""
 
     coordinates: list[tuple[float, float, float]] = field(default_factory=list)
     distances: list[tuple[float, float]] = field(default_factory=list)
 
     def law(self) -> SpreadLaw:
-        """The law of these errors, fitted to about ``_MOST`` coordinates if there are more."""
+        """The law of these errors. If there are many coordinates, about ``_MOST`` of them are used for the fit."""
         coordinates, distances = np.array(self.coordinates), np.array(self.distances)
         coordinates = coordinates[:: max(1, len(coordinates) // _MOST)]
         return fitted_law(coordinates[:, 0], coordinates[:, 1:], distances[:, 0], distances[:, 1])
@@ -79,7 +80,7 @@ def calibrate(
     ``label_shift`` is the number of levels by which all level names of an image may be wrong (``model.label_shift``).
 
     Raises:
-        ParametersRejected: ``splits`` contains the test split, or has no example.
+        ParametersRejected: ``splits`` contains the test split, or there is no example in these splits.
     """
     examples = [e for split in splits for e in read_manifest(dataset).in_split(split) if e.views]
     if "test" in splits or not examples:
@@ -107,9 +108,9 @@ def calibrate(
 def with_widths(
     calibration: Calibration, predictions: Sequence[Prediction], examples: Sequence[Example]
 ) -> Calibration:
-    """The calibration with the neighbour width of the smallest mean error, and with its interval widths.
+    """The calibration with the neighbour width that gives the smallest mean error, and with the interval widths for it.
 
-    With few patients the default neighbour width is kept.
+    With few patients, the default neighbour width is kept.
     """
     tried = NEIGHBOUR_WIDTHS if len(examples) >= LEAST_TO_CHOOSE else (NEIGHBOUR_WIDTH,)
     found = {width: _measured_again(calibration, width, predictions, examples) for width in tried}
@@ -135,7 +136,7 @@ def _spread_in_cells(prediction: Prediction, view: ViewName) -> dict[str, float]
 
 
 def _mean_error(predictions: Sequence[Prediction], examples: Sequence[Example]) -> float:
-    """Mean absolute error of all angles that have a truth and a prediction, degrees."""
+    """Mean absolute error in degrees of all angles that have a truth and a prediction."""
     errors = [error for _, measured, error in _errors_of(predictions, examples) if measured.unit == "deg"]
     return float(np.mean(errors)) if errors else 0.0
 
@@ -150,20 +151,21 @@ def _errors_of(predictions: Sequence[Prediction], examples: Sequence[Example]) -
 
 
 def conformal_quantile(scores: Iterable[float], level: float = LEVEL) -> float:
-    """The conformal quantile: of n scores, the score of rank (n + 1) ``level``, rounded up and at most n."""
+    """The conformal quantile of n scores: the score whose rank is (n + 1) ``level``, rounded up, but at most n."""
     ordered = np.sort(np.fromiter(scores, dtype=np.float64))
     rank = int(np.ceil((len(ordered) + 1) * level))
     return float(ordered[min(rank, len(ordered)) - 1])
 
 
 def fitted_law(spread: Floats, along: Floats, point_spread: Floats, distance: Floats) -> SpreadLaw:
-    """The law with the highest likelihood of the errors under Student's distribution, on a grid of error and gain.
+    """The law, on a grid of error and gain, with the highest likelihood of the errors under Student's distribution.
 
     Args:
-        spread: (N,) spreads of heat maps, in cells.
-        along: (N, D) errors of the coordinates decoded from these maps, in cells.
-        point_spread: (M,) spreads of heat maps, in cells.
-        distance: (M,) distances between the truth and the points decoded from those maps, in cells.
+        spread: (N,) spread of each heat map, in cells.
+        along: (N, D) errors of the coordinates that are decoded from the heat maps of ``spread``, in cells.
+        point_spread: (M,) spread of each heat map, in cells.
+        distance: (M,) distances between the true points and the points that are decoded from the heat maps of
+            ``point_spread``, in cells.
     """
     floor = float(np.quantile(spread, FLOOR_QUANTILE))
     excess = np.maximum(spread**2 - floor**2, 0.0)
@@ -179,7 +181,7 @@ def fitted_law(spread: Floats, along: Floats, point_spread: Floats, distance: Fl
 
 
 def level_margin_of(predictions: Sequence[Prediction]) -> float | None:
-    """The level margin that 98 % of the patients exceed, at least 0. Below it, level names may be one level off."""
+    """The level margin that 98 % of the patients exceed, but at least 0. Below it, level names can be one level off."""
     margins = [p.level_margin for p in predictions if p.level_margin is not None]
     return max(0.0, float(np.quantile(margins, 1 - SURE_OF_LEVELS))) if margins else None
 
@@ -191,7 +193,7 @@ def _limits(predictions: Sequence[Prediction]) -> InputLimits:
 def laws_of(
     predictions: Sequence[Prediction], examples: Sequence[Example], label_shift: int = 0
 ) -> dict[str, dict[str, SpreadLaw]]:
-    """View -> group -> law, from predictions of images whose landmarks are known."""
+    """View -> group -> law, fitted to predictions of images whose landmarks are known."""
     found: dict[str, dict[str, SpreadLaw]] = {}
     for view in VIEWS:
         groups: dict[str, _Errors] = defaultdict(_Errors)
@@ -210,7 +212,7 @@ def laws_of(
 
 
 def _collect(groups: dict[str, _Errors], prediction: Prediction, truth: Points2D, view: ViewName) -> None:
-    """Add the errors of one image, in cells of its heat maps."""
+    """Add the errors of one image to ``groups``, in cells of its heat maps."""
     found, cell, spread = prediction.points[view], prediction.cell_px[view], _spread_in_cells(prediction, view)
     for name in found.keys() & truth.keys():
         error, errors = (found[name] - truth[name]) / cell, groups[group_of(name)]
@@ -226,11 +228,11 @@ def _collect(groups: dict[str, _Errors], prediction: Prediction, truth: Points2D
         normal = np.array([-along[1], along[0]]) / max(float(np.hypot(*along)), 1e-6)
         turned = float((found[end] - truth[end] - found[start] + truth[start]) @ normal) / cell / 2**0.5
         both = float(np.hypot(spread[start], spread[end])) / 2**0.5
-        groups[group_of(start)].coordinates.append((both, turned, turned))  # two equal, independent errors
+        groups[group_of(start)].coordinates.append((both, turned, turned))  # counts as two equal, independent errors
 
 
 def widths_of(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, float]:
-    """Parameter -> half width of its interval in sigmas, from patients whose true parameters are known."""
+    """Parameter -> half width of its interval in sigmas, computed from patients whose true parameters are known."""
     scores: dict[str, list[float]] = defaultdict(list)
     for name, measured, error in _errors_of(predictions, examples):
         if measured.sigma:
@@ -246,7 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=program, description="Calibrate a model's intervals.")
     parser.add_argument("model", type=Path, help="folder with model.onnx and contract.json")
     parser.add_argument("--dataset", type=Path, required=True, help="data set with the model's landmarks")
-    parser.add_argument("--splits", default="validation", help="train, validation, or both with a comma between them")
+    parser.add_argument("--splits", default="validation", help="train, validation, or both (train,validation)")
     given = parser.parse_args(arguments)
     try:
         require_data_set(given.dataset)

@@ -1,7 +1,7 @@
 """The record of a finished fit: its config, data, validation error and cost.
 
-Contract: ``fit.json`` has the config and the data set's digest and is written when a fit begins. ``fitted.json`` is
-written after the weights. ``candidate.json`` is written last, after the exported model.
+Contract: ``fit.json`` is written when a fit begins; it contains the config and the data set's digest. ``fitted.json``
+is written after the weights. ``candidate.json`` is written last, after the exported model.
 """
 
 import json
@@ -21,7 +21,7 @@ FIT_FILE, FITTED_FILE, CANDIDATE_FILE = "fit.json", "fitted.json", "candidate.js
 
 @dataclass(frozen=True)
 class StageCost:
-    """Cost and validation error of one stage of a fit; ``seconds`` is the wall time of all devices at once."""
+    """The cost and the validation error of one stage of a fit; ``seconds`` is wall time, not a sum over devices."""
 
     seed: int
     devices: int
@@ -34,18 +34,18 @@ class StageCost:
 
 @dataclass(frozen=True)
 class FitSummary:
-    """A finished fit.
+    """The record of a finished fit.
 
     Attributes:
         config: config of the fit.
-        dataset_digest, test_digest: digests of the data set and of its test set.
+        dataset_digest, test_digest: digest of the data set, and digest of its test set.
         images: number of training images.
         validation_error: smallest mean landmark error on the validation split in the last stage, in ``error_unit``.
         error_unit: ``mm`` or ``px``.
         epochs, steps, seconds, images_per_second: cost of all stages and devices together; ``seconds`` is wall time.
         model_digest: digest of the exported model; None before the export.
         gpu_joules, cpu_joules: energy of the devices during ``seconds`` (``fitting.energy``); None if not measured.
-        energy_source: the counters of the energy.
+        energy_source: names of the counters that measured the energy.
     """
 
     config: TrainingConfig
@@ -70,7 +70,7 @@ class FitSummary:
 
     @property
     def energy(self) -> str:
-        """The energy of the fit as text; ``not measured`` where the machine has no counter."""
+        """The energy of the fit as text, which is ``not measured`` if the machine has no counter."""
         parts = [f"{name} {joules / 1e3:.1f} kJ" for name, joules in self.joules.items()]
         return f"{', '.join(parts)} ({self.energy_source})" if parts else NOT_MEASURED
 
@@ -82,10 +82,10 @@ class FitSummary:
 
 
 def joined(config: TrainingConfig, parts: Sequence[FitSummary]) -> FitSummary:
-    """The summary of several stages: ``config``, the result of the last of ``parts``, and the cost of all of them."""
+    """The summary of several stages: ``config``, the result of the last of ``parts``, and the cost of all ``parts``."""
     seconds = sum(part.seconds for part in parts)
     seen = sum(part.images_per_second * part.seconds for part in parts)
-    # A later stage uses the images of a data set again, but it uses new virtual patients.
+    # A later stage uses the images of a data set again, but uses new virtual patients.
     images = sum(part.images for part in parts) if config.virtual_pairs else parts[-1].images
     return replace(
         parts[-1],
@@ -102,7 +102,7 @@ def joined(config: TrainingConfig, parts: Sequence[FitSummary]) -> FitSummary:
 
 
 def _total(joules: Sequence[float | None]) -> float | None:
-    """The sum; None where a part was not measured."""
+    """The sum, or None if a part was not measured."""
     measured = [value for value in joules if value is not None]
     return sum(measured) if len(measured) == len(joules) else None
 
@@ -111,7 +111,7 @@ def claim_folder(out: Path, config: TrainingConfig, dataset_digest: str) -> None
     """Write ``fit.json``, or check that the fit in the folder has this config and data set.
 
     Raises:
-        ParametersRejected: the folder has a fit of another config or data set, or other files.
+        ParametersRejected: the folder contains a fit with another config or data set, or other files.
     """
     claim: dict[str, Any] = {"schema": SCHEMA, "config": config_to_json(config), "dataset_digest": dataset_digest}
     path = out / FIT_FILE
@@ -126,12 +126,12 @@ def claim_folder(out: Path, config: TrainingConfig, dataset_digest: str) -> None
             "FIT_MIXED",
             found=f"a fit in {out.name!r} that differs in {', '.join(differing) or 'its data set'}",
             expected="an empty folder, or an unfinished fit of the same configuration and data",
-            remedy="choose another folder, or remove this one",
+            remedy="choose another folder, or remove this folder",
         )
 
 
 def require_empty(out: Path) -> None:
-    """Raise ``ParametersRejected`` where the folder ``out`` has files."""
+    """Raise ``ParametersRejected`` if the folder ``out`` contains files."""
     others = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
     if others:
         raise ParametersRejected(
@@ -149,10 +149,10 @@ def write_summary(summary: FitSummary, path: Path) -> None:
 
 
 def read_summary(folder: Path, name: str = CANDIDATE_FILE) -> FitSummary:
-    """Read a finished fit.
+    """Read the record of a finished fit.
 
     Raises:
-        ContractViolation: the folder has no finished fit, or its record is damaged.
+        ContractViolation: the folder does not contain a finished fit, or the record is damaged.
     """
     path = folder / name
     try:
@@ -166,5 +166,5 @@ def read_summary(folder: Path, name: str = CANDIDATE_FILE) -> FitSummary:
             "FIT_UNFINISHED",
             found=f"{type(error).__name__} reading {name} in {folder.name!r}",
             expected="the folder of a finished fit",
-            remedy="run the same training command to its end, or finish the export",
+            remedy="let the same training command run to its end, or finish the export",
         ) from error

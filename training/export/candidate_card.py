@@ -1,4 +1,4 @@
-"""The model card of a finished fit, from the record of the fit and the contract of the model."""
+"""The model card of a finished fit, made from the record of the fit and the contract of the model."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ _KINDS = {True: "simulated images only", False: "real images only", None: "image
 
 
 def candidate_card(summary: FitSummary, contract: ModelContract) -> ModelCard:
-    """The card of a candidate at registration, before any evaluation."""
+    """The card of a candidate at its registration, before any evaluation."""
     return ModelCard(
         model=str(summary.model_digest),
         facts=model_facts(contract),
@@ -20,7 +20,7 @@ def candidate_card(summary: FitSummary, contract: ModelContract) -> ModelCard:
 
 
 def model_facts(contract: ModelContract) -> Mapping[str, str]:
-    """The inputs and outputs of the model."""
+    """The facts about the inputs and outputs of the model."""
     shape = " x ".join(str(n) for n in contract.input_shape)
     return {
         "landmark set": f"`{contract.landmark_set}`, {len(contract.names)} landmarks",
@@ -31,7 +31,7 @@ def model_facts(contract: ModelContract) -> Mapping[str, str]:
 
 
 def training_facts(summary: FitSummary, contract: ModelContract) -> Mapping[str, str]:
-    """The data, the result and the cost of the fit."""
+    """The facts about the data, the result and the cost of the fit."""
     return {
         "trained on": f"{contract.training_note}; {_KINDS[contract.simulated_training_data]}",
         "images": str(summary.images),

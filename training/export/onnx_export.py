@@ -1,7 +1,7 @@
-"""Export of a fitted network to an ONNX graph, on the machine of the fit or on another one.
+"""Exports a fitted network to an ONNX graph, on the machine of the fit or on another machine.
 
-Contract: the outputs of the graph are compared with those of the network before the graph is written.
-``candidate.json`` is written last. No pickle is written or read.
+Contract: the outputs of the graph are compared with the outputs of the network before the graph is written.
+``candidate.json`` is written last. Pickle files are neither written nor read.
 """
 
 import importlib.util
@@ -29,14 +29,14 @@ from training.model.output_map import output_map_of
 
 OPSET = 18
 TOLERANCE = 1e-4
-"""Largest permitted difference of a heat map or visibility between torch and onnxruntime."""
+"""Largest permitted difference of a heat map or a visibility between torch and onnxruntime."""
 
 HALF_TOLERANCE = 0.01
-"""The same for weights in half precision. Visibility is compared as a probability, because a logit far from zero may
-differ by more without a change of meaning."""
+"""Largest permitted difference for weights in half precision. Visibility is compared as a probability, because a logit
+far from zero can differ by more without a change of meaning."""
 
 _SMALL = 1024
-"""Tensors with fewer values stay in single precision."""
+"""Tensors with fewer values than this number stay in single precision."""
 
 
 def can_export() -> bool:
@@ -45,16 +45,16 @@ def can_export() -> bool:
 
 
 def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
-    """Export the fitted network in ``out``, calibrate it and write ``candidate.json``; returns its content.
+    """Export the fitted network in ``out``, calibrate it and write ``candidate.json``; returns the written summary.
 
-    A finished candidate is only read. A candidate without a calibration is exported again where it can be calibrated.
+    A finished candidate is only read. A candidate without a calibration is exported again if it can now be calibrated.
 
     Args:
         out: folder of a finished fit.
         dataset: data set of the fit, for the calibration on the config's ``calibration_splits``; None: no calibration.
 
     Raises:
-        ContractViolation: there is no finished fit in ``out``, or the outputs of the graph differ from the network's.
+        ContractViolation: there is no finished fit in ``out``, or the graph and the network have different outputs.
     """
     contract = read_contract(out)
     can_run = importlib.util.find_spec("onnxruntime") is not None
@@ -67,7 +67,7 @@ def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
     weights = load_weights(out)
     network.load_state_dict(weights)
     if not (out / "weights.safetensors").is_file():
-        save_weights(weights, out)  # the machine of the fit had no safetensors
+        save_weights(weights, out)  # safetensors was not installed where the fit ran
     payload = export_network(network, contract)
     _compare(network, contract, payload, TOLERANCE)
     stored = with_half_weights(payload)
@@ -85,7 +85,7 @@ def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
 def export_network(network: nn.Module, contract: ModelContract) -> bytes:
     """The serialised ONNX graph of ``network`` with a soft-max on its heat maps."""
     served = _served(network, contract).eval().float().cpu()
-    # A batch of two, because the exporter would treat a size of one as a constant.
+    # The batch has two images, because the exporter would treat a size of one as a constant.
     image, view = example_inputs(contract)
     batch = torch.export.Dim("batch", min=1, max=1024)
     with warnings.catch_warnings():
@@ -109,7 +109,7 @@ def export_network(network: nn.Module, contract: ModelContract) -> bytes:
 
 
 def with_half_weights(payload: bytes) -> bytes:
-    """The same graph with its large tensors stored as float16, which halves its size.
+    """The serialised graph with large tensors stored as float16, which halves the size of the file.
 
     The graph still computes in float32, because onnxruntime casts the tensors once when the session opens.
     """
@@ -137,7 +137,7 @@ def _served(network: nn.Module, contract: ModelContract) -> ServedNetwork:
 
 
 def example_inputs(contract: ModelContract) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Inputs of the exported graph for one image of the first and of the last view: (2, 1, H, W) and (2,)."""
+    """Inputs (2, 1, H, W) and (2,) of the exported graph: one image of the first view and one of the last view."""
     image = np.random.default_rng(0).uniform(-1, 1, (2, 1, *contract.input_shape)).astype(np.float32)
     return image, np.array([VIEWS.index(contract.views[k]) for k in (0, -1)], dtype=np.int64)
 
@@ -154,7 +154,7 @@ def _remove_metadata(graph: Any) -> None:
 def _compare(
     network: nn.Module, contract: ModelContract, payload: bytes, tolerance: float, probabilities: bool = False
 ) -> None:
-    """Refuse a graph whose outputs differ from the network's, if onnxruntime is installed."""
+    """Refuse a graph whose outputs differ from the network's outputs. Without onnxruntime, nothing is compared."""
     try:
         import onnxruntime
     except ImportError:
@@ -169,12 +169,12 @@ def _compare(
     pairs = [(f, w.numpy()) for f, w in zip(found, wanted, strict=True)]
     if probabilities:
         pairs[1] = (1 / (1 + np.exp(-pairs[1][0])), 1 / (1 + np.exp(-pairs[1][1])))
-    # Relative for values beyond 10: logits of that size mean the same certainty.
+    # The difference is relative for values beyond 10, because all logits of that size mean certainty.
     worst = max(float((np.abs(f - w) / np.maximum(1.0, np.abs(w) / 10)).max()) for f, w in pairs)
     if not worst <= tolerance:
         raise ContractViolation(
             "EXPORT_DIFFERS",
-            found=f"an exported model whose outputs differ from the network's by {worst:.2g}",
-            expected=f"at most {tolerance}",
+            found=f"an exported model whose outputs differ from the network's outputs by {worst:.2g}",
+            expected=f"a difference of at most {tolerance}",
             remedy="do not use this export; check the versions of torch and onnxscript",
         )

@@ -1,7 +1,7 @@
-"""``python -m training.export.release``: make an evaluated candidate the bundled model.
+"""``python -m training.export.release`` makes an evaluated candidate the bundled model.
 
-Contract: the evaluation record has the digest of the candidate. Every figure on the card comes from this record or from
-the record of the fit.
+Contract: the evaluation record contains the digest of the candidate. Every figure on the card comes from the evaluation
+record or from the record of the fit.
 """
 
 import argparse
@@ -38,8 +38,8 @@ def release(candidate: Path, record: Path, out: Path = BUNDLED, wider: Path | No
     Args:
         candidate: folder of a finished fit.
         record: evaluation record of the candidate.
-        out: the folder that is written.
-        wider: another evaluation record of the same model, on more patients, for the errors by subgroup.
+        out: folder that is written.
+        wider: another evaluation record of the same model, on more patients, from which the errors by subgroup come.
 
     Raises:
         EvidenceRejected: a record belongs to another model, or to real patients.
@@ -90,7 +90,7 @@ def _evidence(path: Path, digest: str) -> EvaluationRecord:
 
 
 def bundled_card(folder: Path, summary: FitSummary, record: EvaluationRecord, wider: EvaluationRecord) -> ModelCard:
-    """The card of the bundled model; its errors by subgroup come from the record ``wider``."""
+    """The card of the bundled model. Its errors by subgroup come from the record ``wider``."""
     contract = read_contract(folder)
     gpu_minutes = sum(round(stage.seconds) * stage.devices for stage in summary.stages) / 60
     runs = ", ".join(f"{stage.seconds:.0f} s on {stage.devices} GPUs" for stage in summary.stages)
@@ -106,12 +106,12 @@ def bundled_card(folder: Path, summary: FitSummary, record: EvaluationRecord, wi
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Release; returns the exit code."""
+    """Release a candidate, or renew the card's errors by subgroup; returns the exit code."""
     program = "python -m training.export.release"
     parser = argparse.ArgumentParser(prog=program, description="Make a candidate the bundled model.")
     parser.add_argument("candidate", type=Path, nargs="?", help="folder of a finished fit")
     parser.add_argument("record", type=Path, nargs="?", help="evaluation record of the candidate")
-    parser.add_argument("--wider", type=Path, help="a record on more patients, for the errors by subgroup")
+    parser.add_argument("--wider", type=Path, help="evaluation record on more patients, for the errors by subgroup")
     parser.add_argument("--out", type=Path, default=BUNDLED, help="folder of the bundled model")
     options = parser.parse_args(arguments)
     try:

@@ -1,13 +1,13 @@
-"""The fit: from a dataset and a config to trained weights.
+"""The fit, which makes trained weights from a data set and a config.
 
-Networks and losses do not belong here: see ``training.model``. The export does not either: see ``training.export``.
+Networks and losses belong to ``training.model``. The export belongs to ``training.export``.
 
     average           mean weights of several fits
     budget            time limit and learning-rate schedule
-    ddp_worker        one process of a process group, as torchrun starts it
+    ddp_worker        the program that torchrun starts in each process of a process group
     energy            energy counters of the machine
     finishing         the files of a finished stage: weights, contract, history, record
-    fit               a fit from beginning to end
+    fit               runs a fit from beginning to end
     fit_callback      time, validation, checkpoints and journal of a fit
     lightning_module  one training step
     loaders           the batches of a fit

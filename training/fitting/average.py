@@ -1,12 +1,12 @@
-"""`python -m training.fitting.average`: one candidate with the mean weights of several fits.
+"""`python -m training.fitting.average` makes one candidate with the mean weights of several fits.
 
-Fits that start from one model and differ in seed, learning rate or augmentation end with similar weights. The mean of
-their weights has smaller errors than each of them and takes no longer to predict (Wortsman 2022, arXiv:2203.05482). The
-normalisation statistics are the mean too, or are computed again from the training images. The version with the smaller
-validation error is used.
+Fits that start from one model and differ in seed, learning rate or augmentation end with similar weights. A model with
+the mean of their weights has smaller errors than each fit, and its predictions take no longer (Wortsman 2022,
+arXiv:2203.05482). The model is tried with the mean of the normalisation statistics, and with statistics that are
+computed again from the training images. The version with the smaller validation error is used.
 
-Contract: fits of another data set, landmark set or architecture are refused. Without onnx the model is exported later
-(``finish_export``).
+Contract: fits that differ in data set, landmark set or architecture are refused. If onnx is not installed, the model is
+exported later (``finish_export``).
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Average the weights of fits and write the candidate; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.fitting.average", description=__doc__.splitlines()[0])
     parser.add_argument("fits", nargs="+", type=Path, help="folders of finished fits")
-    parser.add_argument("--dataset", type=Path, required=True, help="the data set they were fitted on")
+    parser.add_argument("--dataset", type=Path, required=True, help="data set on which these fits were made")
     parser.add_argument("--out", type=Path, required=True, help="folder of the averaged candidate")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     given = parser.parse_args(arguments)
@@ -60,10 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def average(fits: Sequence[Path], dataset: Path, out: Path, device: Device = "auto") -> tuple[FitSummary, list[float]]:
-    """Write the mean of ``fits`` on ``dataset`` to ``out``; returns its summary and the validation error of each fit.
+    """Write the mean of ``fits`` to ``out``; returns the summary of the mean, and the validation error of each fit.
 
     Raises:
-        ParametersRejected: the fits do not match, or ``out`` is not empty.
+        ParametersRejected: the fits do not match each other, or ``out`` is not empty.
         ContractViolation: a folder has no finished fit.
     """
     require_data_set(dataset)
@@ -78,7 +78,7 @@ def average(fits: Sequence[Path], dataset: Path, out: Path, device: Device = "au
     contract = read_contract(fits[0])
     note = f"{contract.training_note}; mean weights of {len(fits)} fits"
     write_contract(replace(contract, training_note=note, calibration=None), out)
-    # MLflow needs a journal and a mean has none, so it gets that of the first fit. The contract notes the mean.
+    # MLflow needs a journal, but a mean has none. It gets the journal of the first fit. The contract notes the mean.
     shutil.copyfile(fits[0] / "journal.jsonl", out / "journal.jsonl")
     summary = replace(joined(summaries[0].config, summaries), validation_error=found, model_digest=None)
     write_summary(summary, out / FITTED_FILE)
@@ -94,8 +94,8 @@ def _require_same_kind(fits: Sequence[Path], summaries: Sequence[FitSummary], ou
     if different < max(2, len(fits)):
         raise ParametersRejected(
             "FITS_TOO_FEW",
-            found=f"{len(fits)} folders, {different} of them different",
-            expected="at least two different folders, each given once",
+            found=f"{len(fits)} folders, of which only {different} are distinct",
+            expected="at least two distinct folders, each named once",
             remedy="name the folders of fits that differ in seed, learning rate or augmentation",
         )
     differing = {
@@ -112,7 +112,7 @@ def _require_same_kind(fits: Sequence[Path], summaries: Sequence[FitSummary], ou
             "FITS_DIFFER",
             found=f"fits that {what}",
             expected="fits of one data set and architecture that start from the same model (--init-from)",
-            remedy="average such fits only: weights of unrelated fits have no meaningful mean",
+            remedy="average only fits of this kind: weights of unrelated fits have no meaningful mean",
         )
     require_empty(out)
 
@@ -123,8 +123,8 @@ def _context(first: Path, dataset: Path, out: Path, config: TrainingConfig) -> F
 
 
 def _means(run: FitContext, weights: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
-    """The mean weights with mean normalisation statistics, and with new statistics."""
-    mean = {  # integer counters are those of the first fit
+    """The mean weights with mean normalisation statistics, and the mean weights with new statistics."""
+    mean = {  # integer counters are copied from the first fit
         name: torch.stack([w[name].float() for w in weights]).mean(dim=0) if t.is_floating_point() else t
         for name, t in weights[0].items()
     }
@@ -149,7 +149,7 @@ def _error(run: FitContext, weights: dict[str, Tensor]) -> float:
 
 
 def _recompute_statistics(run: FitContext, network: nn.Module) -> None:
-    """Means and variances of every normalisation over the training images, in one pass."""
+    """Compute the means and variances of every normalisation layer over the training images, in one pass."""
     layers = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     for layer in layers:
         layer.reset_running_stats()

@@ -1,7 +1,7 @@
-"""The budget of a fit, and the learning-rate schedule over it.
+"""The budget of a fit, and the learning-rate schedule over the budget.
 
-Contract: progress grows from 0 to 1. It is 1 when the epochs or the seconds are used up, whichever comes first. The
-schedule depends on progress only, so a fit of any length warms up and cools down.
+Contract: progress grows from 0 to 1. It is 1 as soon as the epochs or the seconds are used up. The schedule depends on
+progress only, so a fit of any length warms up and cools down.
 """
 
 import math
@@ -11,7 +11,7 @@ WARM_UP = 0.05
 """Fraction of the budget in which the learning rate rises."""
 
 FINAL_RATE = 0.005
-"""The learning rate at the end, as a fraction of its peak. It is above zero, so that the last steps still learn."""
+"""The learning rate at the end, as a fraction of its peak. It is above 0, so that the last steps have an effect."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Budget:
     seconds: float | None
 
     def progress(self, epochs_done: float, seconds_done: float) -> float:
-        """Used fraction of the budget, 0..1; ``epochs_done`` includes the finished part of the current epoch."""
+        """The used fraction of the budget, 0..1; ``epochs_done`` includes the finished part of the current epoch."""
         parts = [0.0]
         if self.epochs is not None:
             parts.append(epochs_done / self.epochs)
@@ -32,7 +32,7 @@ class Budget:
 
 
 def rate_factor(progress: float) -> float:
-    """The learning rate at ``progress``, as a fraction of its peak: linear warm-up, then cosine."""
+    """The learning rate at ``progress``, as a fraction of its peak: a linear warm-up, then a cosine."""
     if progress < WARM_UP:
         return 0.05 + 0.95 * progress / WARM_UP
     cooled = (progress - WARM_UP) / (1.0 - WARM_UP)

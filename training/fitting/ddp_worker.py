@@ -1,8 +1,8 @@
-"""One process of a process group, as torchrun starts it: ``... -m training.fitting.ddp_worker REQUEST.json``.
+"""The program that torchrun starts in each process of a group: ``... -m training.fitting.ddp_worker REQUEST.json``.
 
-Contract: the request has the data set, the folder and the complete config. The leader appends a JSON line to the file
-``messages`` for each step of progress, and one with the reason if the fit is refused. The exit code is then that of the
-error.
+Contract: the request contains the data set, the folder and the complete config. The leader appends a JSON line to the
+file ``messages`` for each step of progress. If the fit is refused, the leader appends a JSON line with the reason, and
+the exit code is the exit code of the error.
 """
 
 import json
@@ -22,12 +22,12 @@ Report = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Request:
-    """A fit for a process group.
+    """A request for a fit by a process group.
 
     Attributes:
         dataset, out: folder of the data set, and folder of the candidate.
         config: the result of ``training.config.config_to_json``.
-        messages: file for the messages of the leader.
+        messages: file to which the leader appends its messages.
     """
 
     dataset: str
@@ -47,7 +47,7 @@ def write_request(dataset: Path, out: Path, config: TrainingConfig, folder: Path
 
 
 def run(path: Path, report: Report | None = None) -> int:
-    """Run this process's part of the fit in the request ``path``; returns the exit code.
+    """Run this process's part of the fit that the request ``path`` describes; returns the exit code.
 
     The leader also sends its messages to ``report``.
     """
@@ -75,7 +75,7 @@ def run(path: Path, report: Report | None = None) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run with ``REQUEST.json``; returns the exit code."""
+    """Run the fit of the request that the command line names; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     return run(Path(given[0]))
 

@@ -1,11 +1,11 @@
 """The energy that a fit uses, in joules, from the counters of the GPUs and of the processors.
 
-Sources: for GPUs the total energy counter of NVML (millijoules since the driver was loaded; Volta and newer), for
-processors the powercap zones of Linux (microjoules, with overflow). Both count the whole device, including other
-programs that run on it. Often only root may read the processors' files.
+For GPUs, the source is the total energy counter of NVML (millijoules since the driver was loaded; Volta and newer). For
+processors, the sources are the powercap zones of Linux (microjoules, with overflow). Both kinds of counters count the
+whole device, including other programs that run on it. Often only root may read the files of the processors.
 
-Contract: a fit never fails because of a counter. A counter that is missing, is unreadable or fails later gives None,
-which is reported as *not measured* and never as zero.
+Contract: a fit never fails because of a counter. A counter that is missing, is unreadable or fails later gives None.
+None is reported as *not measured* and never as zero.
 """
 
 import ctypes
@@ -17,14 +17,14 @@ import torch
 
 POWERCAP = Path("/sys/class/powercap")
 EVERY_SECONDS = 1.0
-"""Interval of reading. A zone of 262 kJ overflows after 17 minutes at 250 W."""
+"""Interval between two readings. A zone of 262 kJ overflows after 17 minutes at 250 W."""
 
-# The driver's own library through ctypes: a bare training machine lacks the package nvidia-ml-py.
+# The driver's own library is loaded with ctypes, because a training machine can lack the package nvidia-ml-py.
 _NVML = "libnvidia-ml.so.1"
 
 
 class Powercap:
-    """Counter of the processor packages below ``/sys/class/powercap`` (``intel-rapl``, for AMD processors too)."""
+    """Counter of the processor packages below ``/sys/class/powercap`` (``intel-rapl``, also for AMD processors)."""
 
     source = "powercap"
 
@@ -35,7 +35,7 @@ class Powercap:
         self._total = 0.0
 
     def joules(self) -> float:
-        """Sum over the zones since the start, with overflows."""
+        """The energy of all zones since the start; overflows are taken into account."""
         for k, zone in enumerate(self._zones):
             now = self._read(zone)
             step = now - self._last[k]
@@ -49,7 +49,7 @@ class Powercap:
 
 
 def powercap_of(folder: Path = POWERCAP) -> Powercap | None:
-    """The counter of all processor packages, or None where there is no readable one."""
+    """The counter of all processor packages, or None if there is no readable counter."""
     try:
         zones = [zone for zone in sorted(folder.glob("intel-rapl:*")) if zone.name.count(":") == 1]
         packages = [zone for zone in zones if (zone / "name").read_text().startswith("package")]
@@ -59,7 +59,7 @@ def powercap_of(folder: Path = POWERCAP) -> Powercap | None:
 
 
 class Nvml:
-    """Counter of the GPUs with these UUIDs, through the library of the driver."""
+    """Counter of the GPUs with these UUIDs, which is read through the library of the driver."""
 
     source = "NVML"
 
@@ -72,7 +72,7 @@ class Nvml:
         self.joules()
 
     def joules(self) -> float:
-        """Sum over the GPUs since the driver was loaded."""
+        """The energy of all GPUs since the driver was loaded."""
         total, millijoules = 0, ctypes.c_ulonglong()
         for device in self._devices:
             self._check(self._library.nvmlDeviceGetTotalEnergyConsumption(device, ctypes.byref(millijoules)))
@@ -86,7 +86,7 @@ class Nvml:
 
 
 def gpus_of(uuids: Sequence[str]) -> Nvml | None:
-    """The counter of the GPUs with these UUIDs, or None where there is no counter."""
+    """The counter of the GPUs with these UUIDs, or None if there is no counter."""
     if not uuids:
         return None
     try:
@@ -96,9 +96,9 @@ def gpus_of(uuids: Sequence[str]) -> Nvml | None:
 
 
 class EnergyMeter:
-    """Reads its counters (``gpu`` and ``cpu``, None where there is none) in the background from ``start`` to ``stop``.
+    """Reads the counters ``gpu`` and ``cpu`` in the background from ``start`` to ``stop``; a missing counter is None.
 
-    A counter that raises an exception or decreases has no energy for the rest of the fit.
+    If a counter raises an exception or decreases, its energy is None for the rest of the fit.
     """
 
     def __init__(self, counters: Mapping[str, Powercap | Nvml | None]) -> None:
@@ -110,7 +110,7 @@ class EnergyMeter:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start to count."""
+        """Start the background reading."""
         for name, counter in self._counters.items():
             try:
                 self._begun[name], self._used[name] = counter.joules(), 0.0
@@ -128,14 +128,14 @@ class EnergyMeter:
                     continue
                 try:
                     used = counter.joules() - self._begun[name]
-                except Exception:  # as in ``start``
+                except Exception:  # a failing counter must not stop a fit
                     self._used[name] = None
                     continue
-                # A counter that decreased was reset, and the energy before the reset is lost.
+                # A counter that decreased was reset. The energy before the reset is lost.
                 self._used[name] = used if used >= (self._used[name] or 0.0) else None
 
     def used(self, name: str) -> float | None:
-        """Joules from ``start`` to the last sample; None where not measured."""
+        """Joules from ``start`` to the last sample; None if they were not measured."""
         return self._used.get(name)
 
     def stop(self) -> None:
@@ -151,7 +151,7 @@ class EnergyMeter:
 
 
 def meter_of(accelerator: str, devices: int) -> EnergyMeter:
-    """The meter of a fit on this machine: of the GPUs, if the fit uses them, and of the processors."""
+    """The meter for a fit on this machine. It reads the processors and, if the fit uses them, the GPUs."""
     return EnergyMeter({"gpu": gpus_of(_uuids(devices)) if accelerator == "cuda" else None, "cpu": powercap_of()})
 
 

@@ -1,6 +1,7 @@
 """The files of a finished stage: weights, contract, history and record.
 
-Contract: the record of the last stage has the cost of all stages, and its journal repeats their figures.
+Contract: the record of the last stage contains the cost of all stages. The journal of the last stage repeats the
+figures of all stages.
 """
 
 import csv
@@ -50,7 +51,7 @@ def finish_stage(run: FitContext, network: nn.Module, position: Position) -> Non
 
 
 def _summary(run: FitContext, position: Position) -> FitSummary:
-    """The record of this stage alone."""
+    """The record of this stage only."""
     on_gpu = run.hardware.accelerator == "cuda"
     device = torch.cuda.get_device_name() if on_gpu else platform.machine() + " CPU"
     error = position.best or 0.0
@@ -79,7 +80,7 @@ def _summary(run: FitContext, position: Position) -> FitSummary:
 
 
 def _learnt_images(run: FitContext, position: Position) -> int:
-    """Number of different training images; of virtual patients, all images rendered for the epochs that began."""
+    """The number of distinct training images. Virtual images of all epochs that have begun are counted."""
     config = run.config
     if not config.virtual_pairs:
         return len(image_items(run.manifest.in_split("train"), run.views))
@@ -103,10 +104,10 @@ def _contract(run: FitContext, train: Sequence[Example]) -> ModelContract:
 
 
 def _note(run: FitContext, train: Sequence[Example]) -> str:
-    """The training data as text."""
+    """A text that describes the training data."""
     digest = run.manifest.digest[:12]
     if run.config.virtual_pairs:
-        from training.data.virtual_patients import stream_seed  # needs scipy, which a fit from disk does not
+        from training.data.virtual_patients import stream_seed  # needs scipy, so a fit from disk must not import it
 
         seeds = " and ".join(str(stream_seed(stage)) for stage in run.asked.stages)
         return f"virtual patients rendered during training, seed {seeds}; chosen on data set {digest}"

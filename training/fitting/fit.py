@@ -1,12 +1,12 @@
-"""A fit from beginning to end, stage by stage: data set in, candidate out.
+"""Runs a fit from beginning to end, stage by stage. The input is a data set, the output is a candidate.
 
-Contract: the fit needs only torch, lightning and numpy. Without onnx, ``finish_export`` exports the model later. After
-the fit, ``out`` has
+Contract: the fit needs only torch, lightning and numpy. If onnx is not installed, ``finish_export`` exports the model
+later. After the fit, ``out`` contains
 
-    fit.json                            config and data of the fit; another fit in this folder is refused
+    fit.json                            config and data of the fit; any other fit in this folder is refused
     stage-1/, stage-2/, ...             the same files for every stage except the last
     checkpoints/                        states from which the same command continues the fit
-    journal.jsonl, history.csv          figures
+    journal.jsonl, history.csv          figures of the fit
     weights.safetensors (or .pt)        the weights with the smallest validation error
     contract.json, model.onnx           the exported model
     fitted.json, candidate.json         the records; ``candidate.json`` is written last
@@ -49,23 +49,23 @@ from training.process_group import process_group_of
 
 
 def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | None = None) -> FitSummary:
-    """Fit a candidate. The same call continues an interrupted fit, and only reads the result of a finished one.
+    """Fit a candidate. The same call continues an interrupted fit, or reads the result of a finished fit.
 
     A later stage starts from the weights with the smallest validation error in the previous stage.
 
     Args:
-        dataset: folder of ``spine.dataset``.
-        out: folder of the candidate: empty, or with an unfinished fit of the same config and data.
-        progress: called with (done, total) in thousandths of the budget.
+        dataset: folder of a data set (``spine.dataset``).
+        out: folder of the candidate, which is empty or contains an unfinished fit with the same config and data.
+        progress: function that is called with (done, total) in thousandths of the budget.
 
     Raises:
         ParametersRejected: the config does not match the data set or the folder.
         ContractViolation: a split has no images, or the loss is not finite.
-        TrainingInterrupted: SIGTERM; a checkpoint was written.
+        TrainingInterrupted: the process received SIGTERM, and a checkpoint was written.
     """
     manifest = read_manifest(dataset)
     views = _check(manifest, config)
-    # All checks come before the folder is claimed: a corrected command may then use it.
+    # All checks come before the folder is claimed, so that a corrected command can use the folder.
     hardware = hardware_of(config)
     process_group = process_group_of(config.devices)
     _require_warm_start(config, views)
@@ -86,7 +86,8 @@ def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
             "FIT_LANDMARK_SET_DIFFERS",
             found=f"landmark set {config.landmark_set!r} in the configuration",
             expected=f"{manifest.landmark_set!r}, the landmark set of the data set",
-            remedy="train with the data set's landmark set, or build the data set for the other one",
+            remedy="train with the landmark set of the data set, or build the data set again with the configured "
+            "landmark set",
         )
     counted = {split: manifest.in_split(split) for split in ("train", "validation")}
     empty = [split for split, examples in counted.items() if not any(e.views for e in examples)]
@@ -102,14 +103,14 @@ def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
 
 
 def _require_warm_start(config: TrainingConfig, views: tuple[ViewName, ...]) -> None:
-    """Refuse a warm start that does not match the config."""
+    """Refuse a warm start from a model that does not match the config."""
     if config.init_from is not None:
         output_map = output_map_of(config.landmark_set, config.names, views)
         load_warm_start(build_network(config, views), output_map, config.names, find_model_folder(config.init_from))
 
 
 def _fit_stages(whole: FitContext, progress: Progress | None) -> None:
-    """Fit every unfinished stage: the last one in the folder of the candidate, the others in folders of their own."""
+    """Fit every unfinished stage: the last in the folder of the candidate, each earlier stage in its own folder."""
     *earlier, last = whole.config.stages
     folders = tuple(whole.out / f"stage-{number}" for number in range(1, len(earlier) + 1))
     runs = [replace(whole, out=f, config=c, asked=c) for f, c in zip(folders, earlier, strict=True)]
@@ -123,17 +124,17 @@ def _fit_stages(whole: FitContext, progress: Progress | None) -> None:
 
 
 def _part(progress: Progress | None, number: int, count: int) -> Progress | None:
-    """The callback that reports progress of stage ``number`` as progress of all ``count`` stages."""
+    """The callback that reports the progress of stage ``number`` as progress of all ``count`` stages."""
     return None if progress is None else lambda done, total: progress(number * total + done, count * total)
 
 
 def _fit_stage(run: FitContext, progress: Progress | None) -> None:
-    """Fit one stage, from its newest checkpoint if there is one, and write its files."""
+    """Fit one stage and write its files. If there are checkpoints, the fit continues from the newest."""
     if run.process_group.is_leader:
         run.journal.write_parameters(config_to_json(run.asked))
         repeat_figures(run)
     config, output_map = run.config, output_map_of(run.config.landmark_set, run.config.names, run.views)
-    torch.manual_seed(config.seed)  # for the weights; order and augmentation have their own generators
+    torch.manual_seed(config.seed)  # seed of the weights; order and augmentation have their own generators
     network = build_network(config, run.views)
     if config.init_from is not None:
         load_warm_start(network, output_map, config.names, find_model_folder(config.init_from))
@@ -174,7 +175,7 @@ def _train(run: FitContext, module: LandmarkModule, callback: FitCallback, loade
         trainer = Trainer(
             accelerator="cpu" if on_cpu else "gpu",
             devices=run.process_group.size,
-            # torchrun started the processes; Lightning must not.
+            # torchrun started the processes; Lightning must not start any.
             strategy="ddp" if run.process_group.size > 1 else "auto",
             precision=run.hardware.precision,
             max_epochs=-1,
@@ -185,7 +186,7 @@ def _train(run: FitContext, module: LandmarkModule, callback: FitCallback, loade
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
             gradient_clip_val=1.0,
-            # On CUDA the backward of bilinear up-sampling has no deterministic form.
+            # On CUDA, the backward pass of bilinear up-sampling is not deterministic.
             deterministic=run.config.deterministic and on_cpu,
             callbacks=[callback],
             default_root_dir=run.out,

@@ -1,7 +1,7 @@
-"""Budget, validation, checkpoints and journal of one fit, as one Lightning callback.
+"""The Lightning callback that handles budget, validation, checkpoints and journal of one fit.
 
 Contract: a fit that is interrupted between two steps continues from its newest valid checkpoint with the same result.
-The checkpoint has the weights, the optimiser, the position in the epoch, the time used and the best score. The loop
+A checkpoint contains the weights, the optimiser, the position in the epoch, the used time and the best score. The loop
 counters of Lightning are not used.
 """
 
@@ -27,7 +27,7 @@ from training.fitting.validation_score import Scoring
 from training.model.checkpoints import save_checkpoint, save_state
 
 VALIDATIONS = 16
-"""Number of validations and checkpoints, spread evenly over the budget, the last one at its end."""
+"""Number of validations and checkpoints. They are spread evenly over the budget, and the last one is at its end."""
 
 BEST_FILE = "best.pt"
 
@@ -40,9 +40,9 @@ class TrainingInterrupted(PlumblineError):
 
 @dataclass
 class Position:
-    """Position of a fit: finished epochs, images used in the current epoch, steps, seconds and best score.
+    """The position of a fit: finished epochs, images used in the current epoch, steps, seconds and best score.
 
-    ``gpu_joules`` and ``cpu_joules`` are the energy during ``seconds``; None where any part of it was not measured.
+    ``gpu_joules`` and ``cpu_joules`` are the energy during ``seconds``, or None if any part of it was not measured.
     """
 
     epoch: int = 0
@@ -67,7 +67,7 @@ class Stage:
         epoch_images: number of images in an epoch.
         validation: batches of the validation split, without augmentation.
         unit: unit of the validation error.
-        figures: returns further figures for the journal.
+        figures: function that returns additional figures for the journal.
     """
 
     folder: Path
@@ -80,11 +80,12 @@ class Stage:
 
 @dataclass(eq=False)
 class FitCallback(Callback):
-    """Keeps time, validates, writes checkpoints and journal, and stops at the end of the budget or on SIGTERM.
+    """Measures time, validates, writes checkpoints and journal, and stops at the end of the budget or on SIGTERM.
 
     Attributes:
-        progress: called with (thousandths done, 1000) of this stage.
-        saved: checkpoint to continue from. Its optimiser is loaded here; its network and position are already loaded.
+        progress: function that is called with (finished thousandths of this stage, 1000).
+        saved: checkpoint to continue from. Its network and position are already loaded. The callback loads its
+            optimiser.
     """
 
     stage: Stage
@@ -129,7 +130,7 @@ class FitCallback(Callback):
             self._synchronise(trainer, module)
 
     def _synchronise(self, trainer: Trainer, module: LandmarkModule) -> None:
-        """Agree on time and stop with the process group; this waits for the GPU and for the other processes."""
+        """Agree with the process group on the time and on a stop. The call waits for the GPU and all processes."""
         position = self.stage.position
         seconds = self._seconds_before + time.monotonic() - self._began
         position.seconds, stop = self.run.process_group.agree(seconds, self._stop_requested, module.device)
@@ -138,15 +139,15 @@ class FitCallback(Callback):
             self._save(trainer, module)
             raise TrainingInterrupted(
                 "TRAINING_INTERRUPTED",
-                found=f"SIGTERM at step {position.step}",
-                expected="an undisturbed fit",
-                remedy="start the same command again: it continues from this checkpoint",
+                found=f"the signal SIGTERM at step {position.step}",
+                expected="a fit without interruption",
+                remedy="start the same command again: it continues from the checkpoint of this step",
             )
         if module.progress >= 1.0:
             trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Validate and save when due; always at the end."""
+        """Validate and save if a validation is due or the fit ends."""
         position, module = self.stage.position, _landmark_module(pl_module)
         if position.seen >= self.stage.epoch_images:
             position.epoch, position.seen = position.epoch + 1, 0
@@ -216,7 +217,7 @@ def _plain(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _landmark_module(module: LightningModule) -> LandmarkModule:
-    """The module as a ``LandmarkModule``; the signatures of Lightning's callbacks only name its base class."""
+    """The module as a ``LandmarkModule``. The signatures of Lightning's callbacks name only the base class."""
     if not isinstance(module, LandmarkModule):
         raise TypeError(f"found a {type(module).__name__}, expected a LandmarkModule")
     return module

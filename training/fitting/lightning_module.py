@@ -1,4 +1,4 @@
-"""The Lightning module: one training step, with its losses and its optimiser.
+"""The Lightning module, which computes one training step with its losses and its optimiser.
 
 Contract: a loss that is not finite stops the fit with a reason.
 """
@@ -23,18 +23,18 @@ from training.model.output_map import OutputMap, to_outputs
 VISIBILITY_WEIGHT = 0.3
 
 DIRECTION_WEIGHT = 3.0
-"""Weight of the direction between the two margins of one end plate, relative to the position of one landmark. The
-direction loss is divided by the number of landmarks and not of pairs. In a landmark set with a single pair (the
-sacrum's), a mean over pairs outweighed the positions of the two points by far, and the positions were never learnt."""
+"""Weight of the direction between the two margins of one end plate, relative to the position of one landmark. The sum
+of the direction losses is divided by the number of landmarks, not by the number of pairs. With a mean over pairs, a
+single pair (the sacrum's) outweighed the positions of its two points by far, and these were never learnt."""
 
 CHECKED_EVERY = 10
-"""Steps between two checks of the loss on a GPU. A check waits for all work that is queued on the GPU."""
+"""Number of steps between two checks of the loss on a GPU. A check waits for all work that is queued on the GPU."""
 
 
 class LandmarkModule(LightningModule):
-    """Trains one network, which maps (image, view) to logits and visibility logits of the outputs.
+    """Trains one network, which maps (image, view) to heat-map logits and visibility logits of the outputs.
 
-    ``compiled`` compiles network and losses: on a GPU, uncompiled losses take as long as the network.
+    ``compiled`` compiles network and losses. On a GPU, losses that are not compiled take as long as the network.
     """
 
     def __init__(
@@ -52,14 +52,14 @@ class LandmarkModule(LightningModule):
         self.register_buffer("sources", label_sources(output_map, config.names, config.label_shift), persistent=False)
         self._parts = torch.compile(self._loss_parts, dynamic=False) if compiled else self._loss_parts
         self._unchecked = 0
-        self.progress = 0.0  # of the budget, updated by the callback
+        self.progress = 0.0  # used fraction of the budget, updated by the callback
         self.table: Tensor
         self.pairs: Tensor
         self.sources: Tensor
         self.losses: dict[str, Tensor] = {}  # sums since the last ``take_losses``
 
     def training_step(self, batch: Sample, batch_index: int) -> Float[Tensor, ""]:
-        """Loss of one batch.
+        """The loss of one batch.
 
         Raises:
             ContractViolation: the loss is not finite.
@@ -82,7 +82,7 @@ class LandmarkModule(LightningModule):
         """Check that the loss, and the sum of losses since the last journal entry, are finite.
 
         Raises:
-            ContractViolation: one of them is not finite.
+            ContractViolation: the loss or the sum is not finite.
         """
         self._unchecked = 0
         value = self.losses.get("loss") if loss is None else loss + self.losses.get("loss", torch.zeros_like(loss))
@@ -100,7 +100,7 @@ class LandmarkModule(LightningModule):
         return loss_parts(logits.float(), visibility.float(), labels, self.config, self.pairs, self.sources)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW, with weight decay on convolution kernels only."""
+        """The optimiser AdamW, which applies weight decay to convolution kernels only."""
         decayed = [p for p in self.network.parameters() if p.dim() > 1]
         plain = [p for p in self.network.parameters() if p.dim() <= 1]
         groups = [{"params": decayed, "weight_decay": self.config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
@@ -112,14 +112,14 @@ class LandmarkModule(LightningModule):
             group["lr"] = self.config.learning_rate * rate_factor(self.progress)
 
     def take_losses(self) -> dict[str, float]:
-        """Mean losses since the last call, as ``train/<name>``."""
+        """``train/<name>`` -> mean loss since the last call."""
         sums, self.losses = self.losses, {}
         batches = float(sums.pop("batches", torch.ones(())))
         return {f"train/{name}": float(value) / batches for name, value in sums.items()}
 
 
 def margin_pairs(output_map: OutputMap, names: Sequence[str]) -> Int[Tensor, "2 P"]:
-    """(2, P) outputs of the two margins of every end plate."""
+    """(2, P) indices of the outputs that are the two margins of each end plate."""
     known = [{names[k]: s for s, k in enumerate(row) if k >= 0} for row in output_map.landmark]
     wanted = [(f"{plate}_{a}", f"{plate}_{b}") for plate in PLATES for a, b in (("right", "left"), ("post", "ant"))]
     found = {(at[a], at[b]) for a, b in [*wanted, ("S1_post", "S1_ant")] for at in known if a in at and b in at}
@@ -137,8 +137,8 @@ def loss_parts(
     """Name -> loss: ``euclidean``, ``js`` (Jensen-Shannon), ``visibility`` and ``direction``.
 
     The direction loss compares the vector between the two points of each of ``pairs`` with the labelled vector. Angles
-    are measured from these vectors, and two margins with the same error give the correct angle. With ``sources`` of
-    more than one shift, each image's labels are renamed by the shift nearest to the points found (``label_shift``).
+    are measured from these vectors, and two margins with the same error give the correct angle. If ``sources`` has
+    several shifts, the labels of each image are renamed by the shift that fits the found points best (``label_shift``).
 
     Args:
         logits, visibility: heat-map logits and visibility logits of the S outputs of B images.

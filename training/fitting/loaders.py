@@ -1,4 +1,4 @@
-"""Batches for one fit: of the data set's images, or of virtual patients.
+"""The batches of one fit, which contain the data set's images or virtual patients.
 
 Contract: a loader starts at the position of the fit, so that a resumed fit does not repeat batches.
 """
@@ -17,7 +17,7 @@ from training.fitting.fit_callback import Position, Stage
 
 
 def epoch_images(run: FitContext) -> int:
-    """Number of images that this process learns from in an epoch."""
+    """The number of images from which this process learns in an epoch."""
     config = run.config
     if config.virtual_pairs:
         return (config.virtual_pairs * len(run.views) + config.virtual_frontals) // run.process_group.size
@@ -32,8 +32,8 @@ def preloaded_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
     if len(mine) < config.batch_size:
         raise ParametersRejected(
             "TRAINING_CONFIG",
-            found=f"{len(mine)} preloaded images for batches of {config.batch_size}",
-            expected="at least one batch of images",
+            found=f"{len(mine)} preloaded images, but a batch size of {config.batch_size}",
+            expected="enough images for at least one batch",
             remedy="use a smaller batch_size, or do not preload the images",
         )
     pool = PreloadedPool(run.folder, mine, config, run.device, group.rank)
@@ -49,8 +49,8 @@ def disk_loader(run: FitContext, position: Position) -> "DataLoader[Sample]":
 
 
 def virtual_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
-    """Batches of virtual patients, on the device. The journal gets the share of the time that rendering takes."""
-    from training.data.virtual_patients import VirtualPool  # needs scipy, which a fit from disk does not
+    """Batches of virtual patients on the device. The share of time that rendering takes is written to the journal."""
+    from training.data.virtual_patients import VirtualPool  # needs scipy, so a fit from disk must not import it
 
     splits: set[Split] = {"validation", "test", *run.config.calibration_splits}
     held_out = (e for split in splits for e in run.manifest.in_split(split))
@@ -64,7 +64,7 @@ def virtual_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
 
 
 def validation_loader(run: FitContext, items: Sequence[ImageItem]) -> "DataLoader[Sample]":
-    """Images prepared as ``inference`` prepares them, in the order of the items."""
+    """Images in the order of the items, prepared in the same way as in ``inference``."""
     return _loader(run, items, PositionSampler(len(items), None), augmented=False)
 
 

@@ -1,7 +1,7 @@
-"""Landmark errors of a network on the validation split, by which the best checkpoint is chosen.
+"""Landmark errors of a network on the validation split. The checkpoint with the smallest error is chosen.
 
-Contract: points are decoded as in ``inference``, by the expectation of a heat map. Errors are in mm where every image
-is calibrated, else in image pixels. The name of each figure contains the unit.
+Contract: a point is the expectation of its heat map, as in ``inference``. Errors are in mm if every image is
+calibrated, else in image pixels. The name of each figure contains the unit.
 """
 
 from collections.abc import Iterable
@@ -18,12 +18,12 @@ from training.model.label_shift import shift_labels
 from training.model.output_map import OutputMap, to_outputs
 
 LARGE_ERROR = 10.0
-"""A landmark error above this counts as large; mm or pixels."""
+"""A landmark error above this number of mm or pixels counts as large."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """Landmark errors in ``unit``, and the fraction of landmarks whose visibility was predicted correctly."""
+    """The landmark errors in ``unit``, and the fraction of landmarks whose visibility was predicted correctly."""
 
     mean: float
     median: float
@@ -32,7 +32,7 @@ class Score:
     unit: str
 
     def metrics(self) -> dict[str, float]:
-        """The figures as ``validation/<name>`` -> value."""
+        """``validation/<name>`` -> value of the figure."""
         return {
             f"validation/landmark_error_{self.unit}": self.mean,
             f"validation/landmark_error_median_{self.unit}": self.median,
@@ -42,21 +42,21 @@ class Score:
 
 
 def unit_of(items: Iterable[ImageItem]) -> str:
-    """``mm`` where every image is calibrated to the patient, else ``px``."""
+    """``mm`` if every image is calibrated to the patient, else ``px``."""
     calibrated = all(i.record.spacing_mm is not None and i.record.calibration in LENGTHS_ALLOWED for i in items)
     return "mm" if calibrated else "px"
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """How networks of one fit are scored.
+    """The settings with which the networks of one fit are scored.
 
     Attributes:
         output_map: the landmark of each output.
         unit: unit of ``Sample.unit_per_px``.
         device: device of the networks.
         dtype: number format of autocast, or None.
-        sources: as in ``lightning_module.loss_parts``.
+        sources: result of ``label_shift.label_sources``.
     """
 
     output_map: OutputMap
@@ -67,7 +67,7 @@ class Scoring:
 
     @torch.no_grad()
     def score(self, network: nn.Module, batches: Iterable[Sample]) -> Score:
-        """Score ``network`` on ``batches`` without augmentation; the training mode of the network is restored."""
+        """Score ``network`` on ``batches`` without augmentation, then restore the training mode of the network."""
         was_training = network.training
         network.eval()
         errors, right, table = [], [], self.output_map.table(self.device)
@@ -86,7 +86,7 @@ class Scoring:
 
 
 def _errors(logits: Tensor, sample: Sample, sources: Tensor) -> Tensor:
-    """(n,) distances of the present landmarks, in the sample's unit."""
+    """(n,) distances of the present landmarks from their targets, in the sample's unit."""
     found = expected_coordinates(spatial_softmax(logits))
     if len(sources) > 1:
         sample = shift_labels(sample, found, sources, (logits.shape[-2], logits.shape[-1]))

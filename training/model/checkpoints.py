@@ -1,8 +1,8 @@
-"""Checkpoints: the state of a fit on disk.
+"""Checkpoints, which are states of a fit on disk.
 
-Contract: a checkpoint is ``step-<n>.pt``, and then its SHA-256 in ``step-<n>.json``. Loading verifies the digest and
-falls back to the next older checkpoint. Files contain only tensors and plain values. They are read with
-``weights_only=True``, so that nothing in them is executed.
+Contract: a checkpoint is the file ``step-<n>.pt``, followed by its SHA-256 in ``step-<n>.json``. The digest is verified
+when a checkpoint is loaded. If it is wrong, the next older checkpoint is loaded. Files contain only tensors and plain
+values. They are read with ``weights_only=True``, so that nothing in them is executed.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from spine.errors import ContractViolation
 from spine.storage import sha256_of_file, write_bytes_atomically, write_text_atomically
 
 KEPT = 2
-"""Number of checkpoints that are kept: the newest, and one to fall back to."""
+"""Number of checkpoints that are kept: the newest checkpoint, and an older one in case the newest is damaged."""
 
 
 def save_state(state: dict[str, Any], path: Path) -> str:
@@ -34,16 +34,16 @@ def load_state(path: Path) -> dict[str, Any]:
     """Read a state without executing anything in it.
 
     Raises:
-        ContractViolation: the file contains anything but tensors and plain values.
+        ContractViolation: the file contains something other than tensors and plain values.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    # torch raises unrelated classes for a foreign, truncated or executable file.
+    # For a foreign, truncated or executable file, torch raises errors of unrelated classes.
     except Exception as error:
         raise ContractViolation(
             "STATE_UNREADABLE",
             found=f"{path.name}: {type(error).__name__}",
-            expected="a file of tensors and plain values, as a fit writes it",
+            expected="a file that a fit wrote, with tensors and plain values only",
             remedy="delete the file; load only weights that a fit of Plumbline wrote",
         ) from error
     return state
@@ -68,7 +68,7 @@ def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
 
 
 def save_weights(weights: dict[str, Tensor], folder: Path) -> None:
-    """Write ``weights.safetensors``, or ``weights.pt`` where safetensors is not installed.
+    """Write ``weights.safetensors``, or ``weights.pt`` if safetensors is not installed.
 
     Kernels are stored in half precision. Vectors (normalisation, biases) are stored unchanged.
     """
@@ -90,7 +90,7 @@ def load_weights(folder: Path) -> dict[str, Tensor]:
     """Read the weights of a fitted model.
 
     Raises:
-        ContractViolation: there are none, or they are unreadable.
+        ContractViolation: there are no weights, or the weights are unreadable.
     """
     if (folder / "weights.safetensors").is_file():
         from safetensors.torch import load

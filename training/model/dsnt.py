@@ -1,7 +1,7 @@
 """The differentiable spatial-to-numerical transform and its losses (Nibali 2018, arXiv:1801.07372).
 
-Contract: B images, K landmarks, (H, W) cells. Coordinates are normalised (x, y) with -1 and 1 at the edges. A masked
-landmark adds no value and no gradient.
+Contract: arrays have B images, K landmarks and (H, W) cells. Coordinates are normalised (x, y) with -1 and 1 at the
+edges. A masked landmark contributes neither a value nor a gradient.
 """
 
 import torch
@@ -14,7 +14,7 @@ _TINY = 1e-12
 
 
 def spatial_softmax(logits: Float[Tensor, "B K H W"]) -> Float[Tensor, "B K H W"]:
-    """(B, K, H, W) logits -> (B, K, H, W) heat maps, each summing to one."""
+    """(B, K, H, W) logits -> (B, K, H, W) heat maps; the sum of each heat map is one."""
     flat: Tensor = torch.softmax(logits.flatten(2), dim=-1)
     return flat.reshape(logits.shape)
 
@@ -34,7 +34,7 @@ def euclidean_loss(
     Both axes are first scaled to the same unit: in a tall image, a normalised step is shorter in x than in y.
     """
     aspect = torch.tensor([shape[1] / shape[0], 1.0], dtype=found.dtype, device=found.device)
-    # The slope of the square root is infinite at zero. Without _TINY an exact or masked point gives NaN gradients.
+    # The slope of the square root is infinite at zero. Without _TINY, an exact or masked point gives NaN gradients.
     return ((((found - target) * aspect) ** 2).sum(-1) + _TINY).sqrt()
 
 
@@ -52,13 +52,13 @@ def jensen_shannon_loss(
 
 
 def masked_mean(values: Float[Tensor, "B K"], mask: Bool[Tensor, "B K"]) -> Float[Tensor, ""]:
-    """Mean of the (B, K) values where the mask is true. An empty mask gives zero, with zero gradient."""
+    """Mean of the (B, K) values where the mask is true. An empty mask gives a mean of zero with a gradient of zero."""
     kept = torch.where(mask, values, torch.zeros_like(values))
     return kept.sum() / mask.sum().clamp(min=1)
 
 
 def _gaussian_sides(target: Tensor, shape: tuple[int, int], sigma_cells: float) -> tuple[Tensor, Tensor]:
-    """(B, K, 2) -> (B, K, W) and (B, K, H): the two factors of each Gaussian, each summing to one."""
+    """(B, K, 2) centres -> (B, K, W) and (B, K, H) factors of each Gaussian; the sum of each factor is one."""
     sides = []
     for axis, count in ((0, shape[1]), (1, shape[0])):
         grid = torch.as_tensor(cell_centres(count), dtype=target.dtype, device=target.device)

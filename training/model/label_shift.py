@@ -1,12 +1,13 @@
-"""Labels whose level names may all be shifted: the shift that lies nearest to the network's output is used.
+"""Corrects labels in which all level names of an image can be shifted, with the shift nearest to the network's output.
 
-Where a radiograph shows no twelfth rib, the level names depend on the way of counting. In many labelled radiographs all
-names are wrong by one level. A network that learns two names for one vertebra learns a map with two peaks, whose mean
-lies between two vertebrae. So the labels of an image are tried with shifts of -1, 0 and +1 levels, and the network
-learns the shift that lies nearest to its output. The fit needs a warm start from a network that knows the levels.
+If a radiograph does not show the twelfth rib, the level names depend on the way of counting. In many labelled
+radiographs, all names are wrong by one level. A network that learns two names for one vertebra learns a map with two
+peaks. The mean of such a map lies between two vertebrae. The labels of an image are therefore tried with shifts of -1,
+0 and +1 levels. The network learns the shifted labels that lie nearest to its output. The fit needs a warm start from a
+network that knows the levels.
 
-Contract: all levels of an image shift together. A landmark whose new name has no label is absent. Landmarks of no
-vertebra (sacrum, hips) keep their names.
+Contract: all levels of an image shift together. A landmark whose new name has no label is absent. Landmarks that do not
+belong to a vertebra (sacrum, hips) keep their names.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,9 +24,9 @@ from training.model.output_map import OutputMap, to_outputs
 
 
 def label_sources(output_map: OutputMap, names: Sequence[str], most: int) -> Int[Tensor, "shifts V S"]:
-    """(2 ``most`` + 1, V, S) int64: for each shift and output, the output whose label it gets, or -1 for none.
+    """(2 ``most`` + 1, V, S) int64: for each shift and output, the output whose label it gets, or -1 if there is none.
 
-    The first shift is 0, so that 0 wins a tie.
+    The first shift is 0, so that 0 is chosen if several shifts fit equally well.
     """
     shifts = sorted(range(-most, most + 1), key=abs)
     rows = dict(zip(output_map.views, output_map.landmark, strict=True))
@@ -41,7 +42,7 @@ def _sources(row: Sequence[int], names: Sequence[str], shift: int) -> list[int]:
 def shift_points(
     found: Mapping[str, Float[Floats, " 2"]], labels: Mapping[str, Float[Floats, " 2"]], most: int
 ) -> dict[str, Float[Floats, " 2"]]:
-    """The ``labels`` of one image, renamed by the shift whose points lie nearest to the points found."""
+    """The ``labels`` of one image, renamed by the shift whose points lie nearest to the points ``found``."""
     options: list[tuple[float, int, dict[str, Floats]]] = []
     for shift in sorted(range(-most, most + 1), key=abs):
         shifted = {new: xy for name, xy in labels.items() if (new := shifted_name(name, shift)) is not None}
@@ -54,9 +55,9 @@ def shift_points(
 def shift_labels(
     batch: Sample, found: Float[Tensor, "B S 2"], sources: Int[Tensor, "shifts V S"], shape: tuple[int, int]
 ) -> Sample:
-    """``batch`` with the labels of each image renamed by the shift whose points lie nearest to the points found.
+    """``batch`` with the labels of each image renamed by the shift whose points lie nearest to the points ``found``.
 
-    The batch has the labels of the outputs, ``found`` is normalised, and ``shape`` is the (H, W) of the heat maps.
+    The batch has the labels of the outputs. The points ``found`` are normalised, and heat maps have ``shape`` (H, W).
     """
     options = [to_outputs(batch, of_shift) for of_shift in sources]
     distances = torch.stack([_mean_distance(found.detach(), option, shape) for option in options])
@@ -69,7 +70,7 @@ def shift_labels(
 
 
 def _mean_distance(found: Tensor, batch: Sample, shape: tuple[int, int]) -> Tensor:
-    """(B,) mean distance of the labelled points; infinite without a labelled point."""
+    """(B,) mean distance of the labelled points. It is infinite for an image without labelled points."""
     distance = euclidean_loss(found, batch.target, shape)
     count = batch.present.sum(dim=1)
     total = torch.where(batch.present, distance, torch.zeros_like(distance)).sum(dim=1)

@@ -1,13 +1,13 @@
-"""The networks: one encoder-decoder for all landmarks, or one for each landmark.
+"""The networks: one encoder-decoder for all landmarks, or one encoder-decoder for each landmark.
 
     image (N, 1, H, W)
-      -> space to depth: s x s pixels into s^2 channels         (H/s, W/s), s the stride, 4 or 8
-      -> encoder, each level half the size of the last          (H/64, W/64)
+      -> space to depth: s x s pixels into s^2 channels         (H/s, W/s); s is the stride, 4 or 8
+      -> encoder, each level half the size of the level before  (H/64, W/64)
       -> decoder with skip connections back up                  (H/s, W/s)
-      -> at every decoder level a head per view; the logits of all levels add up
+      -> a head per view at every decoder level; the logits of all levels are added
 
 Coarse levels cover the whole spine and distinguish the vertebrae. Fine levels locate the margins of an end plate. The
-logits of all levels add up, so their distributions multiply.
+logits of all levels are added, so their distributions are multiplied.
 
 Contract: every network maps ``image`` (N, 1, H, W) and ``view`` (N,) int64 to (N, S, H/s, W/s) logits and (N, S)
 visibility logits of the S outputs of each image's view.
@@ -27,10 +27,10 @@ from training.model.dsnt import spatial_softmax
 from training.model.output_map import OutputMap, output_map_of
 
 SHARED_WIDTHS = {4: (64, 96, 160, 192, 192), 8: (64, 128, 192, 256)}
-"""Stride -> channels per level of the ``shared`` network, finest first; the coarsest level has stride 64."""
+"""Stride -> channels per level of the ``shared`` network, finest level first. The coarsest level has stride 64."""
 
 SINGLE_WIDTHS = {4: (8, 16, 24, 32, 48), 8: (16, 24, 32, 48)}
-"""The same for one landmark's network."""
+"""Stride -> channels per level of the network of one landmark, finest level first."""
 
 _NOT_SHOWN = -30.0
 """Visibility logit of a landmark that a view does not show."""
@@ -40,7 +40,7 @@ Outputs = tuple[Float[Tensor, "N S h w"], Float[Tensor, "N S"]]
 
 
 class ConvolutionBlock(nn.Sequential):
-    """3 x 3 convolution, batch normalisation, ReLU; ``groups`` independent ones side by side."""
+    """3 x 3 convolution, batch normalisation and ReLU, as ``groups`` independent blocks side by side."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(
@@ -54,11 +54,11 @@ class EncoderDecoder(nn.Module):
     """One trunk with a head per view, or ``groups`` independent trunks side by side for different landmarks.
 
     Args:
-        widths: channels per level of one trunk, finest first.
+        widths: channels per level of one trunk, finest level first.
         maps: number S of heat maps of all groups together.
         views: number of heads.
         stride: input pixels per cell.
-        rows: H / 64, the rows of the coarsest level. Visibility is computed from all of them.
+        rows: number H / 64 of rows of the coarsest level. Visibility is computed from all these rows.
         groups: number of independent channel groups (grouped convolutions).
     """
 
@@ -66,7 +66,7 @@ class EncoderDecoder(nn.Module):
         super().__init__()
         wide = [w * groups for w in widths]
         self.maps = maps
-        # All groups have the same input image, so the first layer needs no grouping to be independent for each group.
+        # All groups have the same input image, so the first layer is independent for each group without grouping.
         self.stem = nn.Sequential(nn.PixelUnshuffle(stride), ConvolutionBlock(stride**2, wide[0]))
         self.encoder = nn.ModuleList([ConvolutionBlock(wide[0], wide[0], groups=groups)])
         for fine, coarse in pairwise(wide):
@@ -80,11 +80,11 @@ class EncoderDecoder(nn.Module):
         self.lateral = nn.ModuleList(nn.Conv2d(c, f, 1, groups=groups) for f, c in pairwise(wide))
         self.decoder = nn.ModuleList(ConvolutionBlock(f, f, groups=groups) for f in wide[:-1])
         self.heads = nn.ModuleList(nn.Conv2d(f, maps * views, 1, groups=groups) for f in wide[:-1])
-        # A convolution as high as the map; a linear layer would mix the groups.
+        # This is a convolution as high as the map, because a linear layer would mix the groups.
         self.seen = nn.Conv1d(wide[-1], maps * views, rows, groups=groups)
 
     def forward(self, image: Float[Tensor, "N 1 H W"], head: Bool[Tensor, " N"] | None) -> Outputs:
-        """Logits and visibility logits; ``head`` is true for images of the second head, None if there is one head."""
+        """Logits and visibility logits. ``head`` is true for images of the second head, None if there is one head."""
         features = [self.encoder[0](self.stem(image))]
         for level in self.encoder[1:]:
             features.append(level(features[-1]))
@@ -108,7 +108,7 @@ class EncoderDecoder(nn.Module):
 
 
 class SharedTrunk(nn.Module):
-    """The default: one network for all landmarks and views. Arguments as in ``EncoderDecoder``."""
+    """The default network, which predicts all landmarks of all views. It has the arguments of ``EncoderDecoder``."""
 
     def __init__(self, widths: Sequence[int], output_map: OutputMap, stride: int, rows: int) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class SharedTrunk(nn.Module):
 
 
 class OnePerLandmark(nn.Module):
-    """Galbusera 2019: one network per landmark and view; the networks of a view run side by side in one pass."""
+    """One network per landmark and view (Galbusera 2019). The networks of a view run side by side in one pass."""
 
     def __init__(self, output_map: OutputMap, stride: int, rows: int) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ class OnePerLandmark(nn.Module):
 
 
 class ServedNetwork(nn.Module):
-    """A network as it is exported: with a soft-max, and one map for each of the K landmarks.
+    """A network in the form that is exported, with a soft-max and with one map for each of the K landmarks.
 
     Args:
         network: a network of this module.

@@ -1,8 +1,8 @@
 """The landmark of each output of a network, for each view.
 
 Contract: a network has S outputs, where S is the number of landmarks of the view with the most landmarks. Output s of
-view v is landmark ``landmark[v][s]`` of the K landmarks of the fit, or none (-1). A landmark that a view does not show
-has no output.
+view v is landmark ``landmark[v][s]`` of the K landmarks of the fit, or -1 if it is not a landmark. A landmark that a
+view does not show has no output.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from training.data.dataset import Sample
 
 @dataclass(frozen=True)
 class OutputMap:
-    """Outputs of a network.
+    """The landmarks that the outputs of a network predict.
 
     Attributes:
         views: the views, in the order of ``spine.landmarks.VIEWS``.
-        landmark: for each view, S positions in the list of the K landmarks, -1 for none.
+        landmark: for each view and each of the S outputs, the index of its landmark, or -1 if there is none.
         landmarks: number K of landmarks.
     """
 
@@ -41,14 +41,14 @@ class OutputMap:
         return all(row == tuple(range(self.landmarks)) for row in self.landmark)
 
     def table(self, device: torch.device) -> Int[Tensor, "V S"]:
-        """(V, S) int64 landmark of each output, for all of ``VIEWS``; a view without a head has the first row."""
+        """(V, S) int64 landmark of each output for all of ``VIEWS``. A view without a head has the first head's row."""
         rows = dict(zip(self.views, self.landmark, strict=True))
         return torch.tensor([rows.get(v, self.landmark[0]) for v in VIEWS], device=device)
 
     def to_landmarks(
         self, values: Float[Tensor, "N S *any"], view: Int[Tensor, " N"], fill: float
     ) -> Float[Tensor, "N K *any"]:
-        """(N, S, ...) values of outputs as (N, K, ...) values of landmarks; ``fill`` where a landmark has no output."""
+        """(N, S, ...) values of outputs -> (N, K, ...) values of landmarks; ``fill`` if a landmark has no output."""
         if self.is_identity:
             return values
         padded = torch.cat([values, torch.full_like(values[:, :1], fill)], dim=1)
@@ -63,7 +63,7 @@ class OutputMap:
 
 
 def to_outputs(sample: Sample, table: Int[Tensor, "V S"]) -> Sample:
-    """``sample`` with the labels of the S outputs of each image's view; absent for an output without a landmark."""
+    """``sample`` with labels of the S outputs of each image's view. An output without a landmark is absent."""
     index = table[sample.view]
     at = index.clamp(min=0)
     present = sample.present.gather(1, at) & (index >= 0)
@@ -72,7 +72,7 @@ def to_outputs(sample: Sample, table: Int[Tensor, "V S"]) -> Sample:
 
 
 def output_map_of(landmark_set: str, names: Sequence[str], views: Sequence[ViewName]) -> OutputMap:
-    """The outputs for K ``names`` of a landmark set."""
+    """The output map for the K landmarks ``names`` of a landmark set."""
     known, rows = LANDMARK_SETS[landmark_set], []
     for view in views:
         shown = set(known.names_in(view))

@@ -1,7 +1,7 @@
-"""A warm start: a network takes the trunk of a fitted model, and its heads for the landmarks that both have.
+"""A warm start, which copies the trunk of a fitted model, and the heads of the landmarks that both networks have.
 
-Contract: heads are matched by view and landmark name, so the landmark sets may differ. Heads without a match keep their
-random weights. A model with another trunk is refused.
+Contract: heads are matched by view and landmark name, so the landmark sets can differ. Heads without a match keep their
+random weights. A model with a different trunk is refused.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ _HEADS = ("heads.", "seen.")
 def load_warm_start(network: nn.Module, output_map: OutputMap, names: Sequence[str], folder: Path) -> int:
     """Load the weights of the fitted model in ``folder`` into ``network``; returns the number of matched heads.
 
-    ``output_map`` and ``names`` are those of ``network``.
+    ``output_map`` and ``names`` describe the outputs and landmarks of ``network``.
 
     Raises:
-        ParametersRejected: another preset, width, stride or input height, or no landmark in common.
+        ParametersRejected: the model has another preset, width, stride or input height, or no landmark in common.
         ContractViolation: there is no fitted model in the folder.
     """
     weights, known = load_weights(folder), read_contract(folder)
@@ -37,7 +37,7 @@ def load_warm_start(network: nn.Module, output_map: OutputMap, names: Sequence[s
             "WARM_START_DIFFERS",
             found=f"a model in {folder.name!r} that differs in {differing[:3] or 'every landmark'}",
             expected="the same preset, width, heat-map stride and input height, and landmarks in common",
-            remedy=f"start from a matching model, or use the values of that model: --heatmap-stride "
+            remedy=f"start from a matching model, or use the values of the model in this folder: --heatmap-stride "
             f"{known.heatmap_stride} --input-shape {known.input_shape[0]}x{known.input_shape[1]}",
         )
     ours_at, theirs_at = torch.tensor(rows).T
@@ -53,13 +53,13 @@ def load_warm_start(network: nn.Module, output_map: OutputMap, names: Sequence[s
 def _matching_rows(
     ours: OutputMap, our_names: Sequence[str], theirs: OutputMap, their_names: Sequence[str]
 ) -> list[tuple[int, int]]:
-    """(our row, their row) of heads for the same view and landmark."""
+    """Pairs (our row, their row) of the heads for the same view and landmark."""
     their_rows = _rows(theirs, their_names)
     return [(row, their_rows[head]) for head, row in _rows(ours, our_names).items() if head in their_rows]
 
 
 def _rows(output_map: OutputMap, names: Sequence[str]) -> dict[tuple[str, str], int]:
-    """(view, landmark) -> row of its head in the weights."""
+    """(view, landmark) -> row of the landmark's head in the weights."""
     return {
         (view, names[k]): v * output_map.count + s
         for v, (view, row) in enumerate(zip(output_map.views, output_map.landmark, strict=True))

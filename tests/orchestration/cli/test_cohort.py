@@ -73,7 +73,7 @@ def test_invalid_options_are_usage_errors(tmp_path, monkeypatch, options, messag
     [
         (["--patient-motion", "30"], "patient_motion_mm = 30 (allowed 0 to 20)", "correct the named values"),
         (["--patient-motion", "nan"], "patient_motion_mm = nan (allowed 0 to 20)", "correct the named values"),
-        (["--rows", "512", "--columns", "64"], "width 92 mm", "change rows, columns or spacing together"),
+        (["--rows", "512", "--columns", "64"], "width 92 mm", "change rows, columns and spacing together"),
     ],
 )
 def test_impossible_cohorts_are_refused_with_the_range(tmp_path, options, message, remedy):

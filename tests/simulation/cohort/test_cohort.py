@@ -51,7 +51,7 @@ def copy_of(written: Path, tmp_path: Path) -> Path:
 def assert_refused(folder: Path, config: CohortConfig, first: str) -> None:
     """The folder is refused because of a file that no cohort wrote, and nothing in it is changed."""
     before = sha256_of_tree(folder)
-    with pytest.raises(ParametersRejected, match=rf"COHORT_FOLDER_TAKEN.*first {first}"):
+    with pytest.raises(ParametersRejected, match=rf"COHORT_FOLDER_TAKEN.*the first is {first}"):
         write_cohort(folder, config)
     assert sha256_of_tree(folder) == before
 

@@ -49,5 +49,5 @@ def test_a_fit_learns_from_preloaded_images(drawn, tiny_config, tmp_path):
 
 
 def test_fewer_images_than_a_batch_are_refused(drawn, tiny_config, tmp_path):
-    with pytest.raises(ParametersRejected, match="24 preloaded images for batches of 32"):
+    with pytest.raises(ParametersRejected, match="24 preloaded images, but a batch size of 32"):
         fit(drawn[0], tmp_path / "out", replace(tiny_config, preload=True, batch_size=32))
