@@ -35,7 +35,7 @@ class LandmarkError:
 
     Attributes:
         space: the view, or ``3d``.
-        name: landmark.
+        name: name of the landmark.
         state: ``found`` (visible, predicted), ``missed`` (visible, not predicted) or ``false_positive`` (predicted,
             not visible).
         error_px: distance in pixels, for found landmarks of a view.
@@ -56,12 +56,12 @@ class LandmarkSummary:
     Attributes:
         space: the view, or ``3d``.
         group: ``all``, a level (``T4``, ``S1``, ``HIP``) or a landmark's name.
-        n_visible: landmarks visible in the truth.
-        n_found: visible landmarks that were predicted.
-        n_false_positive: landmarks that were predicted and are not visible.
-        coverage: n_found / n_visible; None where nothing is visible.
-        mean_mm, median_mm, p95_mm, median_px: over the found landmarks; None if there are none. The figures in mm are
-            also None without calibration.
+        n_visible: number of landmarks that are visible in the truth.
+        n_found: number of visible landmarks that were predicted.
+        n_false_positive: number of landmarks that were predicted and are not visible.
+        coverage: n_found / n_visible; None if no landmark is visible.
+        mean_mm, median_mm, p95_mm, median_px: figures of the errors of found landmarks; None if no landmark was found.
+            The figures in mm are also None without calibration.
     """
 
     space: Space
@@ -77,7 +77,7 @@ class LandmarkSummary:
 
 
 def landmark_errors(prediction: Prediction | None, example: Example) -> tuple[LandmarkError, ...]:
-    """Landmark errors of one study: its views in order, then 3D. ``prediction`` is None for a study without one."""
+    """Landmark errors of one study: its views in order, then 3D. Without a prediction, ``prediction`` is None."""
     errors: list[LandmarkError] = []
     for view in example.views.values():
         predicted = prediction.points.get(view.view, {}) if prediction else {}
@@ -93,7 +93,7 @@ def landmark_errors(prediction: Prediction | None, example: Example) -> tuple[La
 
 
 def level_shift(predicted: Points2D, truth: Points2D) -> int | None:
-    """Shift of the level names in one view, or None where there are too few points."""
+    """Shift of the level names in one view, or None if there are too few points."""
     parts = sorted({n.split("_", 1)[1] for n in truth if level_of(n) in VERTEBRAE})
     found, true = _by_level(predicted, parts), _by_level(truth, parts)
     medians: dict[int, float] = {}
@@ -169,7 +169,7 @@ def _distance(a: Floats, b: Floats, scale: tuple[float, ...] = (1.0,)) -> float:
 
 
 def _visible_in_all(example: Example) -> set[str]:
-    """Landmarks visible in both views. Only these count in 3D coverage."""
+    """Landmarks that are visible in both views. Only these landmarks count in 3D coverage."""
     if len(example.views) < 2:
         return set()
     return set.intersection(*(set(view.points) for view in example.views.values()))
