@@ -27,7 +27,7 @@ class PeakMemory:
         self.mib = 0.0
 
     def sample(self) -> None:
-        """Sample once. Memory shared between processes counts in each of them, so the sum is an upper bound."""
+        """Measure the memory once. Shared memory counts in every process that uses it, so the sum is an upper bound."""
         here = psutil.Process()
         total = 0
         for process in (here, *here.children(recursive=True)):
@@ -40,7 +40,7 @@ class PeakMemory:
 
 @contextmanager
 def sampled_memory() -> Iterator[PeakMemory]:
-    """Sample every second until the block ends."""
+    """Measure the memory every second until the block ends."""
     peak, stop = PeakMemory(), threading.Event()
 
     def watch() -> None:

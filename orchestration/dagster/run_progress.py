@@ -1,7 +1,7 @@
 """Progress and reports of a run's steps, for the run's log or for the command line.
 
-Contract: assets use the resource ``watcher``. Under the services it writes to the run's log; on the command line it
-draws progress and keeps the reports.
+Contract: assets use the resource ``watcher``. Under the services the watcher writes to the run's log. On the command
+line it draws progress and keeps the reports.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ class StepWatcher(Protocol):
         """The context in which the step runs; the step's exceptions pass through it."""
 
     def ended(self, report: StepReport) -> None:
-        """Called after a step that ran or was up to date."""
+        """Called when a step has run or was found up to date."""
 
 
 class LogWatcher:

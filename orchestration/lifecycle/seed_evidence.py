@@ -31,7 +31,7 @@ RECORD_ARTIFACT = "evaluation/record.json"
 
 @dataclass(frozen=True)
 class SeedEvidence:
-    """Records by seed, in the order of the seeds; ``left_out``: every other fit, with the reason."""
+    """Records by seed, in the order of the seeds. ``left_out`` lists every other fit with the reason."""
 
     records: Mapping[str, EvaluationRecord]
     left_out: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ def gather_seed_evidence(workspace: Workspace, policy: Policy, challenger: Evalu
 
 
 def find_seed_evidence(client: "MlflowClient", policy: Policy, challenger: EvaluationRecord) -> SeedEvidence:
-    """Records of other seeds that are comparable with the challenger's; for each other record, why it is not.
+    """Records of other seeds that are comparable with the challenger's record, and the reasons why others are not.
 
     Raises:
         MlflowException, SQLAlchemyError: the registry does not answer.
@@ -100,7 +100,7 @@ def record_of(client: "MlflowClient", run: Any) -> EvaluationRecord:
     """The run's evaluation record, verified.
 
     Raises:
-        EvidenceRejected: it is missing, altered, or of another model than the run's.
+        EvidenceRejected: the record is missing, altered, or of another model than the run's model.
     """
     from mlflow.exceptions import MlflowException
 
@@ -131,5 +131,5 @@ def _verified(
 
 
 def _rejected(code: str, found: str) -> EvidenceRejected:
-    remedy = "fit and evaluate that seed again (`plumbline seeds`), or leave it out"
+    remedy = "fit and evaluate this run's seed again (`plumbline seeds`), or leave the seed out"
     return EvidenceRejected(code, found=found, expected="the evaluation record of the run's own model", remedy=remedy)

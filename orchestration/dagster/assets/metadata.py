@@ -1,7 +1,7 @@
 """A step's report as metadata for the asset's page.
 
 Contract: previews are small, because the event log keeps them for ever. Absent figures are shown as absent. A missing
-image raises nothing.
+image raises no error.
 """
 
 import base64
@@ -44,7 +44,7 @@ def _linked(value: Figure) -> Figure | dg.MetadataValue:
 
 
 def _shrunk(image: Path) -> bytes | None:
-    """PNG within ``PREVIEW_LIMIT_BYTES``, narrower and with fewer colours as needed; None if that is not enough."""
+    """PNG within ``PREVIEW_LIMIT_BYTES``, reduced in width and colours as needed; None if it is still too large."""
     try:
         with Image.open(image) as opened:
             original = opened.convert("RGB")

@@ -1,7 +1,8 @@
 """The run config of the asset ``candidate``: every training parameter as a described field of the launchpad.
 
 Contract: the fields follow from ``TrainingParameters``. An omitted field keeps the value of the workspace's
-params.yaml. A given field is written there before the fit, as `plumbline run --set` does, and becomes a tag of the run.
+params.yaml. A given field is written into that file before the fit, as `plumbline run --set` does. It also becomes a
+tag of the run.
 """
 
 import enum
