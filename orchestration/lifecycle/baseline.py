@@ -52,7 +52,7 @@ def baseline_record(workspace: Workspace, champion: EvaluationRecord | None) -> 
 
 
 def _last_approved(workspace: Workspace) -> HistoryEntry | None:
-    """The history entry of the last approved model's promotion, or None. Without champion record, nothing is denied."""
+    """The history entry of the last approved model's promotion, or None. Without a champion record, none is denied."""
     record = champion_record_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
     denied = record.denials() if record is not None else {}
     return last_approved(read_history(workspace.promotion_ledger), PRODUCTION_MODEL, denied)

@@ -38,7 +38,7 @@ def evaluate_model(
 ) -> StepReport:
     """Run the model in ``model_folder`` on the frozen test set; write record, landmarks and overlays to ``out``.
 
-    Record and test-set ledger get the model's role, the report gets the name of the step.
+    The record and the test-set ledger contain the model's role. The report contains the name of the step.
     """
     manifest = read_manifest(workspace.dataset)
     examples = manifest.in_split("test")

@@ -77,7 +77,7 @@ class Validation(_Strict):
 
     profile: Literal["biplanar", "frontal_radiographs"] = Field("biplanar", description="the set of expectations")
     on_bad_study: Literal["stop", "exclude"] = Field(
-        "stop", description="what a study that fails causes: stop the pipeline, or exclude the study"
+        "stop", description="what to do when a study fails: stop the pipeline, or exclude the study"
     )
 
 
@@ -108,7 +108,7 @@ FORMAT: Literal[2] = 2
 class Params(_Strict):
     """All parameters of params.yaml."""
 
-    format: Annotated[Literal[2], Field(description="version of the workspace's files; not for editing")] = FORMAT
+    format: Annotated[Literal[2], Field(description="version of the workspace's files; do not edit it")] = FORMAT
     source: Source = Source()  # type: ignore[call-arg]
     cohort: Cohort = Cohort()  # type: ignore[call-arg]
     dataset: Dataset = Dataset()  # type: ignore[call-arg]
@@ -171,7 +171,7 @@ def _require_format(content: Any, path: Path) -> None:
 
 
 def parse_params(content: Mapping[str, Any], origin: str = "params.yaml") -> Params:
-    """Validate a loaded mapping, as ``read_params`` does; ``origin`` names where its values come from."""
+    """Validate a loaded mapping, as ``read_params`` does. ``origin`` names the source of its values."""
     try:
         return Params.model_validate(content)
     except ValidationError as error:
@@ -194,7 +194,7 @@ def write_params(params: Params, path: Path) -> None:
 
 
 def change_params(path: Path, changes: Mapping[str, Any], origin: str) -> Params:
-    """Merge new values (section -> name -> value) into params.yaml, so that DVC and later readers see what was used.
+    """Merge new values (section -> name -> value) into params.yaml, so that DVC and later readers see them.
 
     An error names ``origin`` as the source of the values.
 

@@ -41,7 +41,7 @@ def write_report_page(workspace: Workspace, params: Params, out: Path | None = N
 def gather_material(workspace: Workspace, params: Params) -> ReviewMaterial:
     """The content of the report on the latest evaluation.
 
-    Champion and run facts belong to a verdict. Without a verdict the report shows the candidate alone.
+    Champion and run facts are shown only with a verdict. Without a verdict the report shows the candidate alone.
     """
     challenger = read_record(workspace.evaluation / RECORD)
     verdict = _verdict_on(workspace, challenger)
