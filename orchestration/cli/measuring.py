@@ -65,8 +65,8 @@ def measure(
 
     If the workspace has no champion yet, the bundled model is used and a message is printed.
 
-    Writes JSON and an overlay image. The JSON has landmarks in px, 3D landmarks in mm if both views are calibrated,
-    and every parameter; an absent parameter has a reason. Not for diagnosis.
+    The command writes JSON and an overlay image. The JSON has landmarks in px, 3D landmarks in mm if both views are
+    calibrated, and every parameter. An absent parameter has a reason. Not for diagnosis.
 
     \b
     Example:  plumbline measure frontal.dcm lateral.dcm --overlay overlay.png > measurement.json

@@ -71,7 +71,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     """Print a table; cells that start with an outcome, such as PASS, are coloured.
 
     Nothing is cut. Prose folds between words; figures and names are not broken. If the table is still too wide for the
-    window, each row becomes a list item. A file or pipe gets the full width unless ``COLUMNS`` is set.
+    window, each row becomes a list item. In a file or pipe the width is unlimited, except if ``COLUMNS`` is set.
     """
     available = _window_width()
     widths = _widths(columns, rows, available)

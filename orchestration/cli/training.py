@@ -24,7 +24,7 @@ from training.export.release import release as write_release
 
 _SMALL_STEPS = 1e-4
 _LARGER_STEPS = 3e-4
-"""Learning rates of a fit from trained weights. The larger is for images unlike those the weights were trained on."""
+"""Learning rates of a fit from trained weights: small steps for similar images, larger steps for other images."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -44,14 +44,14 @@ def train(
     workspace: Path,
     arguments: tuple[str, ...],
 ) -> None:
-    """Train on your own labelled studies, from the bundled model or any other fitted model.
+    """Train on your own labelled studies, from the bundled model or another fitted model.
 
     With --source, this command works in the workspace, as `plumbline run` does: it takes in, checks and splits the
     studies, then fits, evaluates and judges the model. The exit code is 3 when the gate refuses.
 
     With --dataset FOLDER --out FOLDER it fits a dataset folder outside any workspace. All options of
     `python -m training` are accepted (see its --help). The fit uses the dataset's landmarks. Input size, resolution and
-    learning rate follow from the model of --from, unless an option sets them.
+    learning rate follow from the model of --from; options override them.
 
     \b
     Example:  plumbline train --from bundled --source folder --location /data/studies -w ws --minutes 30

@@ -89,7 +89,7 @@ _MOST_DECIMALS = 9
 @click.argument("verdict_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
 @workspace_option
 def explain(verdict_file: Path | None, workspace: Path) -> None:
-    """Explain a verdict (the workspace's latest, unless a file is named), and list the actions taken on it.
+    """Explain a verdict (by default the workspace's latest verdict), and list the actions that were taken on it.
 
     \b
     Example:  plumbline explain workspace/demo/state/verdicts/latest.json

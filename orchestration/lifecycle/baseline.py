@@ -20,7 +20,7 @@ from validation.promotion.history import HistoryEntry, read_history
 
 
 def score_baseline(workspace: Workspace, champion: str | None) -> str:
-    """Score the last approved model unless it is the ``champion`` (its digest); return what was done, for a report.
+    """Score the last approved model if it is not the ``champion`` (a digest); return what was done, for a report.
 
     Raises:
         GateRefused: ``MODEL_ALTERED``: the registry's bytes are not the approved bytes.
@@ -52,7 +52,7 @@ def baseline_record(workspace: Workspace, champion: EvaluationRecord | None) -> 
 
 
 def _last_approved(workspace: Workspace) -> HistoryEntry | None:
-    """The history entry of the last approved model's promotion, or None. Without a champion record, none is denied."""
+    """The history entry of the last approved model's promotion, or None. No model is denied without a champion record."""
     record = champion_record_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
     denied = record.denials() if record is not None else {}
     return last_approved(read_history(workspace.promotion_ledger), PRODUCTION_MODEL, denied)

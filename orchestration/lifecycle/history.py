@@ -151,7 +151,7 @@ def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, prom
             "ROLLBACK_PENDING",
             found="an earlier local rollback that was not made in the registry yet",
             expected="one local rollback at a time",
-            remedy="run `plumbline rollback` when the registry answers",
+            remedy="run `plumbline rollback` when the registry is available",
         )
     if left is None or previous is None:
         raise GateRefused(

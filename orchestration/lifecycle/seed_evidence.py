@@ -2,7 +2,7 @@
 
 Contract: MLflow only gives the place of a record. Each record is read, verified and compared with the challenger like
 all evidence. A record that is missing, altered, or of another test set, code or library is left out with the reason.
-If the registry does not answer, all records are left out. No error here prevents a verdict. If several runs have the
+If the registry does not respond, all records are left out. No error here prevents a verdict. If several runs have the
 same seed, the latest valid one is used.
 """
 
@@ -62,7 +62,7 @@ def find_seed_evidence(client: "MlflowClient", policy: Policy, challenger: Evalu
     """Records of other seeds that are comparable with the challenger's record, and the reasons why others are not.
 
     Raises:
-        MlflowException, SQLAlchemyError: the registry does not answer.
+        MlflowException, SQLAlchemyError: the registry does not respond.
     """
     version = candidate_of(client, challenger.model_digest)
     if version is None or not version.run_id:

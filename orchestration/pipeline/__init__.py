@@ -1,4 +1,4 @@
-"""The pipeline as plain functions on a workspace. Dagster assets and DVC stages both call them.
+"""The pipeline as plain functions on a workspace. Dagster assets and DVC stages call these functions.
 
 Workspace, parameters and DVC belong here too. Registration, judging and promotion do not: see
 ``orchestration.lifecycle``. torch and DVC are imported in the functions that use them, because these imports take

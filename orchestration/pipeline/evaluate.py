@@ -87,7 +87,7 @@ def _figures(record: EvaluationRecord) -> dict[str, Figure]:
 def _draw_overlay(
     workspace: Workspace, out: Path, title: str, example: Example, prediction: Prediction, rough_intervals: str | None
 ) -> str:
-    """Draw truth and prediction of one patient; returns the path of the PNG."""
+    """Draw truth and prediction of one patient; return the path of the PNG."""
     image = draw_overlay(
         {name: np.asarray(load_example_image(workspace.dataset, view)) for name, view in example.views.items()},
         prediction.points,

@@ -37,7 +37,7 @@ class Source(_Strict):
     """Where studies come from."""
 
     kind: SourceKind = Field("virtual", description="the reader of the studies")
-    location: str = Field("data/drop", description="folder, relative to the workspace unless absolute")
+    location: str = Field("data/drop", description="folder, absolute or relative to the workspace")
 
 
 class Cohort(_Strict):

@@ -97,7 +97,7 @@ class Workspace:
 
     @property
     def tracking_uri(self) -> str:
-        """``tracking``, else the value of ``PLUMBLINE_TRACKING_URI``, else the workspace's own database."""
+        """``tracking``, or else the value of ``PLUMBLINE_TRACKING_URI``, or else the workspace's own database."""
         return self.tracking or os.environ.get("PLUMBLINE_TRACKING_URI") or self.own_tracking_uri
 
     @property

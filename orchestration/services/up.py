@@ -97,7 +97,7 @@ def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_
             *("--allowed-hosts", f"{mlflow},localhost:{mlflow_port}"),
             health=f"http://{mlflow}/health",
         ),
-        # One code server for web server and daemon. Otherwise each starts its own, the daemon one every minute.
+        # One code server for web server and daemon. Otherwise each starts one, the daemon a new one every minute.
         _python(
             "dagster code server",
             *("dagster", "code-server", "start", "-h", HOST, "-p", str(code_port)),

@@ -146,7 +146,7 @@ def _status_line(status: VerdictStatus) -> str:
 
 
 def _with_status(text: str, line: str) -> str:
-    """The description with ``line`` as its status line, added below the heading if there is none yet."""
+    """The description with ``line`` as its status line, added below the heading if it has no status line."""
     lines = [line if old.startswith(_DONE) else old for old in text.split("\n")]
     if line not in lines:
         lines[1:1] = ["", line]

@@ -92,7 +92,7 @@ def _policy_of(workspace: Workspace, verdict: Verdict) -> Policy | None:
 
 
 def read_facts(workspace: Workspace, records: Mapping[str, EvaluationRecord]) -> dict[str, RunFacts]:
-    """Role -> facts of the training run in MLflow; all unknown if MLflow does not answer."""
+    """Role -> facts of the training run in MLflow; all unknown if MLflow does not respond."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 

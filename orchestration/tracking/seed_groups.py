@@ -26,7 +26,7 @@ def recipe_of(run: Any) -> str:
 
 
 def group_seeds(client: "MlflowClient", run: Any) -> str | None:
-    """Put the run under the parent run of its recipe, if there are two or more seeds; return the parent's id or None."""
+    """Put the run under the parent run of its recipe, if it has two or more seeds; return the parent's id or None."""
     recipe, experiment = recipe_of(run), run.info.experiment_id
     client.set_tag(run.info.run_id, RECIPE_TAG, recipe)
     same = client.search_runs([experiment], filter_string=f"tags.`{RECIPE_TAG}` = '{recipe}'")

@@ -32,7 +32,7 @@ COLUMNS = 8
 def draw_findings(
     dataset: Path, findings: Sequence[Finding], out: Path, *, limit: int = 24, tile_px: int = 620
 ) -> Path:
-    """Write a PNG with the ``limit`` studies that break the most rules to ``out``, and return its path.
+    """Write the PNG ``out`` with at most ``limit`` studies, which break the most rules, and return the path of the PNG.
 
     Each study is ``tile_px`` pixels high.
 

@@ -3,8 +3,9 @@
 Contract: ``excluded.json`` lists every excluded study and the rules that the study breaks. ``build.json`` counts these
 studies as left out. Later builds leave these studies out too.
 
-The first exclusion may remove studies from the test set, because no model was evaluated on it yet. This settles the
-test set: a later removal requires a new test version. Each change gives the test set a new version and a new digest.
+The first exclusion may remove studies from the test set, because no model was evaluated on it yet. The first
+exclusion settles the test set: a later removal requires a new test version. Each change gives the test set a new
+version and a new digest.
 """
 
 from collections import defaultdict

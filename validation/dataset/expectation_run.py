@@ -42,7 +42,7 @@ class RuleOutcome:
     Attributes:
         table: name of the table.
         rule: the rule; None for a suite without rules.
-        outcome: ``passed``, ``broken``, ``not_applicable`` (no row has or needs a value), or a code.
+        outcome: ``passed``, ``broken``, ``not_applicable`` (no row has or needs a value), or a code of the list above.
         rows: number of rows in the table.
         due: number of rows that the rule must evaluate.
         evaluated: number of rows that the rule evaluated.

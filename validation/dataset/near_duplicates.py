@@ -1,6 +1,6 @@
 """Detection of images that show the same radiograph, even with another scale, cropped margins or other grey values.
 
-Contract: pure functions of images. Two radiographs of one person are not the same radiograph.
+Contract: the functions are pure functions of images. Two radiographs of one person are not the same radiograph.
 
 1. A fast test of all pairs. Their 255-bit perceptual hashes (signs of the low-frequency cosine coefficients minus their
    median, Zauner 2010) must be similar, and their frequency-whitened cosine coefficients must correlate.

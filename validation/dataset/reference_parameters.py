@@ -69,6 +69,6 @@ def _truth(patient: Measured, visible: Measured, shown: PlanePoints | None) -> T
 
 
 def _shows_end_vertebrae(patient: Measured, shown: PlanePoints) -> bool:
-    """Whether the image shows both end vertebrae of a curve. If not, another curve would be measured."""
+    """Whether the image shows both end vertebrae of a curve. Otherwise another curve would be measured."""
     levels = [level for key in END_VERTEBRAE if (level := (patient.detail or {}).get(key))]
     return all(shown.has(f"{level}_sup", f"{level}_inf") for level in levels)

@@ -1,8 +1,8 @@
 """Splits: train, validation or test for each patient.
 
-Contract: pure and stable. Patients in ``frozen`` keep their split. Once the frozen set has a test patient, every other
-patient goes to train or validation. Which of the two depends only on the patient's key and the seed, so a new patient
-never changes the split of another patient. The only exception: if no patient would be in validation, one is put there.
+Contract: the functions are pure. Patients in ``frozen`` keep their split. Once the frozen set has a test patient, every
+other patient goes to train or validation. This choice depends only on the patient's key and the seed, so a new patient
+never changes the split of another patient. The only exception: if validation would be empty, one patient is put there.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ def assign_splits(
 
 
 def test_set_size(test_patients: int | float, patients: int) -> int:
-    """Number of patients in the test set: an int ``test_patients`` itself. A share above 0 gives at least one."""
+    """Number of test patients: ``test_patients`` if it is an int, else that share of all patients (above 0: at least 1)."""
     if isinstance(test_patients, int):
         return test_patients
     return max(1, round(test_patients * patients)) if test_patients > 0 else 0

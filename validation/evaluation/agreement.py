@@ -129,7 +129,7 @@ def proportion(hits: int, total: int) -> Figure:
 
 
 def _wilson_interval(hits: int, total: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval in closed form, because ``scipy.stats`` takes a second to load."""
+    """Wilson's 95 % score interval in closed form, because loading ``scipy.stats`` would cost a second."""
     z = NormalDist().inv_cdf(0.975)
     centre = hits + z**2 / 2
     reach = z * math.sqrt(hits * (total - hits) / total + z**2 / 4)
@@ -149,7 +149,7 @@ def _interval_figures(truth: Floats, intervals: Sequence[tuple[float, float] | N
 
 
 def icc_agreement(ratings: Floats) -> float | None:
-    """ICC(A,1) of (n targets, k raters), McGraw & Wong 1996; None where it is not defined."""
+    """ICC(A,1) of (n targets, k raters), McGraw & Wong 1996; None if it is not defined."""
     n, k = ratings.shape
     if n < 2 or k < 2:
         return None

@@ -4,7 +4,7 @@ Contract: an error in mm exists only in a view whose calibration allows lengths.
 pixels exists. A point that is not visible in the truth has no error; a prediction of it counts as a false positive.
 
 A level shift means that all level names of a view are wrong by the same number of levels: the model's T5 lies on the
-true T6. Of the shifts -3..3, the one with the smallest median distance is the shift of the view. A positive shift means
+true T6. The shift of a view is the shift from -3 to 3 with the smallest median distance. A positive shift means
 that the names are too cranial. Angles between named levels are then wrong, but the Cobb angle does not change.
 """
 
@@ -77,7 +77,7 @@ class LandmarkSummary:
 
 
 def landmark_errors(prediction: Prediction | None, example: Example) -> tuple[LandmarkError, ...]:
-    """Landmark errors of one study: its views in order, then 3D. Without a prediction, ``prediction`` is None."""
+    """Landmark errors of one study: its views in order, then 3D. ``prediction`` is None if the study has none."""
     errors: list[LandmarkError] = []
     for view in example.views.values():
         predicted = prediction.points.get(view.view, {}) if prediction else {}
@@ -116,7 +116,7 @@ def summarise(errors: Iterable[LandmarkError]) -> tuple[LandmarkSummary, ...]:
 
 
 def summary_of(summaries: Sequence[LandmarkSummary], space: str, group: str = "all") -> LandmarkSummary | None:
-    """The summary of one group in one space, or None."""
+    """The summary of one group in one space; None if there is no such summary."""
     return next((s for s in summaries if s.space == space and s.group == group), None)
 
 
@@ -176,7 +176,7 @@ def _visible_in_all(example: Example) -> set[str]:
 
 
 def _by_level(points: Mapping[str, Floats], parts: Sequence[str]) -> Floats:
-    """(17, parts, 2) pixels by level and part; NaN where a point is absent. No NaN leaves this module."""
+    """(17, parts, 2) pixels by level and part; NaN where a point is absent. This module returns no NaN."""
     arranged = np.full((len(VERTEBRAE), len(parts), 2), np.nan)
     for i, level in enumerate(VERTEBRAE):
         for j, part in enumerate(parts):

@@ -76,7 +76,7 @@ class StudyOutcome:
     orientations: Mapping[ViewName, Orientation] = field(default_factory=dict)
 
     def parameter(self, name: str) -> ParameterOutcome:
-        """The outcome of one parameter; a KeyError for a name that is not in the registry."""
+        """The outcome of one parameter; raises a KeyError for a name that is not in the registry."""
         return {outcome.parameter: outcome for outcome in self.parameters}[name]
 
 

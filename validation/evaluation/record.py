@@ -196,7 +196,7 @@ def verified_digest(record: EvaluationRecord) -> str | None:
 
 
 def verify_statistics(record: EvaluationRecord) -> None:
-    """Compute the figures, not their intervals, again from the values of each patient, and compare both.
+    """Compute the figures, not their intervals, again from the values of each patient, and compare them.
 
     Raises:
         EvidenceRejected: ``STATISTICS_INCONSISTENT`` with the figures that differ.
