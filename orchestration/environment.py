@@ -1,6 +1,6 @@
 """The environment variables that every Plumbline process starts with.
 
-Contract: importing this module sets nothing. The command line, ``make up`` and tests apply the variables before they
+Contract: the import of this module sets nothing. The command line, ``make up`` and tests apply the variables before they
 import the tools, because most tools read them at import time.
 """
 

@@ -51,7 +51,7 @@ def errors_page() -> str:
 
 
 def _rows(places: Sequence[Raised]) -> Iterator[tuple[str, ...]]:
-    """A row for every message. The messages of one code are in consecutive rows; the first row has the code."""
+    """A row for every message. The messages of one code are in consecutive rows. Only the first row has the code."""
     messages = {(p.code, p.error, *(plain(p.message.get(part, "")) for part in PARTS)): None for p in places}
     before = ""
     for name, error, *texts in messages:

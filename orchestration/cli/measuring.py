@@ -127,7 +127,7 @@ def _read_radiographs(files: tuple[Path, ...], view: ViewName | None) -> "dict[V
             raise ParametersRejected(
                 "VIEW_UNCLEAR",
                 found=f"{file.name}: {known}",
-                expected="one frontal file, one lateral file, or one of each",
+                expected="one frontal file, one lateral file, or one file of each view",
                 remedy="give one file of each view" if name else "measure this file alone, with --view",
             )
         found[name] = file, radiograph

@@ -143,7 +143,7 @@ def training_time(minutes: float | None) -> tuple[str, ...]:
 
 
 def run_pipeline(workspace: Workspace) -> int:
-    """Run the job ``retrain`` in this process, show its progress, print the verdict; returns the exit code."""
+    """Run the job ``retrain`` in this process, show its progress, print the verdict, and return the exit code."""
     from orchestration.dagster.run import run_retrain  # takes 0.6 s, so not for `init` and `--help`
 
     started = time.perf_counter()
@@ -166,7 +166,7 @@ def run_pipeline(workspace: Workspace) -> int:
 
 
 def _reason(workspace: Workspace, outcome: "RunOutcome") -> str:
-    """The reason of a refusal: the command that explains the verdict, or the error of a refused promotion."""
+    """The reason for a refusal: the command that explains the verdict, or the error of a refused promotion."""
     if outcome.failed_step == "verdict" and outcome.verdict_reached:
         return f"`plumbline explain -w {workspace.root}` explains the reasons"
     return outcome.reason.removeprefix(f"{outcome.code}: ")

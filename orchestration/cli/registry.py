@@ -41,7 +41,7 @@ def champion(workspace: Path, fetch: bool) -> None:
     if not has_history:
         print_text(
             "The registry has a champion, but this workspace has no history of promotions; "
-            "`plumbline history --verify` checks whether one is missing."
+            "`plumbline history --verify` checks whether a history is missing."
         )
 
 
@@ -86,7 +86,7 @@ def history(
 def _repair(workspace: Workspace, person: str) -> None:
     done = lifecycle.repair_history(workspace, person)
     for cleared in done.cleared:
-        output.print(f"left by a killed promotion: {cleared}")
+        output.print(f"removed, as remains of a killed promotion: {cleared}")
     champion = done.champion
     output.print(f"champion: {f'version {champion.version}' if champion else 'none; no model was ever in service'}")
 
@@ -100,14 +100,14 @@ def _verify(workspace: Workspace) -> None:
         first = faults[0]
         raise GateRefused(
             "HISTORY_NOT_VERIFIED",
-            found=f"{len(faults)} fault(s), first {first.code} at {first.place}: {first.found}",
+            found=f"{len(faults)} fault(s); the first is {first.code} at {first.place}: {first.found}",
             expected="a history, registry, champion record, alias and local copy that agree",
             remedy=first.remedy,
         )
     for entry in (e for e in read_history(workspace.promotion_ledger) if e.event == "loss_accepted"):
         output.print(f"loss accepted on {entry.at[:10]} by {entry.promoter}: {entry.reason}")
     for other in lifecycle.describe_other_histories(workspace):
-        output.print(f"another history of this model, not checked: {other}")
+        output.print(f"this model has another history, which was not checked: {other}")
 
 
 @click.command()

@@ -95,7 +95,7 @@ def _fit_folder(start: str | None, minutes: float | None, arguments: tuple[str, 
 
 
 def _implied(start: str, learning_rate: float) -> dict[str, Any]:
-    """Training parameters that follow from the model to start from."""
+    """The training parameters that follow from the model from which the fit starts."""
     contract = read_contract(find_model_folder(start))
     return {
         "heatmap_stride": contract.heatmap_stride,
@@ -146,7 +146,7 @@ def release(workspace: Path, out: Path, wider: Path | None) -> None:
     """Write the workspace's evaluated candidate and its model card to a folder.
 
     This is the last step of the recipe `bundled`, which makes the bundled model. The candidate must have been evaluated
-    on virtual patients. It need not be promoted.
+    on virtual patients. It does not have to be promoted.
 
     \b
     Example:  plumbline release -w bundled --out inference/weights

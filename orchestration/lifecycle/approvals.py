@@ -27,7 +27,7 @@ SHORTEST_DIGEST = 8
 
 
 def approve_verdict(workspace: Workspace, params: Params, verdict: str, sign_off: SignOff) -> Approval:
-    """Approve the verdict that ``find_verdict`` finds; raises what ``validation.promotion.approval.grant`` raises."""
+    """Approve the verdict that ``find_verdict`` finds; raises the errors of ``validation.promotion.approval.grant``."""
     return _decide(grant, workspace, params, verdict, sign_off)
 
 

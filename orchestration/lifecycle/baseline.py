@@ -52,7 +52,7 @@ def baseline_record(workspace: Workspace, champion: EvaluationRecord | None) -> 
 
 
 def _last_approved(workspace: Workspace) -> HistoryEntry | None:
-    """The history entry of the last approved model's promotion, or None. No model is denied without a champion record."""
+    """The history entry of the last approved model's promotion, or None. A missing champion record denies no model."""
     record = champion_record_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
     denied = record.denials() if record is not None else {}
     return last_approved(read_history(workspace.promotion_ledger), PRODUCTION_MODEL, denied)

@@ -1,4 +1,4 @@
-"""The history of a workspace: audit, repair, accepting a loss, reinstatement, rollback with or without the registry.
+"""The history of a workspace: audit, repair, acceptance of a loss, reinstatement, rollback with or without registry.
 
 Contract: the local copy follows the registry after every change. While the registry is down, the local copy of the
 previous champion can replace the local champion, after its digest and the smoke test have been checked. The next
@@ -75,7 +75,7 @@ def _local_faults(workspace: Workspace) -> Iterator[Fault]:
 
 
 def describe_other_histories(workspace: Workspace) -> Sequence[str]:
-    """The other histories of this model that the registry's database lists, one line each."""
+    """The other histories of this model that the registry's database lists, with one line for each."""
     others = audit.other_histories(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
     return [f"{a.place}: {a.length} entries up to {a.last[:12]}{', closed' if a.closed_by else ''}" for a in others]
 
@@ -90,7 +90,7 @@ def accept_history_loss(workspace: Workspace, sign_off: SignOff) -> HistoryEntry
 
 
 def reinstate_model(workspace: Workspace, model: str, sign_off: SignOff) -> Reinstatement:
-    """Remove denial and rejections of a model, which is named by its version or the beginning of its digest."""
+    """Remove the denial and the rejections of a model, which is named by version or by the beginning of its digest."""
     require_own_registry(workspace)
     return reinstate(
         ReinstatementRequest(

@@ -45,7 +45,7 @@ def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
 
 
 def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
-    """Compare the evidence with the policy; write the verdict (as the latest and under its digest) and the report."""
+    """Compare evidence and policy, and write the verdict (as latest verdict and under its digest) and the report."""
     challenger = read_record(workspace.evaluation / "record.json")
     champion_record = workspace.champion_evaluation / "record.json"
     champion = read_record(champion_record) if champion_record.exists() else None

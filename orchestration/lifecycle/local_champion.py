@@ -20,7 +20,7 @@ from validation.promotion.registry_errors import errors_as_refusals
 
 @dataclass(frozen=True)
 class LocalChampion:
-    """The promoted version of which the workspace has a local copy."""
+    """The promoted version whose bytes the local copy must have."""
 
     version: str
     digest: str
@@ -115,7 +115,7 @@ def open_champion(workspace: Workspace) -> Model:
     if model_digest(workspace.champion) != record.digest:
         raise EvidenceRejected(
             "MODEL_ALTERED",
-            found="a local copy of the champion whose digest is not that of the promoted model",
+            found="a local copy of the champion whose digest differs from the digest of the promoted model",
             expected="the bytes that were promoted",
             remedy="fetch the champion again with `plumbline champion --fetch`",
         )

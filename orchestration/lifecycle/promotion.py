@@ -1,6 +1,6 @@
-"""Promotion of the judged candidate: gather the evidence, and let the gate verify it again.
+"""Promotion of the judged candidate: gathers the evidence, which the gate then verifies again.
 
-Contract: ``promote_champion`` verifies everything itself, so it also refuses when it is launched alone.
+Contract: ``promote_champion`` verifies everything itself, so it also refuses a bad candidate when it is launched alone.
 """
 
 import shutil
@@ -76,7 +76,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
 
 
 def _update_local_copy(workspace: Workspace, version: str) -> None:
-    """Update the local copy of the champion. If that fails, the promotion is still valid."""
+    """Update the local copy of the champion. If the update fails, the promotion is still valid."""
     try:
         refresh_local_champion(workspace)
     except (OSError, PlumblineError) as error:

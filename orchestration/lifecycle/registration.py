@@ -68,7 +68,7 @@ def _tags(params: Params, record: EvaluationRecord) -> dict[str, str]:
 
 
 def _description(params: Params, record: EvaluationRecord) -> str:
-    """Description of the run on MLflow's page: what it was trained and evaluated on, and its errors."""
+    """Description of the run on MLflow's page: the data of training and evaluation, and the candidate's errors."""
     rows = []
     for name in PAPER_PARAMETERS:
         figures = record.statistics[name].figures

@@ -1,9 +1,9 @@
 """Seed evidence: evaluation records of the challenger's recipe with other seeds, found in MLflow and verified.
 
-Contract: MLflow only gives the place of a record. Each record is read, verified and compared with the challenger like
+Contract: MLflow only tells where a record is. Each record is read, verified and compared with the challenger like
 all evidence. A record that is missing, altered, or of another test set, code or library is left out with the reason.
 If the registry does not respond, all records are left out. No error here prevents a verdict. If several runs have the
-same seed, the latest valid one is used.
+same seed, the latest valid record is used.
 """
 
 import shutil
@@ -83,7 +83,7 @@ def find_seed_evidence(client: "MlflowClient", policy: Policy, challenger: Evalu
 
 
 def runs_of_recipe(client: "MlflowClient", own: Any) -> Iterator[Any]:
-    """Finished runs with the recipe of ``own``, the latest first; ``own`` is one of them."""
+    """Finished runs with the recipe of ``own``, the latest first, including ``own`` itself."""
     recipe, dataset = recipe_of(own), own.data.tags.get("plumbline.dataset", "")
     wanted, token = f"attributes.status = 'FINISHED' and tags.`plumbline.dataset` = '{dataset}'", None
     while True:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SeedWorkspace(Workspace):
-    """The same workspace, with candidate, evaluation and step reports of one seed in a folder of their own."""
+    """The same workspace, but with candidate, evaluation and step reports of one seed in a separate folder."""
 
     seed: int
 

@@ -23,7 +23,7 @@ TIMED_RUNS = 3
 
 
 def measure_virtual_study(folder: Path) -> VirtualStudyResult:
-    """Load the model in ``folder`` and measure the bundled study; raises what loading and measuring raise."""
+    """Load the model in ``folder`` and measure the bundled study; raises the errors of loading and measuring."""
     model = load_model(folder)
     views = {view: image for view, image in virtual_study_views().items() if view in model.contract.views}
     runs = [measure_views(model, views, "bundled virtual study") for _ in range(1 + TIMED_RUNS)]

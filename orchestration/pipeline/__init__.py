@@ -13,10 +13,10 @@ seconds and most commands need neither.
     policies            the gate policy of a workspace
     registry_ownership  refuses a copied workspace that would write into its original
     report              the part of a candidate's report that is made from the workspace's files
-    stages              the stages as a table, and dvc.yaml
+    stages              the table of the stages, and the dvc.yaml that is made from it
     step_report         the report of one step
-    steps               the steps themselves
-    survey              the parameters that can be computed from 3D reconstructions without images
+    steps               a function for each step
+    survey              lists the parameters that can be computed from 3D reconstructions without images
     versioning          DVC: whether a stage is up to date, and the version of the data
     workspace           the folders of a workspace
 """

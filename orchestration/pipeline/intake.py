@@ -1,6 +1,6 @@
 """The intake of studies from the workspace's source and from the batches in its inbox.
 
-Contract: received = used + already present + quarantined, always. A batch without its ``COMPLETE`` marker is not
+Contract: always, received = used + already present + quarantined. A batch without its ``COMPLETE`` marker is not
 touched. A second intake of the same studies changes nothing. Names of folders and files may identify patients. These
 names are found again with the pseudonym key, and never written.
 """

@@ -1,7 +1,7 @@
 """Locks a workspace, so that it has one writer at a time: a Dagster run, the command line or ``dvc repro``.
 
-Contract: the kernel releases a lock when its process dies, so no clean-up is needed. A second writer is refused at
-once, with the reason.
+Contract: the kernel releases a lock when its process dies, so no clean-up is needed. A second writer is refused
+at once, with the reason.
 """
 
 from collections.abc import Iterator

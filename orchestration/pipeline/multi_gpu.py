@@ -2,7 +2,7 @@
 
 torchrun starts ``training.fitting.ddp_worker``, because Lightning's own launcher would start the orchestrator again.
 
-Contract: an interrupted process group writes its checkpoint and stops. The next call continues from there.
+Contract: an interrupted process group writes its checkpoint and stops. The next call continues from that checkpoint.
 """
 
 import json

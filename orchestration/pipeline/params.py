@@ -73,7 +73,7 @@ class Dataset(_Strict):
 
 
 class Validation(_Strict):
-    """The expectations on the data, and what happens to a study that fails one."""
+    """The expectations on the data, and what happens to a study that fails an expectation."""
 
     profile: Literal["biplanar", "frontal_radiographs"] = Field("biplanar", description="the set of expectations")
     on_bad_study: Literal["stop", "exclude"] = Field(
@@ -88,7 +88,7 @@ class Gate(_Strict):
 
 
 class Retrain(_Strict):
-    """When new studies start a retraining."""
+    """The condition under which new studies start a retraining."""
 
     minimum_new_studies: int = Field(20, ge=1, description="new studies that start a retraining")
 
@@ -179,7 +179,7 @@ def parse_params(content: Mapping[str, Any], origin: str = "params.yaml") -> Par
 
 
 def _violation(error: Any) -> str:
-    """One of pydantic's errors as text: the parameter, what is wrong, and its value."""
+    """One of pydantic's errors as text: the parameter, what is wrong, and the parameter's value."""
     name = ".".join(map(str, error["loc"])) or "file"
     if error["type"] == "value_error":
         return f"{name}: {error['ctx']['error']}"

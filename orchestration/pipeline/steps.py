@@ -204,7 +204,7 @@ def _fit(workspace: Workspace, config: TrainingConfig, progress: Progress | None
 def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
     """Copy a candidate that was trained elsewhere into this workspace, as if it had been trained here.
 
-    The parameters of its fit are written into params.yaml, so that DVC records what was used.
+    The parameters of the candidate's fit are written into params.yaml, so that DVC records them.
 
     Raises:
         ContractViolation: the candidate's fit is unfinished, or used another dataset (DATASET_DIFFERS).
@@ -246,7 +246,7 @@ if tuple(STEPS) != STAGE_NAMES:
 
 
 def compute_step(name: str, workspace: Workspace, progress: Progress | None = None) -> StepReport:
-    """Run a step unconditionally. DVC itself calls this through ``plumbline stage``."""
+    """Run a step unconditionally. DVC calls this function through ``plumbline stage``."""
     params = read_params(workspace.params_file)
     workspace.prepare()
     started = time.perf_counter()

@@ -24,7 +24,7 @@ class Survey:
     """The result of a survey.
 
     Attributes:
-        counts: what was counted -> number, as text.
+        counts: name of what was counted -> number, as text.
         parameters: (name, measured in, median, 5-95 % range, commonest reason for absence) of each parameter.
     """
 

@@ -1,6 +1,6 @@
 """Supervised child processes: starts them, waits until they respond, notices when one dies, and stops them all.
 
-Contract: each child leads its own process group, so its own children stop with it. Each child writes to its own log
+Contract: each child leads its own process group, so its children stop with it. Each child writes to its own log
 file. Stopping sends SIGTERM first and SIGKILL after ``GRACE_S``.
 """
 
@@ -110,7 +110,7 @@ class Supervised:
                 raise self._failed("SERVICE_DIED", name, f"ended with exit code {process.returncode}")
 
     def stop(self) -> None:
-        """Stop every process group: SIGTERM, wait, SIGKILL."""
+        """Stop every process group: send SIGTERM, wait until the processes end or ``GRACE_S`` is over, and send SIGKILL."""
         for process in self._running.values():
             _signal_group(process, signal.SIGTERM)
         deadline = time.monotonic() + GRACE_S

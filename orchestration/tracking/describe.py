@@ -1,6 +1,6 @@
 """Describes a candidate in MLflow: writes verdict, report, model card and links to its run and model version.
 
-Contract: no gate reads this, so an edited tag or metric changes what is shown, not what is decided. Describing the same
+Contract: no gate reads this description, so an edited tag or metric cannot change a decision. Describing the same
 verdict again changes nothing. A candidate that is not registered has a report, but no MLflow page.
 
 Groups of metrics, each a section of MLflow's charts: ``train``, ``validation``, ``cost``, ``data`` (from training);
@@ -89,7 +89,7 @@ def _describe_candidate(
 
 
 def describe_served(workspace: Workspace, version: str) -> bool:
-    """Copy the candidate's description to its version of the model in service; returns whether the version has it.
+    """Copy the candidate's description to its version of the model in service; return whether the version has it.
 
     The promotion is already done, and remains valid if the registry does not accept the description.
     """

@@ -61,7 +61,7 @@ def assign_splits(
 
 
 def test_set_size(test_patients: int | float, patients: int) -> int:
-    """Number of test patients: ``test_patients`` if it is an int, else that share of all patients (above 0: at least 1)."""
+    """Number of test patients: an int ``test_patients`` itself, or that share of all patients (at least 1 above 0)."""
     if isinstance(test_patients, int):
         return test_patients
     return max(1, round(test_patients * patients)) if test_patients > 0 else 0

@@ -108,7 +108,7 @@ def level_shift(predicted: Points2D, truth: Points2D) -> int | None:
 
 
 def summarise(errors: Iterable[LandmarkError]) -> tuple[LandmarkSummary, ...]:
-    """Summaries of each space: all landmarks, then by level in anatomical order, then by landmark."""
+    """Summaries of each space: of all landmarks, then of each level in anatomical order, then of each landmark."""
     by_space: dict[Space, list[LandmarkError]] = defaultdict(list)
     for error in errors:
         by_space[error.space].append(error)

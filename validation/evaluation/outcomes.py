@@ -52,9 +52,9 @@ class StudyOutcome:
     """The outcome of one study.
 
     Attributes:
-        study_id, patient, source: as in the dataset.
+        study_id, patient, source: the values in the dataset.
         facts: the ``SUBGROUP_FACTS`` of the study.
-        parameters: one outcome for each parameter of the registry, in its order.
+        parameters: one outcome for each parameter, in the order of the registry.
         landmarks: landmark errors by view, then in 3D.
         level_shifts: view -> shift of the level names in levels; None if there are too few points.
         seconds: wall time of the prediction.

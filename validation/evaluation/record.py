@@ -124,8 +124,8 @@ def evaluate(
 ) -> EvaluationRecord:
     """Evaluate ``predictions`` on ``examples``, the complete frozen test split.
 
-    In a study without a prediction every parameter and every landmark is missing. Coverage is the number of predictions
-    divided by the number of truths.
+    In a study without a prediction every parameter and landmark counts as missing. Coverage is the number of
+    predictions divided by the number of truths.
 
     Raises:
         EvidenceRejected: ``TEST_SET_ALTERED`` if the examples do not have the digest ``test_digest``.
@@ -196,7 +196,7 @@ def verified_digest(record: EvaluationRecord) -> str | None:
 
 
 def verify_statistics(record: EvaluationRecord) -> None:
-    """Compute the figures, not their intervals, again from the values of each patient, and compare them.
+    """Compute the figures, but not their intervals, again from the values of each patient, and compare the results.
 
     Raises:
         EvidenceRejected: ``STATISTICS_INCONSISTENT`` with the figures that differ.
