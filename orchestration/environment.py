@@ -1,7 +1,7 @@
 """The environment variables that every Plumbline process starts with.
 
-Contract: the import of this module sets nothing. The command line, ``make up`` and tests apply the variables before they
-import the tools, because most tools read them at import time.
+Contract: the import of this module sets nothing. The command line, ``make up`` and tests apply the variables before
+they import the tools, because most tools read them at import time.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Configures and opens the Dagster instance of a workspace, and marks runs whose process died as failed.
 
 Contract: telemetry is off before an instance opens. A run whose process died is marked failed, so that the run
-does not block the queue. On a single machine, Dagster's own run monitoring does not notice this.
+does not block the queue. On a single machine, Dagster's own run monitoring does not notice the death.
 """
 
 import time

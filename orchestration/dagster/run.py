@@ -45,7 +45,7 @@ class RunOutcome:
 
     @property
     def promoted(self) -> bool:
-        """Whether there is a new champion."""
+        """Whether the run promoted a model."""
         return self.failed_step is None
 
     @property

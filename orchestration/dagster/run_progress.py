@@ -24,7 +24,7 @@ class StepWatcher(Protocol):
     """Receives the progress of a run."""
 
     def watch(self, step: str) -> AbstractContextManager[Progress]:
-        """The context in which the step runs; the step's exceptions pass through it."""
+        """The context in which the step runs; the step's exceptions pass through this context."""
 
     def ended(self, report: StepReport) -> None:
         """Called when a step has run or was found up to date."""

@@ -39,7 +39,7 @@ _UNFINISHED = [s for s in dg.DagsterRunStatus if s.name not in ("SUCCESS", "FAIL
     description="Takes in each batch in data/inbox once, when its COMPLETE marker is there. A batch is a partition.",
 )
 def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.SensorResult | dg.SkipReason:
-    """Request an ingest run for each new batch, and retry failed ones up to ``ATTEMPTS`` times."""
+    """Request an ingest run for each new batch, and retry failed runs up to ``ATTEMPTS`` times."""
     finished = finished_batches(paths.folders)
     batches = [batch for batch in finished if not any(part in batch.key for part in _NOT_IN_A_KEY)]
     known = set(context.instance.get_dynamic_partitions(str(BATCHES.name)))
@@ -48,7 +48,7 @@ def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.Sens
     if not requests:
         bad = len(finished) - len(batches)
         unusable = f"; {bad} with a name that Dagster cannot use" if bad else ""
-        return dg.SkipReason(f"{len(finished)} finished batch(es) in the inbox, all taken in before{unusable}")
+        return dg.SkipReason(f"{len(finished)} finished batch(es) in the inbox, but none to take in now{unusable}")
     return dg.SensorResult(
         run_requests=requests, dynamic_partitions_requests=[BATCHES.build_add_request(new)] if new else []
     )
@@ -94,7 +94,7 @@ def enough_new_studies(context: dg.SensorEvaluationContext, paths: WorkspacePath
 
 
 def new_studies(workspace: Workspace) -> tuple[str, Sequence[str]]:
-    """The last dataset's short digest (``none`` before the first), and the stored studies that it does not contain.
+    """The last dataset's short digest (``none`` without a dataset), and the stored studies that it does not contain.
 
     Studies that the build left out with a reason are not new, because they would be left out again.
     """

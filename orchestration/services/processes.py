@@ -110,7 +110,7 @@ class Supervised:
                 raise self._failed("SERVICE_DIED", name, f"ended with exit code {process.returncode}")
 
     def stop(self) -> None:
-        """Stop every process group: send SIGTERM, wait until the processes end or ``GRACE_S`` is over, and send SIGKILL."""
+        """Stop every process group: send SIGTERM, wait at most ``GRACE_S``, and send SIGKILL."""
         for process in self._running.values():
             _signal_group(process, signal.SIGTERM)
         deadline = time.monotonic() + GRACE_S

@@ -78,12 +78,12 @@ def status_of_actions(workspace: Workspace, verdict: Verdict) -> VerdictStatus:
 
 
 def required_action(workspace: Workspace, verdict: Verdict, done: VerdictStatus) -> str:
-    """The approval that the verdict's policy requires now, with the command; "" if none is required."""
+    """The approval that the verdict's policy requires now, with the command; "" if no approval is required."""
     return approval_notice(verdict, _policy_of(workspace, verdict), done, where=shlex.quote(str(workspace.root)))
 
 
 def _policy_of(workspace: Workspace, verdict: Verdict) -> Policy | None:
-    """The policy of the verdict; None if the workspace now has another policy or no valid one."""
+    """The policy of the verdict; None if the workspace now has another policy or no valid policy."""
     try:
         policy = workspace_policy(read_params(workspace.params_file), workspace)
     except PlumblineError:

@@ -19,7 +19,7 @@ _SPREAD_OF = ("test/", "validation/best_")
 
 
 def recipe_of(run: Any) -> str:
-    """Digest of a run's recipe: its parameters without the seed, and its dataset."""
+    """Digest of a run's recipe: the run's parameters without the seed, and the run's dataset."""
     params = {name: value for name, value in run.data.params.items() if name != "seed"}
     payload = json.dumps([sorted(params.items()), run.data.tags.get("plumbline.dataset")])
     return hashlib.sha256(payload.encode()).hexdigest()[:16]

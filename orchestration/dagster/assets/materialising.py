@@ -41,11 +41,11 @@ def materialised(
     version: Callable[[], str | None] = lambda: None,
     tracking: ModelTracking | None = None,
 ) -> Materialised:
-    """Run ``work`` as asset ``step``.
+    """Run ``work`` as the asset ``step``.
 
     Args:
         version: returns the data version, or None; called after the work.
-        tracking: makes the link to the MLflow run that the report names.
+        tracking: object that makes the link to the MLflow run that the report names.
     """
     started = time.perf_counter()
     with refusals_as_failures(), watcher.watch(step) as progress:

@@ -20,7 +20,7 @@ PREVIEWS = 3
 
 
 def metadata_of(report: StepReport) -> dict[str, Any]:
-    """Figures, duration, previews and pages of a report, in this order; Dagster types the plain values."""
+    """Figures, duration, previews and pages of a report, in this order. Dagster chooses the types of plain values."""
     shown: dict[str, Any] = {name: _linked(value) for name, value in report.figures.items()}
     shown |= {"wall time (s)": round(report.seconds, 2), "recomputed": not report.skipped}
     for title, image in list(report.images.items())[:PREVIEWS]:
@@ -31,7 +31,7 @@ def metadata_of(report: StepReport) -> dict[str, Any]:
 
 
 def preview(image: Path, title: str) -> dg.MetadataValue:
-    """An image as inline markdown, or its path if it cannot be made small enough."""
+    """An image as inline markdown, or the image's path if the image cannot be made small enough."""
     payload = _shrunk(image) if image.is_file() else None
     if payload is None:
         return dg.MetadataValue.path(str(image))

@@ -20,7 +20,7 @@ TAG = "plumbline/training."
 
 
 def launchpad_parameters(context: dg.AssetExecutionContext) -> dict[str, Any]:
-    """Name -> value of the parameters given for this run; they are also written to its tags."""
+    """Name -> value of the parameters given for this run, which are also written to the run's tags."""
     # Read the raw config: in the config object, an omitted field and a null look alike.
     given = dict(context.op_execution_context.op_config or {})
     if given:
