@@ -1,21 +1,21 @@
 """The environment variables that every Plumbline process starts with.
 
-Contract: importing this module sets nothing. The command line, ``make up`` and tests apply the variables before they
-import the tools, because most tools read them at import time.
+Contract: the import of this module sets nothing. The command line, ``make up`` and tests apply the variables before
+they import the tools, because most tools read them at import time.
 """
 
 import os
 
 WORKSPACE_VARIABLE = "PLUMBLINE_WORKSPACE"
-"""Names the workspace folder that the Dagster definitions use."""
+"""The variable that names the workspace folder for the Dagster definitions."""
 
 MLFLOW_UI_VARIABLE = "PLUMBLINE_MLFLOW_UI"
-"""Names the address under which a browser reaches MLflow. Only links use it."""
+"""The variable with the address under which a browser reaches MLflow. Only links use this address."""
 
 DEFAULT_MLFLOW_UI = "http://127.0.0.1:5000"
 
 DAGSTER_UI_VARIABLE = "PLUMBLINE_DAGSTER_UI"
-"""Names the address under which a browser reaches Dagster. Only links use it."""
+"""The variable with the address under which a browser reaches Dagster. Only links use this address."""
 
 DEFAULT_DAGSTER_UI = "http://127.0.0.1:3000"
 
@@ -32,11 +32,11 @@ _TELEMETRY_OFF = {
 }
 
 _SAFE_MLFLOW = {
-    # The job runner costs ten processes and 1.5 GB, and had an unauthenticated interface (CVE-2026-0545).
+    # MLflow's job runner needs ten processes and 1.5 GB, and had an unauthenticated interface (CVE-2026-0545).
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     # With MLflow's default, loading a pickled model runs its code.
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    # MLflow's assistant can run shell commands, so it may start only in a container. The model gateway is off.
+    # MLflow's assistant can run shell commands, so it may start only in a container. MLflow's model gateway is off.
     "MLFLOW_ENABLE_ASSISTANT_SANDBOX": "true",
     "MLFLOW_ENABLE_AI_GATEWAY": "false",
     # An empty catalogue and no requirements check: nothing is fetched from a network.

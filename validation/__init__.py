@@ -1,10 +1,10 @@
 """Validation: checks of datasets, evaluation of models, the gate, promotion, and the report for the reviewer.
 
-Finding landmarks, training and the pipeline's steps do not belong here. Neither torch nor Dagster is imported.
+Training, the pipeline's steps and the detection of landmarks do not belong here. Neither torch nor Dagster is imported.
 
-    dataset/      building a dataset, and its checks
-    evaluation/   errors of one model on the frozen test set
-    gates/        policy and evidence to a verdict
-    promotion/    which model serves, and the history of it
-    review/       the report on one candidate
+    dataset/      builds datasets and checks them
+    evaluation/   measures the errors of one model on the frozen test set
+    gates/        derives a verdict from policy and evidence
+    promotion/    changes which model is in service, and records each change in the history
+    review/       writes the report on one candidate
 """

@@ -7,9 +7,9 @@
     command_line    page: `plumbline` and `python -m training`
     settings        page: params.yaml
     parameters      page: what Plumbline measures
-    markdown        tables
+    markdown        Markdown tables
     mkdocs_hook     adds the pages to the site while it is built
-    thumbnails      the small pictures of the README, cut from those of the documentation
+    thumbnails      the small pictures of the README, cut from pictures of the documentation
 
 `python -m docs.generate NAME` prints a page. Pages that a person writes do not belong here: see docs/*.md.
 """

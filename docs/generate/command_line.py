@@ -13,7 +13,7 @@ from orchestration.cli.main import plumbline
 _INTRODUCTION = """# Command line
 
 This page is made from the commands' own help (`plumbline --help`, `plumbline COMMAND --help`).
-[Exit codes](errors.md) are the same for all of them.
+[Exit codes](errors.md) are the same for all commands.
 
 """
 
@@ -41,7 +41,7 @@ def _section(name: str, command: click.Command, parent: click.Context) -> str:
 
 
 def _description(text: str) -> str:
-    """Help of a command as Markdown: what click does not wrap (``\\b``) is an example, or a paragraph of its own."""
+    """Help of a command as Markdown. A paragraph that click does not wrap (``\\b``) may be an example."""
     paragraphs = (paragraph.strip("\n") for paragraph in inspect.cleandoc(text).split("\n\n"))
     return "\n\n".join(map(_paragraph, paragraphs))
 
@@ -55,7 +55,7 @@ def _paragraph(text: str) -> str:
 
 
 def _training() -> str:
-    """The help of ``python -m training``, as it prints it."""
+    """The help of ``python -m training``, as the command prints it."""
     from training.__main__ import main
 
     printed = io.StringIO()

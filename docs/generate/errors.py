@@ -15,7 +15,7 @@ _EXIT_CODES: Mapping[int, str] = {
     3: "The gate refused, or evidence or a model file is missing or altered.",
     4: "Another run is using the workspace.",
     130: "Interrupted. Finished work is kept; run the same command again to continue.",
-    143: "Training was asked to stop and wrote a checkpoint; run the same command again to continue.",
+    143: "Training received a signal to stop and wrote a checkpoint; run the same command again to continue.",
 }
 _INTRODUCTION = """---
 hide: [toc]
@@ -29,10 +29,10 @@ This page is made from the source code.
 {exit_codes}
 Every error is printed as `CODE: found ...; expected ...; what to do`. The code is stable: a program can rely on it.
 The wording may change. An error derived from `InputRejected` concerns one study. The study goes to quarantine with this
-message, and the other studies are taken in.
+message, and the intake continues with the other studies.
 
-In the messages below, text in braces is filled in when the error is raised. A slash stands between alternatives. Text
-in brackets is sometimes left out. The error class and the exit code are below each code.
+In the messages below, text in braces is filled in when the error is raised. A slash separates alternatives. Text in
+brackets is sometimes left out. The error class and the exit code are below each code.
 
 {codes}"""
 
@@ -51,7 +51,7 @@ def errors_page() -> str:
 
 
 def _rows(places: Sequence[Raised]) -> Iterator[tuple[str, ...]]:
-    """A row for every message. The messages of one code are in consecutive rows; the first row has the code."""
+    """A row for every message. The messages of one code are in consecutive rows. Only the first row has the code."""
     messages = {(p.code, p.error, *(plain(p.message.get(part, "")) for part in PARTS)): None for p in places}
     before = ""
     for name, error, *texts in messages:

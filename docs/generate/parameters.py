@@ -10,7 +10,7 @@ This page is made from the source code. `plumbline parameters` prints the same t
 {parameters}
 ## Reasons of an absence
 
-A parameter has a finite value, or one of these reasons why it has none:
+A parameter has a finite value, or one of these reasons why it has no value:
 
 {absences}"""
 

@@ -23,7 +23,7 @@ class Raised:
         code: stable reason code; ``{…}`` replaces a part that is known only at run time.
         error: name of the error class.
         message: ``found``, ``expected``, ``remedy`` -> text, with placeholders in braces.
-        module: dotted name of the module that raises it.
+        module: dotted name of the module that raises the error.
         line: line of the call.
     """
 
@@ -135,7 +135,7 @@ def _value_of(module: Module, place: ast.expr, name: str) -> ast.expr | None:
 
 
 def _given(node: ast.AST, name: str) -> Iterator[tuple[int, ast.expr]]:
-    """The line and the value of a statement that gives the name a value."""
+    """The line and the value of a statement that assigns a value to the name."""
     if isinstance(node, ast.Assign) and name in {last_name(target) for target in node.targets}:
         yield node.lineno, node.value
     if isinstance(node, ast.For) and name in {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}:
@@ -144,7 +144,7 @@ def _given(node: ast.AST, name: str) -> Iterator[tuple[int, ast.expr]]:
 
 @cache
 def _makers() -> Mapping[tuple[str, str], _Maker]:
-    """(module, function) -> its maker. A method is found by its name alone; its module is ""."""
+    """(module, function) -> the function's maker. A method is found by its name alone, with "" as the module."""
     found: dict[tuple[str, str], _Maker] = {}
     while new := dict(_new_makers(found)):
         found |= new

@@ -11,7 +11,7 @@ from orchestration.pipeline.params import Params
 _INTRODUCTION = """# params.yaml
 
 This page is made from the schema. `plumbline init` writes the file with every key and its default; `--set KEY=VALUE`
-changes one. An unknown key or a value outside its range is an error, and all errors are reported together.
+changes one value. An unknown key or a value outside its range is an error, and all errors are reported together.
 
 """
 _COLUMNS = ("Key", "Type", "Default", "Range", "Meaning")

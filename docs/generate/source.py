@@ -31,7 +31,7 @@ class Module:
     def functions(self) -> Mapping[ast.AST, Function]:
         """Node -> the innermost function around it."""
         found: dict[ast.AST, Function] = {}
-        for function in (n for n in ast.walk(self.tree) if isinstance(n, Function)):  # outer ones come first
+        for function in (n for n in ast.walk(self.tree) if isinstance(n, Function)):  # outer functions come first
             found |= {node: function for node in ast.walk(function) if node is not function}
         return found
 

@@ -1,4 +1,4 @@
-"""The small pictures of the README, cut from those of the documentation: ``python -m docs.generate.thumbnails``."""
+"""Cuts the small pictures of the README from pictures of the documentation (``python -m docs.generate.thumbnails``)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,11 +20,11 @@ CUTS: Mapping[str, tuple[str, Box]] = {
     "gate": ("reviewing/verdict.png", (55, 45, 715, 485)),
     "review": ("reviewing/patients.png", (335, 110, 965, 530)),
 }
-"""Name -> picture below docs/ and the part of it that is shown, all of one shape."""
+"""Name of a thumbnail -> a picture below docs/, and the part of that picture to show. All parts have the same shape."""
 
 
 def draw_thumbnails(folder: Path = FOLDER) -> list[Path]:
-    """Write every thumbnail; returns their paths."""
+    """Write every thumbnail; return the paths of the thumbnails."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, (picture, box) in CUTS.items():

@@ -4,17 +4,17 @@ Options, help texts and terminal output belong here. The work does not: each sub
 package. Dagster, matplotlib, scipy and pydicom are imported in functions, so that ``--help`` and ``measure`` start
 fast.
 
-    cohort            cohort
-    main              the group, errors and exit codes
-    measuring         measure, parameters, decoders, read3d
+    cohort            the subcommand cohort
+    main              the command group, error messages and exit codes
+    measuring         the subcommands measure, parameters, decoders and read3d
     options           options that several subcommands share
-    pipeline          init, run, demo, stage
-    population_table  the virtual population beside the published one
-    quarantine        quarantine
-    registry          champion, history, rollback, reinstate, approve, reject
-    run_cost          wall time and peak memory of a run
-    seeds             seeds
-    terminal          progress, step lines, tables
-    training          train, adopt, release
-    verdicts          verdict, explain, review, promote
+    pipeline          the subcommands init, run, demo and stage
+    population_table  compares the virtual population with published figures in a table and a figure
+    quarantine        the subcommand quarantine
+    registry          the subcommands champion, history, rollback, reinstate, approve and reject
+    run_cost          the wall time and the peak memory of a run
+    seeds             the subcommand seeds
+    terminal          progress bars, step lines and tables
+    training          the subcommands train, adopt and release
+    verdicts          the subcommands verdict, explain, review and promote
 """

@@ -1,4 +1,4 @@
-"""Subcommand that makes data outside a workspace: ``cohort``."""
+"""The subcommand ``cohort``, which makes data outside a workspace."""
 
 import os
 from pathlib import Path
@@ -50,18 +50,16 @@ _WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
     default=0.0,
     help="SD in mm of the patient's motion between the views.  [none; at most 20]",
 )
-@click.option(
-    "--replace", is_flag=True, help="Permit to replace finished patients of other settings and to remove surplus ones."
-)
+@click.option("--replace", is_flag=True, help="Permit the command to replace or remove finished patients.")
 @click.option("--stats", is_flag=True, help="Compare the population with published figures. No images are drawn.")
 @click.option("--figure", type=click.Path(dir_okay=False, path_type=Path), help="With --stats: PNG of the comparison.")
 def cohort(out: Path | None, count: int | None, seed: int, stats: bool, figure: Path | None, **drawing: Any) -> None:
     """Write virtual patients as DICOM pairs with their 3D reconstructions.
 
-    A full-length image covers 735 mm from top to bottom; more --rows give smaller pixels. The same command again keeps
-    finished patients and writes the missing ones. A larger --count adds patients. Other settings or a smaller --count
-    need --replace, because they replace or remove finished patients. With --stats the exit code is 1 if a figure is
-    outside its tolerance, or if there are too few patients to check any figure.
+    A full-length image covers 735 mm from top to bottom; more --rows give smaller pixels. If you repeat the command,
+    it keeps finished patients and writes the missing patients. A larger --count adds patients. Other settings or a
+    smaller --count need --replace, because they replace or remove finished patients. With --stats the exit code is 1 if
+    a figure is outside its tolerance, or if there are too few patients to check any figure.
 
     \b
     Example:  plumbline cohort --out /tmp/virtual --count 20
@@ -96,7 +94,7 @@ def _check_survey(figure: Path | None) -> None:
         and context.get_parameter_source(str(option.name)) == ParameterSource.COMMANDLINE
     ]
     if given:
-        raise click.UsageError(f"{', '.join(given)}: only for drawing images, and --stats draws none; omit it")
+        raise click.UsageError(f"{', '.join(given)}: used only to draw images, but --stats draws no images; omit it")
     if figure is not None and figure.suffix.lower() != ".png":
         raise click.UsageError(f"--figure {figure.name}: the name must end in .png")
     if figure is not None and not os.access(figure.parent, os.W_OK):

@@ -27,12 +27,12 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "cohort": ("cohort", "Write virtual patients as DICOM and reconstruction files."),
     "adopt": ("training", "Copy a candidate that was trained on another machine into a workspace."),
     "release": ("training", "Write an evaluated candidate and its model card to a folder."),
-    "train": ("training", "Train on labelled studies, from the bundled model or any other."),
-    "seeds": ("seeds", "Fit the recipe with several seeds and print the spread between them."),
+    "train": ("training", "Train on labelled studies, from the bundled model or another model."),
+    "seeds": ("seeds", "Fit the recipe with several seeds and print the spread of the results."),
     "verdict": ("verdicts", "Print the latest verdict as a table."),
     "explain": ("verdicts", "Explain a verdict."),
     "review": ("verdicts", "Write the report on the judged candidate."),
-    "promote": ("verdicts", "Promote the judged candidate, if its evidence still verifies."),
+    "promote": ("verdicts", "Promote the judged candidate, after verifying its evidence again."),
     "approve": ("registry", "Approve a verdict, as somebody other than the candidate's author."),
     "reject": ("registry", "Reject the model of a verdict for good."),
     "champion": ("registry", "Show challenger, champion and previous champion."),
@@ -73,7 +73,7 @@ def plumbline() -> None:
 
 
 def main() -> None:
-    """Run the command group; turn refusals into messages and exit codes."""
+    """Run the command group, and turn errors into messages and exit codes."""
     apply_quiet_environment()
     try:
         plumbline(standalone_mode=False)

@@ -1,7 +1,7 @@
-"""Subcommands around measuring: ``measure``, ``parameters``, ``decoders``, ``read3d``.
+"""The subcommands about measuring: ``measure``, ``parameters``, ``decoders``, ``read3d``.
 
 Contract: ``measure`` imports neither torch, MLflow nor Dagster. scipy and pydicom are imported in the functions that
-read and measure, so that ``--help`` and usage errors need not wait for them.
+read and measure, so that ``--help`` and usage errors do not wait for these imports.
 """
 
 import json
@@ -65,8 +65,8 @@ def measure(
 
     If the workspace has no champion yet, the bundled model is used and a message is printed.
 
-    Writes JSON and an overlay image. The JSON has landmarks in px, 3D landmarks in mm if both views are calibrated,
-    and every parameter; an absent parameter has its reason. Not for diagnosis.
+    The command writes JSON and an overlay image. The JSON has landmarks in px, 3D landmarks in mm if both views are
+    calibrated, and every parameter. An absent parameter has a reason. Not for diagnosis.
 
     \b
     Example:  plumbline measure frontal.dcm lateral.dcm --overlay overlay.png > measurement.json
@@ -127,7 +127,7 @@ def _read_radiographs(files: tuple[Path, ...], view: ViewName | None) -> "dict[V
             raise ParametersRejected(
                 "VIEW_UNCLEAR",
                 found=f"{file.name}: {known}",
-                expected="one frontal and/or one lateral file",
+                expected="one frontal file, one lateral file, or one file of each view",
                 remedy="give one file of each view" if name else "measure this file alone, with --view",
             )
         found[name] = file, radiograph
@@ -136,13 +136,13 @@ def _read_radiographs(files: tuple[Path, ...], view: ViewName | None) -> "dict[V
 
 
 def _require_measurements(prediction: Prediction, files: tuple[Path, ...]) -> None:
-    """Refuse files without a spine or without any measurement; print the warnings of the others."""
+    """Refuse files in which no spine was found or nothing was measured; print the warnings about all other files."""
     if prediction.refused and not any(prediction.points.values()):
         why = "; ".join(f"{view}: {reason}" for view, reason in prediction.refused.items())
         raise InputRejected(
             "NOT_A_WHOLE_SPINE",
             found=f"{', '.join(f.name for f in files)}: {why}",
-            expected="frontal and/or lateral radiographs of the whole spine, at least thoracolumbar",
+            expected="frontal or lateral radiographs of the whole spine, or at least of its thoracolumbar part",
             remedy="check that this is the right file and that the image is upright; nothing was measured",
         )
     if all(measured.is_absent for measured in prediction.parameters.values()):
@@ -157,7 +157,7 @@ def _require_measurements(prediction: Prediction, files: tuple[Path, ...]) -> No
 
 
 def _describe_visible(prediction: Prediction) -> str:
-    """For each view, the number of landmarks that were found or the reason of its refusal."""
+    """For each view, the number of landmarks that were found, or the reason why the view was refused."""
     seen = [f"{view}: {len(at)} landmarks" for view, at in prediction.points.items() if view not in prediction.refused]
     return "; ".join([*seen, *(f"{view}: refused, {why}" for view, why in prediction.refused.items())])
 
@@ -173,7 +173,7 @@ def _require_safe_outputs(files: tuple[Path, ...], overlay: Path, json_file: Pat
     if json_file is not None and str(json_file) == "-":
         raise click.UsageError("--json -: omit --json to print the measurements on standard output")
     if overlay.suffix.lower() not in (".png", ".jpg", ".jpeg", ".tif", ".tiff"):
-        raise click.UsageError(f"--overlay {overlay}: the name must be that of an image, e.g. overlay.png")
+        raise click.UsageError(f"--overlay {overlay}: name an image file, e.g. overlay.png")
 
 
 def _open_model(folder: Path | None, workspace: Workspace) -> Model:

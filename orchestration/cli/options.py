@@ -20,7 +20,7 @@ SOURCES = click.Choice(["virtual", "folder", "aasce", "ct-keypoints"])
 source_option = click.option("--source", type=SOURCES, help="Where studies come from.  [virtual in a new workspace]")
 
 location_option = click.option(
-    "--location", type=click.Path(path_type=Path), help="Folder of the source (not for virtual)."
+    "--location", type=click.Path(path_type=Path), help="Folder of the source (the source virtual has none)."
 )
 
 setting_option = click.option(

@@ -1,4 +1,4 @@
-"""Subcommands that run the pipeline: ``init``, ``run``, ``demo``, ``stage``."""
+"""The subcommands that run the pipeline: ``init``, ``run``, ``demo``, ``stage``."""
 
 import subprocess
 import sys
@@ -40,7 +40,7 @@ _DEMO = (
     "training.learning_rate=0.0001",
     "training.minutes=2",
 )
-"""A new demo workspace starts from the bundled model, with its landmarks and resolution, in small steps."""
+"""Settings of a new demo workspace: training from the bundled model, whose landmarks and resolution it keeps."""
 
 
 @click.command()
@@ -122,7 +122,7 @@ def _apply(content: dict[str, Any], setting: str) -> None:
 @parameter_options
 @click.option("--minutes", type=float, help="Training time.")
 def run(workspace: Path, minutes: float | None, settings: tuple[str, ...], **parameters: Any) -> None:
-    """Run the pipeline through Dagster, from studies to verdict and promotion. Exit code 3 when the gate refuses.
+    """Run the pipeline through Dagster, from studies to verdict and promotion. The exit code is 3 if the gate refuses.
 
     Unchanged steps are skipped. After an interruption, the same command continues. Parameters that no option names keep
     their values.
@@ -138,13 +138,13 @@ def run(workspace: Path, minutes: float | None, settings: tuple[str, ...], **par
 
 
 def training_time(minutes: float | None) -> tuple[str, ...]:
-    """The setting of ``--minutes``; none if the option is missing."""
+    """The setting of training.minutes from ``--minutes``; empty if the option is missing."""
     return () if minutes is None else (f"training.minutes={minutes}",)
 
 
 def run_pipeline(workspace: Workspace) -> int:
-    """Run the job ``retrain`` in this process, show its progress, print the verdict; returns the exit code."""
-    from orchestration.dagster.run import run_retrain  # Dagster: 0.6 s that `init` and `--help` need not wait
+    """Run the job ``retrain`` in this process, show its progress, print the verdict, and return the exit code."""
+    from orchestration.dagster.run import run_retrain  # takes 0.6 s, so not for `init` and `--help`
 
     started = time.perf_counter()
     with sampled_memory() as peak:
@@ -166,7 +166,7 @@ def run_pipeline(workspace: Workspace) -> int:
 
 
 def _reason(workspace: Workspace, outcome: "RunOutcome") -> str:
-    """The reason of a refusal: the command that explains the verdict, or the error of a refused promotion."""
+    """The reason for a refusal: the command that explains the verdict, or the error of a refused promotion."""
     if outcome.failed_step == "verdict" and outcome.verdict_reached:
         return f"`plumbline explain -w {workspace.root}` explains the reasons"
     return outcome.reason.removeprefix(f"{outcome.code}: ")

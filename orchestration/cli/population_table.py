@@ -12,8 +12,8 @@ from simulation.population.statistics import MIN_PATIENTS, MeasuredPatient, Row
 _COLUMNS = ("group", "quantity", "n", "published", "realised", "mark", "agreement")
 _AGREEMENT_TEXT = {"within": "pass", "chance": "pass (chance)", "off": "fail"}
 _NOTE = (
-    "mean +-SD. pass: mean within 1 degree (lengths 5 %), SD within 15 %, r and shares within 0.10; "
-    "(chance): beyond that by less than 3 standard errors of this count. Marks: docs/sources.md."
+    "Figures are mean +-SD. pass: the mean differs by at most 1 degree (lengths: 5 %), the SD by at most 15 %, r and "
+    "shares by at most 0.10. pass (chance): the excess is below 3 standard errors. Marks: docs/sources.md."
 )
 _CORRELATED = ("lumbar_lordosis_l1_s1", "pelvic_incidence")
 
@@ -43,7 +43,7 @@ def _figure(mean: float, sd: float | None, kind: str) -> str:
 
 def draw_population(rows: Sequence[Row], people: Sequence[MeasuredPatient], path: Path) -> None:
     """Draw the comparison as a PNG: angles by group, lengths, correlations, and lordosis against pelvic incidence."""
-    import matplotlib  # half a second that `cohort` without --figure need not wait
+    import matplotlib  # takes half a second, so not for `cohort` without --figure
 
     matplotlib.use("Agg")
     from matplotlib import pyplot

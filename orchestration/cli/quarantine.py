@@ -1,4 +1,4 @@
-"""Subcommand that lists the studies in quarantine: ``quarantine``.
+"""The subcommand ``quarantine``, which lists the studies in quarantine.
 
 Contract: names of folders and files in the source may identify patients. They are printed, and never written.
 """
@@ -18,8 +18,8 @@ from orchestration.pipeline.workspace import Workspace
 def quarantine(workspace: Path) -> None:
     """List the studies in quarantine: the folder or file in the source, the reason and the remedy.
 
-    Names in the source may identify patients, so quarantine does not store them. This command finds them again with
-    the workspace's pseudonym key. Treat its output as confidential.
+    Names in the source may identify patients, so quarantine does not store them. This command finds the names again
+    with the workspace's pseudonym key. Treat its output as confidential.
 
     \b
     Example:  plumbline quarantine -w ws

@@ -18,7 +18,7 @@ from spine.errors import GateRefused
 from validation.promotion.approval import SignOff
 from validation.promotion.history import read_history
 
-_by = click.option("--by", "person", default=None, help="Who does this; by default the name of the account.")
+_by = click.option("--by", "person", default=None, help="Who runs this command; by default the name of the account.")
 
 
 @click.command()
@@ -41,14 +41,14 @@ def champion(workspace: Path, fetch: bool) -> None:
     if not has_history:
         print_text(
             "The registry has a champion, but this workspace has no history of promotions; "
-            "`plumbline history --verify` checks whether one is missing."
+            "`plumbline history --verify` checks whether a history is missing."
         )
 
 
 @click.command()
 @workspace_option
 @click.option("--verify", is_flag=True, help="Compare history, registry, champion record, alias and local copy.")
-@click.option("--repair", is_flag=True, help="Complete an interrupted change, set the alias back, clean up.")
+@click.option("--repair", is_flag=True, help="Complete an interrupted change, correct the alias, clean up.")
 @click.option("--accept-loss", is_flag=True, help="Continue without lost entries that have no backup; record the loss.")
 @click.option("--as", "accepter", default="", help="With --accept-loss: who accepts the loss.")
 @click.option("--reason", default="", help="With --accept-loss: what happened; recorded in the history.")
@@ -86,13 +86,13 @@ def history(
 def _repair(workspace: Workspace, person: str) -> None:
     done = lifecycle.repair_history(workspace, person)
     for cleared in done.cleared:
-        output.print(f"left by a killed promotion: {cleared}")
+        output.print(f"removed, as remains of a killed promotion: {cleared}")
     champion = done.champion
     output.print(f"champion: {f'version {champion.version}' if champion else 'none; no model was ever in service'}")
 
 
 def _verify(workspace: Workspace) -> None:
-    """Print every fault; if there is none, print the accepted losses and the other histories."""
+    """Print every fault. Without faults, print the accepted losses and the other histories."""
     faults = lifecycle.audit_history(workspace)
     if faults:
         rows = [(f.code, f.place, f.found, f.remedy) for f in faults]
@@ -100,24 +100,24 @@ def _verify(workspace: Workspace) -> None:
         first = faults[0]
         raise GateRefused(
             "HISTORY_NOT_VERIFIED",
-            found=f"{len(faults)} fault(s), first {first.code} at {first.place}: {first.found}",
-            expected="history, registry, champion record, alias and local copy in agreement",
+            found=f"{len(faults)} fault(s); the first is {first.code} at {first.place}: {first.found}",
+            expected="a history, registry, champion record, alias and local copy that agree",
             remedy=first.remedy,
         )
     for entry in (e for e in read_history(workspace.promotion_ledger) if e.event == "loss_accepted"):
         output.print(f"loss accepted on {entry.at[:10]} by {entry.promoter}: {entry.reason}")
     for other in lifecycle.describe_other_histories(workspace):
-        output.print(f"another history of this model, not checked: {other}")
+        output.print(f"this model has another history, which was not checked: {other}")
 
 
 @click.command()
 @workspace_option
-@click.option("--reason", required=True, help="Why the present model must leave service; it is denied from then on.")
-@click.option("--to", default=None, help="Version to return to; the last good one by default.")
+@click.option("--reason", required=True, help="Why the present model must leave service; it is then denied.")
+@click.option("--to", default=None, help="Version to return to; by default the last good version.")
 @click.option("--local", is_flag=True, help="While the registry is down: use the local copy of the previous champion.")
 @_by
 def rollback(workspace: Path, reason: str, to: str | None, local: bool, person: str | None) -> None:
-    """Return to the last good model. A target that is denied, altered or fails the smoke test is refused (exit 3).
+    """Return to the last good model. The exit code is 3 if that model is denied, altered or fails the smoke test.
 
     \b
     Example:  plumbline rollback --reason "wrong side in 3 of 40 radiographs" -w workspace/demo
@@ -127,7 +127,7 @@ def rollback(workspace: Path, reason: str, to: str | None, local: bool, person: 
     if local:
         returned = lifecycle.roll_back_locally(chosen, params, reason=reason, promoter=by)
         output.print(f"version {returned.version} (model {returned.digest[:12]}) is in service from the local copy")
-        output.print("the registry still lists the other model as champion: run `plumbline rollback` when it is back")
+        output.print("the registry still has the other champion: run `plumbline rollback` when the registry is back")
         return
     done = lifecycle.roll_back(chosen, params, reason=reason, promoter=by, to=to)
     for fault in done.passed_over:
@@ -140,11 +140,11 @@ def rollback(workspace: Path, reason: str, to: str | None, local: bool, person: 
 @click.command()
 @click.argument("verdict")
 @workspace_option
-@click.option("--as", "person", required=True, help="Who approves; not the candidate's author.")
+@click.option("--as", "person", required=True, help="Who approves; the candidate's author may not.")
 @click.option("--comment", required=True, help="The reason; recorded in the history.")
-@click.option("--ttl", type=float, default=None, help="Hours until it expires; at most what the policy allows.")
+@click.option("--ttl", type=float, default=None, help="Hours until the approval expires; the policy has a maximum.")
 def approve(verdict: str, workspace: Path, person: str, comment: str, ttl: float | None) -> None:
-    """Approve VERDICT (a file, or the beginning of its digest) for one promotion.
+    """Approve VERDICT (a file, or the beginning of the verdict's digest) for one promotion.
 
     \b
     Example:  plumbline approve 3fa9c01b22de --as "R. Viewer" --comment "looked at the worst twenty"
@@ -163,10 +163,10 @@ def approve(verdict: str, workspace: Path, person: str, comment: str, ttl: float
 @click.option("--as", "person", required=True, help="Who rejects.")
 @click.option("--comment", required=True, help="The reason; recorded in the history.")
 def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
-    """Reject the model of VERDICT (a file, or the beginning of its digest) for good.
+    """Reject the model of VERDICT (a file, or the beginning of the verdict's digest) for good.
 
     The same model stays rejected under every later verdict and policy. Train another candidate. If the rejection was a
-    mistake, a person other than the author removes it with `plumbline reinstate`.
+    mistake, a person other than the author can remove the rejection with `plumbline reinstate`.
 
     \b
     Example:  plumbline reject 3fa9c01b22de --as "R. Viewer" --comment "three mirrored spines"
@@ -177,19 +177,19 @@ def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
     output.print(f"model {refused.challenger_model[:12]} can no longer be promoted, by any verdict")
     if version := serving_version(chosen, refused.challenger_model):
         output.print(f"the model is still in service, as version {version}: a rejection does not change that")
-        output.print("next: plumbline rollback --reason TEXT takes it out of service")
+        output.print("next: plumbline rollback --reason TEXT takes the model out of service")
     _update_pages(chosen)
 
 
 @click.command()
 @click.argument("model")
 @workspace_option
-@click.option("--as", "person", required=True, help="Who decides; not the model's author.")
-@click.option("--comment", required=True, help="Why it may go into service again; recorded in the history.")
+@click.option("--as", "person", required=True, help="Who decides; the model's author may not.")
+@click.option("--comment", required=True, help="Why the model may be used again; recorded in the history.")
 def reinstate(model: str, workspace: Path, person: str, comment: str) -> None:
     """Permit MODEL (a version, or the beginning of a digest) to go into service after a rollback or a rejection.
 
-    This does not deploy the model. Promote it, or roll back to it.
+    This command only gives permission. To put the model into service, promote it or roll back to it.
 
     \b
     Example:  plumbline reinstate 3 --as "R. Viewer" --comment "the radiographs were exchanged, not the spines"

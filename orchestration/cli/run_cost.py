@@ -1,6 +1,6 @@
 """The record of a run's cost: wall time, steps, peak memory of the process tree.
 
-Contract: an error while sampling does not stop the run.
+Contract: an error while the memory is measured does not stop the run.
 """
 
 import json
@@ -21,26 +21,26 @@ _EVERY_SECONDS = 1.0
 
 
 class PeakMemory:
-    """Largest sampled sum of resident memory over this process and its children, MiB."""
+    """The largest sum of resident memory over this process and its children that was measured, in MiB."""
 
     def __init__(self) -> None:
         self.mib = 0.0
 
     def sample(self) -> None:
-        """Sample once. Memory shared between processes counts in each of them, so the sum is an upper bound."""
+        """Measure the memory once. Shared memory counts in every process that uses it, so the sum is an upper bound."""
         here = psutil.Process()
         total = 0
         for process in (here, *here.children(recursive=True)):
             try:
                 total += process.memory_info().rss
-            except psutil.Error:  # the process ended meanwhile
+            except psutil.Error:  # the process has ended
                 continue
         self.mib = max(self.mib, total / 2**20)
 
 
 @contextmanager
 def sampled_memory() -> Iterator[PeakMemory]:
-    """Sample every second until the block ends."""
+    """Measure the memory every second until the block ends."""
     peak, stop = PeakMemory(), threading.Event()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""Subcommand ``seeds``: how much results differ by the seed alone, compared with the policy's margins."""
+"""The subcommand ``seeds``: compares the differences between seeds alone with the policy's margins."""
 
 from pathlib import Path
 
@@ -18,12 +18,12 @@ from validation.gates.seed_spread import describe_few_fits, spread_rows, spread_
 @click.command()
 @workspace_option
 @click.option("--seeds", "listed", default="", metavar="N,N,...", help="The seeds.")
-@click.option("--count", type=click.IntRange(min=2), help="Number of seeds; the first is training.seed.  [3]")
+@click.option("--count", type=click.IntRange(min=2), help="Number of seeds; the first seed is training.seed.  [3]")
 def seeds(workspace: Path, listed: str, count: int | None) -> None:
     """Fit and evaluate the workspace's recipe with several seeds, and print the spread of the results.
 
-    Every seed is an MLflow run under one parent run; none is promoted. Finished seeds are not fitted again, and after
-    an interruption the same command continues. The gate uses these fits when it judges candidates of the same recipe.
+    Every seed is an MLflow run under one parent run. No fit is promoted. Finished seeds are not fitted again. After an
+    interruption the same command continues. The gate uses these fits when it judges candidates of the same recipe.
 
     \b
     Example:  plumbline seeds -w ws --count 4

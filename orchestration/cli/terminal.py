@@ -1,7 +1,7 @@
-"""Terminal output: progress, step lines, tables.
+"""Terminal output: progress, step lines and tables.
 
-Contract: progress goes to stderr, as a bar on a terminal and as occasional lines in a log. Results go to stdout. They
-are folded to the width of the window and never cut.
+Contract: progress goes to stderr, as a bar on a terminal and as occasional lines in a log. Results go to stdout.
+Results are folded to the width of the window and never cut.
 """
 
 import os
@@ -47,7 +47,7 @@ class _LogLines:
         now = time.monotonic()
         if now - self._last >= _LOG_EVERY_SECONDS:
             self._last = now
-            # Training reports its progress in thousandths of its time.
+            # Training reports its progress in thousandths of the training time.
             position = f"{done / 10:.0f} %" if total == 1000 else f"{done} of {total}"
             errors.print(f"  {self._title}: {position}")
 
@@ -71,7 +71,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     """Print a table; cells that start with an outcome, such as PASS, are coloured.
 
     Nothing is cut. Prose folds between words; figures and names are not broken. If the table is still too wide for the
-    window, each row becomes a list item. A file or pipe gets the full width unless ``COLUMNS`` is set.
+    window, each row becomes a list item. In a file or pipe the width is unlimited, except if ``COLUMNS`` is set.
     """
     available = _window_width()
     widths = _widths(columns, rows, available)
@@ -91,7 +91,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], available: int | None) -> list[int] | None:
-    """Column widths that keep words and figures whole; None if the window is too narrow for that."""
+    """Column widths that keep words and figures whole; None if the window is too narrow for them."""
     cells = [(column, *(row[i] for row in rows)) for i, column in enumerate(columns)]
     whole = [max(map(len, column)) for column in cells]
     if available is None:
@@ -139,10 +139,10 @@ def _print_folded(line: str, others: str, width: int) -> None:
 
 
 _LONGEST_WHOLE = 20
-"""Characters. A column with a longer cell is prose and may fold between words."""
+"""Number of characters. A column with a longer cell is prose and may fold between words."""
 
 _NARROWEST = 14
-"""Characters. Prose in a narrower column is harder to read than a list."""
+"""Number of characters. Prose in a narrower column is harder to read than a list."""
 
 _COLOURS: Mapping[str, str] = {
     "pass": "green",

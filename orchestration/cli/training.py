@@ -1,7 +1,7 @@
-"""Subcommands that train a model, or import or export a trained one: ``train``, ``adopt``, ``release``.
+"""The subcommands that train a model, or import or export a trained model: ``train``, ``adopt``, ``release``.
 
 Contract: with ``--source``, ``train`` calls the functions of ``init`` and ``run``, with the settings of the model that
-it starts from. With ``--dataset`` it calls that of ``python -m training``.
+it starts from. With ``--dataset``, it calls the function of ``python -m training``.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from training.export.release import release as write_release
 
 _SMALL_STEPS = 1e-4
 _LARGER_STEPS = 3e-4
-"""Learning rates of a fit from trained weights: on images like its training images, and on another kind of images."""
+"""Learning rates of a fit from trained weights: small steps for similar images, larger steps for other images."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -44,14 +44,14 @@ def train(
     workspace: Path,
     arguments: tuple[str, ...],
 ) -> None:
-    """Train on your own labelled studies, from the bundled model or any other fitted model.
+    """Train on your own labelled studies, from the bundled model or another fitted model.
 
     With --source, this command works in the workspace, as `plumbline run` does: it takes in, checks and splits the
     studies, then fits, evaluates and judges the model. The exit code is 3 when the gate refuses.
 
     With --dataset FOLDER --out FOLDER it fits a dataset folder outside any workspace. All options of
     `python -m training` are accepted (see its --help). The fit uses the dataset's landmarks. Input size, resolution and
-    learning rate follow from the model of --from, unless an option sets them.
+    learning rate follow from the model of --from; options override them.
 
     \b
     Example:  plumbline train --from bundled --source folder --location /data/studies -w ws --minutes 30
@@ -95,7 +95,7 @@ def _fit_folder(start: str | None, minutes: float | None, arguments: tuple[str, 
 
 
 def _implied(start: str, learning_rate: float) -> dict[str, Any]:
-    """Training parameters that follow from the model to start from."""
+    """The training parameters that follow from the model from which the fit starts."""
     contract = read_contract(find_model_folder(start))
     return {
         "heatmap_stride": contract.heatmap_stride,
@@ -112,7 +112,7 @@ def _settings_of(start: str | None, source: str) -> tuple[str, ...]:
     implied = _implied(start, _LARGER_STEPS if radiographs else _SMALL_STEPS)
     implied["init_from"] = start if start == BUNDLED_NAME else str(Path(start).expanduser().resolve())
     settings = tuple(f"training.{name}={value}" for name, value in implied.items())
-    # Real radiographs are labelled with vertebral corners (their own landmark set), and with inconsistent level names.
+    # Labels of real radiographs are vertebral corners (another landmark set), and their level names are inconsistent.
     landmark_set = read_contract(find_model_folder(start)).landmark_set
     return (*settings, "training.label_shift=1" if radiographs else f"dataset.landmark_set={landmark_set}")
 
@@ -121,7 +121,7 @@ def _settings_of(start: str | None, source: str) -> tuple[str, ...]:
 @click.argument("candidate", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @workspace_option
 def adopt(candidate: Path, workspace: Path) -> None:
-    """Copy a candidate into the workspace. Another machine trained it (`python -m training`) on the same dataset.
+    """Copy a candidate that another machine trained on the same dataset (`python -m training`) into the workspace.
 
     This command finishes export and calibration, and writes the parameters of the fit into params.yaml. Afterwards
     `plumbline run` evaluates, registers and judges the candidate without training again.
@@ -146,7 +146,7 @@ def release(workspace: Path, out: Path, wider: Path | None) -> None:
     """Write the workspace's evaluated candidate and its model card to a folder.
 
     This is the last step of the recipe `bundled`, which makes the bundled model. The candidate must have been evaluated
-    on virtual patients. It need not be promoted.
+    on virtual patients. It does not have to be promoted.
 
     \b
     Example:  plumbline release -w bundled --out inference/weights

@@ -1,4 +1,4 @@
-"""Subcommands of the reviewer: ``verdict``, ``explain``, ``review``, ``promote``."""
+"""The subcommands of the reviewer: ``verdict``, ``explain``, ``review``, ``promote``."""
 
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def _print_status(workspace: Workspace, judged: Verdict) -> None:
     if asked:
         text, command = asked.split("\n")
         print_text(text)
-        output.print(command, markup=False)  # never folded, so that it can be copied
+        output.print(command, markup=False)  # not folded, so that a person can copy the command
 
 
 def _outcome(outcome: str, note: str) -> str:
@@ -82,14 +82,14 @@ def _figures(error: float | None, threshold: float | None, unit: str) -> tuple[s
 
 
 _MOST_DECIMALS = 9
-"""Two figures that differ by less are printed as equal."""
+"""Two figures that differ by less than this are printed as equal."""
 
 
 @click.command()
 @click.argument("verdict_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
 @workspace_option
 def explain(verdict_file: Path | None, workspace: Path) -> None:
-    """Explain a verdict (the workspace's latest, unless a file is named), and list the actions taken on it.
+    """Explain a verdict (by default the workspace's latest verdict), and list the actions that were taken on it.
 
     \b
     Example:  plumbline explain workspace/demo/state/verdicts/latest.json
@@ -119,15 +119,15 @@ def review(workspace: Path, out: Path | None) -> None:
 @click.command()
 @workspace_option
 @click.option("--by", "promoter", required=True, help="Who promotes; recorded in the history.")
-@click.option("--approval", default="", help="The approval's file or digest; the latest usable one by default.")
+@click.option("--approval", default="", help="File or digest of the approval; by default the latest usable one.")
 @click.option(
     "--verdict",
     "named",
     default="",
-    help="Beginning of the verdict's digest; refused if another verdict is the latest.",
+    help="Beginning of the verdict's digest; promotion is refused if another verdict is the latest.",
 )
 def promote(workspace: Path, promoter: str, approval: str, named: str) -> None:
-    """Promote the judged candidate. Every digest, figure and rule is checked again. Exit code 3 after a refusal.
+    """Promote the judged candidate. Every digest, figure and rule is checked again. The exit code is 3 after a refusal.
 
     \b
     Example:  plumbline promote -w workspace/demo --by "R. Viewer"
@@ -139,7 +139,7 @@ def promote(workspace: Path, promoter: str, approval: str, named: str) -> None:
 
 
 def _require_latest(workspace: Workspace, named: str) -> None:
-    """Refuse if the latest verdict is not the named one; "" accepts any verdict."""
+    """Refuse if the latest verdict is not the verdict ``named``; "" accepts any verdict."""
     if named and not (latest := read_verdict(workspace.verdict_file).digest).startswith(named):
         raise GateRefused(
             "VERDICT_SUPERSEDED",

@@ -5,15 +5,15 @@ Assets, checks, jobs, schedules and sensors belong here. The work of a step does
 training process imports ``pipes`` and needs no Dagster.
 
     assets/       one asset for each step
-    checks        asset checks, which stop a run
+    checks        asset checks, which can stop a run
     definitions   the code location that Dagster loads
     instance      the Dagster instance of a workspace
     jobs          the jobs that can be launched by name
-    pipes         fits on several GPUs under Dagster Pipes
+    pipes         Dagster Pipes for fits on several GPUs
     resources     paths, versions, tracking and device for assets, checks and sensors
-    run           runs a job in this process, for the command line
+    run           runs the job retrain in this process, for the command line
     run_log       the event log as a text file
     run_progress  progress and reports of a run's steps
-    schedules     runs at a fixed time
-    sensors       runs that new data start
+    schedules     schedules that start runs at a fixed time
+    sensors       sensors that start runs when new data arrive
 """

@@ -1,7 +1,7 @@
-"""Asset checks, which stop a run.
+"""Asset checks, which can stop a run.
 
-Contract: a check without evidence fails. The severity is always ERROR, because WARN does not block. A check guards its
-own run only; promotion verifies everything again by itself.
+Contract: a check without evidence fails. The severity is always ERROR, because WARN does not block. A check stops only
+the run that it belongs to, so promotion verifies everything again.
 """
 
 from collections.abc import Mapping

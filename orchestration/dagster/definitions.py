@@ -1,7 +1,7 @@
 """The Dagster code location: assets, checks, jobs, schedules and sensors.
 
-Contract: it loads in under five seconds, without services and without a workspace. torch, MLflow, Lightning, pandas and
-Great Expectations are therefore imported in the functions that use them.
+Contract: the code location loads in under five seconds, without services and without a workspace. torch, MLflow,
+Lightning, pandas and Great Expectations are therefore imported in the functions that use them.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def definitions_with(resources: Mapping[str, Any]) -> dg.Definitions:
         sensors=[inbox, enough_new_studies],
         resources=resources,
         loggers={EVENTS_FILE: events_file},
-        # One process for the whole run: with one for each step, every step would import the libraries (5 to 8 s).
+        # One process for the whole run: with one process per step, every step would import the libraries (5 to 8 s).
         executor=dg.in_process_executor,
     )
 

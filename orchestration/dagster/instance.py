@@ -1,7 +1,7 @@
-"""Configures and opens the Dagster instance of a workspace, and marks runs as failed whose process died.
+"""Configures and opens the Dagster instance of a workspace, and marks runs whose process died as failed.
 
-Contract: telemetry is off before an instance opens. A run whose process died is marked failed, so that it does not
-block the queue: Dagster's own run monitoring does not notice that on one machine.
+Contract: telemetry is off before an instance opens. A run whose process died is marked failed, so that the run
+does not block the queue. On a single machine, Dagster's own run monitoring does not notice the death.
 """
 
 import time
@@ -16,7 +16,7 @@ from orchestration.pipeline.workspace import Workspace
 from spine.storage import locked, write_text_atomically
 
 WRITER_TAG = "plumbline/writes"
-"""The tag of every job that writes in the workspace. The queue runs one of them at a time."""
+"""The tag of every job that writes in the workspace. The queue runs one job with this tag at a time."""
 
 IN_PROCESS_CONFIG = "in_process.yaml"
 CONCURRENCY: dict[str, Any] = {
@@ -37,8 +37,8 @@ ABANDONED_AFTER_S = 60.0
 def configure_instance(workspace: Workspace) -> None:
     """Write ``dagster.yaml`` (services) and ``in_process.yaml`` (the command line) into the instance's folder.
 
-    They differ in where the steps' output goes. Under the services, Dagster captures it for the web page. On the
-    command line it does not, because capturing would break the progress bars.
+    The files differ in where the output of the steps goes. Under the services, Dagster captures this output for the web
+    page. On the command line, Dagster does not capture the output, because capturing would break the progress bars.
     """
     workspace.dagster_home.mkdir(parents=True, exist_ok=True)
     common = {
@@ -49,7 +49,7 @@ def configure_instance(workspace: Workspace) -> None:
         "run_retries": RUN_RETRIES,
     }
     silent = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
-    header = "# Written by orchestration/dagster/instance.py at every start: edit it there.\n"
+    header = "# Written by orchestration/dagster/instance.py at every start: edit that module.\n"
     for name, config in (("dagster.yaml", common), (IN_PROCESS_CONFIG, {**common, "compute_logs": silent})):
         write_text_atomically(workspace.dagster_home / name, header + yaml.safe_dump(config, sort_keys=False))
 
@@ -66,9 +66,9 @@ def open_instance(workspace: Workspace, *, in_process: bool = False) -> Iterator
 def fail_abandoned_runs(
     instance: dg.DagsterInstance, workspace: Workspace, older_than_s: float = ABANDONED_AFTER_S
 ) -> list[str]:
-    """Mark runs as failed whose process is gone, and return their ids.
+    """Mark runs whose process is gone as failed, and return the ids of these runs.
 
-    A run takes the workspace's lock within seconds of its start. If the lock is free, no run older than
+    A run locks the workspace within seconds of its start. If the lock is free, no run older than
     ``older_than_s`` is alive.
     """
     with locked(workspace.state / "workspace.lock", wait=False) as nobody_writes:

@@ -1,6 +1,6 @@
 """The jobs that can be launched by name.
 
-Contract: every job that writes has ``WRITER_TAG``, and the queue runs one of them at a time. The job ``promotion``
+Contract: every job that writes has ``WRITER_TAG``, and the queue runs one such job at a time. The job ``promotion``
 materialises the asset ``champion`` alone, under the same checks.
 """
 
@@ -29,7 +29,7 @@ ingest_batch = _job(
 promotion = _job(
     PROMOTION,
     selection=dg.AssetSelection.assets(champion),
-    description="Promotion alone. It is refused unless policy, evidence and verdict verify at this moment.",
+    description="Promotion alone. It verifies policy, evidence and verdict again, and is refused if one is invalid.",
 )
 
 JOBS = (retrain, ingest_batch, promotion)

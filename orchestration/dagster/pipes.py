@@ -1,7 +1,7 @@
-"""Process groups under Dagster Pipes: an asset starts them, and the run shows their log and progress.
+"""Process groups under Dagster Pipes: an asset starts a group, and the run shows the group's log and progress.
 
-Contract: only the leader (rank 0) opens the pipe. Without a pipe (DVC, the command line) the messages go to their file
-only.
+Contract: only the leader (rank 0) opens the pipe. Without a pipe (DVC, the command line) the messages go only to the
+file of messages.
 
     python -m torch.distributed.run ... -m orchestration.dagster.pipes REQUEST.json
 """
@@ -27,7 +27,7 @@ _TENTHS = 10
 def workers_under_pipes(context: Any) -> Iterator[None]:
     """Inside this block, a Dagster Pipes client starts the process groups, for an asset's execution ``context``."""
     import dagster as dg
-    from dagster._core.errors import DagsterPipesExecutionError  # `dagster` exports neither it nor its base class
+    from dagster._core.errors import DagsterPipesExecutionError  # not exported by `dagster`, nor is its base class
 
     def launch(command: Sequence[str]) -> int:
         try:

@@ -1,6 +1,6 @@
 """Dagster resources: workspace, DVC, MLflow and training device, which differ between machines and in tests.
 
-Contract: nothing is read or made before a run uses it. ``resources_for`` replaces each resource by its key, for tests.
+Contract: nothing is read or made before a run uses it. For tests, ``resources_for`` can replace a resource by its key.
 The parameters of the pipeline are not resources: they are in ``params.yaml``.
 """
 
@@ -35,7 +35,7 @@ class WorkspacePaths(dg.ConfigurableResource["WorkspacePaths"]):
 
     @property
     def folders(self) -> Workspace:
-        """The workspace."""
+        """The workspace, which gives the paths of its folders."""
         return Workspace(Path(self.root))
 
     @property
@@ -55,10 +55,10 @@ class WritableWorkspace(WorkspacePaths):
 
 
 class DataVersions(dg.ConfigurableResource[None]):
-    """DVC, which skips steps that are up to date and records the others.
+    """DVC, which skips steps that are up to date and records the steps that run.
 
     Attributes:
-        enabled: if not, every step runs and none is recorded.
+        enabled: whether DVC is used. Without DVC, every step runs and no step is recorded.
     """
 
     enabled: bool = True
@@ -68,7 +68,7 @@ class DataVersions(dg.ConfigurableResource[None]):
         return (steps.run_step if self.enabled else steps.compute_step)(step, workspace, progress)
 
     def version(self, step: str, workspace: Workspace) -> str | None:
-        """DVC's content address of the step's first output; None if it was not recorded."""
+        """DVC's content address of the step's first output; None if the output was not recorded."""
         outputs = OUTPUTS.get(step)
         return data_version(workspace, outputs[0]) if self.enabled and outputs else None
 
@@ -77,7 +77,8 @@ class ModelTracking(dg.ConfigurableResource[None]):
     """MLflow: where runs and models are tracked.
 
     Attributes:
-        uri: database or server for tracking and registry; None for that of the workspace.
+        uri: database or server for tracking and registry; None for ``PLUMBLINE_TRACKING_URI`` or else the workspace's
+            own database.
         ui: address of MLflow's pages, for links; None for ``PLUMBLINE_MLFLOW_UI`` or else the address of ``make up``.
     """
 
@@ -102,9 +103,9 @@ class TrainingDevice(dg.ConfigurableResource[None]):
     workers: int | None = None
 
     def write_into_params(self, workspace: Workspace, launchpad: Mapping[str, Any] | None = None) -> None:
-        """Write this machine's values, overridden by those of the launchpad, into params.yaml.
+        """Write this machine's values into params.yaml. Values from the launchpad override them.
 
-        So DVC records the values that were used, and the next run uses them too, as after ``--set``.
+        DVC then records the values that were used, and the next run uses these values too, as after ``--set``.
 
         Raises:
             ParametersRejected: a value violates the schema of params.yaml.
@@ -115,7 +116,7 @@ class TrainingDevice(dg.ConfigurableResource[None]):
 
 
 def resources_for(root: str, **replaced: Any) -> dict[str, Any]:
-    """All resources for one workspace; keyword arguments replace single resources by key."""
+    """All resources for one workspace; a keyword argument replaces the resource with that key."""
     return {
         "paths": WorkspacePaths(root=root),
         "workspace": WritableWorkspace(root=root),

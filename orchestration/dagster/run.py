@@ -45,7 +45,7 @@ class RunOutcome:
 
     @property
     def promoted(self) -> bool:
-        """Whether there is a new champion."""
+        """Whether the run promoted a model."""
         return self.failed_step is None
 
     @property
@@ -92,7 +92,7 @@ def _outcome(result: dg.ExecuteInProcessResult, watcher: RecordingWatcher) -> Ru
 
 
 def _failed_check(result: dg.ExecuteInProcessResult) -> tuple[str, str, str]:
-    """Asset, name and description of the blocking check that stopped the run; Dagster's error if no check did."""
+    """Asset, name and description of the blocking check that stopped the run, or of Dagster's error."""
     for check in result.get_asset_check_evaluations():
         if check.blocking and not check.passed:
             return check.asset_key.to_user_string(), check.check_name, check.description or "check failed"

@@ -1,6 +1,7 @@
 """A Dagster logger that appends events to a text file, for runs on the command line.
 
-Contract: only runs that name it in their run config use it. The file is never rotated; a run writes about 30 kB.
+Contract: only runs that name this logger in their run config use it. The file is never rotated. A run writes about
+30 kB.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """Progress and reports of a run's steps, for the run's log or for the command line.
 
-Contract: assets use the resource ``watcher``. Under the services it writes to the run's log; on the command line it
-draws progress and keeps the reports.
+Contract: assets use the resource ``watcher``. Under the services the watcher writes to the run's log. On the command
+line it draws progress and keeps the reports.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,10 +24,10 @@ class StepWatcher(Protocol):
     """Receives the progress of a run."""
 
     def watch(self, step: str) -> AbstractContextManager[Progress]:
-        """The context in which the step runs; the step's exceptions pass through it."""
+        """The context in which the step runs; the step's exceptions pass through this context."""
 
     def ended(self, report: StepReport) -> None:
-        """Called after a step that ran or was up to date."""
+        """Called when a step has run or was found up to date."""
 
 
 class LogWatcher:

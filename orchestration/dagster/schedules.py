@@ -1,4 +1,4 @@
-"""Schedules: runs at a fixed time.
+"""Schedules, which start runs at a fixed time.
 
 Contract: schedules are on by default. A week without new data costs a few seconds, because unchanged steps are skipped.
 """

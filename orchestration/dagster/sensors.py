@@ -1,4 +1,4 @@
-"""Sensors: runs that new data start.
+"""Sensors, which start runs when new data arrive.
 
 Contract: a sensor decides from the files on disk and the runs in the instance, never from a cursor. A daemon that was
 down therefore catches up, and a crash between two writes does no harm. Dagster runs each run key once, so the key of a
@@ -23,7 +23,7 @@ from validation.dataset.build import read_build_record
 BATCH_TAG, ATTEMPT_TAG = "plumbline/batch", "plumbline/attempt"
 ATTEMPTS = 3
 PAUSE_BEFORE_RETRY_S = 300.0
-"""Multiplied by the number of attempts so far, because a full disk takes time to clear."""
+"""This pause is multiplied by the number of attempts so far, because freeing a full disk takes time."""
 
 _NOT_IN_A_KEY = ("...", *"\a\b\f\n\r\t\v\0")
 """Texts that Dagster refuses in partition keys. A batch with such a name must not stop the others."""
@@ -39,7 +39,7 @@ _UNFINISHED = [s for s in dg.DagsterRunStatus if s.name not in ("SUCCESS", "FAIL
     description="Takes in each batch in data/inbox once, when its COMPLETE marker is there. A batch is a partition.",
 )
 def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.SensorResult | dg.SkipReason:
-    """Request an ingest run for each new batch, and retry failed ones up to ``ATTEMPTS`` times."""
+    """Request an ingest run for each new batch, and retry failed runs up to ``ATTEMPTS`` times."""
     finished = finished_batches(paths.folders)
     batches = [batch for batch in finished if not any(part in batch.key for part in _NOT_IN_A_KEY)]
     known = set(context.instance.get_dynamic_partitions(str(BATCHES.name)))
@@ -48,14 +48,14 @@ def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.Sens
     if not requests:
         bad = len(finished) - len(batches)
         unusable = f"; {bad} with a name that Dagster cannot use" if bad else ""
-        return dg.SkipReason(f"{len(finished)} finished batch(es) in the inbox, none to take in{unusable}")
+        return dg.SkipReason(f"{len(finished)} finished batch(es) in the inbox, but none to take in now{unusable}")
     return dg.SensorResult(
         run_requests=requests, dynamic_partitions_requests=[BATCHES.build_add_request(new)] if new else []
     )
 
 
 def _request(batch: Batch, instance: dg.DagsterInstance) -> dg.RunRequest | None:
-    """The run that a batch needs now: its first, a retry, or None."""
+    """The run that a batch needs now (its first run or a retry); None if it needs no run."""
     runs = instance.get_run_records(dg.RunsFilter(job_name=INGEST_BATCH, tags={BATCH_TAG: batch.key}))
     attempt = len(runs) + 1
     failed = all(record.dagster_run.status == dg.DagsterRunStatus.FAILURE for record in runs)
@@ -77,7 +77,7 @@ def _request(batch: Batch, instance: dg.DagsterInstance) -> dg.RunRequest | None
     description="Requests retraining when retrain.minimum_new_studies have arrived since the last dataset.",
 )
 def enough_new_studies(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.RunRequest | dg.SkipReason:
-    """Request a retraining each time ``minimum_new_studies`` have arrived, unless one is queued or running."""
+    """Request a retraining each time ``minimum_new_studies`` have arrived, if no retraining is queued or running."""
     try:
         wanted = paths.params.retrain.minimum_new_studies
     except ParametersRejected as error:
@@ -86,7 +86,7 @@ def enough_new_studies(context: dg.SensorEvaluationContext, paths: WorkspacePath
         return dg.SkipReason("a retraining is queued or running")
     base, new = new_studies(paths.folders)
     if len(new) < wanted:
-        return dg.SkipReason(f"{len(new)} new studies since the last dataset; {wanted} start a retraining")
+        return dg.SkipReason(f"{len(new)} new studies since the last dataset; a retraining starts at {wanted}")
     return dg.RunRequest(
         run_key=f"{base}+{len(new) // wanted}x{wanted}",
         tags={"plumbline/reason": f"{len(new)} new studies since the last dataset"},
@@ -94,7 +94,7 @@ def enough_new_studies(context: dg.SensorEvaluationContext, paths: WorkspacePath
 
 
 def new_studies(workspace: Workspace) -> tuple[str, Sequence[str]]:
-    """The last dataset's short digest (``none`` before the first), and the stored studies that it does not contain.
+    """The last dataset's short digest (``none`` without a dataset), and the stored studies that it does not contain.
 
     Studies that the build left out with a reason are not new, because they would be left out again.
     """

@@ -1,4 +1,4 @@
-"""A person's decisions on a verdict: approves or rejects it, and finds the approval that a promotion needs.
+"""Records a person's approval or rejection of a verdict, and finds the approval that a promotion needs.
 
 Contract: the verdict is named by its file or by the beginning of its digest, so that the person decides on the verdict
 that they read. The author of the candidate is read from the registry.
@@ -23,11 +23,11 @@ from validation.promotion.history import read_history
 from validation.promotion.registry_errors import errors_as_refusals
 
 SHORTEST_DIGEST = 8
-"""Characters. A shorter beginning of a digest could match a second record later."""
+"""Number of characters. A shorter beginning of a digest could match a second record later."""
 
 
 def approve_verdict(workspace: Workspace, params: Params, verdict: str, sign_off: SignOff) -> Approval:
-    """Approve the verdict that ``find_verdict`` finds; raises what ``validation.promotion.approval.grant`` raises."""
+    """Approve the verdict that ``find_verdict`` finds; raises the errors of ``validation.promotion.approval.grant``."""
     return _decide(grant, workspace, params, verdict, sign_off)
 
 
@@ -60,7 +60,7 @@ def find_verdict(workspace: Workspace, named: str) -> Verdict:
     """The verdict in the file ``named``, or the workspace's verdict whose digest begins with ``named``.
 
     Raises:
-        EvidenceRejected: EVIDENCE_MISSING if none or several match; any error of ``read_verdict``.
+        EvidenceRejected: EVIDENCE_MISSING if no verdict or several verdicts match; any error of ``read_verdict``.
     """
     path = Path(named)
     return read_verdict(path if path.is_file() else _by_digest(workspace.verdict_file.parent, named, "verdict"))
@@ -69,8 +69,8 @@ def find_verdict(workspace: Workspace, named: str) -> Verdict:
 def find_approval(workspace: Workspace, named: str) -> Path | None:
     """The file of the approval that ``named`` names by file or digest; None if there is no approval.
 
-    With "" it is the latest usable approval of the latest verdict. If none is usable, it is the latest approval, and
-    the gate reports why that one is not usable.
+    With "", the latest usable approval of the latest verdict is returned. If no approval is usable, the latest approval
+    is returned, and the gate reports why it is not usable.
 
     Raises:
         EvidenceRejected: EVIDENCE_MISSING if the named approval is missing.
@@ -97,7 +97,7 @@ def _by_digest(folder: Path, digest: str, what: str) -> Path:
         "EVIDENCE_MISSING",
         found=f"{len(found)} {what}s with a digest that begins with {digest!r}"
         if long_enough
-        else f"{digest!r}, which is no file, and too short for the beginning of a digest",
+        else f"{digest!r}, which is not a file and has too few characters to identify a digest",
         expected=f"one {what}" if long_enough else f"a file, or at least {SHORTEST_DIGEST} characters of a digest",
         remedy=f"name the {what}'s file, or at least {SHORTEST_DIGEST} characters of its digest",
     )

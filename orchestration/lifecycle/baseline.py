@@ -1,7 +1,7 @@
-"""The approved baseline: the last model that a person approved, scored as challenger and champion are.
+"""The approved baseline: the last model that a person approved, scored in the same way as challenger and champion.
 
-Contract: it is scored in the same run, on the same frozen test set, by the same code. If this model is the champion,
-the champion's record is used and nothing is scored twice.
+Contract: the baseline is scored in the same run, on the same frozen test set, by the same code as challenger and
+champion. If the baseline is the champion, the champion's record is used, so that no model is scored twice.
 """
 
 import shutil
@@ -20,10 +20,10 @@ from validation.promotion.history import HistoryEntry, read_history
 
 
 def score_baseline(workspace: Workspace, champion: str | None) -> str:
-    """Score the last approved model unless it is the ``champion`` (its digest); return what was done, for a report.
+    """Score the last approved model if it is not the ``champion`` (a digest); return what was done, for a report.
 
     Raises:
-        GateRefused: ``MODEL_ALTERED``: the registry's bytes are not those that were approved.
+        GateRefused: ``MODEL_ALTERED``: the registry's bytes are not the approved bytes.
     """
     shutil.rmtree(workspace.baseline_evaluation, ignore_errors=True)
     approved = _last_approved(workspace)
@@ -52,7 +52,7 @@ def baseline_record(workspace: Workspace, champion: EvaluationRecord | None) -> 
 
 
 def _last_approved(workspace: Workspace) -> HistoryEntry | None:
-    """The entry of its promotion. Without a named database there are no denials, and no model can be promoted."""
+    """The history entry of the last approved model's promotion, or None. A missing champion record denies no model."""
     record = champion_record_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
     denied = record.denials() if record is not None else {}
     return last_approved(read_history(workspace.promotion_ledger), PRODUCTION_MODEL, denied)

@@ -1,8 +1,8 @@
-"""The history of a workspace: audit, repair, accepting a loss, reinstatement, rollback with or without the registry.
+"""The history of a workspace: audit, repair, acceptance of a loss, reinstatement, rollback with or without registry.
 
 Contract: the local copy follows the registry after every change. While the registry is down, the local copy of the
 previous champion can replace the local champion, after its digest and the smoke test have been checked. The next
-``plumbline rollback`` makes the same change in the registry. Until then no command downloads a model from there.
+``plumbline rollback`` makes the same change in the registry. Until then no command downloads a model from the registry.
 """
 
 import json
@@ -42,7 +42,7 @@ from validation.promotion.smoke_test import require_smoke_test
 
 
 def audit_history(workspace: Workspace) -> Sequence[Fault]:
-    """Every disagreement between history, champion record, registry, alias and local copy, and a copied workspace."""
+    """The faults: a copied workspace, or a disagreement of history, champion record, registry, alias and local copy."""
     faults = audit.audit(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
     return [*_copied(workspace), *faults, *_local_faults(workspace)]
 
@@ -64,7 +64,7 @@ def _local_faults(workspace: Workspace) -> Iterator[Fault]:
         yield Fault("LOCAL_COPY_ALTERED", place, altered, fetch)
     if workspace.rollback_pending.exists():
         found = "a local rollback that the registry does not have"
-        yield Fault("ROLLBACK_PENDING", "state", found, "`plumbline rollback` makes it in the registry")
+        yield Fault("ROLLBACK_PENDING", "state", found, "run `plumbline rollback`, which makes it in the registry")
         return
     serving = open_champion_record(workspace.tracking_uri, PRODUCTION_MODEL).serving()
     copied = (local.version, local.digest) if local is not None else None
@@ -75,7 +75,7 @@ def _local_faults(workspace: Workspace) -> Iterator[Fault]:
 
 
 def describe_other_histories(workspace: Workspace) -> Sequence[str]:
-    """The other histories of this model that the registry's database lists, one line each."""
+    """The other histories of this model that the registry's database lists, with one line for each."""
     others = audit.other_histories(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
     return [f"{a.place}: {a.length} entries up to {a.last[:12]}{', closed' if a.closed_by else ''}" for a in others]
 
@@ -90,7 +90,7 @@ def accept_history_loss(workspace: Workspace, sign_off: SignOff) -> HistoryEntry
 
 
 def reinstate_model(workspace: Workspace, model: str, sign_off: SignOff) -> Reinstatement:
-    """Remove denial and rejections of a model, which is named by its version or the beginning of its digest."""
+    """Remove the denial and the rejections of a model, which is named by version or by the beginning of its digest."""
     require_own_registry(workspace)
     return reinstate(
         ReinstatementRequest(
@@ -107,7 +107,7 @@ def reinstate_model(workspace: Workspace, model: str, sign_off: SignOff) -> Rein
 
 
 def repair_history(workspace: Workspace, promoter: str) -> Repair:
-    """Complete an interrupted change, set aliases back, clean up, and renew the local copy."""
+    """Complete an interrupted change, correct the aliases, clean up, and renew the local copy."""
     require_own_registry(workspace)
     uri, ledger, now = workspace.tracking_uri, workspace.promotion_ledger, datetime.now(UTC)
     done = repair.repair(uri, PRODUCTION_MODEL, ledger_path=ledger, promoter=promoter, at=now)
@@ -141,8 +141,8 @@ def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, prom
     """Make the local copy of the previous champion the local champion, without a registry; return its record.
 
     Raises:
-        GateRefused: NO_GOOD_MODEL: there is no such copy; SMOKE_TEST_FAILED; ROLLBACK_PENDING: an earlier local
-            rollback was not made in the registry yet.
+        GateRefused: NO_GOOD_MODEL: there is no local copy of a previous champion; SMOKE_TEST_FAILED; ROLLBACK_PENDING:
+            an earlier local rollback was not made in the registry yet.
         EvidenceRejected: the copy is incomplete.
     """
     left, previous = local_champion(workspace), previous_local_champion(workspace)
@@ -151,7 +151,7 @@ def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, prom
             "ROLLBACK_PENDING",
             found="an earlier local rollback that was not made in the registry yet",
             expected="one local rollback at a time",
-            remedy="run `plumbline rollback` when the registry answers",
+            remedy="run `plumbline rollback` when the registry is available",
         )
     if left is None or previous is None:
         raise GateRefused(
@@ -174,7 +174,7 @@ def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, prom
 
 
 def models_in_use(workspace: Workspace) -> list[tuple[str, str, str]]:
-    """(role, version, model digest) of challenger, champion, previous champion and local copy; "none" if there is none.
+    """(role, version, model digest) of challenger, champion, previous champion and local copy; "none" if absent.
 
     Raises:
         GateRefused: CHAMPION_LOST: the history lists a champion, but the registry has none; REGISTRY_UNAVAILABLE ...

@@ -1,4 +1,4 @@
-"""Judging a candidate: score the champion on the same frozen test set, then compare the evidence with the policy."""
+"""Judges a candidate: scores the champion on the same frozen test set, and compares the evidence with the policy."""
 
 import shutil
 from contextlib import suppress
@@ -27,7 +27,7 @@ from validation.promotion.registry_errors import errors_as_refusals
 
 
 def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
-    """Score the champion on the same frozen test set with the same code, before anything is judged."""
+    """Score the champion on the candidate's frozen test set with the same code, before the candidate is judged."""
     with errors_as_refusals():
         champion = current_champion(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
     if champion is None:
@@ -45,7 +45,7 @@ def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
 
 
 def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
-    """Compare the evidence with the policy; write the verdict (as the latest and under its digest) and the report."""
+    """Compare evidence and policy, and write the verdict (as latest verdict and under its digest) and the report."""
     challenger = read_record(workspace.evaluation / "record.json")
     champion_record = workspace.champion_evaluation / "record.json"
     champion = read_record(champion_record) if champion_record.exists() else None
@@ -79,7 +79,7 @@ def _require_champion_is_scored(workspace: Workspace, champion: EvaluationRecord
 
 
 def _name_challenger(workspace: Workspace, digest: str) -> None:
-    """Set the alias ``challenger`` to the judged candidate, if that is registered."""
+    """Set the alias ``challenger`` to the judged candidate, if the candidate is registered."""
     with suppress(GateRefused):
         version = candidate_with(workspace, digest).rpartition("/")[2]
         name_challenger(open_registry(workspace.tracking_uri), CANDIDATES_MODEL, version)

@@ -1,6 +1,6 @@
 """The local copy of the champion in a workspace, ready to measure.
 
-Contract: a record beside the copy has the digest of the promoted bytes. Bytes with another digest are refused.
+Contract: a record beside the copy contains the digest of the promoted bytes. Bytes with another digest are refused.
 """
 
 import json
@@ -20,7 +20,7 @@ from validation.promotion.registry_errors import errors_as_refusals
 
 @dataclass(frozen=True)
 class LocalChampion:
-    """The promoted version of which the workspace has a local copy."""
+    """The promoted version whose bytes the local copy must have."""
 
     version: str
     digest: str
@@ -78,7 +78,7 @@ def _read(path: Path) -> LocalChampion | None:
 
 
 def _keep_previous(workspace: Workspace, coming: Champion | None) -> None:
-    """Keep the local copy as the previous one before another model replaces it."""
+    """Keep the local copy as the copy of the previous champion, before another model replaces it."""
     record = local_champion(workspace)
     if record is None or coming is None or coming.model_digest == record.digest or not workspace.champion.exists():
         return
@@ -102,7 +102,7 @@ def open_champion(workspace: Workspace) -> Model:
 
     Raises:
         GateRefused: ``NO_CHAMPION``: nothing was promoted in this workspace.
-        EvidenceRejected: ``MODEL_ALTERED``: the bytes are not those that were promoted.
+        EvidenceRejected: ``MODEL_ALTERED``: the bytes are not the promoted bytes.
     """
     record = local_champion(workspace)
     if record is None:
@@ -115,8 +115,8 @@ def open_champion(workspace: Workspace) -> Model:
     if model_digest(workspace.champion) != record.digest:
         raise EvidenceRejected(
             "MODEL_ALTERED",
-            found="a local copy of the champion whose digest is not that of the promoted model",
+            found="a local copy of the champion whose digest differs from the digest of the promoted model",
             expected="the bytes that were promoted",
-            remedy="fetch it again with `plumbline champion --fetch`",
+            remedy="fetch the champion again with `plumbline champion --fetch`",
         )
     return load_model(workspace.champion)

@@ -1,6 +1,6 @@
-"""Promotion of the judged candidate: gather the evidence, and let the gate verify it again.
+"""Promotion of the judged candidate: gathers the evidence, which the gate then verifies again.
 
-Contract: ``promote_champion`` verifies everything itself, so it also refuses when it is launched alone.
+Contract: ``promote_champion`` verifies everything itself, so it also refuses a bad candidate when it is launched alone.
 """
 
 import shutil
@@ -35,10 +35,10 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
     """Promote the judged candidate, or refuse.
 
     Args:
-        approval: path or digest of an approval; "": the latest usable one of this verdict, if there is any.
+        approval: path or digest of an approval; "" for the latest usable approval of this verdict.
 
     Raises:
-        GateRefused: verdict, evidence, policy, bytes or the present champion do not permit it.
+        GateRefused: verdict, evidence, policy, bytes or the present champion do not permit the promotion.
     """
     candidate = _judged_candidate(workspace)
     with errors_as_refusals():
@@ -76,13 +76,13 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
 
 
 def _update_local_copy(workspace: Workspace, version: str) -> None:
-    """Update the local copy of the champion. If that fails, the promotion is still valid."""
+    """Update the local copy of the champion. If the update fails, the promotion is still valid."""
     try:
         refresh_local_champion(workspace)
     except (OSError, PlumblineError) as error:
         raise GateRefused(
             "LOCAL_COPY_BEHIND",
-            found=f"version {version} promoted, but its local copy not written: {error}",
+            found=f"version {version} was promoted, but its local copy was not written: {error}",
             expected="the champion's bytes in state/champion",
             remedy="remove the cause and run `plumbline champion --fetch`; until then `plumbline measure` uses the "
             "earlier copy",
@@ -90,7 +90,7 @@ def _update_local_copy(workspace: Workspace, version: str) -> None:
 
 
 def _judged_candidate(workspace: Workspace) -> str:
-    """Address of the registered version that the latest verdict judged; it is found by digest, not by alias."""
+    """Address of the registered version that the latest verdict judged. It is found by digest, not by alias."""
     if not workspace.verdict_file.exists():
         raise no_judged_candidate("no verdict")
     return candidate_with(workspace, read_verdict(workspace.verdict_file).challenger_model)
@@ -98,9 +98,9 @@ def _judged_candidate(workspace: Workspace) -> str:
 
 @contextmanager
 def _gathered_evidence(workspace: Workspace) -> Iterator[Path]:
-    """One folder with all evaluation records by role, deleted at the end.
+    """A folder with copies of all evaluation records by role. It is deleted when the context closes.
 
-    If the copies stayed, nothing would verify them later. The promotion's MLflow run keeps the judged records.
+    Nothing would verify these copies later. The promotion's MLflow run keeps the judged records.
     """
     folder = workspace.state / "evidence"
     shutil.rmtree(folder, ignore_errors=True)

@@ -19,11 +19,11 @@ from validation.evaluation.record import EvaluationRecord, read_record
 from validation.promotion.champion import open_registry
 
 AUTHOR_VARIABLE = "PLUMBLINE_AUTHOR"
-"""Names the author of a candidate, who may not approve it; by default the account that runs the pipeline."""
+"""The variable that names a candidate's author, who may not approve it; by default the account of the pipeline."""
 
 
 def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, str] | None = None) -> StepReport:
-    """Replay the candidate's journal into MLflow, register the model, and attach its evaluation.
+    """Write the candidate's journal to MLflow, register the model, and attach its evaluation.
 
     A second call adds nothing.
     """
@@ -68,7 +68,7 @@ def _tags(params: Params, record: EvaluationRecord) -> dict[str, str]:
 
 
 def _description(params: Params, record: EvaluationRecord) -> str:
-    """Description of the run on MLflow's page: what it was trained and evaluated on, and its errors."""
+    """Description of the run on MLflow's page: the data of training and evaluation, and the candidate's errors."""
     rows = []
     for name in PAPER_PARAMETERS:
         figures = record.statistics[name].figures
@@ -80,7 +80,7 @@ def _description(params: Params, record: EvaluationRecord) -> str:
         f"**{record.patients_are}** of frozen test set `{record.test_digest[:12]}`, policy `{params.gate.policy}`.\n\n"
         "| parameter | standard error, deg | bias, deg | n |\n|---|---|---|---|\n"
     )
-    return head + "\n".join(rows) + "\n\nReport, once judged: artifact `report/report.html`.\n"
+    return head + "\n".join(rows) + "\n\nAfter the verdict, the report is the artifact `report/report.html`.\n"
 
 
 def _dataset_reference(workspace: Workspace, params: Params) -> DatasetReference:

@@ -1,9 +1,9 @@
 """Seed evidence: evaluation records of the challenger's recipe with other seeds, found in MLflow and verified.
 
-Contract: MLflow only gives the place of a record. Each record is read, verified and compared with the challenger like
+Contract: MLflow only tells where a record is. Each record is read, verified and compared with the challenger like
 all evidence. A record that is missing, altered, or of another test set, code or library is left out with the reason.
-If the registry does not answer, all records are left out. No error here prevents a verdict. If several runs have the
-same seed, the latest valid one is used.
+If the registry does not respond, all records are left out. No error here prevents a verdict. If several runs have the
+same seed, the latest valid record is used.
 """
 
 import shutil
@@ -31,7 +31,7 @@ RECORD_ARTIFACT = "evaluation/record.json"
 
 @dataclass(frozen=True)
 class SeedEvidence:
-    """Records by seed, in the order of the seeds; ``left_out``: every other fit, with the reason."""
+    """Records by seed, in the order of the seeds. ``left_out`` lists every other fit with the reason."""
 
     records: Mapping[str, EvaluationRecord]
     left_out: tuple[str, ...] = ()
@@ -59,10 +59,10 @@ def gather_seed_evidence(workspace: Workspace, policy: Policy, challenger: Evalu
 
 
 def find_seed_evidence(client: "MlflowClient", policy: Policy, challenger: EvaluationRecord) -> SeedEvidence:
-    """Records of other seeds that are comparable with the challenger's; for each other record, why it is not.
+    """Records of other seeds that are comparable with the challenger's record, and the reasons why others are not.
 
     Raises:
-        MlflowException, SQLAlchemyError: the registry does not answer.
+        MlflowException, SQLAlchemyError: the registry does not respond.
     """
     version = candidate_of(client, challenger.model_digest)
     if version is None or not version.run_id:
@@ -83,7 +83,7 @@ def find_seed_evidence(client: "MlflowClient", policy: Policy, challenger: Evalu
 
 
 def runs_of_recipe(client: "MlflowClient", own: Any) -> Iterator[Any]:
-    """Finished runs with the recipe of ``own``, the latest first; ``own`` is one of them."""
+    """Finished runs with the recipe of ``own``, the latest first, including ``own`` itself."""
     recipe, dataset = recipe_of(own), own.data.tags.get("plumbline.dataset", "")
     wanted, token = f"attributes.status = 'FINISHED' and tags.`plumbline.dataset` = '{dataset}'", None
     while True:
@@ -100,7 +100,7 @@ def record_of(client: "MlflowClient", run: Any) -> EvaluationRecord:
     """The run's evaluation record, verified.
 
     Raises:
-        EvidenceRejected: it is missing, altered, or of another model than the run's.
+        EvidenceRejected: the record is missing, altered, or of another model than the run's model.
     """
     from mlflow.exceptions import MlflowException
 
@@ -131,5 +131,5 @@ def _verified(
 
 
 def _rejected(code: str, found: str) -> EvidenceRejected:
-    remedy = "fit and evaluate that seed again (`plumbline seeds`), or leave it out"
+    remedy = "fit and evaluate this run's seed again (`plumbline seeds`), or leave the seed out"
     return EvidenceRejected(code, found=found, expected="the evaluation record of the run's own model", remedy=remedy)

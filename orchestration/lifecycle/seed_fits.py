@@ -1,7 +1,7 @@
-"""Several seeds of a workspace's recipe, each fitted, evaluated and tracked, to measure the spread between seeds.
+"""Fits, evaluates and tracks several seeds of a workspace's recipe, to measure the spread between seeds.
 
-Contract: a seed with a finished run is not fitted again. It is evaluated again if its record is not of the present test
-set, code and libraries. An interrupted fit continues from its checkpoint. Each seed has its own folder, and its model
+Contract: a seed with a finished run is not fitted again. It is evaluated again if its record is of another test
+set, code or library. An interrupted fit continues from its checkpoint. Each seed has its own folder, and its model
 is registered as a candidate. The workspace's own candidate, verdict and champion do not change.
 """
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SeedWorkspace(Workspace):
-    """The same workspace, with candidate, evaluation and step reports of one seed in a folder of their own."""
+    """The same workspace, but with candidate, evaluation and step reports of one seed in a separate folder."""
 
     seed: int
 
@@ -50,7 +50,7 @@ class SeedWorkspace(Workspace):
 
 @dataclass(frozen=True)
 class SeedFits:
-    """One record for each seed, in the given order. ``parent`` is their parent run in MLflow."""
+    """One record for each seed, in the given order. ``parent`` is the id of their parent run in MLflow."""
 
     seeds: tuple[int, ...]
     records: tuple[EvaluationRecord, ...]
@@ -67,7 +67,7 @@ def measure_seeds(
     """Fit, evaluate and track every seed that was not fitted yet; report what was done for each seed.
 
     Raises:
-        ParametersRejected: a seed is listed twice, there are fewer than two, or there is no dataset.
+        ParametersRejected: a seed is listed twice, there are fewer than two seeds, or there is no dataset.
         ContractViolation: the dataset is not validated.
     """
     from training.fit_context import require_data_set  # imports torch
@@ -123,7 +123,7 @@ def _finished_run(client: "MlflowClient", own: SeedWorkspace, params: Params) ->
 
 
 def _present_record(client: "MlflowClient", own: SeedWorkspace, run: Any) -> EvaluationRecord | None:
-    """The run's record; None if it is invalid, or not of the present test set, code and libraries."""
+    """The run's record; None if it is invalid, or of another test set, code or library."""
     try:
         record = record_of(client, run)
     except EvidenceRejected:

@@ -1,6 +1,6 @@
 """Measures the bundled virtual study with a model, for the smoke test: ``validation`` cannot run models itself.
 
-Contract: the folder is loaded as ``plumbline measure`` loads it, by onnxruntime alone, and again for each call.
+Contract: the model folder is loaded as ``plumbline measure`` loads it, by onnxruntime alone, and again for each call.
 """
 
 import json
@@ -19,11 +19,11 @@ from spine.study import geometry_from_json
 from validation.promotion.smoke_test import STUDY, VirtualStudyResult
 
 TIMED_RUNS = 3
-"""Timed runs after one to warm up. The shortest counts, because other work can only make a run slower."""
+"""Number of timed runs, after one run to warm up. The shortest run counts, because other work only slows a run."""
 
 
 def measure_virtual_study(folder: Path) -> VirtualStudyResult:
-    """Load the model in ``folder`` and measure the bundled study; raises what loading and measuring raise."""
+    """Load the model in ``folder`` and measure the bundled study; raises the errors of loading and measuring."""
     model = load_model(folder)
     views = {view: image for view, image in virtual_study_views().items() if view in model.contract.views}
     runs = [measure_views(model, views, "bundled virtual study") for _ in range(1 + TIMED_RUNS)]

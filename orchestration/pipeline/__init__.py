@@ -1,22 +1,22 @@
-"""The pipeline as plain functions on a workspace. Dagster assets and DVC stages both call them.
+"""The pipeline as plain functions on a workspace. Dagster assets and DVC stages call these functions.
 
 Workspace, parameters and DVC belong here too. Registration, judging and promotion do not: see
-``orchestration.lifecycle``. torch and DVC are imported in the functions that use them, because they take seconds and
-most commands need neither.
+``orchestration.lifecycle``. torch and DVC are imported in the functions that use them, because these imports take
+seconds and most commands need neither.
 
-    evaluate            predictions on the frozen test set, and the evaluation record
-    intake              studies from the source and from finished batches of the inbox
-    lock                one writer in a workspace at a time
+    evaluate            makes predictions on the frozen test set, and the evaluation record
+    intake              takes in studies from the source and from finished batches of the inbox
+    lock                locks a workspace, so that it has one writer at a time
     multi_gpu           a fit on several GPUs under torchrun
-    names               names of models and experiments in MLflow
-    params              params.yaml, validated
+    names               the names of models and experiments in MLflow
+    params              reads and validates params.yaml
     policies            the gate policy of a workspace
     registry_ownership  refuses a copied workspace that would write into its original
     report              the part of a candidate's report that is made from the workspace's files
-    stages              the stages as a table, and dvc.yaml
+    stages              the table of the stages, and the dvc.yaml that is made from it
     step_report         the report of one step
-    steps               the steps themselves
-    survey              the parameters that can be computed from 3D reconstructions without images
-    versioning          DVC: up to date, recording, version of the data
+    steps               a function for each step
+    survey              lists the parameters that can be computed from 3D reconstructions without images
+    versioning          DVC: whether a stage is up to date, and the version of the data
     workspace           the folders of a workspace
 """

@@ -38,7 +38,7 @@ def evaluate_model(
 ) -> StepReport:
     """Run the model in ``model_folder`` on the frozen test set; write record, landmarks and overlays to ``out``.
 
-    Record and test-set ledger get the model's role, the report gets the name of the step.
+    The record and the test-set ledger contain the model's role. The report contains the name of the step.
     """
     manifest = read_manifest(workspace.dataset)
     examples = manifest.in_split("test")
@@ -87,7 +87,7 @@ def _figures(record: EvaluationRecord) -> dict[str, Figure]:
 def _draw_overlay(
     workspace: Workspace, out: Path, title: str, example: Example, prediction: Prediction, rough_intervals: str | None
 ) -> str:
-    """Draw truth and prediction of one patient; returns the path of the PNG."""
+    """Draw truth and prediction of one patient; return the path of the PNG."""
     image = draw_overlay(
         {name: np.asarray(load_example_image(workspace.dataset, view)) for name, view in example.views.items()},
         prediction.points,

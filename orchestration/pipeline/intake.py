@@ -1,8 +1,8 @@
 """The intake of studies from the workspace's source and from the batches in its inbox.
 
-Contract: received = used + already present + quarantined, always. A batch without its ``COMPLETE`` marker is not
-touched. A second intake of the same studies changes nothing. Names of folders and files may identify patients: they
-are found again with the pseudonym key, and never written.
+Contract: always, received = used + already present + quarantined. A batch without its ``COMPLETE`` marker is not
+touched. A second intake of the same studies changes nothing. Names of folders and files may identify patients. These
+names are found again with the pseudonym key, and never written.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ class Batch:
     """A finished batch in the inbox.
 
     Attributes:
-        folder: in the inbox.
+        folder: the batch's folder in the inbox.
         key: the folder's name and the marker's time, so that a corrected batch has a new key.
     """
 
@@ -47,9 +47,9 @@ class QuarantinedStudy:
     """A study in quarantine.
 
     Attributes:
-        folder: in quarantine.
-        origins: (location of the source, name within it); empty if the source no longer has it.
-        code, found, expected, remedy: as in its ``reason.json``.
+        folder: the study's folder in quarantine.
+        origins: (location of the source, name in the source) of the study; empty if no source has the study any more.
+        code, found, expected, remedy: the same texts as in the study's ``reason.json``.
     """
 
     folder: Path
@@ -76,7 +76,7 @@ def quarantined_studies(workspace: Workspace, params: Params) -> list[Quarantine
 
 
 def finished_batches(workspace: Workspace) -> list[Batch]:
-    """Batches in the inbox that have their marker, oldest first."""
+    """Batches in the inbox that have a ``COMPLETE`` marker, oldest first."""
     if not workspace.inbox.is_dir():
         return []
     markers = sorted(workspace.inbox.glob(f"*/{COMPLETE}"), key=lambda marker: marker.stat().st_mtime_ns)
@@ -84,13 +84,13 @@ def finished_batches(workspace: Workspace) -> list[Batch]:
 
 
 def ingest_everything(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
-    """Take in the source and every finished batch."""
+    """Take in the studies of the source and of every finished batch."""
     parts = [_ingest(s, workspace, progress, virtual=v) for _, s, v in _sources(workspace, params)]
     return _report(parts)
 
 
 def _sources(workspace: Workspace, params: Params) -> list[tuple[Path, StudySource, bool]]:
-    """(location, source, whether its patients are virtual) of the source and every finished batch."""
+    """(location, source, whether its patients are virtual) of the source and of every finished batch."""
     kind, location = params.source.kind, workspace.root / Path(params.source.location).expanduser()
     batches = [batch.folder for batch in finished_batches(workspace)]
     first = (location, open_source(kind, location), kind == "virtual")
@@ -112,7 +112,7 @@ def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = Non
             "BATCH_GONE",
             found=f"no finished batch {key!r} in the inbox",
             expected="the batch that this run was started for",
-            remedy="if it was corrected or removed on purpose, do nothing; otherwise put it back into the inbox",
+            remedy="if the batch was corrected or removed on purpose, do nothing; otherwise put it back into the inbox",
         )
     report = _report([_ingest(open_source("folder", folders[0]), workspace, progress)])
     write_text_atomically(done, json.dumps({"step": report.step, "figures": dict(report.figures)}))

@@ -1,7 +1,7 @@
-"""One writer in a workspace at a time, whoever starts it: a Dagster run, the command line, ``dvc repro``.
+"""Locks a workspace, so that it has one writer at a time: a Dagster run, the command line or ``dvc repro``.
 
-Contract: the kernel releases a lock when its process dies, so no clean-up is needed. A second writer is refused at
-once, with the reason.
+Contract: the kernel releases a lock when its process dies, so no clean-up is needed. A second writer is refused
+at once, with the reason.
 """
 
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def services_lock(workspace: Workspace) -> Iterator[None]:
 
     Raises:
         WorkspaceBusy: the services run already (``SERVICES_RUNNING``).
-        GateRefused: as for ``workspace_lock``.
+        GateRefused: the same errors as for ``workspace_lock``.
     """
     with locked(workspace.state / "services.lock", wait=False) as acquired:
         if not acquired:

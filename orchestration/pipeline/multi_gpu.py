@@ -2,7 +2,7 @@
 
 torchrun starts ``training.fitting.ddp_worker``, because Lightning's own launcher would start the orchestrator again.
 
-Contract: an interrupted process group writes its checkpoint and stops. The next call continues from there.
+Contract: an interrupted process group writes its checkpoint and stops. The next call continues from that checkpoint.
 """
 
 import json
@@ -50,7 +50,7 @@ _launch: ContextVar[tuple[Launch, str]] = ContextVar("launch", default=(_run_dir
 
 @contextmanager
 def launching_with(launch: Launch, worker: str = WORKER_MODULE) -> Iterator[None]:
-    """Start process groups with ``launch`` in this block, as processes of the module ``worker``."""
+    """Inside this block, ``launch`` starts the process groups, whose processes run the module ``worker``."""
     token = _launch.set((launch, worker))
     try:
         yield
@@ -63,10 +63,10 @@ def fit_in_process_group(
 ) -> FitSummary:
     """Fit as ``training.fitting.fit.fit`` does, with ``config.devices`` processes.
 
-    ``folder`` gets the request, and the messages from the leader (rank 0).
+    The request and the messages from the leader (rank 0) are written to ``folder``.
 
     Raises:
-        PlumblineError: the error that stopped the leader; PROCESS_GROUP_FAILED if it reported none.
+        PlumblineError: the error that stopped the leader; PROCESS_GROUP_FAILED if the leader reported no error.
     """
     from training.export.onnx_export import finish_export
 
@@ -83,7 +83,7 @@ def fit_in_process_group(
             "PROCESS_GROUP_FAILED",
             found=f"exit code {code} of the {config.devices} training processes",
             expected="a finished fit",
-            remedy="read their output above; run again to continue from the last checkpoint",
+            remedy="read the output of the processes above; run again to continue from the last checkpoint",
         )
     return finish_export(out, dataset)
 

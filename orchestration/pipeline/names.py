@@ -1,4 +1,4 @@
-"""Names under which models and runs are registered in MLflow."""
+"""The names under which models and runs are registered in MLflow."""
 
 PRODUCTION_MODEL = "plumbline"
 """The registered model with the alias ``champion``. Only promotion writes to it."""

@@ -37,7 +37,7 @@ class Source(_Strict):
     """Where studies come from."""
 
     kind: SourceKind = Field("virtual", description="the reader of the studies")
-    location: str = Field("data/drop", description="folder, relative to the workspace unless absolute")
+    location: str = Field("data/drop", description="folder, absolute or relative to the workspace")
 
 
 class Cohort(_Strict):
@@ -73,11 +73,11 @@ class Dataset(_Strict):
 
 
 class Validation(_Strict):
-    """The expectations on the data, and what happens to a study that fails one."""
+    """The expectations on the data, and what happens to a study that fails an expectation."""
 
     profile: Literal["biplanar", "frontal_radiographs"] = Field("biplanar", description="the set of expectations")
     on_bad_study: Literal["stop", "exclude"] = Field(
-        "stop", description="what a study that fails causes: stop the pipeline, or exclude the study"
+        "stop", description="what to do when a study fails: stop the pipeline, or exclude the study"
     )
 
 
@@ -88,7 +88,7 @@ class Gate(_Strict):
 
 
 class Retrain(_Strict):
-    """When new studies start a retraining."""
+    """The condition under which new studies start a retraining."""
 
     minimum_new_studies: int = Field(20, ge=1, description="new studies that start a retraining")
 
@@ -108,7 +108,7 @@ FORMAT: Literal[2] = 2
 class Params(_Strict):
     """All parameters of params.yaml."""
 
-    format: Annotated[Literal[2], Field(description="version of the workspace's files; not for editing")] = FORMAT
+    format: Annotated[Literal[2], Field(description="version of the workspace's files; do not edit it")] = FORMAT
     source: Source = Source()  # type: ignore[call-arg]
     cohort: Cohort = Cohort()  # type: ignore[call-arg]
     dataset: Dataset = Dataset()  # type: ignore[call-arg]
@@ -171,7 +171,7 @@ def _require_format(content: Any, path: Path) -> None:
 
 
 def parse_params(content: Mapping[str, Any], origin: str = "params.yaml") -> Params:
-    """Validate a loaded mapping, as ``read_params`` does; ``origin`` names where its values come from."""
+    """Validate a loaded mapping, as ``read_params`` does. ``origin`` names the source of its values."""
     try:
         return Params.model_validate(content)
     except ValidationError as error:
@@ -179,7 +179,7 @@ def parse_params(content: Mapping[str, Any], origin: str = "params.yaml") -> Par
 
 
 def _violation(error: Any) -> str:
-    """One of pydantic's errors as text: the parameter, what is wrong, and its value."""
+    """One of pydantic's errors as text: the parameter, what is wrong, and the parameter's value."""
     name = ".".join(map(str, error["loc"])) or "file"
     if error["type"] == "value_error":
         return f"{name}: {error['ctx']['error']}"
@@ -194,7 +194,7 @@ def write_params(params: Params, path: Path) -> None:
 
 
 def change_params(path: Path, changes: Mapping[str, Any], origin: str) -> Params:
-    """Merge new values (section -> name -> value) into params.yaml, so that DVC and later readers see what was used.
+    """Merge new values (section -> name -> value) into params.yaml, so that DVC and later readers see them.
 
     An error names ``origin`` as the source of the values.
 

@@ -1,4 +1,4 @@
-"""The gate policy of a workspace: one of the shipped files, or a path."""
+"""The gate policy of a workspace: one of the shipped policy files, or a file of the user."""
 
 from pathlib import Path
 

@@ -41,7 +41,7 @@ def require_own_registry(workspace: Workspace) -> None:
 
 
 def _link(place: Path, workspace: Workspace) -> str:
-    """The remedy for a moved workspace: a link from its old path, if that no longer exists, to the new one."""
+    """The remedy for a moved workspace: a link from its old path to its new path, if the old path no longer exists."""
     inner = workspace.artifact_root.relative_to(workspace.root).parts
     starts = [i for i in range(len(place.parts)) if place.parts[i : i + len(inner)] == inner]
     if not starts or (old := Path(*place.parts[: starts[-1]])).exists() or old.is_symlink():
@@ -51,7 +51,7 @@ def _link(place: Path, workspace: Workspace) -> str:
 
 
 def _places(workspace: Workspace) -> Iterator[Path]:
-    """Folders that the database names for our experiments or, if it has none, for our model versions."""
+    """Folders that the database names for our experiments or, without such experiments, for our model versions."""
     experiments, models = (EXPERIMENT, promotions_experiment(PRODUCTION_MODEL)), (PRODUCTION_MODEL, CANDIDATES_MODEL)
     with closing(sqlite3.connect(f"{sqlite_file(workspace.tracking_uri).as_uri()}?mode=rw", uri=True)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -69,6 +69,6 @@ def _places(workspace: Workspace) -> Iterator[Path]:
 
 
 def _inside(place: Path, workspace: Workspace) -> bool:
-    """Whether a path lies in the workspace, as written or after following links in it or in the artefact folder."""
+    """Whether a path lies in the workspace, as written or after resolving links in the path or the artefact folder."""
     homes = (workspace.root, workspace.artifact_root.resolve())
     return any(place.is_relative_to(home) for home in homes) or place.resolve().is_relative_to(workspace.root)

@@ -25,7 +25,7 @@ from validation.review.page import ReviewMaterial, write_review
 from validation.review.patients import EncodedImage, Points, chosen_studies
 
 IMAGES_LIMIT_BYTES = 8_000_000
-"""Limit for all images together. Base64 makes them a third larger, and a page may have 15 MB."""
+"""Limit for the total size of all images. Base64 makes images a third larger, and a page may have 15 MB."""
 
 HEIGHTS = (900, 720, 560, 420, 320, 240)
 """Heights in pixels, tried in this order until the images are within the limit."""
@@ -71,7 +71,7 @@ def gather_report(
 def encode_images(
     dataset: Path, examples: Iterable[Example], limit: int = IMAGES_LIMIT_BYTES
 ) -> dict[tuple[str, ViewName], EncodedImage]:
-    """(study, view) -> JPEG. All have the same height, the greatest at which their total size is within the limit."""
+    """(study, view) -> JPEG. All images have one height: the greatest at which their total size is within the limit."""
     chosen = list(examples)
     encoded: dict[tuple[str, ViewName], EncodedImage] = {}
     for height in HEIGHTS:

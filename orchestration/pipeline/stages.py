@@ -1,4 +1,4 @@
-"""The pipeline as a table of stages, and the ``dvc.yaml`` that is generated from it.
+"""The pipeline as a table of stages, and the ``dvc.yaml`` that is generated from this table.
 
 Contract: tests compare the table with ``dvc.yaml`` at the top of the repository and with the Dagster graph. Promotion
 is never a DVC stage: it moves the champion and is not a function of its inputs.
@@ -21,8 +21,8 @@ class Stage:
         name: name of the stage, the step function and the Dagster asset.
         description: one line for dvc.yaml.
         deps: paths that the stage reads, relative to the workspace.
-        outs: paths that it writes.
-        params: sections of params.yaml that it depends on.
+        outs: paths that the stage writes, relative to the workspace.
+        params: sections of params.yaml that the stage depends on.
         persist: whether DVC keeps the outputs when the stage runs again, because the stage adds to them.
     """
 
@@ -65,7 +65,7 @@ STAGES: tuple[Stage, ...] = (
 STAGE_NAMES: tuple[str, ...] = tuple(stage.name for stage in STAGES)
 
 OUTPUTS: Mapping[str, tuple[str, ...]] = {stage.name: stage.outs for stage in STAGES}
-"""Stage -> the paths that it writes, relative to the workspace."""
+"""Name of a stage -> the paths that the stage writes, relative to the workspace."""
 
 
 def stages_for(params: Params) -> tuple[Stage, ...]:

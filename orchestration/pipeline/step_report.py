@@ -20,13 +20,13 @@ class StepReport:
     """The result of one step.
 
     Attributes:
-        step: its name.
+        step: name of the step.
         figures: name -> value, in display order.
         images: title -> PNG.
         pages: title -> HTML page.
         seconds: wall time of the step.
         overhead_seconds: wall time that DVC took before and after the step.
-        skipped: the step was up to date and did not run.
+        skipped: whether the step was up to date and did not run.
     """
 
     step: str

@@ -1,7 +1,7 @@
-"""The versioned steps of the pipeline, one plain function each.
+"""The versioned steps of the pipeline, with a plain function for each step.
 
 Contract: the Dagster asset and the DVC stage of a step call the same function. ``run_step`` skips a step that DVC finds
-unchanged, and records a step that ran with DVC.
+unchanged. After any other step, ``run_step`` records the outputs in DVC.
 """
 
 import json
@@ -75,7 +75,7 @@ def landmarks(workspace: Workspace, params: Params, progress: Progress | None) -
 
 
 def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
-    """Split by patient, freeze the test set, write the manifest."""
+    """Split the studies by patient, freeze the test set, and write the manifest."""
     config = DatasetConfig(**params.dataset.model_dump())
     manifest = build_dataset(workspace.studies, workspace.landmarks, workspace.dataset, config, progress)
     figures: dict[str, Figure] = {}
@@ -89,7 +89,7 @@ def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> 
 
 
 def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str, Figure]]:
-    """Remove studies that fail an expectation from the new dataset; they are counted and listed in the report."""
+    """Exclude studies that fail an expectation from the new dataset, and count and list these studies in the report."""
     config = ValidationConfig(**params.validation.model_dump())
     result = validate_dataset(workspace.dataset, workspace.screening, config)
     _draw_worst(result, workspace, workspace.screening)
@@ -123,7 +123,7 @@ def validation(workspace: Workspace, params: Params, progress: Progress | None) 
 
 
 def _draw_worst(result: ValidationResult, workspace: Workspace, out: Path) -> dict[str, str]:
-    """Draw a contact sheet of the studies that fail most expectations, with labels; none if no study fails."""
+    """Draw a contact sheet of the studies that fail most expectations, with labels; no sheet if no study fails."""
     sheet = out / "worst.png"
     sheet.unlink(missing_ok=True)
     if result.findings:
@@ -156,13 +156,13 @@ def candidate(workspace: Workspace, params: Params, progress: Progress | None) -
 
 
 def _share_of_an_epoch(summary: FitSummary) -> float:
-    """The share of the first epoch that a fit completed, if it ended within it."""
+    """The share of the first epoch that a fit completed, if the fit ended within that epoch."""
     seen = summary.steps * summary.config.batch_size * summary.config.devices
     return round(seen / max(summary.images, 1), 2)
 
 
 def _require_valid(workspace: Workspace) -> None:
-    """Refuse a dataset that failed validation or changed since, even if this step is run alone."""
+    """Refuse a dataset that failed validation, or changed after validation, even if this step is run alone."""
     path = workspace.validation / "result.json"
     result = json.loads(path.read_text()) if path.exists() else {}
     digest = read_manifest(workspace.dataset).digest
@@ -177,7 +177,7 @@ def _require_valid(workspace: Workspace) -> None:
 
 
 def _fit_or_replace(workspace: Workspace, config: TrainingConfig, progress: Progress | None) -> FitSummary:
-    """Fit. Continue an unfinished fit of the same configuration and data; replace any other fit.
+    """Fit a candidate. Continue an unfinished fit of the same configuration and data; replace any other fit.
 
     A replaced fit remains in DVC's cache, and in MLflow if it was registered.
     """
@@ -204,10 +204,10 @@ def _fit(workspace: Workspace, config: TrainingConfig, progress: Progress | None
 def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
     """Copy a candidate that was trained elsewhere into this workspace, as if it had been trained here.
 
-    The parameters of its fit are written into params.yaml, so that DVC records what was used.
+    The parameters of the candidate's fit are written into params.yaml, so that DVC records them.
 
     Raises:
-        ContractViolation: its fit is unfinished, or used another dataset than the workspace's (DATASET_DIFFERS).
+        ContractViolation: the candidate's fit is unfinished, or used another dataset (DATASET_DIFFERS).
     """
     from training.export.onnx_export import finish_export
 
@@ -217,7 +217,7 @@ def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
             "DATASET_DIFFERS",
             found=f"a candidate trained on dataset {summary.dataset_digest[:12]}",
             expected=f"a candidate trained on this workspace's dataset {digest[:12]}",
-            remedy="train it on a copy of this workspace's data/dataset",
+            remedy="train the candidate on a copy of this workspace's data/dataset",
         )
     used = {name: value for name, value in config_to_json(summary.config).items() if name != "landmark_set"}
     change_params(workspace.params_file, {"training": used}, "the candidate's fit.json")
@@ -246,7 +246,7 @@ if tuple(STEPS) != STAGE_NAMES:
 
 
 def compute_step(name: str, workspace: Workspace, progress: Progress | None = None) -> StepReport:
-    """Run a step unconditionally. DVC itself calls this through ``plumbline stage``."""
+    """Run a step unconditionally. DVC calls this function through ``plumbline stage``."""
     params = read_params(workspace.params_file)
     workspace.prepare()
     started = time.perf_counter()
@@ -257,7 +257,7 @@ def compute_step(name: str, workspace: Workspace, progress: Progress | None = No
 
 
 def run_step(name: str, workspace: Workspace, progress: Progress | None = None) -> StepReport:
-    """Run a step unless DVC finds it up to date; record a step that ran with DVC."""
+    """Run a step and record its outputs in DVC; skip the step if DVC finds it up to date."""
     workspace.prepare()
     started = time.perf_counter()
     before = read_step_report(name, workspace)

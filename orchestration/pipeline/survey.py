@@ -1,4 +1,4 @@
-"""A survey of 3D reconstructions without images: what was read, and which parameters can be computed.
+"""A survey of 3D reconstructions without images: the files that were read, and the parameters that can be computed.
 
 Contract: an unreadable file is counted under the code of its error and does not stop the survey.
 """
@@ -24,8 +24,8 @@ class Survey:
     """The result of a survey.
 
     Attributes:
-        counts: what was counted -> number, as text.
-        parameters: (name, measured in, median, 5-95 % range, commonest reason of absence) of each parameter.
+        counts: name of what was counted -> number, as text.
+        parameters: (name, measured in, median, 5-95 % range, commonest reason for absence) of each parameter.
     """
 
     counts: Mapping[str, str]
@@ -33,7 +33,7 @@ class Survey:
 
 
 def survey_reconstructions(paths: Sequence[Path]) -> Survey:
-    """Read every file (of a folder: its .json and .csv files) and compute the parameters."""
+    """Read every file, and the .json and .csv files of every folder, and compute the parameters."""
     files = [f for p in paths for f in (sorted(p.iterdir()) if p.is_dir() else [p]) if f.suffix in SUFFIXES]
     reasons: Counter[str] = Counter()
     read: list[Reconstruction] = []

@@ -1,6 +1,6 @@
-"""DVC for the pipeline: whether a stage is up to date, recording a stage, and the version of the data.
+"""DVC for the pipeline: tells whether a stage is up to date, records a stage, and gives the version of the data.
 
-Contract: Dagster decides when a stage runs, DVC keeps data and versions. A stage that ran under Dagster is committed
+Contract: Dagster decides when a stage runs; DVC stores data and versions. A stage that ran under Dagster is committed
 to ``dvc.lock``, so ``dvc repro`` has nothing to do afterwards. A stage that ``dvc repro`` ran is up to date for
 Dagster. Telemetry and update checks are off.
 """

@@ -1,7 +1,7 @@
 """The folders of a workspace: data, evidence and the state of its services.
 
-Contract: a workspace is any folder with ``dvc.yaml`` and ``params.yaml``. DVC versions ``data/``. It must not version
-``state/`` (tracking database, verdicts, ledgers, keys). Nothing is made before ``prepare``.
+Contract: a workspace is any folder with ``dvc.yaml`` and ``params.yaml``. DVC versions ``data/``. DVC must not
+version ``state/`` (tracking database, verdicts, ledgers, keys). No folder is made before ``prepare``.
 """
 
 import os
@@ -25,7 +25,7 @@ class Workspace:
 
     Attributes:
         root: the workspace's folder, absolute.
-        tracking: MLflow's server or database; None for that of the environment or of the workspace.
+        tracking: MLflow's server or database; None for ``PLUMBLINE_TRACKING_URI`` or else the workspace's own database.
     """
 
     root: Path
@@ -55,7 +55,7 @@ class Workspace:
     candidate = Below("data/candidate")
     """The trained candidate and its journal."""
     evaluation = Below("data/evaluation")
-    """The candidate's evaluation record, found landmarks and overlays."""
+    """The candidate's evaluation record, predicted landmarks and overlays."""
 
     state = Below("state")
     """The state that DVC does not version."""
@@ -64,7 +64,7 @@ class Workspace:
     champion_evaluation = Below("state/champion_evaluation")
     """The champion's evaluation on the same test set."""
     baseline_evaluation = Below("state/baseline_evaluation")
-    """The evaluation, on the same test set, of the last approved model, if that is not the champion."""
+    """The evaluation of the last approved model on the same test set, if that model is not the champion."""
     verdict_file = Below("state/verdicts/latest.json")
     """The gate's latest verdict. Every verdict is kept beside it, under its digest."""
     approvals = Below("state/approvals")
@@ -74,7 +74,7 @@ class Workspace:
     champion = Below("state/champion")
     """Local copy of the champion, verified against its digest at every use."""
     champion_record = Below("state/champion.json")
-    """Version and digest that the local copy must have."""
+    """The version and the digest that the local copy must have."""
     previous_champion = Below("state/previous_champion")
     """Local copy of the previous champion, for a rollback while the registry is down."""
     rollback_pending = Below("state/rollback_pending.json")
@@ -82,9 +82,9 @@ class Workspace:
     reports = Below("state/reports")
     """The report of each step's last run."""
     test_set_ledger = Below("state/test_set_reads.jsonl")
-    """Every read of a frozen test set."""
+    """The ledger of every read of a frozen test set."""
     promotion_ledger = Below("state/promotions.jsonl")
-    """Every promotion, hash-chained."""
+    """The hash-chained history of every promotion."""
     dagster_home = Below("state/dagster")
     """The Dagster instance."""
     artifact_root = Below("state/mlflow/artifacts")
@@ -97,7 +97,7 @@ class Workspace:
 
     @property
     def tracking_uri(self) -> str:
-        """``tracking``, else the value of ``PLUMBLINE_TRACKING_URI``, else the workspace's own database."""
+        """``tracking``, or else the value of ``PLUMBLINE_TRACKING_URI``, or else the workspace's own database."""
         return self.tracking or os.environ.get("PLUMBLINE_TRACKING_URI") or self.own_tracking_uri
 
     @property

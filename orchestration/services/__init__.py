@@ -1,9 +1,9 @@
-"""``make up``: the servers of a workspace on this machine.
+"""The servers of a workspace on this machine, which ``make up`` starts.
 
 Starting, supervising and stopping processes belongs here. Jobs and assets do not: see ``orchestration.dagster``.
 Dagster is imported after the environment variables are set, because it reads them at import.
 
-    interruption  SIGTERM handled like Ctrl-C
-    processes     supervised child processes
+    interruption  handles SIGTERM like Ctrl-C
+    processes     starts, supervises and stops child processes
     up            starts Dagster and MLflow and supervises them
 """

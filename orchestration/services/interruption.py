@@ -1,4 +1,4 @@
-"""SIGTERM handled like Ctrl-C."""
+"""Handles SIGTERM like Ctrl-C."""
 
 import signal
 from collections.abc import Iterator

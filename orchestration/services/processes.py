@@ -1,6 +1,6 @@
-"""Supervised child processes: start them, wait until they answer, notice when one dies, stop them all.
+"""Supervised child processes: starts them, waits until they respond, notices when one dies, and stops them all.
 
-Contract: each child leads its own process group, so its own children stop with it. Each child writes to its own log
+Contract: each child leads its own process group, so its children stop with it. Each child writes to its own log
 file. Stopping sends SIGTERM first and SIGKILL after ``GRACE_S``.
 """
 
@@ -34,9 +34,9 @@ class Service:
     """One process to supervise.
 
     Attributes:
-        name: shown to people; also the name of its log file.
+        name: name of the service in messages; also the name of its log file.
         command: program and arguments.
-        health: address that answers with status 200 once the service is up; None if there is no such address.
+        health: address that responds with status 200 once the service is up; None if there is no such address.
         wait_for_port: port that must accept connections before the next service starts; None to start it at once.
     """
 
@@ -47,7 +47,7 @@ class Service:
 
 
 class Supervised:
-    """A context manager that starts services, and stops them all at its end."""
+    """A context manager that starts services, and stops all of them when the context closes."""
 
     def __init__(self, services: Sequence[Service], logs: Path, environment: Mapping[str, str]) -> None:
         self._services = services
@@ -86,10 +86,10 @@ class Supervised:
         return self._logs / f"{name.replace(' ', '-')}.log"
 
     def wait_until_up(self, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Wait until every health address answers, each for at most ``timeout_s``.
+        """Wait until every health address responds; wait at most ``timeout_s`` for each address.
 
         Raises:
-            ServiceFailed: a service died (``SERVICE_DIED``) or does not answer in time (``SERVICE_LATE``).
+            ServiceFailed: a service died (``SERVICE_DIED``) or does not respond in time (``SERVICE_LATE``).
         """
         for service in self._services:
             if service.health is not None:
@@ -104,13 +104,13 @@ class Supervised:
             time.sleep(0.1)
 
     def check(self) -> None:
-        """Raise ``ServiceFailed`` when a service has died."""
+        """Raise ``ServiceFailed`` if a service has died."""
         for name, process in self._running.items():
             if process.poll() is not None:
                 raise self._failed("SERVICE_DIED", name, f"ended with exit code {process.returncode}")
 
     def stop(self) -> None:
-        """Stop every process group: SIGTERM, wait, SIGKILL."""
+        """Stop every process group: send SIGTERM, wait at most ``GRACE_S``, and send SIGKILL."""
         for process in self._running.values():
             _signal_group(process, signal.SIGTERM)
         deadline = time.monotonic() + GRACE_S
@@ -129,7 +129,7 @@ class Supervised:
 
 
 def answers(address: str) -> bool:
-    """Whether an address on this machine answers with status 200. No proxy is used."""
+    """Whether an address on this machine responds with status 200. No proxy is used."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(address, timeout=2) as response:
@@ -162,7 +162,7 @@ def require_free_port(port: int, option: str) -> None:
         ParametersRejected: ``PORT_TAKEN``.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # Servers set this too: a port in TIME_WAIT after a restart is free.
+        # Servers set this option too, so a port in TIME_WAIT after a restart counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -183,7 +183,7 @@ def _signal_group(process: subprocess.Popen[bytes], what: signal.Signals) -> Non
 
 
 def _group_alive(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a process of the group still exists. Also reaps the leader, so that it does not stay as a zombie."""
+    """Whether a process of the group still exists. The check also reaps the leader, so that no zombie remains."""
     process.poll()
     try:
         os.killpg(process.pid, 0)

@@ -34,7 +34,7 @@ LOOK_FOR_DEAD_RUNS_EVERY_S = 30.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the command line, run until interrupted, return the exit code."""
+    """Parse the command line, run until an interrupt, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m orchestration.services.up", description=__doc__.split("\n")[0])
     parser.add_argument("--workspace", type=Path, required=True, help="folder with params.yaml")
     parser.add_argument("--dagster-port", type=int, default=3000)
@@ -83,7 +83,7 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
 
 
 def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_port: int) -> tuple[Service, ...]:
-    """The services in start order. Writes the ``workspace.yaml`` that points to the code server."""
+    """The services in start order. This function also writes ``workspace.yaml``, which points to the code server."""
     location = workspace.dagster_home / "workspace.yaml"
     server = {"host": HOST, "port": code_port, "location_name": LOCATION}
     write_text_atomically(location, yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
@@ -97,7 +97,7 @@ def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_
             *("--allowed-hosts", f"{mlflow},localhost:{mlflow_port}"),
             health=f"http://{mlflow}/health",
         ),
-        # One code server for both below: otherwise each starts its own, and the daemon a new one every minute.
+        # One code server for web server and daemon. Otherwise each starts one, the daemon a new one every minute.
         _python(
             "dagster code server",
             *("dagster", "code-server", "start", "-h", HOST, "-p", str(code_port)),

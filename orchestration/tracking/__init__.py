@@ -1,12 +1,12 @@
 """What is written to MLflow about runs and models, for people to read.
 
 Metrics, tags, descriptions and the report page belong here. Evidence does not: no gate reads what MLflow shows. MLflow
-takes seconds to import, so the functions that call it import it.
+is imported in the functions that use it, because the import takes seconds.
 
-    describe      run and model version of a candidate: verdict, report, model card, links
-    metrics       the figures of an evaluation record as MLflow metrics, and whether they still agree
+    describe      writes verdict, report, model card and links to a candidate's run and model version
+    metrics       the figures of an evaluation record as MLflow metrics, and a check that nobody edited them
     registry      look-ups in the model registry: candidate, author, champion, history
-    review_page   collects the content of the report page and writes it
-    run_facts     code, environment, cost and data behind a model
+    review_page   collects the content of the report page and writes the page
+    run_facts     the code, environment, cost and data of a model's training run
     seed_groups   groups runs that differ only in their seed
 """

@@ -1,6 +1,6 @@
-"""Describes a candidate in MLflow: its run and model version get verdict, report, model card and links.
+"""Describes a candidate in MLflow: writes verdict, report, model card and links to its run and model version.
 
-Contract: no gate reads this, so an edited tag or metric changes what is shown, not what is decided. Describing the same
+Contract: no gate reads this description, so an edited tag or metric cannot change a decision. Describing the same
 verdict again changes nothing. A candidate that is not registered has a report, but no MLflow page.
 
 Groups of metrics, each a section of MLflow's charts: ``train``, ``validation``, ``cost``, ``data`` (from training);
@@ -42,16 +42,16 @@ if TYPE_CHECKING:
 
 FOLDER, PAGE = "report", "report.html"
 _LONGEST_DESCRIPTION = 4900
-"""MLflow keeps 5000 characters of a version's description."""
+"""MLflow stores at most 5000 characters of a version's description."""
 
 _HEAD, _DONE = "## ", "**Status:** "
 """The beginnings of a candidate's description and of its line on the verdict's status."""
 
 
 def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[str, Figure]]:
-    """Write the report and describe a judged candidate in MLflow; returns the page, and figures that name the run.
+    """Write the report and describe a judged candidate in MLflow; return the page, and figures that name the run.
 
-    The verdict already exists. If MLflow does not answer, the figure ``not described in MLflow`` has the reason.
+    The verdict already exists. If MLflow does not respond, the figure ``not described in MLflow`` states why.
 
     Raises:
         EvidenceRejected: verdict or records are missing, altered or do not belong together.
@@ -89,7 +89,7 @@ def _describe_candidate(
 
 
 def describe_served(workspace: Workspace, version: str) -> bool:
-    """Copy the candidate's description to its version of the model in service; returns whether the version has it.
+    """Copy the candidate's description to its version of the model in service; return whether the version has it.
 
     The promotion is already done, and remains valid if the registry does not accept the description.
     """
@@ -146,7 +146,7 @@ def _status_line(status: VerdictStatus) -> str:
 
 
 def _with_status(text: str, line: str) -> str:
-    """The description with ``line`` as its status line, added below the heading if there is none yet."""
+    """The description with ``line`` as its status line, added below the heading if it has no status line."""
     lines = [line if old.startswith(_DONE) else old for old in text.split("\n")]
     if line not in lines:
         lines[1:1] = ["", line]
@@ -163,7 +163,7 @@ def metrics_of(material: ReviewMaterial, verdict: Verdict) -> dict[str, float]:
     if material.champion is None:
         return metrics
     for name, agreement in material.champion.statistics.items():
-        error = f"standard_error_{agreement.unit}"  # the same labels as the challenger's below test/
+        error = f"standard_error_{agreement.unit}"  # the labels of the challenger's metrics in test/
         for figure, label in (("standard_error_of_estimate", error), ("mae", "mae"), ("bias", "bias")):
             value = agreement.figures[figure].value
             if value is not None:

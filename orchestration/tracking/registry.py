@@ -44,7 +44,7 @@ def serving_version(workspace: Workspace, digest: str) -> str:
 
 
 def author_of_model(workspace: Workspace, digest: str) -> str | None:
-    """The author of the candidate with this model digest; None if its run does not name one."""
+    """The author of the candidate with this model digest; None if the candidate's run names no author."""
     try:
         address = candidate_with(workspace, digest)
     except GateRefused as refusal:

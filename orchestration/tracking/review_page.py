@@ -41,7 +41,7 @@ def write_report_page(workspace: Workspace, params: Params, out: Path | None = N
 def gather_material(workspace: Workspace, params: Params) -> ReviewMaterial:
     """The content of the report on the latest evaluation.
 
-    Champion and run facts belong to a verdict. Without a verdict the report shows the candidate alone.
+    Champion and run facts are shown only with a verdict. Without a verdict the report shows the candidate alone.
     """
     challenger = read_record(workspace.evaluation / RECORD)
     verdict = _verdict_on(workspace, challenger)
@@ -78,12 +78,12 @@ def status_of_actions(workspace: Workspace, verdict: Verdict) -> VerdictStatus:
 
 
 def required_action(workspace: Workspace, verdict: Verdict, done: VerdictStatus) -> str:
-    """The approval that the verdict's policy requires now, with the command; "" if none is required."""
+    """The approval that the verdict's policy requires now, with the command; "" if no approval is required."""
     return approval_notice(verdict, _policy_of(workspace, verdict), done, where=shlex.quote(str(workspace.root)))
 
 
 def _policy_of(workspace: Workspace, verdict: Verdict) -> Policy | None:
-    """The policy of the verdict; None if the workspace now has another policy or no valid one."""
+    """The policy of the verdict; None if the workspace now has another policy or no valid policy."""
     try:
         policy = workspace_policy(read_params(workspace.params_file), workspace)
     except PlumblineError:
@@ -92,7 +92,7 @@ def _policy_of(workspace: Workspace, verdict: Verdict) -> Policy | None:
 
 
 def read_facts(workspace: Workspace, records: Mapping[str, EvaluationRecord]) -> dict[str, RunFacts]:
-    """Role -> facts of the training run in MLflow; all unknown if MLflow does not answer."""
+    """Role -> facts of the training run in MLflow; all unknown if MLflow does not respond."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 

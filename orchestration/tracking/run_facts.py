@@ -67,7 +67,7 @@ def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str
 
 
 def log_data(client: "MlflowClient", run_id: str, manifest: Manifest) -> None:
-    """Log the amount of data, and the pseudonym, split and condition of each patient, unless the run has them."""
+    """Log the amount of data, and the pseudonym, split and condition of each patient, if the run lacks them."""
     if PATIENTS_ARTIFACT in _listed(client, run_id):
         return
     for split in SPLITS:

@@ -1,4 +1,4 @@
-"""Runs that differ only in their seed, under one MLflow parent run that has their spread.
+"""Groups runs that differ only in their seed under one MLflow parent run, which shows their spread.
 
 Contract: the recipe is the dataset and every logged parameter except the seed. A single run has no parent. The parent
 has no model and is not evidence.
@@ -19,14 +19,14 @@ _SPREAD_OF = ("test/", "validation/best_")
 
 
 def recipe_of(run: Any) -> str:
-    """Digest of a run's recipe: its parameters without the seed, and its dataset."""
+    """Digest of a run's recipe: the run's parameters without the seed, and the run's dataset."""
     params = {name: value for name, value in run.data.params.items() if name != "seed"}
     payload = json.dumps([sorted(params.items()), run.data.tags.get("plumbline.dataset")])
     return hashlib.sha256(payload.encode()).hexdigest()[:16]
 
 
 def group_seeds(client: "MlflowClient", run: Any) -> str | None:
-    """Put the run under the parent run of its recipe, once there are two seeds; returns the parent's id or None."""
+    """Put the run under the parent run of its recipe, if it has two or more seeds; return the parent's id or None."""
     recipe, experiment = recipe_of(run), run.info.experiment_id
     client.set_tag(run.info.run_id, RECIPE_TAG, recipe)
     same = client.search_runs([experiment], filter_string=f"tags.`{RECIPE_TAG}` = '{recipe}'")
@@ -47,7 +47,7 @@ def _make_parent(client: "MlflowClient", experiment: str, recipe: str, children:
     tags = {RECIPE_TAG: recipe, KIND_TAG: SEEDS}
     parent = client.create_run(experiment, run_name=f"{preset} seeds {recipe[:8]}", tags=tags)
     if children[0].inputs.dataset_inputs:
-        client.log_inputs(parent.info.run_id, children[0].inputs.dataset_inputs)  # the recipe names the dataset
+        client.log_inputs(parent.info.run_id, children[0].inputs.dataset_inputs)  # all children have one dataset
     client.set_terminated(parent.info.run_id, "FINISHED")
     return parent
 

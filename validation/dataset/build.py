@@ -1,12 +1,12 @@
-"""Building a dataset: studies and their landmarks to a manifest with splits and content-addressed images.
+"""Builds a dataset from studies and their landmarks: a manifest with splits, and content-addressed images.
 
 Contract: the folder has the files of ``spine.dataset`` and ``frozen_test_set``, and
 
     build.json   how many studies were found, used and left out, and why (found = used + left out)
 
-A build adds images and never rewrites one. The frozen test set changes only where a new version is requested.
-``manifest.json`` is written last. After a killed build the folder has the previous manifest or none, and the build can
-be run again.
+A build adds images and never rewrites an image. The frozen test set changes only if a new version is requested.
+``manifest.json`` is written last. After a killed build, the folder has the previous manifest or no manifest, and the
+build can be run again.
 """
 
 import json
@@ -38,10 +38,10 @@ class DatasetConfig(BaseModel):
     Attributes:
         landmark_set: a name in ``LANDMARK_SETS``.
         seed: seed of the splits.
-        test_patients: size of the test set when it is first drawn: a number (int) or a share (float) of all patients.
+        test_patients: size of the first test set: a number of patients (int), or a share of all patients (float).
         validation_fraction: share of the remaining patients that goes to validation.
-        new_test_version: whether this build may make a new version of the test set. Its patients stay in it. Patients
-            that no model was trained on are added.
+        new_test_version: whether this build may make a new version of the test set. The patients of the previous
+            version stay in the test set. Only patients who are not in any split yet are added.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -55,7 +55,7 @@ class DatasetConfig(BaseModel):
 
 @dataclass(frozen=True)
 class BuildRecord:
-    """How many studies of the store were used, and why others were left out.
+    """How many studies of the store were used, and why the other studies were left out.
 
     Attributes:
         studies: number of studies in the store.
@@ -113,7 +113,7 @@ def build_dataset(
 
 
 def build_record(manifest: Manifest, left_out: Mapping[str, str], test_version: int) -> BuildRecord:
-    """The record of a build with this manifest and these studies left out (study id -> reason)."""
+    """The record of a build, from its manifest and the studies that it left out (study id -> reason)."""
     used = len(manifest.examples)
     per_split = dict(Counter[str](example.split for example in manifest.examples))
     return BuildRecord(used + len(left_out), used, left_out, per_split, test_version)
@@ -156,7 +156,7 @@ def _splits(
 def _new_test_patients(
     patients: Mapping[str, str], frozen: Mapping[str, Split], config: DatasetConfig, conditions: Mapping[str, str]
 ) -> list[str]:
-    """Patients to add to a new version of the test set. None of them was ever in another split."""
+    """Patients to add to a new version of the test set; they are chosen from the patients who are not in any split."""
     all_patients = set(patients.values())
     unused = sorted(all_patients - set(frozen))
     members = sum(frozen.get(patient) == "test" for patient in all_patients)
@@ -165,7 +165,7 @@ def _new_test_patients(
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
-    """Make a hard link, which takes no space, or an atomic copy where that fails. An existing target stays."""
+    """Make a hard link, which needs no space, or an atomic copy if the link fails. An existing target is kept."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,4 +1,4 @@
-"""Contact sheets: images of studies with their landmarks and the rules they break, for a person to check.
+"""Contact sheets, for a person to check: images of studies with their landmarks and the rules that they break.
 
 Contract: the PNG contains no identifier except study ids. A vertebra with an error has a thick red outline. The
 outlines of the other vertebrae alternate in colour.
@@ -26,13 +26,13 @@ ERROR_COLOUR = "#ff4d4d"
 MARGIN_SHARE = 0.05
 LINE_PX = 15
 COLUMNS = 8
-"""Studies in one row of the sheet."""
+"""Number of studies in one row of the sheet."""
 
 
 def draw_findings(
     dataset: Path, findings: Sequence[Finding], out: Path, *, limit: int = 24, tile_px: int = 620
 ) -> Path:
-    """Write the PNG ``out`` with the studies that break the most rules, at most ``limit``; returns its path.
+    """Write the PNG ``out`` with at most ``limit`` studies, which break the most rules, and return the path of the PNG.
 
     Each study is ``tile_px`` pixels high.
 
@@ -85,7 +85,7 @@ def _cropped(dataset: Path, view: ExampleView, height_px: int) -> tuple[Any, Flo
 
 
 def _outline(view: ExampleView, level: str) -> Floats | None:
-    """(4, 2) corners of a vertebra in order along its outline, or its (2, 2) plate centres where it has no corners."""
+    """(4, 2) corners of a vertebra in order along its outline, or its (2, 2) plate centres if a corner is unknown."""
     points: Mapping[str, Floats] = derive_points(view.points)
     corners = [f"{level}_{corner}" for corner in ("sup_right", "sup_left", "inf_left", "inf_right")]
     centres = [f"{level}_sup", f"{level}_inf"]

@@ -1,10 +1,11 @@
-"""Excluding studies with errors from a dataset.
+"""Exclusion of studies with errors from a dataset.
 
 Contract: ``excluded.json`` lists every excluded study and the rules that the study breaks. ``build.json`` counts these
-studies as left out. Later builds leave them out too.
+studies as left out. Later builds leave these studies out too.
 
-The first exclusion may remove studies from the test set, because no model was evaluated on it yet. The test set is then
-settled: a later removal requires a new test version. Each change gives the test set a new version and a new digest.
+The first exclusion may remove studies from the test set, because no model was evaluated on it yet. The first
+exclusion settles the test set: a later removal requires a new test version. Each change gives the test set a new
+version and a new digest.
 """
 
 from collections import defaultdict
@@ -45,7 +46,7 @@ def exclude_studies(dataset: Path, findings: Sequence[Finding], *, new_test_vers
     gone = [e.study_id for e in manifest.examples if e.study_id in rules]
     new_version = new_test_version or not settled
     frozen = freeze(kept, read_frozen(dataset), new_version=new_version, reason="bad studies excluded")
-    write_frozen(frozen, dataset)  # before excluded.json, which settles it, so that a killed run can be repeated
+    write_frozen(frozen, dataset)  # before excluded.json, which settles the test set: a killed run can be repeated
     write_excluded(read_excluded(dataset) | {study: tuple(rules[study]) for study in gone}, dataset)
     left_out = {**read_build_record(dataset).left_out, **dict.fromkeys(gone, EXCLUDED)}
     write_build_record(build_record(kept, left_out, frozen.version), dataset)

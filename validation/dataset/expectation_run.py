@@ -1,7 +1,7 @@
-"""Running suites with Great Expectations; a rule without enough evaluated rows fails.
+"""Checks tables against suites with Great Expectations. A rule that evaluates too few rows fails.
 
 Contract: Great Expectations 1.24 reports success for an empty suite, a table without rows, a column of nulls and a
-column with too few values. Here each of these fails with its own code:
+column with too few values. Here each of these cases fails with its own code:
 
     EMPTY_SUITE, ZERO_ROWS, COLUMN_MISSING, ALL_NULL, FEWER_ROWS, EXPECTATION_RAISED
 
@@ -42,12 +42,12 @@ class RuleOutcome:
     Attributes:
         table: name of the table.
         rule: the rule; None for a suite without rules.
-        outcome: ``passed``, ``broken``, ``not_applicable`` (no row has a value, and none is required) or a code.
+        outcome: ``passed``, ``broken``, ``not_applicable`` (no row has or needs a value), or a code of the list above.
         rows: number of rows in the table.
         due: number of rows that the rule must evaluate.
         evaluated: number of rows that the rule evaluated.
         violations: rows that break the rule.
-        note: details of a code.
+        note: details of the code in ``outcome``.
     """
 
     table: TableName
@@ -71,7 +71,7 @@ def run_suites(
     """Run all suites in one ephemeral context and return one outcome for each rule.
 
     Args:
-        docs: folder for Great Expectations' Data Docs; None writes none.
+        docs: folder for Great Expectations' Data Docs; None to write no Data Docs.
     """
     outcomes: list[RuleOutcome] = []
     runnable: list[Suite] = []
@@ -108,7 +108,7 @@ def _known_outcomes(suite: Suite, table: "pd.DataFrame") -> list[RuleOutcome]:
 
 
 def due_rows(rule: Rule, table: "pd.DataFrame") -> int:
-    """Number of rows in which the rule must find a value, by its flag column."""
+    """Number of rows in which the rule must find a value. The rule's flag column marks these rows."""
     if rule.where == EVERY_ROW:
         return len(table)
     return int(table[rule.where].sum()) if rule.where is not None else 0
@@ -117,7 +117,7 @@ def due_rows(rule: Rule, table: "pd.DataFrame") -> int:
 def _validate(
     runnable: Sequence[Suite], tables: Mapping[TableName, "pd.DataFrame"], docs: Path | None
 ) -> list[dict[str, Any]]:
-    """For each suite: rule name -> the result of Great Expectations as a plain dict."""
+    """One mapping for each suite: rule name -> Great Expectations' result for this rule, as a plain dict."""
     gx = _great_expectations()
     context = _context(gx)
     if docs is not None:
@@ -143,7 +143,7 @@ def _validate(
 def _great_expectations() -> Any:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # it imports deprecated modules of the standard library
+        warnings.simplefilter("ignore", DeprecationWarning)  # raised by the imports of Great Expectations
         import great_expectations as gx
         import great_expectations.expectations
     return gx
@@ -182,7 +182,7 @@ def _expectation(rule: Rule) -> Any:
 
 def _judge(table_name: TableName, rule: Rule, table: "pd.DataFrame", result: Mapping[str, Any]) -> RuleOutcome:
     rows, due = len(table), due_rows(rule, table)
-    if "element_count" not in result["result"]:  # the expectation raised; versions report this in different forms
+    if "element_count" not in result["result"]:  # the expectation raised an exception; reports differ by version
         return RuleOutcome(table_name, rule, "EXPECTATION_RAISED", rows, due, note=_message(result["exception_info"]))
     found = result["result"]
     evaluated = int(found["element_count"]) - int(found.get("missing_count") or 0)

@@ -3,7 +3,7 @@
 Contract:
 
     frozen_test.json   version, digest and studies of the test set; the studies of a version never change
-    excluded.json      studies with errors, and the rules they break; a build leaves them out
+    excluded.json      studies with errors, and the rules that they break; a build leaves these studies out
 
 A tool that empties the dataset folder before a run (DVC) must keep these two files.
 """
@@ -41,7 +41,7 @@ class FrozenTest:
         version: number of this version, from 1. Results on different versions are not comparable.
         digest: ``Manifest.test_digest`` of this version.
         members: study id -> patient key.
-        history: every version, the current one last.
+        history: every version of the test set; the last entry is the current version.
     """
 
     version: int
@@ -51,7 +51,7 @@ class FrozenTest:
 
 
 def read_frozen(folder: Path) -> FrozenTest | None:
-    """The frozen test set of a dataset folder, or None before its first build."""
+    """The frozen test set of a dataset folder; None before the first build."""
     path = folder / FROZEN_FILE
     if not path.exists():
         return None
@@ -67,7 +67,7 @@ def write_frozen(frozen: FrozenTest, folder: Path) -> None:
 
 
 def freeze(manifest: Manifest, previous: FrozenTest | None, *, new_version: bool, reason: str) -> FrozenTest:
-    """The frozen test set of ``manifest``, or ``previous`` where the test set is unchanged.
+    """The frozen test set of ``manifest``, or ``previous`` if the test set is unchanged.
 
     Raises:
         ContractViolation: ``TEST_SET_CHANGED``: the test set differs and no new version is requested.
@@ -80,7 +80,7 @@ def freeze(manifest: Manifest, previous: FrozenTest | None, *, new_version: bool
             _differences(manifest, previous),
             expected=f"the frozen test set, version {previous.version}, digest {previous.digest[:12]}",
             remedy="restore the studies and labels of that version, or request a new test version "
-            "(new_test_version: true) and evaluate the champion on it again",
+            "(new_test_version: true) and evaluate the champion on the new version",
         )
     members = {example.study_id: example.patient for example in manifest.in_split("test")}
     version = previous.version + 1 if previous else 1
@@ -92,7 +92,7 @@ def _differences(manifest: Manifest, previous: FrozenTest) -> list[str]:
     now = {example.study_id for example in manifest.in_split("test")}
     gone = [f"study {study} is missing" for study in sorted(set(previous.members) - now)]
     new = [f"study {study} is new" for study in sorted(now - set(previous.members))]
-    return gone + new or ["same studies, but an image, label, reference value or the landmark set differs"]
+    return gone + new or ["the same studies, but another image, label, reference value or landmark set"]
 
 
 def read_excluded(folder: Path) -> dict[str, tuple[str, ...]]:

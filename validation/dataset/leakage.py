@@ -1,8 +1,8 @@
 """Leakage between splits: one patient or one radiograph in two splits.
 
-Contract: each image is read once and never written. Two studies are near-duplicates where they show the same
-radiograph (``near_duplicates.similarity``) in every view that both have. Another radiograph of the same person is no
-duplicate.
+Contract: each image is read once and never written. Two studies are near-duplicates if they show the same
+radiograph (``near_duplicates.similarity``) in every view that both studies have. Another radiograph of the same person
+is not a duplicate.
 """
 
 from collections import defaultdict
@@ -23,8 +23,8 @@ from validation.dataset.near_duplicates import MIN_SIMILARITY, ImageSignature, s
 Signatures = Mapping[ViewName, ImageSignature]
 
 PRECEDENCE: Mapping[Split, int] = {"test": 0, "validation": 1, "train": 2}
-"""Of two studies that must not be in different splits, the study in the later split is at fault. So the test set does
-not change."""
+"""The order of the splits. If two studies must not be in different splits, the study in the later split is at fault,
+so that the test set does not change."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Duplicate:
     """Two studies of different patients that show the same radiograph.
 
     Attributes:
-        study_id: the study at fault, by ``PRECEDENCE``; in one split, the study with the later id.
+        study_id: the study at fault, by ``PRECEDENCE``; if both studies are in one split, the study with the later id.
         other: the other study.
         across: whether the two studies are in different splits.
         exact: whether the pixels are equal.
@@ -89,7 +89,7 @@ def patients_in_several_splits(examples: Sequence[Example]) -> dict[str, set[Spl
 
 
 def exact_duplicates(examples: Sequence[Example]) -> list[Duplicate]:
-    """Pairs of studies of different patients that share an image's digest."""
+    """Pairs of studies of different patients that have an image with the same digest."""
     holders: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
         for view in example.views.values():
@@ -134,5 +134,5 @@ def _duplicate(first: Example, second: Example, *, exact: bool) -> Duplicate:
 def _read(dataset: Path, view: ExampleView) -> NDArray[np.uint16] | None:
     try:
         return load_example_image(dataset, view)
-    except (OSError, ValueError):  # missing, truncated or no array: the caller counts it as damaged
+    except (OSError, ValueError):  # no readable array in the file: the caller counts the image as damaged
         return None

@@ -1,16 +1,16 @@
-"""Detection of images that show the same radiograph, also at another scale, with cropped margins or other grey values.
+"""Detection of images that show the same radiograph, even with another scale, cropped margins or other grey values.
 
-Contract: pure functions of images. Two radiographs of one person are not the same radiograph.
+Contract: the functions are pure functions of images. Two radiographs of one person are not the same radiograph.
 
-1. A fast test of all pairs. Their 255-bit perceptual hashes (signs of the low cosine frequencies against their median,
-   Zauner 2010) must be similar, and their frequency-whitened cosine coefficients must correlate.
+1. A fast test of all pairs. Their 255-bit perceptual hashes (signs of the low-frequency cosine coefficients minus their
+   median, Zauner 2010) must be similar, and their frequency-whitened cosine coefficients must correlate.
 2. Registration of the pairs that pass: normalised cross-correlation (Lewis 1995) of locally standardised detail, over
    shifts and seven scales.
 
 Measured on the 481 AASCE radiographs: 12 pairs show the same radiograph with another scale, crop and grey values
-(checked by eye). Their scores in step 2 are 0.79 to 0.98. The best score of any other pair is 0.48. Virtual patients
-are more similar to each other. Among 100 of them, 42 pairs pass step 1. Their best scores in step 2 are 0.60 in the
-frontal view and 0.72 in the lateral view, in different pairs.
+(checked by eye). Their scores in step 2 are 0.79 to 0.98. The best score of any other pair is 0.48. Images of
+virtual patients are more similar to each other. Among 100 virtual patients, 42 pairs pass step 1. In step 2, the best
+score of these pairs is 0.60 in the frontal view and, for another pair, 0.72 in the lateral view.
 """
 
 from dataclasses import dataclass
@@ -40,8 +40,8 @@ class ImageSignature:
     """Two reduced copies of an image, for comparison.
 
     Attributes:
-        thumbnail: (64, 64), aspect ratio not kept.
-        small: (128, W), with square pixels.
+        thumbnail: (64, 64) copy, which does not keep the aspect ratio.
+        small: (128, W) copy with square pixels.
     """
 
     thumbnail: Floats
@@ -49,7 +49,7 @@ class ImageSignature:
 
 
 def signature_of(image: NDArray[np.uint16]) -> ImageSignature:
-    """Reduce an (H, W) image."""
+    """The signature of an (H, W) image."""
     height, width = image.shape
     columns = max(16, round(_DETAIL_ROWS * width / height))
     return ImageSignature(_reduced(image, THUMBNAIL, THUMBNAIL), _reduced(image, _DETAIL_ROWS, columns))
@@ -70,13 +70,13 @@ def similarity(first: ImageSignature, second: ImageSignature) -> float:
 
 
 def perceptual_hash(thumbnails: Floats) -> NDArray[np.bool_]:
-    """(N, 64, 64) -> (N, 255) signs of the low cosine frequencies against their median."""
+    """(N, 64, 64) -> (N, 255) signs of the low-frequency cosine coefficients minus their median."""
     low = _cosine(thumbnails)[:, :_HASH_FREQUENCIES, :_HASH_FREQUENCIES].reshape(len(thumbnails), -1)[:, 1:]
     return np.asarray(low > np.median(low, axis=1, keepdims=True))
 
 
 def spectrum(thumbnails: Floats) -> Floats:
-    """(N, 64, 64) -> (N, 575) unit vectors of cosine coefficients, weighted so that all have equal effect."""
+    """(N, 64, 64) -> (N, 575) unit vectors of cosine coefficients; weights give all frequencies equal effect."""
     low = _cosine(thumbnails)[:, :_FREQUENCIES, :_FREQUENCIES].reshape(len(thumbnails), -1)[:, 1:]
     frequency = np.add.outer(np.arange(_FREQUENCIES), np.arange(_FREQUENCIES)).reshape(-1)[1:]
     raised = low * np.sqrt(frequency)
@@ -85,14 +85,14 @@ def spectrum(thumbnails: Floats) -> Floats:
 
 
 def standardised(image: Floats) -> Floats:
-    """(H, W) detail: local mean subtracted, divided by the local spread, so that the grey curve has no influence."""
+    """(H, W) image minus its local mean, divided by its local spread, so that the grey curve has no influence."""
     detail = image - gaussian_filter(image, _DETAIL_SIGMA)
     spread = np.sqrt(gaussian_filter(detail * detail, 2 * _DETAIL_SIGMA))
     return np.asarray(detail / (spread + 1e-3 * image.std() + 1e-9), dtype=np.float64)
 
 
 def _best_match(ground: Floats, image: Floats) -> float:
-    from scipy.signal import fftconvolve  # loads scipy.stats, which takes a second at the start of Dagster
+    from scipy.signal import fftconvolve  # loads scipy.stats, which would delay Dagster's start by a second
 
     height, width = image.shape
     rows, columns = (slice(int(a * n), int(b * n)) for (a, b), n in ((_INNER_ROWS, height), (_INNER_COLUMNS, width)))
@@ -113,7 +113,7 @@ def _window_means(image: Floats, window: tuple[int, ...]) -> Floats:
 
 
 def _reduced(image: NDArray[np.uint16], rows: int, columns: int) -> Floats:
-    """(H, W) -> (rows, columns); each cell is the mean of 4 x 4 samples, which is faster than all its pixels."""
+    """(H, W) -> (rows, columns); each cell is the mean of 4 x 4 samples, which is faster than a mean of all pixels."""
     height, width = image.shape
     at_rows = ((np.arange(4 * rows) + 0.5) * height / (4 * rows)).astype(int)
     at_columns = ((np.arange(4 * columns) + 0.5) * width / (4 * columns)).astype(int)

@@ -1,7 +1,7 @@
 """The reference parameters of one study, measured from its reconstruction or its labels.
 
-Contract: a value is measured from all known points. It is absent with the reason ``NOT_IN_IMAGE`` where the images of
-the study lack a landmark that it depends on, because a model cannot measure what an image does not show.
+Contract: a value is measured from all known points. The value is absent with the reason ``NOT_IN_IMAGE`` if the
+images of the study lack a landmark that it depends on, because a model cannot measure what an image does not show.
 """
 
 from collections.abc import Set
@@ -22,7 +22,7 @@ Planes = dict[Plane, PlanePoints]
 
 
 def reference_parameters(study: Study) -> dict[str, Truth]:
-    """Name -> reference value, or the reason of its absence, for every parameter of the registry."""
+    """Name -> reference value, or the reason why it is absent, for every parameter of the registry."""
     known = known_planes(study)
     shown = shown_planes(study, known)
     patient, visible = measure(known), measure(shown)
@@ -32,7 +32,7 @@ def reference_parameters(study: Study) -> dict[str, Truth]:
 
 
 def known_planes(study: Study) -> Planes:
-    """All known points in their planes: the points of the reconstruction, or the labels of a study without one."""
+    """All known points in their planes: the points of the reconstruction or, without a reconstruction, the labels."""
     if study.reconstruction is not None:
         return planes_from_points_3d(derive_points(study.reconstruction.points))
     planes: Planes = {}
@@ -42,7 +42,7 @@ def known_planes(study: Study) -> Planes:
 
 
 def shown_planes(study: Study, known: Planes) -> Planes:
-    """``known`` without the points that the image of the plane does not show. A plane without an image is left out."""
+    """``known`` without the points that the image of the plane does not show. A plane without image is left out."""
     planes: Planes = {}
     for name, view in study.views.items():
         plane = PLANE_OF_VIEW[name]
@@ -69,6 +69,6 @@ def _truth(patient: Measured, visible: Measured, shown: PlanePoints | None) -> T
 
 
 def _shows_end_vertebrae(patient: Measured, shown: PlanePoints) -> bool:
-    """Whether the image shows both end vertebrae of a curve; without them, another curve would be measured."""
+    """Whether the image shows both end vertebrae of a curve. Otherwise another curve would be measured."""
     levels = [level for key in END_VERTEBRAE if (level := (patient.detail or {}).get(key))]
     return all(shown.has(f"{level}_sup", f"{level}_inf") for level in levels)

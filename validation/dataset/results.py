@@ -1,4 +1,4 @@
-"""Parameters and result of a dataset's validation."""
+"""The parameters and the result of a dataset's validation."""
 
 import json
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ class ValidationConfig(BaseModel):
 
     Attributes:
         profile: ``biplanar`` (3D, mm) or ``frontal_radiographs`` (2D corner labels, relative units).
-        on_bad_study: ``stop`` or ``exclude``. None means stop for ``biplanar``, exclude for ``frontal_radiographs``.
-        max_bad_share: largest permitted share of studies with errors. A larger share stops the run, also under
+        on_bad_study: ``stop`` or ``exclude``. None: ``stop`` for ``biplanar``, ``exclude`` for ``frontal_radiographs``.
+        max_bad_share: largest permitted share of studies with errors. A larger share stops the run, also with
             ``exclude``.
-        minimum_train, minimum_validation, minimum_test: studies that each split must keep after exclusion.
-        data_docs: whether to write Great Expectations' own pages (takes about a second).
+        minimum_train, minimum_validation, minimum_test: number of studies that each split must have after exclusion.
+        data_docs: whether to write Great Expectations' own pages, which takes about a second.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -39,12 +39,12 @@ class ValidationConfig(BaseModel):
 
     @property
     def policy(self) -> OnBadStudy:
-        """``on_bad_study``, or the default of the profile."""
+        """What happens to a study with errors: ``on_bad_study``, or the default of the profile."""
         return self.on_bad_study or ("stop" if self.profile == "biplanar" else "exclude")
 
     @property
     def minimums(self) -> Minimums:
-        """Studies that each split must keep."""
+        """The number of studies that each split must have after exclusion."""
         return Minimums(self.minimum_train, self.minimum_validation, self.minimum_test)
 
 
@@ -80,14 +80,14 @@ class ValidationResult:
     """The outcome of one validation.
 
     Attributes:
-        success: whether the run may continue, once ``to_exclude`` is excluded.
+        success: whether the run may continue after the studies in ``to_exclude`` are excluded.
         failures: errors that stop the run.
-        findings: by study, errors first.
-        to_exclude: studies to exclude before the run continues; empty under ``stop``.
-        counts: studies, bad_studies, warned_studies, rules, rules_broken, rows of each table, evaluated values.
+        findings: all findings, errors first, then ordered by study.
+        to_exclude: studies to exclude before the run continues; empty if the policy is ``stop``.
+        counts: name -> number: studies (all, bad, warned), rules (all, broken), evaluated values, rows of each table.
         digest, test_digest: digests of the validated manifest and of its test set.
         outcomes: the outcome of every rule.
-        seconds: wall time.
+        seconds: wall time of the validation.
     """
 
     success: bool

@@ -22,15 +22,16 @@ NO_LANDMARKS = "NO_LANDMARKS"
 EXCLUDED = "EXCLUDED_BY_VALIDATION"
 """An earlier validation found errors in the study (``excluded.json``)."""
 TEST_PATIENT_FROZEN = "TEST_PATIENT_FROZEN"
-"""A new study of a patient in the frozen test set. In training it would be leakage; in the test set, a change."""
+"""The study is new, but its patient is in the frozen test set. Training on it would be leakage, and adding it to the
+test set would change that set."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The studies of a store, divided into usable studies and others.
+    """The studies of a store, divided into usable studies and studies that are left out.
 
     Attributes:
-        studies: usable studies, by id.
+        studies: usable studies, ordered by id.
         located: study id -> view -> landmarks of the view.
         left_out: study id -> reason.
     """
@@ -41,7 +42,7 @@ class Selection:
 
 
 def select_studies(store: Path, landmarks: Path, landmark_set: LandmarkSet, excluded: set[str]) -> Selection:
-    """Divide the studies of ``store`` into usable studies and others.
+    """Divide the studies of ``store`` into usable studies and studies that are left out.
 
     Raises:
         ContractViolation: ``LANDMARKS_MISSING``, ``LANDMARK_SET_DIFFERS``, ``LANDMARKS_STALE`` (a study was added
@@ -107,7 +108,7 @@ def _check_usable(stale: list[str], studies: list[Study], left_out: Mapping[str,
             "DATASET_EMPTY",
             found=f"no usable study ({why or 'the store is empty'})",
             expected="studies with at least one image and known landmarks",
-            remedy="ingest studies first; the ingest step lists the quarantined ones with their reasons",
+            remedy="ingest studies first; the ingest step lists the quarantined studies with their reasons",
         )
 
 

@@ -1,10 +1,10 @@
 """The shape of one labelled spine in one image, relative to the size of the spine.
 
-Contract: the input is (column, row) pixels, the output ratios and degrees, in 17 rows T1..L5 from cranial to caudal. A
-value is NaN only where it cannot be computed, because the validation counts the nulls of these columns.
+Contract: the input is in (column, row) pixels. The output is in ratios and degrees, in 17 rows T1..L5 from cranial to
+caudal. A value is NaN only where it cannot be computed, because the validation counts the nulls of these columns.
 
-Directions follow the vertebral column and not the rows of the image, so that a severe curve is no error. A "residual"
-is the logarithm of the ratio to a robust trend over the levels (Theil 1950, Sen 1968).
+Directions follow the vertebral column and not the rows of the image, so that a severe curve is not an error. A
+"residual" is the logarithm of the ratio to a robust trend over the levels (Theil 1950, Sen 1968).
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Vertebrae:
 
     @property
     def centres(self) -> Floats:
-        """(17, 2) points midway between both plates."""
+        """(17, 2) points midway between the centres of the two plates."""
         middle: Floats = (self.upper + self.lower) / 2
         return middle
 
@@ -50,14 +50,14 @@ class Vertebrae:
 
     @property
     def widths(self) -> Floats:
-        """(17,) mean length of both plates, pixels."""
+        """(17,) mean length of the two plates, pixels."""
         upper = np.linalg.norm(self.upper_left - self.upper_right, axis=1)
         lower = np.linalg.norm(self.lower_left - self.lower_right, axis=1)
         return np.asarray((upper + lower) / 2, dtype=np.float64)
 
 
 def vertebrae_of(points: Points2D) -> Vertebrae:
-    """Arrange the points of a view by level. Plate centres are derived from corners where they are not given."""
+    """Arrange the points of a view by level. A plate centre that is not given is derived from corners."""
     known = derive_points(points)
 
     def stacked(suffix: str) -> Floats:
@@ -70,13 +70,13 @@ def vertebrae_of(points: Points2D) -> Vertebrae:
 def centre_measures(vertebrae: Vertebrae) -> dict[str, Floats]:
     """Measures that need plate centres only; column -> (17,).
 
-    - ``plate_order``: rows from upper to lower plate centre, in heights of the vertebra (1 = upright);
-    - ``level_order``: rows from the level above, in median steps between the levels of the radiograph;
-    - ``height_residual``: log height against the radiograph's trend, T2..L4; ``end_height_residual``: T1 and L5, which
-      cropping and lordosis shorten;
-    - ``step_residual``: log distance to the level above against the trend of such distances;
-    - ``gap``: space to the level above along the vertebral column, in median heights; negative: overlap;
-    - ``sidestep``: distance from the middle of both neighbours across the vertebral column, in median steps.
+    - ``plate_order``: image rows from the upper to the lower plate centre, in vertebral heights (1 = upright);
+    - ``level_order``: image rows from the level above, in median distances between the levels of the radiograph;
+    - ``height_residual``: residual of the height, for T2..L4;
+    - ``end_height_residual``: residual of the height, for T1 and L5, which cropping and lordosis shorten;
+    - ``step_residual``: residual of the distance to the level above;
+    - ``gap``: space to the level above along the vertebral column, in median heights; negative for an overlap;
+    - ``sidestep``: distance from the line through the two neighbours, in median distances between levels.
     """
     centres, heights = vertebrae.centres, vertebrae.heights
     steps = np.diff(centres, axis=0)
@@ -102,14 +102,14 @@ def centre_measures(vertebrae: Vertebrae) -> dict[str, Floats]:
 def corner_measures(vertebrae: Vertebrae) -> dict[str, Floats]:
     """Measures that need the four corners; column -> (17,).
 
-    - ``left_on_left``: columns from the right to the left corner of the worse plate, in widths of the vertebra;
-    - ``corner_sine``: smallest sine of a corner of the outline; negative where the outline crosses itself, zero where
-      it is degenerate;
-    - ``width_ratio``: log width against the median of the two neighbours on each side;
-    - ``wedge_deg``: angle between both plates; ``disc_deg``: between the upper plate and the lower plate above;
-    - ``side_heights``: |log| ratio of the left and right heights;
-    - ``skew_deg``: angle between the mid-line and the perpendicular to the vertebral column;
-    - ``overlap``: common area of two neighbouring vertebrae, as a share of the smaller one.
+    - ``left_on_left``: image columns from the right to the left corner of the worse plate, in vertebral widths;
+    - ``corner_sine``: smallest sine of a corner of the outline; negative if the outline crosses itself, zero if it is
+      degenerate;
+    - ``width_ratio``: logarithm of the width, minus its median over the two neighbours on each side;
+    - ``wedge_deg``: angle between the two plates; ``disc_deg``: angle between the two plates of the disc above;
+    - ``side_heights``: absolute logarithm of the ratio of the left height to the right height;
+    - ``skew_deg``: angle between the mean direction of the plates and the perpendicular to the vertebral column;
+    - ``overlap``: common area with the vertebra above, as a share of the smaller vertebra.
     """
     upper, lower = vertebrae.upper_left - vertebrae.upper_right, vertebrae.lower_left - vertebrae.lower_right
     widths = np.where(vertebrae.widths > 0, vertebrae.widths, np.nan)
@@ -132,9 +132,9 @@ def corner_measures(vertebrae: Vertebrae) -> dict[str, Floats]:
 
 
 def typical_gap(vertebrae: Vertebrae) -> float:
-    """Median space between neighbouring vertebrae, in their heights; NaN without neighbours.
+    """Median space between neighbouring vertebrae, in vertebral heights; NaN if no neighbours are known.
 
-    It is about 0.4 on radiographs, and near or above 1 where discs or narrow bands were labelled as vertebrae.
+    The value is about 0.4 on radiographs, and near or above 1 if discs or narrow bands were labelled as vertebrae.
     """
     between = np.linalg.norm(vertebrae.upper[1:] - vertebrae.lower[:-1], axis=1)
     heights = np.sqrt(vertebrae.heights[1:] * vertebrae.heights[:-1])
@@ -144,7 +144,7 @@ def typical_gap(vertebrae: Vertebrae) -> float:
 def side_profile(points: Points2D, samples: int = 50) -> Floats | None:
     """(samples,) sideways deviation of a spine from a straight line along its length, in spine lengths.
 
-    None where fewer than six levels are known, or a level does not lie below the one above it.
+    None if fewer than six levels are known, or if a level does not lie below the level above it.
     """
     centres = vertebrae_of(points).centres
     centres = centres[np.isfinite(centres).all(axis=1)]
@@ -168,7 +168,7 @@ def trend_residual(values: Floats) -> Floats:
 
 
 def neighbour_residual(values: Floats) -> Floats:
-    """(N,) difference from the median of up to two finite values on each side."""
+    """(N,) difference from the median of the finite values among the two neighbours on each side."""
     residual = np.full(len(values), np.nan)
     for i in np.flatnonzero(np.isfinite(values)):
         around = np.concatenate([values[max(0, i - 2) : i], values[i + 1 : i + 3]])
@@ -178,7 +178,7 @@ def neighbour_residual(values: Floats) -> Floats:
 
 
 def smallest_sine(outlines: Floats) -> Floats:
-    """(N,) smallest sine of the turns of (N, M, 2) polygons; positive is clockwise in the image."""
+    """(N,) smallest sine of the turns of (N, M, 2) polygons; a clockwise turn in the image is positive."""
     edges = np.roll(outlines, -1, axis=1) - outlines
     following = np.roll(edges, -1, axis=1)
     cross = edges[..., 0] * following[..., 1] - edges[..., 1] * following[..., 0]
@@ -188,7 +188,7 @@ def smallest_sine(outlines: Floats) -> Floats:
 
 
 def overlap_share(first: Floats, second: Floats) -> float:
-    """Common area of two convex (M, 2) polygons, as a share of the smaller one (Sutherland-Hodgman clipping)."""
+    """Common area of two convex (M, 2) polygons, as a share of the smaller polygon (Sutherland-Hodgman)."""
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         return float("nan")
     smaller = min(abs(_area(first)), abs(_area(second)))
@@ -251,7 +251,7 @@ def _sidesteps(centres: Floats) -> Floats:
 
 
 def _shifted(values: Floats) -> Floats:
-    """Values between two levels, at the lower of the two; NaN at T1."""
+    """Values between two levels, assigned to the lower level; NaN at T1."""
     return np.concatenate([[np.nan], values])
 
 

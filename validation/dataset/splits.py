@@ -1,8 +1,8 @@
 """Splits: train, validation or test for each patient.
 
-Contract: pure and stable. Patients in ``frozen`` keep their split. Once the frozen set has a test patient, every other
-patient goes to train or validation. Which of the two depends only on the patient's key and the seed, so a new patient
-never moves another one. The one exception: in a cohort too small for the fraction, one patient is put into validation.
+Contract: the functions are pure. Patients in ``frozen`` keep their split. Once the frozen set has a test patient, every
+other patient goes to train or validation. This choice depends only on the patient's key and the seed, so a new patient
+never changes the split of another patient. The only exception: if validation would be empty, one patient is put there.
 """
 
 import hashlib
@@ -29,8 +29,8 @@ def assign_splits(
         seed: another seed draws other patients; the same seed draws the same patients.
         test_patients: number (int) or share (float in [0, 1)) of patients in the test set. Used only while
             ``frozen`` has no test patient.
-        validation_fraction: share in [0, 1) of the other patients. Each patient is drawn independently. If the share
-            is above zero, at least one of two or more patients is in validation.
+        validation_fraction: share in [0, 1) of the other patients, who are drawn independently. If the share is above
+            zero and there are two or more other patients, at least one of them is in validation.
         frozen: patient key -> split, for patients who keep their split.
         conditions: patient key -> condition. In the test set each condition has its share of all patients.
 
@@ -50,7 +50,7 @@ def assign_splits(
             raise ParametersRejected(
                 "SPLIT_INVALID",
                 found=f"{wanted} test patients of {len(all_patients)} patients, {len(free)} of whom have no split yet",
-                expected="fewer test patients than patients",
+                expected="fewer test patients than patients in total, and at most as many as patients without a split",
                 remedy="lower test_patients, or ingest more patients",
             )
         test = set(draw_test_patients(free, wanted, seed, conditions or {}))
@@ -61,14 +61,14 @@ def assign_splits(
 
 
 def test_set_size(test_patients: int | float, patients: int) -> int:
-    """Number of patients in the test set: ``test_patients`` itself, or that share of all patients, at least one."""
+    """Number of test patients: an int ``test_patients`` itself, or that share of all patients (at least 1 above 0)."""
     if isinstance(test_patients, int):
         return test_patients
     return max(1, round(test_patients * patients)) if test_patients > 0 else 0
 
 
 def draw_test_patients(patients: Sequence[str], count: int, seed: int, conditions: Mapping[str, str]) -> list[str]:
-    """``count`` patients, drawn by hash in proportion to their conditions (method of largest remainders)."""
+    """``count`` patients, drawn by hash, so that each condition keeps its share (largest remainders)."""
     strata: dict[str, list[str]] = {}
     for patient in sorted(patients, key=lambda p: position(p, seed, "test")):
         strata.setdefault(conditions.get(patient, ""), []).append(patient)
@@ -81,7 +81,7 @@ def draw_test_patients(patients: Sequence[str], count: int, seed: int, condition
 
 
 def position(patient: str, seed: int, purpose: str) -> float:
-    """A number in [0, 1) from the SHA-256 of key, seed and purpose, independent of all other patients."""
+    """A number in [0, 1) from the SHA-256 of the patient's key, seed and purpose, independent of other patients."""
     digest = hashlib.sha256(f"{purpose}\0{seed}\0{patient}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 

@@ -28,7 +28,7 @@ KEYS: dict[TableName, tuple[str, ...]] = {
 """The columns that identify a row of each table."""
 
 EVERY_ROW = "*"
-"""For ``Rule.where``: every row must have a value."""
+"""The value of ``Rule.where`` if every row must have a value."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,15 @@ class Rule:
 
     Attributes:
         name: stable name, used in findings and reports.
-        column: column of the table.
+        column: the column that the rule checks.
         statement: the rule in one sentence, for the reports.
-        minimum, maximum: inclusive range; None where it is open.
+        minimum, maximum: ends of the permitted range, which includes both; None where the range is open.
         allowed: the permitted values of a column of names.
         unique: whether all values of the column must differ.
-        where: flag column that marks the rows that must have a value, or ``EVERY_ROW``; None where no row needs one.
-        at_least: number of evaluated rows that the rule requires; 0 only where a source may have no such values.
+        where: flag column that marks the rows that must have a value, or ``EVERY_ROW``; None if no row needs a value.
+        at_least: number of evaluated rows that the rule requires; 0 only if a source may lack such values.
         unit: unit of the values.
-        severity: ``error`` where a study that breaks the rule is unusable, ``warning`` where a person should check it.
+        severity: ``error`` if a study that breaks the rule is unusable; ``warning`` if a person should check the study.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

@@ -1,12 +1,12 @@
-"""The tables that the suites evaluate: a dataset in rows.
+"""A dataset as four tables of rows, which the suites check.
 
 Contract: in each table the columns that identify a row come first. A null means that the value does not apply to the
 row. For every column that can be null, a flag column marks the rows that must have a value. Flag columns are computed
-from the landmarks alone.
+only from the landmarks.
 
-    studies    one row for each study: its parameters, its images, its size in mm
+    studies    one row for each study: its parameters, its images, and distances in mm
     landmarks  one row for each study, view and landmark in the image
-    levels     one row for each study, view and vertebra: its shape compared with its neighbours
+    levels     one row for each study, view and vertebra: its shape and a comparison with its neighbours
     splits     one row for each split
 """
 
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MIN_CONTIGUOUS_LEVELS = 6
-"""A vertebra is compared with its neighbours where at least this many levels follow one another."""
+"""A vertebra is compared with its neighbours if at least this many levels are seen without a gap."""
 MIN_SIDE_DEVIATION = 0.03
 """A spine that deviates sideways by less than this share of its length is too straight to have a side."""
 
 Row = dict[str, Any]
-"""One row of a table on its way into a DataFrame."""
+"""One row of a table, before the rows become a DataFrame."""
 
 
 def build_tables(manifest: Manifest, survey: ImageSurvey) -> Mapping[TableName, "pd.DataFrame"]:
@@ -206,7 +206,7 @@ def _longest_run(seen: NDArray[np.bool_]) -> int:
 
 
 def _millimetres(points: dict[str, Floats]) -> dict[str, Floats]:
-    """Height of each vertebra and distance to the one above, (17,) mm; NaN where not known in 3D.
+    """Heights of the vertebrae and distances to the vertebra above, (17,) mm; NaN where a 3D point is not known.
 
     In patients with T13, the vertebra above L1 is T13.
     """
@@ -226,7 +226,7 @@ def _millimetres(points: dict[str, Floats]) -> dict[str, Floats]:
 
 
 def _plates(points: dict[str, Floats], levels: Sequence[str], side: str) -> Floats:
-    """(L, 3) centres of the upper or lower plates; NaN where there is none."""
+    """(L, 3) centres of the upper or lower plates; NaN where a plate is not known."""
     absent = np.full(3, np.nan)
     return np.stack([points.get(f"{level}_{side}", absent) for level in levels])
 

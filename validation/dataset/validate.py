@@ -1,10 +1,10 @@
-"""Validation of a dataset: whether models may be trained and evaluated on it, or which study is wrong and why.
+"""Validation of a dataset: decides whether it may be used for training and evaluation, or which studies have errors.
 
-Contract: one folder,
+Contract: a validation writes one folder,
 
     data_docs/     Great Expectations' own pages (they load their styles from a network)
-    report.html    the report, one file that loads nothing
-    result.json    written last: a folder without it is unfinished
+    report.html    the report, one file that loads no other file
+    result.json    the result, written last: a folder without this file is unfinished
 
 A *failure* concerns the dataset as a whole (a split too small, no evidence for a rule) and always stops the run. A
 *finding* concerns one study. With ``on_bad_study="stop"`` one study with an error stops the run. With ``"exclude"``
@@ -57,7 +57,7 @@ def validate_dataset(
 def judge(
     manifest: Manifest, outcomes: Sequence[RuleOutcome], survey: ImageSurvey, config: ValidationConfig, seconds: float
 ) -> ValidationResult:
-    """The result of the validation, from the outcomes of all rules."""
+    """The result of the validation, which follows from the outcomes of all rules."""
     findings = findings_of(outcomes, survey)
     bad = sorted({f.study_id for f in findings if f.severity == "error"})
     failures = [*_run_failures(outcomes), *_policy_failures(manifest, bad, config)]
@@ -75,7 +75,7 @@ def judge(
 
 
 def findings_of(outcomes: Sequence[RuleOutcome], survey: ImageSurvey) -> tuple[Finding, ...]:
-    """Every broken row that names a study, errors first."""
+    """A finding for every row that breaks a rule and belongs to a study; errors come first."""
     others = {d.study_id: d.other for d in survey.duplicates}
     found = []
     for outcome in outcomes:

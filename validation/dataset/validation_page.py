@@ -1,6 +1,6 @@
 """The validation report: one HTML file that needs no network and no other file.
 
-Contract: the page has no identifiers beyond study ids, which are content addresses. Every text is escaped.
+Contract: the only identifiers on the page are study ids, which are content addresses. Every text is escaped.
 """
 
 from collections import defaultdict
@@ -33,7 +33,7 @@ def write_report(result: ValidationResult, config: ValidationConfig, out: Path) 
 
 
 def _by_study(result: ValidationResult) -> list[tuple[str, list[Finding]]]:
-    """Studies with their findings: errors first, then by number of broken rules."""
+    """Studies with their findings: studies with errors first, then ordered by number of broken rules."""
     by_study: dict[str, list[Finding]] = defaultdict(list)
     for finding in result.findings:
         by_study[finding.study_id].append(finding)

@@ -1,6 +1,6 @@
-"""Agreement of predicted with reference values: the statistics of every record, chart and gate.
+"""Agreement of predicted values with reference values: the statistics in records, charts and gates.
 
-Contract: a figure is a finite number, with an interval where there is one, or it is absent with a reason. Fewer than
+Contract: a figure is a finite number, with or without an interval, or it is absent with a reason. Fewer than
 three pairs, or values that do not vary, give absent figures and never NaN. "Truth" is the reference value.
 
 Definitions, for n pairs of truth x and prediction y and differences d = y - x:
@@ -8,19 +8,19 @@ Definitions, for n pairs of truth x and prediction y and differences d = y - x:
 - bias, sd: mean and standard deviation (n - 1) of d; limits of agreement bias -/+ 1.96 sd (Bland & Altman 1986).
 - slope, intercept, standard error of the estimate: least squares of *predicted on truth*, y = a + b x + e,
   SEE = sqrt(sum e^2 / (n - 2)). Galbusera 2019 (Eur Spine J 28:951) reports standard errors of the estimate from
-  a regression of predictions against sterEOS values. The abstract does not give the direction. This is the usual
-  direction for a method (y) against its reference (x). In the other direction the SEE cannot exceed the spread of the
-  truths, so a model that guesses passes any limit above that spread. In this direction the SEE does not show a bias. It
-  also does not show predictions that are shrunk to their mean: constant predictions would have an SEE of 0. Therefore
+  a regression of predictions against sterEOS values. The abstract does not give the direction. Predicted on
+  truth is the usual direction for a method (y) and its reference (x). In the other direction the SEE cannot exceed the
+  spread of the truths, so a model that guesses passes any limit above that spread. The SEE of predicted on truth does
+  not show a bias, or predictions that are shrunk to their mean: constant predictions would have an SEE of 0. Therefore
   constant predictions have no SEE here, and a policy must also limit bias and ICC.
-- mae, median_ae, p95_ae, rmse: of |d| (quantiles interpolated linearly).
-- pearson_r; icc_a1: ICC(A,1), two-way, absolute agreement, single rating (McGraw & Wong 1996, table 4; the same
-  estimate as ICC(2,1) of Shrout & Fleiss 1979).
+- mae, median_ae, p95_ae, rmse: mean, median, 95th percentile, root mean square of |d| (linear interpolation).
+- pearson_r: correlation; icc_a1: ICC(A,1), two-way, absolute agreement, single rating (McGraw & Wong 1996, table 4; it
+  equals ICC(2,1) of Shrout & Fleiss 1979).
 
-Intervals: 95 %, percentile bootstrap over *patients* (with all studies of a drawn patient) with a fixed seed.
+Intervals: 95 %, by percentile bootstrap over *patients* with a fixed seed. A drawn patient adds all of their studies.
 The percentile method has two advantages over BCa. With the same draws each resampled mean is monotone in every
-patient's value, so a gate on the end of an interval is monotone too. And it works for every figure that is defined for
-a resample. Coverage has Wilson's interval.
+patient's value, so a gate on the end of an interval is monotone too. The percentile method also works for every figure
+that is defined for a resample. Coverage has Wilson's interval.
 """
 
 import math
@@ -41,7 +41,7 @@ FIGURES: tuple[str, ...] = (
 """Names of the figures of ``Agreement``, except ``coverage``, ``interval_coverage`` and ``interval_width``."""
 
 REGRESSION_FIGURES = frozenset({"standard_error_of_estimate", "slope", "intercept", "pearson_r", "icc_a1"})
-"""Figures that need truths and predictions that vary."""
+"""Figures that are defined only if truths and predictions vary."""
 
 MIN_PAIRS = 3
 RESAMPLES = 2000
@@ -52,7 +52,7 @@ _MIN_USABLE_RESAMPLES = 0.95
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure: a finite value, with a 95 % interval where there is one, or the reason why it is absent."""
+    """One figure: a finite value, with or without a 95 % interval, or the reason why the value is absent."""
 
     value: float | None
     low: float | None = None
@@ -66,12 +66,12 @@ class Agreement:
 
     Attributes:
         parameter: name in ``spine.measurement.registry.PARAMETERS``.
-        unit: ``deg`` or ``mm``, the unit of every figure but slope, pearson_r, icc_a1 and coverage.
-        n_truth: studies with a truth.
-        n: studies with a truth and a prediction.
+        unit: ``deg`` or ``mm``, the unit of every figure except slope, pearson_r, icc_a1 and the two coverages.
+        n_truth: number of studies with a truth.
+        n: number of studies with a truth and a prediction.
         n_patients: number of patients in these n studies.
         figures: ``coverage`` (n / n_truth), ``interval_coverage`` (share of the model's 90 % intervals that contain
-            the truth), ``interval_width`` (mean) and everything in ``FIGURES``.
+            the truth), ``interval_width`` (mean width) and every name in ``FIGURES``.
     """
 
     parameter: str
@@ -97,9 +97,9 @@ def agree(
     """Agreement of (n,) ``predicted`` with (n,) ``truth``.
 
     Args:
-        patients: the patient of each pair.
+        patients: patient key of each pair.
         n_truth: number of studies with a truth, with or without a prediction.
-        intervals: the model's interval of each prediction, or None; empty for a model without intervals.
+        intervals: the model's interval of each prediction, None if it has none; empty for a model without intervals.
 
     Raises:
         ValueError: lengths differ, a value is not finite, or there are more predictions than truths.
@@ -121,7 +121,7 @@ def agree(
 
 
 def proportion(hits: int, total: int) -> Figure:
-    """hits / total with Wilson's 95 % interval; absent where total is 0."""
+    """hits / total with Wilson's 95 % interval; absent if ``total`` is 0."""
     if total == 0:
         return Figure(None, absent_reason="no truth exists in the test set")
     low, high = _wilson_interval(hits, total)
@@ -129,7 +129,7 @@ def proportion(hits: int, total: int) -> Figure:
 
 
 def _wilson_interval(hits: int, total: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval in closed form, because ``scipy.stats`` takes a second to load."""
+    """Wilson's 95 % score interval in closed form, because loading ``scipy.stats`` would cost a second."""
     z = NormalDist().inv_cdf(0.975)
     centre = hits + z**2 / 2
     reach = z * math.sqrt(hits * (total - hits) / total + z**2 / 4)
@@ -149,7 +149,7 @@ def _interval_figures(truth: Floats, intervals: Sequence[tuple[float, float] | N
 
 
 def icc_agreement(ratings: Floats) -> float | None:
-    """ICC(A,1) of (n targets, k raters), McGraw & Wong 1996; None where it is not defined."""
+    """ICC(A,1) of (n targets, k raters), McGraw & Wong 1996; None if it is not defined."""
     n, k = ratings.shape
     if n < 2 or k < 2:
         return None
@@ -163,13 +163,13 @@ def icc_agreement(ratings: Floats) -> float | None:
 
 
 def draw_patients(patients: Sequence[str], resamples: int, seed: int) -> Floats:
-    """(resamples, n) counts of each study where whole patients are drawn with replacement; read-only."""
+    """(resamples, n) read-only counts of each study, when whole patients are drawn with replacement."""
     return _draws(tuple(patients), resamples, seed)
 
 
 @lru_cache(maxsize=16)
 def _draws(patients: tuple[str, ...], resamples: int, seed: int) -> Floats:
-    """Cached, because all parameters and models of one test set use the same draws."""
+    """The cached draws. All parameters and models of one test set use the same draws."""
     names, index = np.unique(np.asarray(patients), return_inverse=True)
     draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
     counts: Floats = draws[:, index].astype(np.float64)
@@ -180,8 +180,8 @@ def _draws(patients: tuple[str, ...], resamples: int, seed: int) -> Floats:
 def figures_of_draws(counts: Floats, truth: Floats, predicted: Floats) -> dict[str, Floats]:
     """Every figure of ``FIGURES`` for each row of (B, n) ``counts``: name -> (B,), NaN where not defined.
 
-    One row of ones gives the figures of the sample itself, so that value and interval come from one formula. Sums of
-    squares are taken over truth and difference and not over prediction, which avoids cancellation near agreement.
+    One row of ones gives the figures of the sample itself, so that value and interval come from the same formula. Sums
+    of squares use the differences and not the predictions, which avoids cancellation near agreement.
     """
     n = counts.sum(axis=1)
     x, d = truth - truth.mean(), predicted - truth

@@ -1,7 +1,7 @@
 """The environment of an evaluation: versions of the interpreter and the libraries, and a digest of the sources.
 
 Contract: two evaluations with equal environments used the same interpreter, libraries and source files. A commit is not
-enough, because the working tree may have changes or may not be a checkout.
+enough, because the working tree may have uncommitted changes, or the code may run outside a checkout.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ def evaluating_environment(preprocessing: int | None = None) -> dict[str, str]:
     """Name -> version, for a record; ``sources`` is a digest over the modules of ``PACKAGES``.
 
     Args:
-        preprocessing: version of the model's preparation of images, where the caller knows it.
+        preprocessing: version of the model's image preprocessing; None if the caller does not know it.
     """
     versions = {name: _version(name) for name in LIBRARIES} | {
         "python": platform.python_version(),

@@ -4,7 +4,7 @@ Contract: an error in mm exists only in a view whose calibration allows lengths.
 pixels exists. A point that is not visible in the truth has no error; a prediction of it counts as a false positive.
 
 A level shift means that all level names of a view are wrong by the same number of levels: the model's T5 lies on the
-true T6. Of the shifts -3..3, the one with the smallest median distance is the shift of the view. A positive shift means
+true T6. The shift of a view is the shift from -3 to 3 with the smallest median distance. A positive shift means
 that the names are too cranial. Angles between named levels are then wrong, but the Cobb angle does not change.
 """
 
@@ -35,7 +35,7 @@ class LandmarkError:
 
     Attributes:
         space: the view, or ``3d``.
-        name: landmark.
+        name: name of the landmark.
         state: ``found`` (visible, predicted), ``missed`` (visible, not predicted) or ``false_positive`` (predicted,
             not visible).
         error_px: distance in pixels, for found landmarks of a view.
@@ -56,12 +56,12 @@ class LandmarkSummary:
     Attributes:
         space: the view, or ``3d``.
         group: ``all``, a level (``T4``, ``S1``, ``HIP``) or a landmark's name.
-        n_visible: landmarks visible in the truth.
-        n_found: visible landmarks that were predicted.
-        n_false_positive: landmarks that were predicted and are not visible.
-        coverage: n_found / n_visible; None where nothing is visible.
-        mean_mm, median_mm, p95_mm, median_px: over the found landmarks; None if there are none. The figures in mm are
-            also None without calibration.
+        n_visible: number of landmarks that are visible in the truth.
+        n_found: number of visible landmarks that were predicted.
+        n_false_positive: number of landmarks that were predicted and are not visible.
+        coverage: n_found / n_visible; None if no landmark is visible.
+        mean_mm, median_mm, p95_mm, median_px: figures of the errors of found landmarks; None if no landmark was found.
+            The figures in mm are also None without calibration.
     """
 
     space: Space
@@ -77,7 +77,7 @@ class LandmarkSummary:
 
 
 def landmark_errors(prediction: Prediction | None, example: Example) -> tuple[LandmarkError, ...]:
-    """Landmark errors of one study: its views in order, then 3D. ``prediction`` is None for a study without one."""
+    """Landmark errors of one study: its views in order, then 3D. ``prediction`` is None if the study has none."""
     errors: list[LandmarkError] = []
     for view in example.views.values():
         predicted = prediction.points.get(view.view, {}) if prediction else {}
@@ -93,7 +93,7 @@ def landmark_errors(prediction: Prediction | None, example: Example) -> tuple[La
 
 
 def level_shift(predicted: Points2D, truth: Points2D) -> int | None:
-    """Shift of the level names in one view, or None where there are too few points."""
+    """Shift of the level names in one view, or None if there are too few points."""
     parts = sorted({n.split("_", 1)[1] for n in truth if level_of(n) in VERTEBRAE})
     found, true = _by_level(predicted, parts), _by_level(truth, parts)
     medians: dict[int, float] = {}
@@ -108,7 +108,7 @@ def level_shift(predicted: Points2D, truth: Points2D) -> int | None:
 
 
 def summarise(errors: Iterable[LandmarkError]) -> tuple[LandmarkSummary, ...]:
-    """Summaries of each space: all landmarks, then by level in anatomical order, then by landmark."""
+    """Summaries of each space: of all landmarks, then of each level in anatomical order, then of each landmark."""
     by_space: dict[Space, list[LandmarkError]] = defaultdict(list)
     for error in errors:
         by_space[error.space].append(error)
@@ -116,7 +116,7 @@ def summarise(errors: Iterable[LandmarkError]) -> tuple[LandmarkSummary, ...]:
 
 
 def summary_of(summaries: Sequence[LandmarkSummary], space: str, group: str = "all") -> LandmarkSummary | None:
-    """The summary of one group in one space, or None."""
+    """The summary of one group in one space; None if there is no such summary."""
     return next((s for s in summaries if s.space == space and s.group == group), None)
 
 
@@ -169,14 +169,14 @@ def _distance(a: Floats, b: Floats, scale: tuple[float, ...] = (1.0,)) -> float:
 
 
 def _visible_in_all(example: Example) -> set[str]:
-    """Landmarks visible in both views. Only these count in 3D coverage."""
+    """Landmarks that are visible in both views. Only these landmarks count in 3D coverage."""
     if len(example.views) < 2:
         return set()
     return set.intersection(*(set(view.points) for view in example.views.values()))
 
 
 def _by_level(points: Mapping[str, Floats], parts: Sequence[str]) -> Floats:
-    """(17, parts, 2) pixels by level and part; NaN where a point is absent. No NaN leaves this module."""
+    """(17, parts, 2) pixels by level and part; NaN where a point is absent. This module returns no NaN."""
     arranged = np.full((len(VERTEBRAE), len(parts), 2), np.nan)
     for i, level in enumerate(VERTEBRAE):
         for j, part in enumerate(parts):

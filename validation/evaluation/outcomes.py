@@ -1,7 +1,7 @@
 """The outcome of one study: truth and prediction of each parameter, landmark errors, and facts for subgroups.
 
-Contract: truth and prediction each have a value or the reason of its absence. Every parameter of the registry has an
-outcome, so that none can be left out unnoticed.
+Contract: truth and prediction each have a value, or a reason why the value is absent. Every parameter of the registry
+has an outcome, so that no parameter can be left out unnoticed.
 """
 
 import math
@@ -26,9 +26,9 @@ NO_TRUTH = "the dataset has no truth of this parameter"
 
 @dataclass(frozen=True)
 class ParameterOutcome:
-    """Truth and prediction of one parameter in one study, each a value or the reason of its absence.
+    """Truth and prediction of one parameter in one study: each a value, or the reason why the value is absent.
 
-    ``interval`` is the model's 90 % interval, where it reports one.
+    ``interval`` is the model's 90 % interval; None if the model does not report an interval.
     """
 
     parameter: str
@@ -41,7 +41,7 @@ class ParameterOutcome:
 
     @property
     def error(self) -> float | None:
-        """Predicted minus true value, where both exist."""
+        """Predicted minus true value; None if one of the two values is absent."""
         if self.truth is None or self.predicted is None:
             return None
         return self.predicted - self.truth
@@ -52,14 +52,14 @@ class StudyOutcome:
     """The outcome of one study.
 
     Attributes:
-        study_id, patient, source: as in the dataset.
+        study_id, patient, source: the values in the dataset.
         facts: the ``SUBGROUP_FACTS`` of the study.
-        parameters: one outcome for each parameter of the registry, in its order.
+        parameters: one outcome for each parameter, in the order of the registry.
         landmarks: landmark errors by view, then in 3D.
-        level_shifts: view -> shift of the level names in levels; None where there are too few points.
+        level_shifts: view -> shift of the level names in levels; None if there are too few points.
         seconds: wall time of the prediction.
-        true_side, found_side: side of the major curve's convexity, in the truth and in the prediction; None where it
-            cannot be determined.
+        true_side, found_side: side of the major curve's convexity, in the truth and in the prediction; None if the
+            side cannot be determined.
         orientations: view -> whether the predicted points are mirrored.
     """
 
@@ -76,12 +76,12 @@ class StudyOutcome:
     orientations: Mapping[ViewName, Orientation] = field(default_factory=dict)
 
     def parameter(self, name: str) -> ParameterOutcome:
-        """The outcome of one parameter; a KeyError for a name that is not in the registry."""
+        """The outcome of one parameter; raises a KeyError for a name that is not in the registry."""
         return {outcome.parameter: outcome for outcome in self.parameters}[name]
 
 
 def outcome_of(prediction: Prediction | None, example: Example) -> StudyOutcome:
-    """The outcome of one study. ``prediction`` is None where the model has no prediction of the study.
+    """The outcome of one study. ``prediction`` is None if the model has no prediction of the study.
 
     Raises:
         ContractViolation: ``PREDICTION_NOT_FINITE``: a point or the wall time is NaN or infinite.
@@ -140,5 +140,5 @@ def _is_plain(value: object) -> bool:
 
 
 def _violation(code: str, found: str) -> ContractViolation:
-    remedy = "correct the step that wrote it: leave out an absent landmark, and give an absent parameter its reason"
+    remedy = "correct the step that wrote it: it must omit absent landmarks, and state why a parameter is absent"
     return ContractViolation(code, found=found, expected="finite numbers", remedy=remedy)

@@ -32,10 +32,10 @@ def write_predicted_points(predictions: Sequence[Prediction], record: Evaluation
 
 
 def read_predicted_points(path: Path, record: EvaluationRecord) -> Mapping[str, Mapping[ViewName, Points2D]]:
-    """Study -> view -> landmark -> (2,) pixels; empty where the file does not exist.
+    """Study -> view -> landmark -> (2,) pixels; empty if the file does not exist.
 
     Raises:
-        EvidenceRejected: ``POINTS_MISMATCH`` where the points belong to another record; the codes of ``open_sealed``.
+        EvidenceRejected: ``POINTS_MISMATCH`` if the points belong to another record; the codes of ``open_sealed``.
     """
     if not path.is_file():
         return {}
@@ -48,7 +48,7 @@ def read_predicted_points(path: Path, record: EvaluationRecord) -> Mapping[str, 
             "POINTS_MISMATCH",
             found=f"points of record {', '.join(name[:12] for name in stored) or 'none'}",
             expected=f"points of record {record.digest[:12]}",
-            remedy="evaluate again, which writes record and points together",
+            remedy="evaluate again: the evaluation writes the record and the points together",
         )
     return {
         study: {view: {name: np.array(xy) for name, xy in points.items()} for view, points in views.items()}

@@ -1,8 +1,8 @@
 """The evaluation record: all results of one model on one frozen test set.
 
 Contract: there is one record for each (model digest, test-set digest, code). The same function in the same run
-evaluates champion and challenger. A record is immutable and sealed. Reading it verifies its digest *and* computes the
-statistics again from the values of each patient, so that an edited figure is refused even with a matching digest.
+evaluates champion and challenger. A record is immutable and sealed. Reading a record verifies its digest *and* computes
+the statistics again from the values of each patient. An edited figure is therefore refused even if the digest matches.
 Virtual and real patients are never in one record.
 """
 
@@ -31,14 +31,14 @@ from validation.evaluation.test_set_check import predictions_by_study, require_f
 SCHEMA = "plumbline.evaluation/3"
 ModelRole = Literal["challenger", "champion", "baseline"]
 UNANSWERED = 5.0
-"""The error of a parameter without a prediction in the ranking of patients, in multiples of the mean absolute error."""
+"""In the ranking of patients, the error of a parameter without prediction, in multiples of the mean absolute error."""
 _SAME = 1e-9
 _VERIFIED = "_verified_digest"
 
 
 @dataclass(frozen=True)
 class CodeVersion:
-    """The code of the evaluation: git commit (None outside a repository), and whether it had uncommitted changes."""
+    """The code of the evaluation: git commit (None outside a repository), and whether it had local changes."""
 
     commit: str | None
     dirty: bool
@@ -46,13 +46,13 @@ class CodeVersion:
 
 @dataclass(frozen=True)
 class EvaluationRecord:
-    """One model on one frozen test set.
+    """All results of one model on one frozen test set.
 
     Attributes:
         model_digest: ``spine.model_digest.model_digest`` of the model's files.
         model_role: ``challenger``, ``champion`` or ``baseline`` (the last model that a person approved).
         test_digest, dataset_digest: ``test_digest`` and ``digest`` of ``spine.dataset.Manifest``.
-        dvc_version: version of the dataset, where DVC tracks it.
+        dvc_version: DVC's version of the dataset; None if DVC does not track the dataset.
         landmark_set: name in ``spine.landmarks.LANDMARK_SETS``.
         code, environment: commit, and versions of interpreter, libraries, preprocessing and sources.
         simulated: whether the patients are virtual.
@@ -62,7 +62,7 @@ class EvaluationRecord:
         statistics: parameter -> agreement, for every parameter of the registry.
         landmarks: landmark summaries by space, level and landmark.
         level_shift_rate: share of views with shifted level names, among the views with enough points.
-        model_bytes: total size of the model's files, where it was measured.
+        model_bytes: total size of the model's files; None if it was not measured.
     """
 
     model_digest: str
@@ -88,13 +88,13 @@ class EvaluationRecord:
         """SHA-256 over the whole record.
 
         Raises:
-            EvidenceRejected: ``NON_FINITE`` where a figure is NaN or infinite.
+            EvidenceRejected: ``NON_FINITE`` if a figure is NaN or infinite.
         """
         return digest_of(SCHEMA, _to_json(self))
 
     @property
     def n_patients(self) -> int:
-        """Patients in the test set."""
+        """Number of patients in the test set."""
         return len({s.patient for s in self.studies})
 
     @property
@@ -124,11 +124,11 @@ def evaluate(
 ) -> EvaluationRecord:
     """Evaluate ``predictions`` on ``examples``, the complete frozen test split.
 
-    In a study without a prediction every parameter and every landmark is missing. Coverage is the number of predictions
-    divided by the number of truths.
+    In a study without a prediction every parameter and landmark counts as missing. Coverage is the number of
+    predictions divided by the number of truths.
 
     Raises:
-        EvidenceRejected: ``TEST_SET_ALTERED`` where the examples do not have the digest ``test_digest``.
+        EvidenceRejected: ``TEST_SET_ALTERED`` if the examples do not have the digest ``test_digest``.
         ContractViolation: ``NOT_THE_TEST_SET``, ``PREDICTIONS_MISMATCH``, ``MIXED_PATIENTS``,
             ``PREDICTION_NOT_FINITE``, ``TRUTH_NOT_FINITE``.
     """
@@ -186,7 +186,7 @@ def read_record(path: Path) -> EvaluationRecord:
     if _to_json(record) != opened.content:
         raise unreadable(f"{path.name} with fields that a record does not have", SCHEMA)
     verify_statistics(record)
-    vars(record)[_VERIFIED] = opened.digest  # ``replace`` does not copy it: a changed record is not verified
+    vars(record)[_VERIFIED] = opened.digest  # ``replace`` does not copy this mark, so a changed record is not verified
     return record
 
 
@@ -196,7 +196,7 @@ def verified_digest(record: EvaluationRecord) -> str | None:
 
 
 def verify_statistics(record: EvaluationRecord) -> None:
-    """Compute the figures without intervals again from the values of each patient, and compare.
+    """Compute the figures, but not their intervals, again from the values of each patient, and compare the results.
 
     Raises:
         EvidenceRejected: ``STATISTICS_INCONSISTENT`` with the figures that differ.
@@ -213,7 +213,7 @@ def verify_statistics(record: EvaluationRecord) -> None:
     if wrong:
         raise EvidenceRejected(
             "STATISTICS_INCONSISTENT",
-            found=f"figures that differ from those of the record's patients: {', '.join(wrong[:10])}",
+            found=f"figures that do not follow from the record's patients: {', '.join(wrong[:10])}",
             expected="the statistics of the patients in the record",
             remedy="evaluate again; the record was edited",
         )
@@ -224,7 +224,7 @@ def rank_patients(record: EvaluationRecord) -> Mapping[str, str]:
 
     Studies are ranked by the mean over the paper's parameters of |error| / mean |error| of that parameter in the
     record, so that all parameters have the same weight. A parameter without a prediction has the error ``UNANSWERED``.
-    Studies without any truth are left out. The mapping is empty where no study remains.
+    Studies without any truth are left out. The mapping is empty if no study remains.
     """
     maes = {name: record.statistics[name].figures["mae"].value for name in PAPER_PARAMETERS}
     scales = {name: mae or 1.0 for name, mae in maes.items()}
@@ -236,7 +236,7 @@ def rank_patients(record: EvaluationRecord) -> Mapping[str, str]:
 
 
 def statistics_of(studies: Sequence[StudyOutcome], resamples: int, seed: int) -> dict[str, Agreement]:
-    """Agreement of every parameter of the registry over ``studies``; without intervals where ``resamples`` is 0."""
+    """Agreement of every parameter of the registry over ``studies``; without intervals if ``resamples`` is 0."""
     statistics = {}
     for name, definition in PARAMETERS.items():
         outcomes = [(s.patient, s.parameter(name)) for s in studies]
@@ -290,7 +290,7 @@ def _relative_errors(study: StudyOutcome, scales: Mapping[str, float]) -> list[f
 
 @cache
 def record_adapter() -> TypeAdapter[EvaluationRecord]:
-    """Converts between a record and JSON; built once, at first use."""
+    """The adapter that converts between records and JSON; built once, at first use."""
     return TypeAdapter(EvaluationRecord)
 
 

@@ -16,10 +16,10 @@ from spine.storage import sha256_of_bytes, write_bytes_atomically
 
 
 def canonical_json(content: Any) -> bytes:
-    """Sorted keys, no spaces, UTF-8, finite numbers only.
+    """The content as JSON in UTF-8, with sorted keys, without spaces, and with finite numbers only.
 
     Raises:
-        EvidenceRejected: ``NON_FINITE`` where a number is NaN or infinite.
+        EvidenceRejected: ``NON_FINITE`` if a number is NaN or infinite.
     """
     try:
         return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
@@ -28,7 +28,7 @@ def canonical_json(content: Any) -> bytes:
             "NON_FINITE",
             found=str(error),
             expected="finite numbers, or an absent value with its reason",
-            remedy="correct the step that computed it; nothing was written",
+            remedy="correct the step that computed this value; nothing was written",
         ) from error
 
 
@@ -41,8 +41,8 @@ def write_sealed(schema: str, content: Any, path: Path) -> str:
     """Write ``content`` under ``schema`` with its digest, atomically; returns the digest."""
     canonical = canonical_json(content)
     digest = _digest(schema, canonical)
-    envelope = {"content": json.loads(canonical), "digest": digest, "schema": schema}  # sorted
-    write_bytes_atomically(path, to_json(envelope, indent=1))  # json indents in Python, ten times slower
+    envelope = {"content": json.loads(canonical), "digest": digest, "schema": schema}  # sorted keys
+    write_bytes_atomically(path, to_json(envelope, indent=1))  # the module json would indent ten times slower
     return digest
 
 
@@ -61,7 +61,7 @@ def read_sealed(schema: str, path: Path) -> Any:
 
 
 def open_sealed(schema: str | None, path: Path) -> SealedContent:
-    """Read and verify a sealed file; a ``schema`` of None accepts any.
+    """Read and verify a sealed file; a ``schema`` of None accepts any schema.
 
     Raises:
         EvidenceRejected: ``EVIDENCE_MISSING``, ``EVIDENCE_UNREADABLE``, ``EVIDENCE_SCHEMA``, ``EVIDENCE_ALTERED``.
@@ -90,7 +90,7 @@ def open_sealed(schema: str | None, path: Path) -> SealedContent:
 
 
 def unverified_digest(path: Path) -> str | None:
-    """The digest that a sealed file states, not verified, or None for any other file. Use it to find files only."""
+    """The unverified digest that a sealed file states; None for any other file. Use the digest only to find files."""
     try:
         envelope = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError):
@@ -110,7 +110,7 @@ def _refuse_constant(name: str) -> Any:
 
 def unreadable(found: str, expected: str) -> EvidenceRejected:
     """The error of a sealed file whose form or content is wrong."""
-    remedy = "run the command that wrote this file again, with this version"
+    remedy = "use this version to repeat the command that wrote this file"
     return _rejected("EVIDENCE_UNREADABLE", found, expected, remedy)
 
 

@@ -22,15 +22,15 @@ Side = Literal["left", "right"]
 Orientation = Literal["as_truth", "mirrored", "unanswered", "undecidable"]
 
 SAME_CURVE_DEG = 0.5
-"""Largest difference between the reference Cobb angle and the angle measured from the points. Beyond it the side is
-unknown, because points and reference angle may come from different sources."""
+"""Largest permitted difference between the reference Cobb angle and the angle measured from the points. With a larger
+difference the side is unknown, because points and reference angle may come from different sources."""
 MIN_POINTS = 6
 MIN_SPREAD = 0.01
 """Smallest sideways spread, as a share of the height of the points. A straighter spine is equal to its mirror image."""
 
 
 def true_side(example: Example) -> Side | None:
-    """Side of the major curve, from the points of the example; None where they do not give the reference Cobb angle."""
+    """Side of the major curve, from the points of the example; None if they do not give the reference Cobb angle."""
     truth, frontal = example.truth.get("cobb"), example.views.get("frontal")
     if truth is None or truth.value is None:
         return None
@@ -59,7 +59,7 @@ def orientations(prediction: Prediction | None, example: Example) -> dict[ViewNa
 
 
 def orientation_of(found: Points2D, truth: Points2D) -> Orientation:
-    """``mirrored`` where the covariance of found and true columns over the shared landmarks is not positive."""
+    """``mirrored`` if the covariance of found and true columns over the shared landmarks is not positive."""
     if len(truth) < MIN_POINTS or _spread(truth) < MIN_SPREAD:
         return "undecidable"
     shared = sorted(found.keys() & truth.keys())

@@ -53,7 +53,8 @@ def predictions_by_study(predictions: Sequence[Prediction], examples: Sequence[E
     """Predictions by study id.
 
     Raises:
-        ContractViolation: ``PREDICTIONS_MISMATCH``: a prediction of a study outside the test set, or two of one study.
+        ContractViolation: ``PREDICTIONS_MISMATCH``: a prediction of a study outside the test set, or two predictions of
+            one study.
     """
     by_study = {p.study_id: p for p in predictions}
     unknown = sorted(by_study.keys() - {e.study_id for e in examples})
@@ -66,15 +67,15 @@ def predictions_by_study(predictions: Sequence[Prediction], examples: Sequence[E
 
 
 def require_one_kind(examples: Sequence[Example]) -> bool:
-    """Whether the patients are virtual, by the fact ``simulated``. Patients without this fact are real.
+    """Require that all patients are virtual (fact ``simulated``) or all are real; return whether they are virtual.
 
     Raises:
-        ContractViolation: ``MIXED_PATIENTS``: a figure over both kinds would be valid for neither.
+        ContractViolation: ``MIXED_PATIENTS``: a figure over both kinds would be valid for neither kind.
     """
     kinds = {bool(e.facts.get("simulated", False)) for e in examples}
     if len(kinds) > 1:
         found = "virtual and real patients in one test set"
-        raise _violation("MIXED_PATIENTS", found, "only virtual or only real patients", "build a dataset of each kind")
+        raise _violation("MIXED_PATIENTS", found, "only virtual or only real patients", "build a dataset for each kind")
     return kinds.pop()
 
 

@@ -1,8 +1,8 @@
 """The test-set ledger: a line for every read of a frozen test set.
 
-Contract: one JSON object per line, appended and flushed to disk, never rewritten. The ledger exists because selection
-on one test set is optimistic: the best of 52 equally good models appears half a degree better than it is. A reviewer
-must see how often a test set was read.
+Contract: each line is a JSON object. It is appended, flushed to disk and never rewritten. The ledger exists because
+selection on one test set is optimistic: the best of 52 equally good models appears half a degree better than it is. A
+reviewer must see how often a test set was read.
 """
 
 import json
@@ -28,7 +28,7 @@ class TestSetRead:
 
 
 def record_read(path: Path, test_digest: str, model_digest: str, role: str, at: datetime) -> int:
-    """Append one read; returns the number of reads of this test set, including this one."""
+    """Append an entry for one read; return the number of reads of this test set, including the new entry."""
     path.parent.mkdir(parents=True, exist_ok=True)
     entry = TestSetRead(test_digest, model_digest, role, at.isoformat())
     line = (json.dumps(asdict(entry), sort_keys=True, allow_nan=False) + "\n").encode()
@@ -45,7 +45,7 @@ def read_ledger(path: Path) -> Sequence[TestSetRead]:
     """All reads in order. A missing file is an empty ledger. An incomplete last line (killed process) is left out.
 
     Raises:
-        EvidenceRejected: ``TEST_LEDGER_UNREADABLE``: a line before the last one is no entry.
+        EvidenceRejected: ``TEST_LEDGER_UNREADABLE``: a line before the last line is not an entry.
     """
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     entries = []

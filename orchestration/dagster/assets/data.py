@@ -1,7 +1,7 @@
 """Assets of the data: from patients to a validated dataset.
 
-Contract: names and edges are those of ``orchestration.pipeline.stages.STAGES``. ``batch`` is the exception: DVC tracks
-the inbox as one folder, Dagster each batch in it.
+Contract: names and edges are the same as in ``orchestration.pipeline.stages.STAGES``. The exception is ``batch``: DVC
+tracks the inbox as one folder, but Dagster tracks each batch in the inbox.
 """
 
 from functools import partial
@@ -23,7 +23,7 @@ Watcher = dg.ResourceParam[StepWatcher]
 def cohort(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
     """Virtual patients: radiographs in the scanner's geometry as DICOM, with their 3D reconstructions.
 
-    Skipped if the studies come from a real source.
+    This step is skipped if the studies come from a real source.
     """
     return pipeline_step("cohort", workspace, versions, watcher)
 
@@ -32,7 +32,7 @@ def cohort(workspace: WritableWorkspace, versions: DataVersions, watcher: Watche
 def batch(context: dg.AssetExecutionContext, workspace: WritableWorkspace, watcher: Watcher) -> Materialised:
     """A folder of studies from the inbox, taken into the study store once.
 
-    A corrected batch has a newer `COMPLETE` marker and thereby a new key, and is taken in again.
+    A corrected batch has a newer `COMPLETE` marker and therefore a new key, so it is taken in again.
     """
     return materialised("batch", watcher, lambda p: ingest_batch(workspace.folders, context.partition_key, p))
 
@@ -60,5 +60,5 @@ def dataset(workspace: WritableWorkspace, versions: DataVersions, watcher: Watch
 
 @_asset(kinds={"greatexpectations", "dvc"}, deps=[dataset])
 def validation(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
-    """Great Expectations on studies, landmarks and splits, with a page that lists each failed study and its reasons."""
+    """Checks of studies, landmarks and splits with Great Expectations. A page lists failed studies with reasons."""
     return pipeline_step("validation", workspace, versions, watcher)

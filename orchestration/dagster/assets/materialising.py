@@ -1,4 +1,4 @@
-"""The work that all assets share: notify the watcher, run the step, show its report, turn refusals into failures.
+"""The work of every asset: it notifies the watcher, runs the step, shows its report, and turns refusals into failures.
 
 Contract: a refusal (``PlumblineError``) becomes a ``dagster.Failure`` with code, found, expected and remedy, and is
 never retried. Any other exception is a bug and keeps its traceback.
@@ -26,11 +26,11 @@ NO_CONFIG: dict[str, dg.Field] = {}
 """Config schema of an asset without config. Without a schema, Dagster would accept and ignore any config."""
 
 VIOLATIONS = "violations"
-"""Figure of a failed validation: the failed expectations as text."""
+"""Name of the figure that lists the failed expectations of a validation as text."""
 
 EXPERIMENT_FIGURE = "mlflow experiment id"
 RUN_FIGURE = "mlflow run id"
-"""Figures of a report that name an MLflow run. Together they become a link."""
+"""Names of the two figures that identify an MLflow run. Together these figures become a link."""
 
 
 def materialised(
@@ -41,11 +41,11 @@ def materialised(
     version: Callable[[], str | None] = lambda: None,
     tracking: ModelTracking | None = None,
 ) -> Materialised:
-    """Run ``work`` as asset ``step``.
+    """Run ``work`` as the asset ``step``.
 
     Args:
         version: returns the data version, or None; called after the work.
-        tracking: makes the link to the MLflow run that the report names.
+        tracking: object that makes the link to the MLflow run that the report names.
     """
     started = time.perf_counter()
     with refusals_as_failures(), watcher.watch(step) as progress:
@@ -71,7 +71,7 @@ def pipeline_step(
         try:
             return versions.run(step, workspace.folders, progress)
         except ContractViolation as error:
-            # A failed validation still shows its pages; its blocking check stops the run.
+            # A failed validation still shows its pages. The validation's blocking check stops the run.
             return _failed_validation(error, workspace)
 
     return materialised(step, watcher, work, version=lambda: versions.version(step, workspace.folders))

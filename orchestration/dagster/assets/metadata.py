@@ -1,7 +1,7 @@
 """A step's report as metadata for the asset's page.
 
 Contract: previews are small, because the event log keeps them for ever. Absent figures are shown as absent. A missing
-image raises nothing.
+image raises no error.
 """
 
 import base64
@@ -20,7 +20,7 @@ PREVIEWS = 3
 
 
 def metadata_of(report: StepReport) -> dict[str, Any]:
-    """Figures, duration, previews and pages of a report, in this order; Dagster types the plain values."""
+    """Figures, duration, previews and pages of a report, in this order. Dagster chooses the types of plain values."""
     shown: dict[str, Any] = {name: _linked(value) for name, value in report.figures.items()}
     shown |= {"wall time (s)": round(report.seconds, 2), "recomputed": not report.skipped}
     for title, image in list(report.images.items())[:PREVIEWS]:
@@ -31,7 +31,7 @@ def metadata_of(report: StepReport) -> dict[str, Any]:
 
 
 def preview(image: Path, title: str) -> dg.MetadataValue:
-    """An image as inline markdown, or its path if it cannot be made small enough."""
+    """An image as inline markdown, or the image's path if the image cannot be made small enough."""
     payload = _shrunk(image) if image.is_file() else None
     if payload is None:
         return dg.MetadataValue.path(str(image))
@@ -44,7 +44,7 @@ def _linked(value: Figure) -> Figure | dg.MetadataValue:
 
 
 def _shrunk(image: Path) -> bytes | None:
-    """PNG within ``PREVIEW_LIMIT_BYTES``, narrower and with fewer colours as needed; None if that is not enough."""
+    """PNG within ``PREVIEW_LIMIT_BYTES``, reduced in width and colours as needed; None if it is still too large."""
     try:
         with Image.open(image) as opened:
             original = opened.convert("RGB")

@@ -1,6 +1,6 @@
 """Assets of the model: the candidate, its evaluation, its registration.
 
-Contract: names and edges are those of ``orchestration.pipeline.stages.STAGES``.
+Contract: names and edges are the same as in ``orchestration.pipeline.stages.STAGES``.
 """
 
 from functools import partial

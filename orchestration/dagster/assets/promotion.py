@@ -1,7 +1,7 @@
 """Assets of the gate: the champion's evaluation, the verdict, and the champion itself.
 
 Contract: ``champion`` does not rely on the assets before it. A blocking check stops its own run, but not a run that
-launches ``champion`` alone. Therefore the function that it calls reads and verifies policy, evidence and verdict again.
+launches ``champion`` alone. The function that ``champion`` calls therefore verifies policy, evidence and verdict again.
 """
 
 from functools import partial
@@ -41,9 +41,9 @@ class ApprovalConfig(dg.Config):
     """A person's approval, entered in the launchpad of the job ``promotion``.
 
     Attributes:
-        approval: file or digest of an approval made by `plumbline approve`; empty: the verdict's latest usable one.
-        verdict, approver, comment: for an approval in this run instead: beginning of the verdict's digest, name of the
-            person who approves, reason.
+        approval: file or digest of an approval made by `plumbline approve`; empty for the latest usable approval.
+        verdict, approver, comment: a new approval, made in this run: the beginning of the verdict's digest, the name of
+            the person who approves, and the reason.
     """
 
     approval: str = ""
@@ -66,7 +66,7 @@ def champion(
     tracking: ModelTracking,
     watcher: Watcher,
 ) -> Materialised:
-    """The model in service. Promotion verifies policy, evidence and verdict, whatever launched it."""
+    """The model in service. Every promotion verifies policy, evidence and verdict, however it was launched."""
     tracked, params = tracking.applied_to(workspace.folders), workspace.params
     promoter = f"dagster run {context.run.run_id}"
     work = lambda _: promote_champion(tracked, params, promoter, config.grant(tracked, params))  # noqa: E731

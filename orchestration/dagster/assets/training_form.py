@@ -1,7 +1,8 @@
 """The run config of the asset ``candidate``: every training parameter as a described field of the launchpad.
 
 Contract: the fields follow from ``TrainingParameters``. An omitted field keeps the value of the workspace's
-params.yaml. A given field is written there before the fit, as `plumbline run --set` does, and becomes a tag of the run.
+params.yaml. A given field is written into that file before the fit, as `plumbline run --set` does. It also becomes a
+tag of the run.
 """
 
 import enum
@@ -19,7 +20,7 @@ TAG = "plumbline/training."
 
 
 def launchpad_parameters(context: dg.AssetExecutionContext) -> dict[str, Any]:
-    """Name -> value of the parameters given for this run; they are also written to its tags."""
+    """Name -> value of the parameters given for this run, which are also written to the run's tags."""
     # Read the raw config: in the config object, an omitted field and a null look alike.
     given = dict(context.op_execution_context.op_config or {})
     if given:

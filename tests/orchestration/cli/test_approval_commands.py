@@ -102,7 +102,7 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
         assert asked in shown
     refused(workspace, "SAME_PERSON", "approve", verdict, "--as", "a. trainer", "--comment", "mine")
     assert "found 0 verdicts" in refused(workspace, "EVIDENCE_MISSING", "approve", "0123456789", *viewer)
-    assert "too short" in refused(workspace, "EVIDENCE_MISSING", "approve", verdict[:4], *viewer)
+    assert "too few characters" in refused(workspace, "EVIDENCE_MISSING", "approve", verdict[:4], *viewer)
     assert "plumbline promote --approval" in done(workspace, "approve", verdict, *viewer)
     assert "approved by R. Viewer" in done(workspace, "verdict")
     shown = done(workspace, "explain")
@@ -373,7 +373,7 @@ def test_a_promotion_stands_where_the_local_copy_cannot_be_renewed(
     with monkeypatch.context() as patch:
         patch.setattr("orchestration.lifecycle.promotion.refresh_local_champion", full)
         message = refused(workspace, "LOCAL_COPY_BEHIND", "promote", "--by", "R. Viewer")
-    assert "version 1 promoted" in message and "No space left" in message
+    assert "version 1 was promoted" in message and "No space left" in message
     done(workspace, "champion", "--fetch")
     done(workspace, "history", "--verify")
 
