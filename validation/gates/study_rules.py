@@ -99,9 +99,7 @@ def _penalised(rule: PenalisedRule, record: EvaluationRecord) -> RuleResult:
     unanswered = sum(_error(o) is None for o in outcomes)
     errors = [rule.penalty if (error := _error(o)) is None else abs(error) for o in outcomes]
     unit = "" if rule.figure == "explained" else PARAMETERS[rule.parameter].unit
-    note = (
-        f"{unanswered} of {len(outcomes)} have no prediction, each counted as {rule.penalty:g}" if unanswered else ""
-    )
+    note = f"{unanswered} of {len(outcomes)} have no prediction, each counted as {rule.penalty:g}" if unanswered else ""
     figure = _NO_TRUTH if not outcomes else _penalised_figure(rule, outcomes, errors)
     name = f"penalised/{rule.parameter}/{rule.figure}"
     return limit_result(rule, name, rule.parameter, _FIGURE_NAMES[rule.figure], figure, unit, note=note)

@@ -76,8 +76,7 @@ def change_champion(
     The caller has locked the history. Return the new champion and the last entry of the history.
 
     Args:
-        entry: the announcement, ``intended`` or ``rollback_intended``. The transaction that changes the record also
-            marks the entry's approval as used.
+        entry: ``intended`` or ``rollback_intended``. The change of the record also marks the approval as used.
         expected: the champion record at the time at which the caller verified the request.
         previous: the version that becomes the previous champion, or "".
         deny: the model that must not go back into service.

@@ -1,9 +1,8 @@
 """The champion record: the database row that decides which version of a registered model is in service.
 
 Contract: a change is one transaction, and it states the row that it expects (version, digest, sequence). If several
-processes expect the same row, exactly one process changes the row, even if they write different histories. The other
-processes get STALE_CHAMPION. The transaction also marks the approval as used. In a rollback, it denies the replaced
-model.
+processes expect the same row, exactly one process changes it, even if they write different histories. The others get
+STALE_CHAMPION. The transaction also marks the approval as used. In a rollback, it also denies the replaced model.
 
 If the tracking URI is a server, ``PLUMBLINE_CHAMPIONS_DB`` names the database. Without a database nothing is promoted.
 """

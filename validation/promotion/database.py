@@ -1,8 +1,7 @@
 """The gate's tables in the registry's database, and transactions on them.
 
-Contract: the first connection creates missing tables. A missing, truncated or damaged database file is refused with
-REGISTRY_UNAVAILABLE. This module never creates a database file. The statements within ``connected`` are one
-transaction.
+Contract: the first connection creates missing tables, but never a database file. A missing, truncated or damaged file
+is refused with REGISTRY_UNAVAILABLE. The statements within ``connected`` are one transaction.
 
     plumbline_champions    model (key), version, digest, previous, sequence, entry, synced: the version in service
     plumbline_changes      model + sequence (key), version, digest, entry: every change of the champion

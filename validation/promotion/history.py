@@ -69,8 +69,7 @@ class HistoryEntry:
             set back before this entry); ``loss_accepted`` (earlier entries are lost).
         at: time (ISO 8601).
         promoter: the person or program that caused the event.
-        production_model, version, model_digest: registered model, version and digest of the model that the event is
-            about.
+        production_model, version, model_digest: registered model, version and digest of the model concerned.
         previous_digest: digest of the previous champion; None without a previous champion.
         verdict, policy_hash, test_digest: digests of the verdict, the policy and the test set of a promotion.
         approval: digest of the approval.

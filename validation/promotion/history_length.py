@@ -100,8 +100,7 @@ def accept_loss(record: ChampionRecord, ledger: Path, entry: HistoryEntry) -> Hi
     """Close the stored lengths that do not fit a cut history, and append ``entry``. Return the entry as written.
 
     Args:
-        entry: a ``loss_accepted`` entry with the person's reason. The function puts a description of the loss before
-            the reason.
+        entry: a ``loss_accepted`` entry with the person's reason. A description of the loss is put before the reason.
 
     Raises:
         GateRefused: HISTORY_COMPLETE: no entry is missing; CLOCK_WENT_BACK.

@@ -148,7 +148,10 @@ def spell_out(written: dict[str, Any], field: str) -> None:
     [
         (lambda c: rule(c, "truths").pop("parameters"), "rule 2 (truths): no parameter is named: add a list"),
         (lambda c: rule(c, "truths").update(parameters=[]), "rule 2 (truths): no parameter is named: add a list"),
-        (lambda c: rule(c, "truths").update(parameters="cobb"), "rule 2 (truths): the key parameters must have a list of names"),
+        (
+            lambda c: rule(c, "truths").update(parameters="cobb"),
+            "rule 2 (truths): the key parameters must have a list of names",
+        ),
         (
             lambda c: rule(c, "truths").update(parameters=["cobb", "cobb"]),
             "(truths): the list of the key parameters contains cobb twice",
