@@ -44,7 +44,7 @@ class Power(Justified):
 
 
 class Comparison(Strict):
-    """The comparison of the challenger with the champion. Both are evaluated on the same test set.
+    """The comparison of the challenger with the champion. Both models are evaluated on the same test set.
 
     Attributes:
         margins: parameter -> margin. The challenger must keep every margin. A policy file writes the margins as

@@ -1,8 +1,8 @@
 """Expansion of each rule in a policy file, which can name many parameters, into one rule for each parameter.
 
 Contract: a field has one value for all parameters, or a mapping with one value for each parameter. All mappings of a
-rule, and its list ``parameters``, name the same parameters. Two rules that limit the same figure are refused, because a
-person who changes one rule could overlook the other rule.
+rule, and its list ``parameters``, name the same parameters. Two rules that limit the same figure in the same direction
+are refused, because a person who changes one rule could overlook the other rule.
 """
 
 from collections.abc import Sequence

@@ -128,7 +128,7 @@ def _alias_and_record(
 def _lost(found: str) -> GateRefused:
     return GateRefused(
         "CHAMPION_LOST",
-        found=f"{found}, but the alias `{CHAMPION_ALIAS}` or this version is missing from the registry",
+        found=f"{found}, but the registry lacks the alias `{CHAMPION_ALIAS}` or the version",
         expected="the alias and the version, or a registry in which no model was ever in service",
         remedy=_REPAIR,
     )

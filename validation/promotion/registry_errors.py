@@ -29,7 +29,7 @@ def errors_as_refusals() -> Iterator[None]:
         if getattr(error, "error_code", "") == "PERMISSION_DENIED" or status == 403:
             raise GateRefused(
                 "NOT_PERMITTED",
-                found=f"MLflow does not allow this account to do that: {' '.join(str(error).split())[:200]}",
+                found=f"MLflow does not allow the account this operation: {' '.join(str(error).split())[:200]}",
                 expected="an account that may write the registered model in service and its experiment",
                 remedy="use the promoter's account (docs/promotion.md, accounts)",
             ) from error

@@ -66,7 +66,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Change:
-    """One fact of both runs as text. ``differs`` is None if the fact is not known for both runs."""
+    """One fact of both runs as text. ``differs`` is None if the fact of at least one run is not known."""
 
     what: str
     champion: str

@@ -27,7 +27,7 @@ def draw_forests(differences: Sequence[PairedDifference]) -> tuple[str, ...]:
 
 @chart_style()
 def draw_forest(subject: str, rows: Sequence[PairedDifference]) -> str:
-    """The chart of one subject: a line at zero, and the interval and margin of each row."""
+    """The chart of one subject. It shows a line at zero, and the interval and the margin of each row."""
     unit = "°" if rows[0].unit == "deg" else f" {rows[0].unit}"
     label = PARAMETERS[subject].label if subject in PARAMETERS else f"{subject}, in {rows[0].unit}"
     figure, (axes,) = panels(1, (_WIDTH, _MARGINS[2] + _MARGINS[3] + _ROW * len(rows)), _MARGINS)

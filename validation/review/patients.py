@@ -173,7 +173,7 @@ def _ranks(values: Mapping[str, float]) -> dict[str, int]:
 
 
 def _place(worst: int, count: int) -> str:
-    """The place of the rank ``worst`` among ``count`` patients: ``worst``, ``median``, ``best``, or "" for others."""
+    """The place of the rank ``worst`` among ``count`` patients: ``worst``, ``median``, ``best``; or "", if none."""
     return {count: "best", (count + 1) // 2: "median", 1: "worst"}.get(worst, "")
 
 

@@ -39,7 +39,7 @@ class VerdictStatus:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The lines to show: the actions, or one line that says that there is no action or that none is known."""
+        """The lines to show: the actions. If there is no action, or if the actions are unknown, one line says so."""
         if self.unknown:
             return (f"the actions on this verdict are not known: {self.unknown}",)
         return self.actions or (NOTHING,)
