@@ -1,8 +1,8 @@
 """Comparison of the challenger with the champion, with the last approved model, and with fits of other seeds.
 
 Contract: every comparison states its power. If the test set is too small to decide a comparison, the result is
-INSUFFICIENT and not PASS. The test set must also have enough power at the policy's *planned* SD, which no model can
-change.
+INSUFFICIENT and not PASS. The power must also be sufficient at the *planned* SD of the policy. No model can change
+this SD.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,13 +31,13 @@ _UPPER_BOUND = "upper bound of the paired difference"
 
 
 def evaluate_comparison(policy: Policy, evidence: Evidence) -> list[RuleResult]:
-    """Results for non-inferiority in every parameter and a gain overall; without a champion, for the first champion."""
+    """The results of the comparison with the champion; without a champion, the result of ``first_champion``."""
     challenger, champion = evidence.challenger, evidence.champion
     if champion is None:
         return [_first_champion(policy, challenger)]
     if champion.model_digest == challenger.model_digest:
-        found = f"model {challenger.model_digest[:12]} in both roles"
-        reason = "a model does not replace itself"
+        found = f"model {challenger.model_digest[:12]} is both challenger and champion"
+        reason = "a model cannot replace itself"
         return [plain_result("comparison/model/digest", "comparison", "HOLD", "SAME_MODEL", found=found, reason=reason)]
     losses = paired_losses(challenger, champion, policy.comparison)
     results = [_planned_power(policy, name, losses) for name in policy.comparison.margins if policy.comparison.power]
@@ -45,13 +45,13 @@ def evaluate_comparison(policy: Policy, evidence: Evidence) -> list[RuleResult]:
 
 
 def evaluate_losses(policy: Policy, losses: PairedLosses) -> list[RuleResult]:
-    """Results for non-inferiority to the champion in every parameter, and for a gain over all parameters."""
+    """The results on non-inferiority to the champion in every parameter, and on the gain over all parameters."""
     found = _differences(losses)
     return [*_non_inferior(policy, found, "champion", 1.0), _gain(policy, found[POOLED])]
 
 
 def evaluate_baseline(policy: Policy, evidence: Evidence) -> list[RuleResult]:
-    """Results for non-inferiority to the last model that a person approved, so that small losses do not add up."""
+    """The results on non-inferiority to the last model that a person approved, so that small losses do not add up."""
     terms, rule, baseline = policy.baseline, "comparison/baseline/model", evidence.baseline
     if terms is None:
         reason = "the policy requires no comparison with the last model that a person approved"
@@ -69,10 +69,10 @@ def evaluate_baseline(policy: Policy, evidence: Evidence) -> list[RuleResult]:
 
 
 def evaluate_seeds(policy: Policy, other_seeds: Sequence[EvaluationRecord]) -> list[RuleResult]:
-    """Results for whether each margin is larger than the spread between seeds.
+    """The results of the rule that each margin must be larger than the spread between seeds.
 
     Args:
-        other_seeds: records of fits of the challenger's recipe with other seeds.
+        other_seeds: the records of fits of the challenger's recipe with other seeds.
     """
     terms, rule = policy.seeds, "comparison/seeds/spread"
     if terms is None:
@@ -104,7 +104,7 @@ def _first_champion(policy: Policy, challenger: EvaluationRecord) -> RuleResult:
 
 
 def _planned_power(policy: Policy, name: str, losses: PairedLosses) -> RuleResult:
-    """Whether the test set has enough patients to decide about this margin."""
+    """The result of the rule that the test set must have enough patients for this margin."""
     terms, margin = policy.comparison.power, policy.comparison.margins[name]
     assert terms is not None
     assert margin.planned_sd is not None
@@ -126,16 +126,16 @@ def _planned_power(policy: Policy, name: str, losses: PairedLosses) -> RuleResul
         figure=power,
         relation=">=",
         threshold=terms.at_least,
-        found=f"{patients} patients have a true value; a margin of {margin.margin:g} {unit} needs {needed}",
+        found=f"{patients} patients have a true value; for a margin of {margin.margin:g} {unit}, {needed} are needed",
         n=patients,
         power=power,
     )
 
 
 def _differences(losses: PairedLosses) -> dict[str, Difference | None]:
-    """The difference over all patients for each parameter and for ``POOLED``.
+    """The mean paired difference over all patients, for each parameter and for ``POOLED``.
 
-    One matrix product computes all of them, because the array of draws is large.
+    One matrix product computes all differences, because the array of draws is large.
     """
     columns = np.stack(list(losses.differences.values()), axis=1)
     return dict(zip(losses.differences, differences_of(losses, columns), strict=True))
@@ -171,7 +171,7 @@ def _inferiority(policy: Policy, difference: Difference, margin: float, referenc
 def _compared(
     rule: str, subject: str, difference: Difference, margin: Margin, times: float, outcome: Outcome, code: str
 ) -> RuleResult:
-    """The result of one non-inferiority test: its figure is the upper bound, and ``found`` has mean and power."""
+    """The result of one non-inferiority test. Its figure is the upper bound; its ``found`` states mean and power."""
     threshold, unit = margin.margin * times, PARAMETERS[subject].unit
     power = power_at(threshold, difference.error)
     found = f"mean difference {difference.mean:+.2f} {unit} over {difference.n} studies; power {power:.0%}"
@@ -225,10 +225,10 @@ def _gain(policy: Policy, difference: Difference | None) -> RuleResult:
 
 
 def _seed_spread(policy: Policy, name: str, other_seeds: Sequence[EvaluationRecord]) -> tuple[float, str] | None:
-    """SD of the mean absolute error between seeds, and the source of this SD; None if no SD is known.
+    """The SD of the mean absolute error between seeds, and the source of this SD; None if no SD is known.
 
-    If both the policy and the records give an SD, the larger one is returned. The challenger itself is left out: a
-    worse challenger could be closer to the other fits and make the spread smaller.
+    If both the policy and the records give an SD, the function returns the larger SD. The challenger's own record is
+    left out, because a worse challenger could be closer to the other fits and make the SD smaller.
     """
     known: list[tuple[float, str]] = []
     if policy.seeds is not None and name in policy.seeds.known:
@@ -256,7 +256,7 @@ def _above_spread(policy: Policy, name: str, spread: float, source: str) -> Rule
         relation=">=",
         threshold=round(least, 9),
         unit=PARAMETERS[name].unit,
-        found=f"the spread is {spread:.2f}; source: {source}",
+        found=f"the spread between seeds is {spread:.2f}; source: {source}",
     )
 
 

@@ -1,7 +1,7 @@
 """The sections of a policy on comparisons: margins, power, subgroups, the approved baseline, the spread between seeds.
 
 Contract: every number has a reason, and a source if it was measured or published. The section ``comparison`` is
-required. The other sections have no default: if a policy omits one, the verdict reports that it was not required.
+required. The other sections have no default. If a policy omits a section, the verdict reports that it was not required.
 """
 
 from typing import Annotated, Literal
@@ -20,9 +20,10 @@ class Margin(Justified):
     """The non-inferiority margin of one parameter's mean absolute error.
 
     Attributes:
-        margin: in the parameter's unit; the upper 97.5 % bound of the paired difference must lie below it.
-        penalty: the loss of a study without a prediction. It is also the upper limit of every study's loss.
-        planned_sd: the assumed SD of the paired differences, from which the power is calculated; ``power`` requires it.
+        margin: a limit in the parameter's unit. The upper 97.5 % bound of the paired difference must lie below it.
+        penalty: the loss of a study without a prediction. No study has a larger loss.
+        planned_sd: the assumed SD of the paired differences, from which the power is calculated. It is required if the
+            policy limits the power.
     """
 
     margin: Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -31,27 +32,26 @@ class Margin(Justified):
 
 
 class Power(Justified):
-    """The smallest power of the non-inferiority test: the probability that an equal model passes it.
+    """The limit on the power of the non-inferiority test. The power is the probability that an equal model passes.
 
     Attributes:
-        at_least: the smallest power, for the size of the test set and each margin's ``planned_sd``. With less power the
-            comparison is insufficient, even if it passed. The planned SD is used because the observed SD may become
-            smaller when a model becomes worse.
+        at_least: the smallest power that the test set may give, computed with each margin's ``planned_sd``. With less
+            power the verdict is INSUFFICIENT. The observed SD is not used, because it may become smaller when a model
+            becomes worse.
     """
 
     at_least: Annotated[float, Field(gt=0, lt=1)]
 
 
 class Comparison(Strict):
-    """The comparison of the challenger with the champion. Both are evaluated on the same test set.
+    """The comparison of the challenger with the champion. Both models are evaluated on the same test set.
 
     Attributes:
-        margins: parameter -> margin. The challenger must keep all of them. A policy file writes them as
+        margins: parameter -> margin. The challenger must keep every margin. A policy file writes the margins as
             ``margin: {cobb: 1.0}, penalty: 30.0, ...``.
-        required_gain: the smallest gain, in margins. The paired difference of losses is averaged over the parameters,
-            in margins. Its upper 97.5 % bound must lie below ``-required_gain``.
+        required_gain: the smallest gain, in margins. The paired differences of the parameters, each divided by its
+            margin, are averaged. The upper 97.5 % bound of the average must lie below ``-required_gain``.
         resamples: number of bootstrap resamples of the patients.
-        seed: seed of the bootstrap.
     """
 
     margins: Annotated[dict[ParameterName, Margin], BeforeValidator(for_each_parameter), Field(min_length=1)]
@@ -65,7 +65,7 @@ class Comparison(Strict):
     def _planned(self) -> "Comparison":
         missing = [name for name, margin in self.margins.items() if margin.planned_sd is None]
         if self.power is not None and missing:
-            raise ValueError(f"power needs the planned_sd of {', '.join(missing)}")
+            raise ValueError(f"the section power needs a planned_sd for {', '.join(missing)}")
         return self
 
 
@@ -74,9 +74,9 @@ class Subgroups(Justified):
 
     Attributes:
         by: the groupings to report and judge.
-        min_studies: the smallest number of studies with a true value. A smaller group is reported but not judged.
-        times_margin: the limit for a group's paired difference, as a multiple of the margin. The upper bound must lie
-            below it.
+        min_studies: the smallest number of studies with a true value in a judged group. A smaller group is only shown.
+        times_margin: the limit for a group's paired difference, as a multiple of the margin. The upper bound of the
+            difference must lie below this limit.
         mae_at_most: parameter -> ceiling of a group's mean absolute error. A study without a prediction has the error
             ``Margin.penalty``.
     """
@@ -88,7 +88,7 @@ class Subgroups(Justified):
 
 
 class Baseline(Justified):
-    """Comparison with the last model that a person approved, so that small losses do not add up unnoticed.
+    """The comparison with the last model that a person approved. It prevents that small losses add up unnoticed.
 
     Attributes:
         absent: the consequence if no person has approved a model yet.
@@ -100,7 +100,7 @@ class Baseline(Justified):
 
 
 class SeedSpread(Strict):
-    """SD of the mean absolute error over fits of one recipe with different seeds, and how it was measured."""
+    """The SD of the mean absolute error over fits of one recipe with different seeds, and how it was measured."""
 
     sd: Positive
     source: Text
@@ -112,7 +112,7 @@ class Seeds(Strict):
     Attributes:
         unknown: the consequence if neither ``known`` nor the fits of other seeds give a spread.
         times_spread: the smallest margin, as a multiple of the spread.
-        known: parameter -> spread that was measured before. A policy file writes it as
+        known: parameter -> the spread that earlier fits had. A policy file writes the spreads as
             ``sd: {cobb: 0.116}, source: ...``.
     """
 

@@ -17,9 +17,9 @@ class Evidence:
     Attributes:
         challenger: the record of the model to judge.
         champion: the record of the current champion; None without a champion.
-        baseline: the record of the last model that a person approved; None without one. If the champion is that model,
-            this is the champion's record. Otherwise the record has the role ``baseline``.
-        other_seeds: the records of fits of the challenger's recipe with other seeds, in the role ``challenger``.
+        baseline: the record of the last model that a person approved; None without such a model. If the champion is
+            that model, this is the champion's record. Otherwise the record has the role ``baseline``.
+        other_seeds: the records of fits of the challenger's recipe with other seeds. Their role is ``challenger``.
     """
 
     challenger: EvaluationRecord

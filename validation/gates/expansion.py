@@ -1,8 +1,8 @@
 """Expansion of each rule in a policy file, which can name many parameters, into one rule for each parameter.
 
-Contract: a field has one value for all parameters, or a mapping with one value for each. All mappings of a rule, and
-its list ``parameters``, name the same parameters. Two rules with the same limit are refused, because a person who
-changes one of them could overlook the other.
+Contract: a field has one value for all parameters, or a mapping with one value for each parameter. All mappings of a
+rule, and its list ``parameters``, name the same parameters. Two rules that limit the same figure in the same direction
+are refused, because a person who changes one rule could overlook the other rule.
 """
 
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from pydantic import BeforeValidator, TypeAdapter
 from validation.gates.rule_kinds import Bound, Rule
 
 PER_PARAMETER_KINDS = ("parameter", "truths", "penalised", "intervals", "interval_score")
-"""Kinds of rule that have one parameter each after expansion."""
+"""The kinds of rule that the expansion splits into rules with one parameter each."""
 
 _IDENTITY = {"kind", "parameter", "parameters", "space", "group", "figure", "compare", "magnitude", "min_cobb_deg"}
-"""Fields that define which figure a rule limits. Two rules with the same values and the same direction are refused."""
+"""The fields that define which figure a rule limits. A figure can have one ceiling and one floor."""
 
 
 def expand_rules(written: Any) -> list[Rule]:
     """The expanded rules of a policy file, in the order of the file.
 
     Raises:
-        ValueError: two rules have the same limit.
-        ValidationError: a rule is invalid; the error has its place in the file.
+        ValueError: two rules limit the same figure.
+        ValidationError: a rule is invalid. The error states the place of the rule in the file.
     """
     groups = _GROUPS.validate_python(written)
     _require_single_limits(groups)
@@ -32,7 +32,7 @@ def expand_rules(written: Any) -> list[Rule]:
 
 
 def for_each_parameter(written: Any) -> Any:
-    """Parameter -> its fields: {margin: {cobb: 1.0}, penalty: 30.0} -> {cobb: {margin: 1.0, penalty: 30.0}}.
+    """The fields by parameter: {margin: {cobb: 1.0}, penalty: 30.0} becomes {cobb: {margin: 1.0, penalty: 30.0}}.
 
     A value that is not a mapping is returned unchanged, and pydantic refuses it.
 
@@ -50,15 +50,15 @@ def for_each_parameter(written: Any) -> Any:
 
 
 def _names(named: dict[str, Any]) -> list[Any]:
-    """The parameters of a rule, from all fields that name parameters."""
+    """The names of a rule's parameters, gathered from all fields that name parameters."""
     listed = named.get("parameters", [])
     if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
-        raise ValueError("parameters must be a list of names")
+        raise ValueError("the key parameters must have a list of names")
     names = list(dict.fromkeys(name for found in named.values() for name in found))
     if not names:
         raise ValueError("no parameter is named: add a list (parameters: [cobb]) or a mapping (at_most: {cobb: 3.7})")
     if twice := [name for name in names if listed.count(name) > 1]:
-        raise ValueError(f"the list parameters names {_joined(twice)} twice")
+        raise ValueError(f"the list of the key parameters contains {_joined(twice)} twice")
     for field, found in named.items():
         if missing := [name for name in names if name not in found]:
             raise ValueError(f"{field} has no value for {_joined(missing)}, which another field of the rule names")
@@ -66,7 +66,7 @@ def _names(named: dict[str, Any]) -> list[Any]:
 
 
 def _expand_rule(written: Any) -> Any:
-    """Name of each expanded rule -> its fields. The name is the parameter, or the kind if the rule has no parameter."""
+    """Name of each expanded rule -> its fields. The name is the parameter; without a parameter it is the kind."""
     if not isinstance(written, dict):
         raise ValueError("a rule must be a mapping with kind, limit, reason and source")
     kind = written.get("kind")
@@ -80,7 +80,7 @@ def _expand_rule(written: Any) -> Any:
 
 
 def _expand_figures(written: dict[str, Any]) -> dict[str, Any]:
-    """The expansion of a penalised rule, which has one penalty and several figures: one rule for each pair."""
+    """The expansion of a penalised rule: one rule for each pair of a parameter and a figure."""
     figures = written.get("figures")
     if not isinstance(figures, dict) or not all(isinstance(own, dict) for own in figures.values()) or not figures:
         raise ValueError("a penalised rule needs figures: {rmse: {at_most, reason, source}, mae: ...}")
@@ -104,13 +104,13 @@ def _expand_figure(figure: Any, written: dict[str, Any]) -> Any:
 
 
 def _require_single_limits(groups: Sequence[dict[str, Rule]]) -> None:
-    """Refuse two rules with the same limit. The error has the numbers of both rules."""
+    """Refuse two rules that limit the same figure. The error states the numbers of both rules."""
     seen: dict[str, int] = {}
     for number, group in enumerate(groups, start=1):
         for name, rule in group.items():
             first = seen.setdefault(_identity(rule), number)
             if first != number:
-                raise ValueError(f"rules {first} and {number} limit the same figure ({rule.kind}, {name}): keep one")
+                raise ValueError(f"rules {first} and {number} limit the same figure ({rule.kind}, {name}): delete one")
 
 
 def _identity(rule: Bound) -> str:

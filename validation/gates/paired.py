@@ -3,8 +3,8 @@
 Contract: the loss of a study in one parameter is |predicted - true|, limited to the policy's penalty. Without a finite
 prediction the loss is the penalty, so a model gains nothing by withholding a prediction. A larger loss of the
 challenger never lowers a bound: the patients of each resample are fixed, so every resampled mean grows with every
-loss, and the percentiles grow with the means. (A bound that uses a standard deviation lacks this property: it shrinks
-when an outlier disappears.) The patients are drawn once, from the whole test set, for all parameters and groups.
+loss, and the percentiles grow with the means. (A bound that uses a standard deviation shrinks when an outlier
+disappears.) The resamples are drawn once, from the whole test set, for all parameters and groups.
 """
 
 import math
@@ -22,11 +22,11 @@ from validation.gates.comparison_terms import Comparison, Margin
 from validation.gates.policy import is_number
 
 UPPER = 0.975
-"""One-sided level of the bounds: an equal model appears better in at most 2.5 % of the comparisons."""
+"""The one-sided level of the bounds: an equal model appears better in at most 2.5 % of the comparisons."""
 
 _DIGITS = 9
-"""The number of decimals. A verdict must be reproducible, but the last bits of a sum depend on the order of the
-additions, which depends on the processor and the number of threads."""
+"""The number of decimals of each figure. A verdict must be reproducible, but the last bits of a sum depend on the
+processor and on the number of threads."""
 
 POOLED = "all parameters"
 """The subject of the pooled loss: the mean over the parameters with a true value in the study, in margins."""
@@ -34,7 +34,7 @@ POOLED = "all parameters"
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean paired difference of losses, challenger minus champion. It is negative if the challenger is better.
+    """The mean paired difference of losses, challenger minus champion. It is negative if the challenger is better.
 
     Attributes:
         n: number of studies with a true value.
@@ -53,13 +53,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class PairedLosses:
-    """Differences of losses on the studies that both records contain.
+    """The differences of losses in the studies that both records contain.
 
     Attributes:
-        studies: the N studies of the challenger's record, in its order.
-        differences: parameter or ``POOLED`` -> (N,) differences; NaN where the study has no true value. Results never
-            contain this NaN.
-        draws: (B, N) number of times that each study is in each of B resamples.
+        studies: the N common studies, in the order of the challenger's record.
+        differences: parameter or ``POOLED`` -> (N,) differences. The difference of a study without a true value is
+            NaN. Results never contain this NaN.
+        draws: (B, N) how often each of B resamples contains each study.
     """
 
     studies: tuple[StudyOutcome, ...]
@@ -85,12 +85,12 @@ def paired_losses(challenger: EvaluationRecord, champion: EvaluationRecord, comp
 
 
 def differences_of(losses: PairedLosses, columns: Floats) -> list[Difference | None]:
-    """Mean and bounds of each column of ``columns`` (N, K) without its NaN values; None if all values are NaN."""
+    """The mean and bounds of each column of ``columns`` (N, K). NaN values are left out; None if all values are NaN."""
     known = np.isfinite(columns)
     values = np.where(known, columns, 0.0)
     weights = losses.draws @ known.astype(np.float64)
     sums = losses.draws @ values
-    # A resample may contain no patient of a small group. This depends only on the patients, not on any prediction.
+    # Resamples without a patient of a small group are left out. Which ones these are does not depend on predictions.
     means = [sums[weights[:, k] > 0, k] / weights[weights[:, k] > 0, k] for k in range(columns.shape[1])]
     return [_summary(columns[known[:, k], k], means[k]) for k in range(columns.shape[1])]
 
@@ -98,7 +98,7 @@ def differences_of(losses: PairedLosses, columns: Floats) -> list[Difference | N
 def paired_difference(
     challenger: EvaluationRecord, champion: EvaluationRecord, parameter: str, comparison: Comparison
 ) -> Difference | None:
-    """The difference in one parameter, in its unit; None if no study in the test set has a true value."""
+    """The mean paired difference in one parameter, in its unit; None if no study has a true value."""
     losses = paired_losses(challenger, champion, comparison)
     return differences_of(losses, losses.differences[parameter][:, None])[0]
 
@@ -106,7 +106,7 @@ def paired_difference(
 def pooled_difference(
     challenger: EvaluationRecord, champion: EvaluationRecord, comparison: Comparison
 ) -> Difference | None:
-    """The difference in ``POOLED``, in margins; None if no study in the test set has a true value."""
+    """The mean paired difference over all parameters, in margins; None if no study has a true value."""
     return paired_difference(challenger, champion, POOLED, comparison)
 
 
@@ -140,7 +140,7 @@ def same_truths(challenger: EvaluationRecord, champion: EvaluationRecord) -> boo
 
 
 def loss_of(study: StudyOutcome, parameter: str, margin: Margin) -> float:
-    """The loss of one study in one parameter, limited to the penalty; the penalty without a finite prediction."""
+    """The loss of one study in one parameter: at most the penalty, and equal to it without a finite prediction."""
     outcome = study.parameter(parameter)
     if outcome.truth is None or not is_number(outcome.predicted):
         return margin.penalty

@@ -1,8 +1,8 @@
-"""The policy: the rules that a model must pass before it may serve, as data.
+"""The policy: the rules that a model must pass before it may go into service, as data.
 
-Contract: an unknown key, an unknown parameter or figure, a limit that is not finite, and a rule without reason or
-source are refused. No default value lets a model pass. The hash covers the parsed and expanded content of the file, and
-every verdict contains it.
+Contract: a policy is refused if it has an unknown key, parameter or figure, a limit that is not finite, or a rule
+without reason or source. No default value lets a model pass. Every verdict contains the hash of the parsed and expanded
+content of the file.
 
 To add a rule to a policy, add an entry to ``rules``. To add a kind of rule, add its class to ``rule_kinds`` and its
 evaluation to ``rules`` or ``study_rules``.
@@ -30,8 +30,8 @@ class FirstChampion(Strict):
     """Whether a model may become the first champion without a person's approval.
 
     Attributes:
-        decision: ``needs_approval``, ``allowed``, or ``allowed_on_virtual_patients``: allowed only if the model was
-            tested on virtual patients.
+        decision: ``needs_approval``, ``allowed`` or ``allowed_on_virtual_patients``. The last value means that only a
+            model that was tested on virtual patients is allowed.
     """
 
     decision: Literal["allowed", "allowed_on_virtual_patients", "needs_approval"]
@@ -39,7 +39,7 @@ class FirstChampion(Strict):
 
 
 class AcceptedEvidence(Strict):
-    """The evidence that is accepted.
+    """The kinds of evidence that the policy accepts.
 
     Attributes:
         patients: ``virtual``, ``real`` or ``any``. The patients of one record are all virtual or all real.
@@ -52,11 +52,11 @@ class AcceptedEvidence(Strict):
 
 
 class Approval(Strict):
-    """The conditions under which a person must approve a model before it serves.
+    """The conditions under which a person must approve a model before it goes into service.
 
     Attributes:
-        required: ``always``; ``first_champion``: if there is no champion to compare with; ``never``.
-        ttl_hours: validity of an approval in hours. The approver can choose a shorter time.
+        required: ``always``, ``never`` or ``first_champion`` (only if there is no champion to compare with).
+        ttl_hours: the validity of an approval in hours. The approver can choose a shorter time.
     """
 
     required: Literal["always", "first_champion", "never"] = "never"
@@ -65,11 +65,11 @@ class Approval(Strict):
 
 
 class VirtualStudyLimits(Strict):
-    """Limits of the smoke test on the bundled virtual study. The test shows that a model works, not how good it is.
+    """The limits of the smoke test on the bundled virtual study. The test shows only that a model works.
 
     Attributes:
-        tolerance_deg: the largest error of an angle. The default is about twice the largest ceiling of the default
-            policy (11.5), so that a model which keeps the ceilings does not fail because of one patient.
+        tolerance_deg: the largest permitted error of an angle. The default is about twice the largest ceiling of the
+            default policy (11.5), so that a model which keeps the ceilings does not fail because of one patient.
         least_answers: the smallest number of parameters with a predicted value.
         times_the_champion: the longest time for the study, as a multiple of the champion's time.
         seconds: the longest time for the study, with or without a champion.
@@ -79,7 +79,7 @@ class VirtualStudyLimits(Strict):
     least_answers: Annotated[int, Field(ge=0)] = 1
     times_the_champion: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
-    reason: Text = "a model that returns NaN, returns other parameters or is ten times slower must not serve"
+    reason: Text = "a model that returns NaN, lacks parameters or is ten times slower must not go into service"
 
 
 class Policy(Strict):
@@ -111,14 +111,14 @@ class Policy(Strict):
         if self.subgroups and (unknown := self.subgroups.mae_at_most.keys() - self.comparison.margins.keys()):
             raise ValueError(f"a ceiling in subgroups needs a margin; it is missing for {', '.join(sorted(unknown))}")
         if not errors:
-            raise ValueError("a policy needs an error ceiling; without one every model passes")
+            raise ValueError("a policy needs an error ceiling; without an error ceiling every model passes")
         if not any(isinstance(r, TestSetRule) for r in self.rules):
             raise ValueError("a policy needs a minimum size of the test set (kind: test_set)")
         return self
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the content. Every number and reason changes it; comments and layout do not."""
+        """SHA-256 of the content. It changes with every number and reason, but not with comments and layout."""
         return digest_of(SCHEMA, self.model_dump(mode="json", by_alias=True))
 
 
@@ -126,7 +126,7 @@ def read_policy(path: Path) -> Policy:
     """Read and check a policy file.
 
     Raises:
-        ParametersRejected: ``POLICY_MISSING``, ``POLICY_UNREADABLE`` or ``POLICY_INVALID``, with every violation.
+        ParametersRejected: ``POLICY_MISSING``, ``POLICY_UNREADABLE``, or ``POLICY_INVALID`` with the violations.
     """
     content = read_content(path)
     try:

@@ -1,4 +1,4 @@
-"""Reading the YAML of a policy file, and describing each violation with its place in the file."""
+"""The reader of a policy file's YAML, and the description of each violation with its place in the file."""
 
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,10 @@ def read_content(path: Path) -> Any:
 
 
 class _UniqueKeys(yaml.CSafeLoader):
-    """A loader that refuses repeated keys. In plain YAML, the second of two limits silently replaces the first."""
+    """A loader that refuses repeated keys. In plain YAML, the second value of a key silently replaces the first."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """The mapping as a dict; an error if two of its keys are equal."""
+        """Return the mapping as a dict, or raise an error if two of its keys are equal."""
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         repeated = sorted({str(key) for key in keys if keys.count(key) > 1})
         if repeated:
@@ -48,13 +48,13 @@ class _UniqueKeys(yaml.CSafeLoader):
 
 
 def describe_violations(error: ValidationError, content: Any, optional: str) -> str:
-    """The violations in ``content``, each with its place; ``optional`` names the sections that a policy may omit."""
+    """The text of the violations in ``content``, each with its place; ``optional`` lists the optional sections."""
     if content is None:
         return "the file is empty"
     places: dict[tuple[object, ...], str] = {}
     for one in error.errors():
         loc = one["loc"]
-        # pydantic reports a mistake in a common field once for each parameter of the rule. It is shown once.
+        # pydantic reports a mistake in a common field once for each parameter of the rule. The text states it once.
         same = (*loc[:2], *loc[4:], one["msg"]) if loc[:1] == ("rules",) else (*loc, one["msg"])
         places.setdefault(same, f"{_place(loc, content)}: {_message(one, optional)}")
     return "; ".join(list(places.values())[:SHOWN_VIOLATIONS])
@@ -73,13 +73,13 @@ def _place(loc: tuple[int | str, ...], content: Any) -> str:
 
 
 def _message(error: Any, optional: str) -> str:
-    """The text of one violation; for a missing section it names the sections that may be omitted."""
+    """The text of one violation. If a section is missing, the text names the sections that may be omitted."""
     if error["type"] == "extra_forbidden":
         return "unknown key"
     if error["type"] == "union_tag_not_found":
         return "kind is missing"
     if error["type"] == "union_tag_invalid":
-        return f"unknown kind {error['ctx']['tag']!r}; known are {error['ctx']['expected_tags']}"
+        return f"unknown kind {error['ctx']['tag']!r}; the known kinds are {error['ctx']['expected_tags']}"
     if error["type"] != "missing":
         return str(error["msg"]).removeprefix("Value error, ")
     return "is missing" if len(error["loc"]) > 1 else f"is missing; only {optional} may be omitted"

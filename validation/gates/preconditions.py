@@ -1,4 +1,4 @@
-"""Preconditions: whether the records can be judged, and whether two records can be compared.
+"""The preconditions: checks of whether the records can be judged, and whether two records can be compared.
 
 Contract: two records are compared only if both models were evaluated on the same frozen test set by the same code.
 Otherwise the result is INSUFFICIENT.
@@ -16,7 +16,7 @@ _SAME_CONDITIONS = "figures are comparable only if test set, code and libraries 
 
 
 def check_evidence(policy: Policy, evidence: Evidence) -> list[RuleResult]:
-    """Results for whether the records of challenger and champion can be judged and compared."""
+    """The results of checking that the records of challenger and champion can be judged and compared."""
     challenger, champion = evidence.challenger, evidence.champion
     results = [_well_formed(policy, "challenger", challenger, evidence.challenger_digest)]
     results += [_role("challenger", challenger), _patients(policy, challenger), _code(policy, challenger)]
@@ -26,7 +26,7 @@ def check_evidence(policy: Policy, evidence: Evidence) -> list[RuleResult]:
 
 
 def check_others(policy: Policy, evidence: Evidence) -> list[RuleResult]:
-    """Results for whether the challenger can be compared with the baseline and with the fits of other seeds."""
+    """The results of checking that the challenger can be compared with the baseline and with fits of other seeds."""
     results: list[RuleResult] = []
     if (baseline := evidence.separate_baseline) is not None:
         results += check_comparable(policy, evidence.challenger, "baseline", baseline, evidence.baseline_digest)
@@ -39,7 +39,7 @@ def check_others(policy: Policy, evidence: Evidence) -> list[RuleResult]:
 def check_comparable(
     policy: Policy, challenger: EvaluationRecord, role: str, other: EvaluationRecord, digest: str | None
 ) -> list[RuleResult]:
-    """Results for whether the challenger can be compared with ``other``, whose role must be ``role``."""
+    """The results of checking that the challenger can be compared with ``other``, whose role must be ``role``."""
     results = [_well_formed(policy, role, other, digest), _role(role, other)]
     return results + _same_conditions(challenger, other, "comparison" if role == "champion" else role)
 
@@ -88,14 +88,14 @@ def _same_conditions(challenger: EvaluationRecord, other: EvaluationRecord, plac
     results = []
     for name, code, ours, theirs in pairs:
         what = name.replace("_", " ")
-        both = f"{what} {ours[:40]} of the challenger, {theirs[:40]} of the {other.model_role}"
+        both = f"{what}: {ours[:40]} for the challenger, {theirs[:40]} for the {other.model_role}"
         fault = both if ours != theirs else ""
         results.append(_result(f"evidence/{place}/{name}", code, fault, f"{what}: {ours[:12]}", _SAME_CONDITIONS))
     return results
 
 
 def _environments(challenger: EvaluationRecord, other: EvaluationRecord) -> tuple[str, str]:
-    """Both environments as text: the entries that differ, or all entries if none differs."""
+    """The two environments as text: only the entries that differ, or all entries if no entry differs."""
     names = sorted(challenger.environment.keys() | other.environment.keys())
     differing = [n for n in names if challenger.environment.get(n) != other.environment.get(n)]
     ours, theirs = (
@@ -106,7 +106,7 @@ def _environments(challenger: EvaluationRecord, other: EvaluationRecord) -> tupl
 
 
 def _result(rule: str, code: str, fault: str, found: str, reason: str) -> RuleResult:
-    """A refusal with ``code`` and ``fault``; if the fault is "", a pass with ``found``."""
+    """The result of one check: INSUFFICIENT with ``code`` and ``fault``, or PASS with ``found`` if the fault is ""."""
     if fault:
         return plain_result(rule, "evidence", "INSUFFICIENT", code, found=fault, reason=reason)
     return plain_result(rule, "evidence", "PASS", "EVIDENCE_IN_ORDER", found=found, reason=reason)

@@ -22,7 +22,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Strict(BaseModel):
-    """Base of the policy's models: frozen, strict, and without unknown keys."""
+    """The base of the policy's classes. They are frozen, check types strictly and refuse unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -39,7 +39,7 @@ class Bound(Justified):
 
     Attributes:
         at_most, at_least: the limit. Exactly one of them is set. A figure equal to the limit passes.
-        compare: the number that must keep the limit: the figure, or the low or high end of its 95 % interval.
+        compare: the number that must keep the limit: the figure's value, or the low or high end of its 95 % interval.
     """
 
     at_most: Finite | None = None
@@ -56,7 +56,7 @@ class Bound(Justified):
 
     @property
     def threshold(self) -> float:
-        """The limit."""
+        """The limit, which is a ceiling or a floor."""
         limit = self.at_most if self.at_most is not None else self.at_least
         assert limit is not None
         return limit
@@ -64,7 +64,7 @@ class Bound(Justified):
 
 def _known_parameter(name: str) -> str:
     if name not in PARAMETERS:
-        raise ValueError(f"unknown parameter {name!r}; known are {', '.join(PARAMETERS)}")
+        raise ValueError(f"unknown parameter {name!r}; the known parameters are {', '.join(PARAMETERS)}")
     return name
 
 
@@ -72,7 +72,7 @@ ParameterName = Annotated[str, AfterValidator(_known_parameter)]
 
 
 class ParameterRule(Bound):
-    """A limit on one figure of a parameter's agreement. With ``magnitude`` the limit is on the absolute value."""
+    """A limit on one figure of a parameter. If ``magnitude`` is True, the absolute value of the figure is limited."""
 
     kind: Literal["parameter"]
     parameter: ParameterName
@@ -82,19 +82,19 @@ class ParameterRule(Bound):
     @model_validator(mode="after")
     def _magnitude_of_the_value(self) -> "ParameterRule":
         if self.magnitude and self.compare != "value":
-            raise ValueError("magnitude needs compare: value")
+            raise ValueError("a rule with magnitude needs compare: value")
         return self
 
     @field_validator("figure")
     @classmethod
     def _known_figure(cls, name: str) -> str:
         if name not in PARAMETER_FIGURES:
-            raise ValueError(f"unknown figure {name!r}; known are {', '.join(PARAMETER_FIGURES)}")
+            raise ValueError(f"unknown figure {name!r}; the known figures are {', '.join(PARAMETER_FIGURES)}")
         return name
 
 
 class LandmarkRule(Bound):
-    """A limit on landmark errors or coverage in one space. With ``any_view`` each view of the record has this limit."""
+    """A limit on landmark errors or coverage in one space. The space ``any_view`` means each view of the record."""
 
     kind: Literal["landmarks"]
     space: Space
@@ -109,7 +109,7 @@ class LevelShiftRule(Bound):
 
 
 class TestSetRule(Bound):
-    """The smallest size of the test set. A smaller one makes the verdict INSUFFICIENT, whatever the figures are."""
+    """The smallest size of the test set. With a smaller test set the verdict is INSUFFICIENT, whatever the figures."""
 
     __test__ = False
 
@@ -125,16 +125,16 @@ class TruthsRule(Bound):
 
 
 class PenalisedRule(Bound):
-    """A limit on the errors of one parameter, in which a study without a prediction has the error ``penalty``.
+    """A limit on the errors of one parameter. A study without a prediction has the error ``penalty``.
 
-    These figures are monotone. A worse prediction never improves them. Withholding a prediction does not improve them
-    if its error is below the penalty. A policy can therefore prevent that a refused model passes after it became worse:
-    it limits ``rmse`` to 0.95 of the ceiling of the standard error and ``mae`` to the ceiling of the bias, and requires
-    at least 0.5 for ``explained`` (docs/gate.md has the proof).
+    A worse prediction never improves these figures. Withholding a prediction does not improve them either if its error
+    is below the penalty. Three such limits prevent that a refused model passes after it became worse (docs/gate.md has
+    the proof): ``rmse`` at most 0.95 of the ceiling of the standard error, ``mae`` at most the ceiling of the bias, and
+    ``explained`` at least 0.5.
 
     Attributes:
-        figure: ``mae``, ``rmse`` or ``p95`` of |predicted - true|; or ``explained``, which is 1 - (sum of squared
-            errors) / (sum of squares of the true values about their mean).
+        figure: ``mae``, ``rmse`` or ``p95`` of |predicted - true|, or ``explained``. The explained share is 1 - (sum of
+            squared errors) / (sum of squares of the true values about their mean).
         penalty: the error of a study without a prediction, in the parameter's unit.
     """
 
@@ -163,8 +163,8 @@ class CurveSideRule(Bound):
     """The smallest share of curves whose predicted convexity is on the correct side.
 
     Attributes:
-        min_cobb_deg: curves with a smaller true Cobb angle are not counted.
-        min_curves: with fewer curves the result is INSUFFICIENT.
+        min_cobb_deg: the smallest true Cobb angle of a curve that counts.
+        min_curves: the smallest number of such curves. With fewer curves the result is INSUFFICIENT.
     """
 
     kind: Literal["curve_side"]
@@ -173,13 +173,13 @@ class CurveSideRule(Bound):
 
 
 class OrientationRule(Bound):
-    """The smallest share of views that are predicted and not mirrored, among the views that could show mirroring."""
+    """The smallest share of predicted views that are not mirrored, among the views that could show mirroring."""
 
     kind: Literal["orientation"]
 
 
 class IntervalsRule(Bound):
-    """The smallest share of true values inside the model's 90 % intervals. A missing interval contains nothing."""
+    """The smallest share of true values inside the model's 90 % intervals. A missing interval counts as a miss."""
 
     kind: Literal["intervals"]
     parameter: ParameterName
@@ -197,16 +197,15 @@ class CeilingRule(Bound):
     def require_reached(self, penalty: float) -> None:
         """Refuse a penalty below the ceiling."""
         if penalty < self.threshold:
-            raise ValueError("the penalty must reach the ceiling; otherwise a model without predictions passes")
+            raise ValueError("the penalty must not be below the ceiling; otherwise a model without predictions passes")
 
 
 class IntervalScoreRule(CeilingRule):
-    """A ceiling on the mean interval score of one parameter: the interval's width plus 20 times the miss.
+    """A ceiling on the mean interval score of one parameter. The score is the interval's width plus 20 times the miss.
 
     The miss is the distance of the true value from the interval. The score of Gneiting and Raftery, with the weight
     2 / 0.1 for the miss, is smallest if 90 % intervals contain 90 % of the true values. A study without an interval has
-    the score ``penalty``, which is also the upper limit of every score. So a model gains nothing by withholding an
-    interval.
+    the score ``penalty``. No study has a larger score, so a model gains nothing by withholding an interval.
     """
 
     kind: Literal["interval_score"]
@@ -220,12 +219,7 @@ class IntervalScoreRule(CeilingRule):
 
 
 class PenalisedLandmarksRule(CeilingRule):
-    """A ceiling on the mean landmark error in mm, in which a visible landmark that was not found has an error too.
-
-    Attributes:
-        space: as in ``LandmarkRule``.
-        penalty_mm: the error of a landmark that was not found.
-    """
+    """A ceiling on the mean landmark error in mm. A visible landmark that was missed has the error ``penalty_mm``."""
 
     kind: Literal["penalised_landmarks"]
     space: Space
@@ -248,7 +242,8 @@ class CostBesideRule(CeilingRule):
     """A ceiling on the time of a study, as a multiple of the champion's time in the same run.
 
     Attributes:
-        within_hours: evaluations that began further apart than this belong to different runs and are not compared.
+        within_hours: the longest time between the evaluations of both models. Evaluations that are further apart belong
+            to different runs and are not compared.
     """
 
     kind: Literal["cost_beside_champion"]

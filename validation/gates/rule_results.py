@@ -2,9 +2,9 @@
 
 Contract: only a finite number inside the limit passes. A missing, NaN, infinite or non-numeric figure fails. NOT_ASKED
 means that the policy does not require the rule, or that its figure is unknown and not required. Such a result does not
-count as a pass and does not block.
+count as a pass and does not block the promotion.
 
-Codes are stable. Limits: WITHIN_LIMIT, ABOVE_CEILING, BELOW_FLOOR, FIGURE_MISSING, NON_FINITE. Evidence:
+The codes are stable. Limits: WITHIN_LIMIT, ABOVE_CEILING, BELOW_FLOOR, FIGURE_MISSING, NON_FINITE. Evidence:
 EVIDENCE_IN_ORDER, NO_EVIDENCE, MALFORMED, ROLES_SWAPPED, OTHER_TEST_SET, OTHER_CODE, OTHER_ENVIRONMENT, WRONG_PATIENTS,
 DIRTY_CODE, TOO_FEW_PATIENTS, TOO_FEW_TRUTHS, ENOUGH_POWER, TOO_FEW_FOR_MARGIN. Champion: FIRST_CHAMPION,
 APPROVAL_NEEDED, SAME_MODEL, NON_INFERIOR, NOT_SHOWN_NON_INFERIOR, UNDERPOWERED, WORSE_THAN_CHAMPION,
@@ -24,7 +24,7 @@ from validation.gates.rule_kinds import Bound
 Outcome = Literal["PASS", "NOT_ASKED", "HOLD", "REJECT", "INSUFFICIENT"]
 Kind = Literal["evidence", "limit", "comparison", "first_champion", "informational"]
 MAY_BE_UNASKED: frozenset[Kind] = frozenset({"informational", "first_champion"})
-"""Kinds of result that may be NOT_ASKED. A result of another kind that is NOT_ASKED counts as missing evidence."""
+"""The kinds of result that may be NOT_ASKED. A result of another kind that is NOT_ASKED counts as missing evidence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,19 +32,18 @@ class RuleResult:
     """The result of one rule.
 
     Attributes:
-        rule: stable id, ``<kind>/<subject>/<figure>``.
-        kind: if a result of kind ``evidence`` fails, the verdict is INSUFFICIENT whatever the figures are. A result of
-            kind ``informational`` is NOT_ASKED and does not affect the decision.
-        subject: parameter, space or ``test set``.
-        outcome, code: the result, and its stable code.
-        reason, source: of the rule, from the policy.
-        figure_name, figure: the figure that is compared with the threshold.
-        low, high: the 95 % interval of the figure.
-        relation, threshold: ``<=``, ``>=`` or ``<``, and the limit. Without a limit they are "" and None.
-        unit: ``deg``, ``mm``, ``px``, ``margins`` or "".
-        found: a finding that is shown beside the figure or instead of it, such as a digest.
-        group: the patients of the figure: ``all`` or ``<grouping>: <group>``.
-        n: number of studies of the figure, if known.
+        rule: the rule's stable id, ``<kind>/<subject>/<figure>``.
+        kind: the kind of result. If a result of kind ``evidence`` fails, the verdict is INSUFFICIENT, whatever the
+            figures are. A result of kind ``informational`` is NOT_ASKED and does not affect the decision.
+        subject: what is judged, such as a parameter, a space or ``test set``.
+        reason, source: the reason and the source that the policy states for the rule.
+        figure_name, figure: name and value of the figure that is compared with the threshold.
+        low, high: the ends of the figure's 95 % interval.
+        relation, threshold: ``<=``, ``>=`` or ``<``, and the limit; "" and None without a limit.
+        unit: ``deg``, ``mm``, ``px``, ``s``, ``MB``, ``margins`` or "".
+        found: a finding, such as a digest, that is shown beside the figure or in its place.
+        group: the patients from whom the figure was computed: ``all`` or ``<grouping>: <group>``.
+        n: the number of studies from which the figure was computed, if this is known.
         power: the probability that an equal model passes the comparison; None for other results.
     """
 
@@ -94,7 +93,7 @@ def limit_result(
     magnitude: bool = False,
     note: str = "",
 ) -> RuleResult:
-    """The result of comparing a figure with a rule's limit; ``note`` is shown beside a finite figure."""
+    """The result of comparing a figure with a rule's limit. The text ``note`` is shown beside a finite figure."""
     value = {"value": figure.value, "low": figure.low, "high": figure.high}[rule.compare]
     outcome, code = _outcome(value, rule, magnitude=magnitude)
     return RuleResult(

@@ -1,6 +1,6 @@
-"""Evaluation of a policy's limits on an evaluation record, with one result for each figure.
+"""The evaluation of a policy's limits on an evaluation record, with one result for each figure.
 
-Contract: only a finite number inside the limit passes. A missing, NaN, infinite or non-numeric figure does not.
+Contract: only a finite number inside the limit passes. A missing, NaN, infinite or non-numeric figure does not pass.
 """
 
 from spine.measurement.registry import PARAMETERS
@@ -61,7 +61,7 @@ def _evaluate_parameter(rule: ParameterRule, record: EvaluationRecord) -> RuleRe
 
 
 def _is_impossible(name: str, value: object) -> bool:
-    """Whether the value is impossible for the figure, such as a negative error, which would meet every ceiling."""
+    """Whether the value is impossible for the figure. For example, a negative error would pass every ceiling."""
     below, above = name in _NOT_NEGATIVE, name in _AT_MOST_ONE
     return is_number(value) and ((below and value < 0) or (above and value > 1 + 1e-9))
 

@@ -1,8 +1,8 @@
 """The spread of a figure over fits of one recipe with different seeds, shown beside the policy's margins.
 
 Contract: fits with the same model digest count once. A figure that is not a finite number is left out and not counted
-in ``n``. Fewer than two figures have no spread. A standard deviation has the chi-square interval: for four fits it
-extends from 0.57 to 3.7 times the SD.
+in ``n``. Fewer than two figures have no spread. The 95 % interval of a standard deviation follows from the chi-square
+distribution: for four fits it extends from 0.57 to 3.7 times the SD.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ STANDARD_ERROR, MEAN_ERROR = "standard_error_of_estimate", "mae"
 
 @dataclass(frozen=True)
 class Spread:
-    """One figure over ``n`` fits: mean, standard deviation with its 95 % interval, smallest and largest value."""
+    """The spread of a figure over ``n`` fits: mean, SD with its 95 % interval, smallest and largest value."""
 
     n: int
     mean: float
@@ -38,7 +38,7 @@ class SpreadRow:
         standard_error: spread of the standard error of the estimate; None if fewer than two fits have the figure.
         mean_error: spread of the mean absolute error; None if fewer than two fits have the figure.
         margin: the policy's margin, in ``unit``.
-        times_spread: the smallest margin as a multiple of the SD of the mean error; None if the policy requires none.
+        times_spread: the smallest permitted margin, in SDs of the mean error; None if every margin is permitted.
     """
 
     parameter: str
@@ -50,14 +50,14 @@ class SpreadRow:
 
     @property
     def above(self) -> bool | None:
-        """Whether the margin is at least ``times_spread`` SDs; None if this is not required or not known."""
+        """Whether the margin is at least ``times_spread`` SDs; None if this is not required or if no SD is known."""
         if self.mean_error is None or self.times_spread is None:
             return None
         return self.margin >= self.times_spread * self.mean_error.sd
 
 
 def spread_of(values: Sequence[float | None]) -> Spread | None:
-    """The spread of the finite numbers among ``values``; None if there are fewer than two."""
+    """The spread of the finite numbers among ``values``; None if there are fewer than two finite numbers."""
     known = [float(v) for v in values if is_number(v)]
     if len(known) < 2:
         return None
@@ -70,7 +70,7 @@ def spread_of(values: Sequence[float | None]) -> Spread | None:
 def _interval(free: int) -> tuple[float, float]:
     """The factors that give the ends of the 95 % interval of an SD with ``free`` degrees of freedom.
 
-    ``chdtri`` takes the probability of the upper tail, so 0.025 gives the 97.5 % quantile of the chi-square
+    ``chdtri`` expects the probability of the upper tail, so 0.025 gives the 97.5 % quantile of the chi-square
     distribution. ``scipy.stats`` has the same quantile, but importing it takes a second.
     """
     low, high = (float((free / chdtri(free, tail)) ** 0.5) for tail in (0.025, 0.975))
@@ -78,7 +78,7 @@ def _interval(free: int) -> tuple[float, float]:
 
 
 def figure_over_seeds(records: Sequence[EvaluationRecord], parameter: str, figure: str) -> list[float | None]:
-    """The figure in the record of each model; a model with several records counts once."""
+    """The figure in the record of each model. A model with several records counts once."""
     each = {r.model_digest: r.statistics[parameter] for r in records if parameter in r.statistics}
     return [a.figures[figure].value if figure in a.figures else None for a in each.values()]
 
@@ -142,14 +142,14 @@ def spread_tables(rows: Sequence[SpreadRow]) -> tuple[SpreadTable, ...]:
 
 
 def describe_few_fits(rows: Sequence[SpreadRow]) -> str:
-    """A sentence on the wide interval of an SD of two or three fits; "" for more fits."""
+    """A warning that the SD of two or three fits is uncertain; "" for more fits."""
     fewest = min((row.mean_error.n for row in rows if row.mean_error is not None), default=0)
     if not 2 <= fewest < 4:
         return ""
     low, high = _interval(fewest - 1)
     return (
-        f"The SD of {fewest} fits is uncertain: its 95 % interval is {low:.2g} to {high:.2g} times the value above. "
-        "Fit more seeds with --count."
+        f"The SD of {fewest} fits is uncertain: its 95 % interval is {low:.2g} to {high:.2g} times the SD above. "
+        "Use --count to fit more seeds."
     )
 
 
@@ -159,7 +159,7 @@ def _ratio(row: SpreadRow) -> str:
 
 
 def _cells(spread: Spread | None) -> tuple[str, ...]:
-    """Number of fits, mean, SD with its interval, and range."""
+    """The cells of one row: number of fits, mean, SD with its interval, and range."""
     if spread is None:
         return ("0 or 1", "not known", "not known", "not known")
     sd = f"{spread.sd:.3f} [{spread.sd_low:.3f}, {spread.sd_high:.3f}]"

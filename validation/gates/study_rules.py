@@ -1,7 +1,7 @@
-"""Evaluation of the rules on figures that need each study: penalised errors, sides, orientation, intervals, cost.
+"""The evaluation of rules on single studies: penalised errors, curve sides, orientation, intervals and cost.
 
-Contract: the studies in each denominator follow only from the true values, and a study without a prediction counts as
-wrong. Therefore a worse or a missing prediction never improves a figure.
+Contract: only the true values decide which studies count, and a study without a prediction counts as wrong. Therefore a
+worse or a missing prediction never improves a figure.
 """
 
 import math
@@ -36,7 +36,7 @@ MISS_WEIGHT = 20.0
 """The weight 2 / 0.1 of the miss: one degree outside the interval costs as much as 20 degrees of width. With this
 weight, intervals with the claimed coverage have the smallest score (Gneiting and Raftery 2007)."""
 _LEAST_LANDMARKS = 6
-"""The number of vertebral landmarks that a view must show before a shift of the level names can be seen."""
+"""The number of vertebral landmarks that a view must show before a shift of the level names can be detected."""
 _FIGURE_NAMES: Mapping[str, str] = {
     "mae": "mean absolute error",
     "rmse": "root mean square error",
@@ -64,7 +64,7 @@ def evaluate_studies(rule: StudyRule, record: EvaluationRecord) -> RuleResult:
 
 
 def evaluate_penalised_landmarks(rule: PenalisedLandmarksRule, record: EvaluationRecord) -> list[RuleResult]:
-    """The results for the mean landmark error, one for each space of the rule (``any_view``: each view)."""
+    """The results on the mean landmark error, one for each space. The space ``any_view`` means each view."""
     present: list[str] = list(dict.fromkeys(e.space for s in record.studies for e in s.landmarks if e.space != "3d"))
     spaces = (present or ["any_view"]) if rule.space == "any_view" else [rule.space]
     return [_penalised_landmarks(rule, record, space) for space in spaces]
@@ -73,7 +73,7 @@ def evaluate_penalised_landmarks(rule: PenalisedLandmarksRule, record: Evaluatio
 def level_shifts(record: EvaluationRecord) -> Figure:
     """The share of views with shifted level names.
 
-    A view also counts as shifted if it shows enough levels, but the prediction has too few to see a shift.
+    A view also counts as shifted if it shows enough levels, but the prediction has too few levels to detect a shift.
     """
     recorded = record.level_shift_rate
     views = [(s, view, shift) for s in record.studies for view, shift in s.level_shifts.items()]
@@ -87,7 +87,7 @@ def level_shifts(record: EvaluationRecord) -> Figure:
 
 
 def _shows_levels(study: StudyOutcome, view: str) -> bool:
-    """Whether the view shows enough vertebral landmarks to see a shift of the level names."""
+    """Whether the view shows enough vertebral landmarks to detect a shift of the level names."""
     seen = [
         e for e in study.landmarks if e.space == view and e.state != "false_positive" and level_of(e.name) in VERTEBRAE
     ]
@@ -99,9 +99,7 @@ def _penalised(rule: PenalisedRule, record: EvaluationRecord) -> RuleResult:
     unanswered = sum(_error(o) is None for o in outcomes)
     errors = [rule.penalty if (error := _error(o)) is None else abs(error) for o in outcomes]
     unit = "" if rule.figure == "explained" else PARAMETERS[rule.parameter].unit
-    note = (
-        f"{unanswered} of {len(outcomes)} without a prediction, each counted as {rule.penalty:g}" if unanswered else ""
-    )
+    note = f"{unanswered} of {len(outcomes)} have no prediction, each counted as {rule.penalty:g}" if unanswered else ""
     figure = _NO_TRUTH if not outcomes else _penalised_figure(rule, outcomes, errors)
     name = f"penalised/{rule.parameter}/{rule.figure}"
     return limit_result(rule, name, rule.parameter, _FIGURE_NAMES[rule.figure], figure, unit, note=note)
@@ -119,7 +117,7 @@ def _penalised_figure(rule: PenalisedRule, outcomes: Sequence[ParameterOutcome],
     squares = (truths - truths.mean()) ** 2
     if not squares.sum() > 0:
         return Figure(None, absent_reason="the true values do not vary")
-    # A study without a prediction counts at least as if the mean of all true values had been predicted.
+    # A study without a prediction counts at least as much as a prediction of the mean of all true values.
     lost = [s if _error(o) is None else 0.0 for o, s in zip(outcomes, squares.tolist(), strict=True)]
     return Figure(1 - float(np.maximum(size**2, lost).sum() / squares.sum()))
 
@@ -131,8 +129,8 @@ def _failures(rule: FailuresRule, record: EvaluationRecord) -> RuleResult:
         if asked:
             failed.append(any(_error(o) is None for o in asked))
     figure = proportion(sum(failed), len(failed))
-    note = f"{sum(failed)} of {len(failed)} studies lack a parameter"
-    return limit_result(rule, "failures/studies/rate", "studies", "share that lacks a parameter", figure, note=note)
+    note = f"{sum(failed)} of {len(failed)} studies lack a prediction"
+    return limit_result(rule, "failures/studies/rate", "studies", "share that lacks a prediction", figure, note=note)
 
 
 def _curve_side(rule: CurveSideRule, record: EvaluationRecord) -> RuleResult:
@@ -149,14 +147,14 @@ def _curve_side(rule: CurveSideRule, record: EvaluationRecord) -> RuleResult:
 def _orientation(rule: OrientationRule, record: EvaluationRecord) -> RuleResult:
     views = [o for s in record.studies for o in s.orientations.values() if o != "undecidable"]
     figure = proportion(views.count("as_truth"), len(views))
-    note = f"{views.count('mirrored')} of {len(views)} views mirrored, {views.count('unanswered')} without a prediction"
+    note = f"{views.count('mirrored')} of {len(views)} views are mirrored, {views.count('unanswered')} not predicted"
     return limit_result(rule, "orientation/views/agreement", "views", "share not mirrored", figure, note=note)
 
 
 def _intervals(rule: IntervalsRule, record: EvaluationRecord) -> RuleResult:
     outcomes = _with_truth(record, rule.parameter)
     inside = sum(_miss(o) == 0 for o in outcomes)
-    note = f"{inside} of {len(outcomes)} true values inside their {CLAIM:.0%} intervals"
+    note = f"{inside} of {len(outcomes)} true values are inside their {CLAIM:.0%} intervals"
     name = f"intervals/{rule.parameter}/held"
     figure = proportion(inside, len(outcomes))
     return limit_result(rule, name, rule.parameter, "share of true values inside the intervals", figure, note=note)
@@ -168,7 +166,7 @@ def _interval_score(rule: IntervalScoreRule, record: EvaluationRecord) -> RuleRe
     unanswered = sum(score is None for score in scores)
     counted = [rule.penalty if score is None else min(score, rule.penalty) for score in scores]
     figure = Figure(float(np.mean(counted))) if counted else _NO_TRUTH
-    note = f"{unanswered} of {len(counted)} without an interval, each counted as {rule.penalty:g}" if unanswered else ""
+    note = f"{unanswered} of {len(counted)} have no interval, each counted as {rule.penalty:g}" if unanswered else ""
     name, unit = f"interval_score/{rule.parameter}/mean", PARAMETERS[rule.parameter].unit
     return limit_result(rule, name, rule.parameter, "mean score of the 90 % intervals", figure, unit, note=note)
 
@@ -200,13 +198,13 @@ def _penalised_landmarks(rule: PenalisedLandmarksRule, record: EvaluationRecord,
         seen = [e for e in study.landmarks if e.space == space and e.state in ("found", "missed")]
         found = [e.error_mm for e in seen if e.state == "found"]
         if found and all(mm is None for mm in found):
-            continue  # The view has no calibration, hence no lengths. A view in which nothing was found still counts.
+            continue  # The view is not calibrated and has no errors in mm. A view without found landmarks counts.
         missed += len(seen) - len(found)
         errors += [mm if is_number(mm) else math.nan for mm in found]
     total = len(errors) + missed
     absent = Figure(None, absent_reason="no landmark has an error in mm")
     figure = Figure((sum(errors) + missed * rule.penalty_mm) / total) if total else absent
-    note = f"{missed} of {total} landmarks not found, each counted as {rule.penalty_mm:g} mm" if missed else ""
+    note = f"{missed} of {total} landmarks were not found, each counted as {rule.penalty_mm:g} mm" if missed else ""
     name = f"penalised_landmarks/{space}/mean_mm"
     return limit_result(rule, name, space, "mean landmark error, missed landmarks included", figure, "mm", note=note)
 
@@ -229,7 +227,7 @@ def _with_truth(record: EvaluationRecord, parameter: str) -> list[ParameterOutco
 
 
 def _error(outcome: ParameterOutcome) -> float | None:
-    """The predicted minus the true value; None if either is missing or the prediction is not finite."""
+    """The predicted minus the true value; None if either value is missing or the prediction is not finite."""
     if outcome.truth is None or not is_number(outcome.predicted):
         return None
     return outcome.predicted - outcome.truth

@@ -1,7 +1,7 @@
 """Comparison of challenger and champion in groups of patients, because a mean over all patients can hide a bad group.
 
-Contract: a study's groups follow from its facts and its true Cobb angle. They never depend on a prediction, so a model
-cannot influence them. A group with fewer studies than the policy's ``min_studies`` is reported but not judged.
+Contract: a study's groups follow from its facts and its true Cobb angle. No model can influence the groups, because
+they never depend on a prediction. A group with fewer studies than the policy's ``min_studies`` is shown but not judged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,8 +26,8 @@ SEVERITIES: tuple[tuple[float, str], ...] = (
     (45.0, "Cobb 25 to 45"),
     (float("inf"), "Cobb 45 and more"),
 )
-"""Upper ends and names of the bands. Customary limits: scoliosis from 10 degrees, brace from 25, operation from 40 to
-50."""
+"""The upper ends and names of the bands. The limits are customary: scoliosis begins at 10 degrees, bracing at 25, and
+surgery at 40 to 50."""
 AGES: tuple[tuple[float, str], ...] = (
     (10.0, "below 10 years"),
     (18.0, "10 to 17 years"),
@@ -44,11 +44,11 @@ class PairedDifference:
     The difference is challenger minus champion, so it is negative if the challenger is better.
 
     Attributes:
-        subject: parameter, or ``all parameters``, whose unit is margins.
+        subject: a parameter, or ``all parameters`` with the unit ``margins``.
         group: ``all``, or ``<grouping>: <group>``.
         n: number of studies with a true value.
         mean, low, high: the mean and its 95 % bounds by bootstrap over patients, in ``unit``.
-        margin: the limit of the upper bound, in ``unit``.
+        margin: the limit of ``high``, in ``unit``.
         judged: whether the group is large enough to be judged.
     """
 
@@ -64,7 +64,7 @@ class PairedDifference:
 
 
 def groups_of(study: StudyOutcome) -> Mapping[str, str]:
-    """Grouping -> group of this study, such as ``sex`` -> ``F``, without the groupings whose value is unknown."""
+    """Grouping -> group of this study, such as ``sex`` -> ``F``. Groupings whose value is unknown are left out."""
     groups = {
         name: str(study.facts[name]).replace("_", " ")
         for name in ("condition", "field_of_view", "sex", "appearance", "anatomy")
@@ -87,7 +87,7 @@ def label_of(grouping: str, group: str) -> str:
 def paired_differences(
     challenger: EvaluationRecord, champion: EvaluationRecord, policy: Policy
 ) -> tuple[PairedDifference, ...]:
-    """The differences of each parameter with a margin and of ``POOLED``, for all patients and for each group."""
+    """The paired differences of each parameter with a margin and of ``POOLED``, over all patients and in each group."""
     losses = paired_losses(challenger, champion, policy.comparison)
     groupings = policy.subgroups.by if policy.subgroups else GROUPINGS
     groups = {EVERYBODY: np.ones(len(losses.studies), dtype=bool), **_members(losses.studies, groupings)}
@@ -106,12 +106,12 @@ def evaluate_subgroups(
 ) -> list[RuleResult]:
     """The results of the limits in groups of patients.
 
-    They are the results that did not pass, the passing result of each parameter that is closest to its limit, and the
-    list of the groups that are too small.
+    The list contains every result that did not pass. For each parameter, it also contains the passing result that is
+    closest to its limit. One more result lists the groups that are too small.
     """
     terms = policy.subgroups
     if terms is None:
-        reason = "the policy sets no limits in groups of patients"
+        reason = "the policy sets no limits for groups of patients"
         rule, found = "subgroups/all/guardrails", "not required"
         return [not_asked(rule, "SUBGROUPS_NOT_ASKED", found=found, reason=reason, subject="groups")]
     paired = [_evaluate_difference(terms, d) for d in differences if _is_limited(d)]
@@ -189,7 +189,7 @@ def _evaluate_ceiling(terms: Subgroups, name: str, group: str, ceiling: float, l
 
 
 def _worst_and_broken(results: Sequence[RuleResult]) -> list[RuleResult]:
-    """The results that did not pass and, for each parameter, the passing result closest to its limit."""
+    """The results that did not pass and, for each parameter, the passing result that is closest to its limit."""
     kept = [r for r in results if r.outcome == "PASS"]
     worst = {r.subject: r for r in sorted(kept, key=lambda r: (r.figure or 0.0) / (r.threshold or 1.0))}
     return [r for r in results if r.outcome != "PASS" or worst.get(r.subject) is r]
@@ -211,7 +211,7 @@ def has_truth(study: StudyOutcome, parameter: str) -> bool:
 
 
 def _row(policy: Policy, subject: str, group: str, d: Difference) -> PairedDifference:
-    """The difference as a row with its unit and margin, and whether it is judged."""
+    """The difference as a row with unit and margin, marked as judged or not judged."""
     terms = policy.subgroups
     judged = group == EVERYBODY or (terms is not None and d.n >= terms.min_studies)
     if subject == POOLED:
@@ -223,9 +223,9 @@ def _row(policy: Policy, subject: str, group: str, d: Difference) -> PairedDiffe
 
 
 def _members(studies: Sequence[StudyOutcome], groupings: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
-    """Label of a group -> (N,) whether each study is in it.
+    """Label of each group -> (N,) True for each study that is in the group.
 
-    The groupings keep their order. Bands of age and severity are sorted by size, other groups by name.
+    The groupings keep their order. Bands of age and severity are sorted by value, other groups by name.
     """
     each = [groups_of(study) for study in studies]
     members: dict[str, NDArray[np.bool_]] = {}

@@ -1,7 +1,7 @@
 """The challenger's time as a multiple of the champion's time, for the same studies in the same run.
 
 Contract: the figure is the median ratio over the studies that were timed for both models, so a few delayed studies do
-not decide. The result is NOT_ASKED without a champion, or if the champion was timed in another run.
+not change it. The result is NOT_ASKED without a champion, or if the champion was timed in another run.
 """
 
 from datetime import datetime
@@ -24,8 +24,8 @@ def evaluate_cost_beside(
         return _not_compared(rule, "there is no champion to compare the time with")
     apart = _hours_apart(record, champion)
     if apart is not None and apart > rule.within_hours:
-        limit = f"more than {rule.within_hours:g}; the two runs may have used different machines"
-        return _not_compared(rule, f"evaluated {apart:.0f} hours apart, {limit}")
+        limit = f"more than the permitted {rule.within_hours:g}; the two runs may have used different machines"
+        return _not_compared(rule, f"the two models were evaluated {apart:.0f} hours apart, {limit}")
     theirs = {s.study_id: s.seconds for s in champion.studies}
     pairs = [(s.seconds, theirs.get(s.study_id, 0.0)) for s in record.studies]
     ratios = [ours / other for ours, other in pairs if is_number(ours) and is_number(other) and ours > 0 and other > 0]

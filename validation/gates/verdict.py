@@ -7,11 +7,11 @@ Contract: ``judge`` is a pure function of its arguments. Without sufficient evid
     HOLD           every limit is kept, but the challenger was not shown to be better, or a person must approve it
     PROMOTE        every required rule passed
 
-The first of these that applies decides: evidence that cannot be judged or compared, a broken limit, a missing figure,
-HOLD. Making a figure worse never turns another decision into PROMOTE. If the policy has penalised errors beside the
-usual figures, as both shipped policies have, then making a prediction worse never leads to PROMOTE either. This
-includes moving it away from the true value, replacing it by NaN, and withholding it if its error is below the policy's
-penalties (docs/gate.md).
+Evidence that cannot be judged or compared is the strongest cause. A broken limit, a missing figure and the causes of
+HOLD follow in this order. A worse figure never turns another decision into PROMOTE. If the policy also limits penalised
+errors, as both shipped policies do, a worse prediction never leads to PROMOTE either. A prediction becomes worse if it
+moves away from the true value, becomes NaN, or is withheld although its error is below the policy's penalties
+(docs/gate.md).
 """
 
 from collections.abc import Sequence
@@ -45,18 +45,18 @@ class Verdict:
     """The decision on a challenger, with its results and the digests of everything that it was made from.
 
     Attributes:
-        decision: the decision that follows from the results.
         results: one result for each figure of each rule.
-        policy, policy_version, policy_hash: the policy that was applied.
+        policy, policy_version, policy_hash: name, version and hash of the policy that was applied.
         challenger_model, challenger_evidence: digests of the judged model and of its evaluation record. A malformed
             record has no digest, and ``challenger_evidence`` is None.
-        champion_model, champion_evidence: the same digests for the champion; None without a champion.
+        champion_model, champion_evidence: digests of the champion and of its record; None without a champion.
         test_digest: digest of the frozen test set.
         simulated: whether the patients of the test set are virtual.
         judged_at: time of the decision (ISO 8601).
-        baseline_model, baseline_evidence: the same digests for the last model that a person approved; None without one.
+        baseline_model, baseline_evidence: digests of the last model that a person approved and of its record; None
+            without such a model.
         seed_evidence: digests of the records of the recipe's fits with other seeds.
-        differences: paired differences from the champion by parameter and group of patients, for the report.
+        differences: the paired differences from the champion, by parameter and group of patients, for the report.
     """
 
     decision: Decision
@@ -83,7 +83,7 @@ class Verdict:
 
     @property
     def evaluated(self) -> tuple[RuleResult, ...]:
-        """The results that count for the decision: each of them passed or blocks the promotion."""
+        """The results that count for the decision. Each of these results passed or blocks the promotion."""
         return tuple(r for r in self.results if decides(r))
 
     @property
@@ -99,14 +99,14 @@ class Verdict:
 
     @property
     def unasked(self) -> tuple[RuleResult, ...]:
-        """The results that do not count: the policy does not require them, or their figure is unknown and optional."""
+        """The results that do not count for the decision: the rule is not required, or its figure is not known."""
         return tuple(r for r in self.results if not decides(r))
 
 
 def judge(policy: Policy, evidence: Evidence, *, judged_at: datetime) -> Verdict:
-    """The verdict on the challenger by ``policy``, compared with the champion if there is one.
+    """The verdict on the challenger by ``policy``. If there is a champion, the challenger is compared with it.
 
-    Invalid evidence leads to the decision INSUFFICIENT with a reason. It does not raise an exception.
+    Invalid evidence leads to the decision INSUFFICIENT with a reason, and not to an exception.
     """
     results = check_evidence(policy, evidence)
     others = check_others(policy, evidence)
@@ -142,7 +142,7 @@ def judge(policy: Policy, evidence: Evidence, *, judged_at: datetime) -> Verdict
 
 
 def decide(results: Sequence[RuleResult]) -> Decision:
-    """The decision that follows from all results; PROMOTE only if rules were evaluated and all of them passed.
+    """The decision that follows from all results. It is PROMOTE only if rules were evaluated and all rules passed.
 
     A result of a kind in ``MAY_BE_UNASKED`` that is NOT_ASKED does not change the decision. A limit, a comparison or
     evidence that is NOT_ASKED counts as missing evidence.
@@ -159,7 +159,7 @@ def decide(results: Sequence[RuleResult]) -> Decision:
 
 
 def decides(result: RuleResult) -> bool:
-    """Whether the result counts for the decision; NOT_ASKED does not count if its kind is in ``MAY_BE_UNASKED``."""
+    """Whether the result counts for the decision. A NOT_ASKED result of a kind in ``MAY_BE_UNASKED`` does not count."""
     return not (result.outcome == "NOT_ASKED" and result.kind in MAY_BE_UNASKED)
 
 

@@ -11,7 +11,7 @@ _OPENING: dict[Decision, str] = {
     "PROMOTE": "PROMOTE: the challenger passed every required rule and may become champion.",
     "HOLD": "HOLD: the challenger keeps all limits, but it was not shown to be better, or it needs an approval. "
     "The champion stays.",
-    "REJECT": "REJECT: the challenger breaks a limit or is worse than the champion. It must not serve.",
+    "REJECT": "REJECT: the challenger breaks a limit or is worse than the champion. It must not go into service.",
     "INSUFFICIENT": "INSUFFICIENT: the evidence does not allow a decision. The champion stays.",
 }
 
@@ -24,7 +24,7 @@ class VerdictRow:
         parameter: label of the parameter, or subject and figure of a rule.
         error: standard error of the estimate, or the figure of the rule.
         threshold: the limit of ``error``.
-        unit: the unit of both.
+        unit: the unit of ``error`` and ``threshold``.
         outcome: the worst outcome of all rules on this parameter.
         note: figures and codes of the rules that block the promotion.
     """
@@ -59,19 +59,19 @@ def explain(verdict: Verdict) -> str:
     else:
         listed = tuple(r for r in verdict.passed if r.kind != "evidence")
         opening = f"All {every} required rules passed. {len(listed)} of them are about the model:"
-        rest = f"The other {every - len(listed)} check the evidence; the verdict file lists them."
+        rest = f"The other {every - len(listed)} rules check the evidence; the verdict file lists them."
     lines = [_OPENING[verdict.decision], "", opening, *_points(listed)]
     lines += [rest] if len(listed) < every else []
     if verdict.unasked:
-        lines += ["", "These rules are not required, not judged or not known. They neither passed nor failed:"]
+        lines += ["", "These rules were not required or not judged. They neither passed nor failed:"]
         lines += _points(verdict.unasked)
     return "\n".join([*lines, "", _basis(verdict)])
 
 
 def summarise_verdict(verdict: Verdict) -> str:
-    """The decision, the number of rules that passed, and the evidence, as text without the results."""
+    """The decision, the number of rules that passed, and the evidence, as text. The single results are left out."""
     text = f"{len(verdict.passed)} of {len(verdict.evaluated)} rules passed"
-    text += f", {len(verdict.unasked)} more were not required or not known" if verdict.unasked else ""
+    text += f", {len(verdict.unasked)} more were not required or not judged" if verdict.unasked else ""
     return f"{_OPENING[verdict.decision]} {text}.\n\n{_basis(verdict)}"
 
 
@@ -81,7 +81,7 @@ def sentence(result: RuleResult) -> str:
 
 
 def _points(results: Sequence[RuleResult]) -> list[str]:
-    """The results as a list. If successive results have the same reason and code, only the first has the reason."""
+    """The results as list items. Of successive results with the same reason and code, the first states the reason."""
     lines = []
     for result, above in zip(results, (None, *results[:-1]), strict=True):
         shared = above is not None and (above.reason, above.code) == (result.reason, result.code)

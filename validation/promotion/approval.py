@@ -1,9 +1,9 @@
 """The approval or refusal of one verdict by a person. An approval expires and can be used once.
 
 Contract: an approval contains the digests of the verdict and of the model, and the name of the registered model. The
-approver is not the candidate's author. The history has the approval's digest, so a record that nobody granted is
-invalid. A refusal applies to the model's files until the model is reinstated (``refusals``). The program cannot verify
-a name, so it also records the account that ran the command.
+approver is not the candidate's author. An approval is valid only if the history has its digest, so nobody can forge an
+approval file. A refusal applies to the model's files until the model is reinstated (``refusals``). The program cannot
+verify a name, so it also records the account that ran the command.
 """
 
 import getpass
@@ -38,15 +38,14 @@ class Approval:
     """One person's decision on one verdict.
 
     Attributes:
-        decision: ``granted`` or ``rejected``.
         verdict: digest of the verdict.
         challenger_model: digest of the judged model.
-        production_model: the registered model under which it may serve.
-        author: of the candidate.
+        production_model: the registered model to which the judged model may be promoted.
+        author: the author of the candidate.
         approver: the person who decided.
-        account: the account of the machine that ran the command.
-        comment: the reason.
-        granted_at, expires_at: ISO 8601.
+        account: the account that ran the command on its machine.
+        comment: the reason for the decision.
+        granted_at, expires_at: the times of the decision and of its expiry (ISO 8601).
         nonce: a random value, so that two equal decisions have different digests.
     """
 
@@ -70,7 +69,7 @@ class Approval:
 
 @dataclass(frozen=True)
 class SignOff:
-    """The person who decides, the reason, and the validity in hours (None: the policy's ``ttl_hours``)."""
+    """The person who decides, the reason, and the validity in hours. None means the policy's ``ttl_hours``."""
 
     approver: str
     comment: str
@@ -86,10 +85,10 @@ class ApprovalRequest:
         policy: the policy of the verdict.
         sign_off: the person who decides, and the reason.
         at: the time of the decision.
-        author: of the candidate; None if its run names no author.
-        production_model: the registered model under which the candidate may serve.
-        folder: where the sealed record is written.
-        ledger_path: the history.
+        author: the author of the candidate; None if the candidate's run names no author.
+        production_model: the registered model to which the candidate may be promoted.
+        folder: the folder into which the sealed record is written.
+        ledger_path: the file of the history.
         record: the champion record; None if the registry is a server and no database is configured.
     """
 
@@ -105,14 +104,14 @@ class ApprovalRequest:
 
 
 def needs_approval(policy: Policy, verdict: Verdict) -> bool:
-    """Whether a promotion by this verdict needs a person's approval."""
+    """Whether the policy requires a person's approval for a promotion by this verdict."""
     required = policy.approval.required
     first = required == "first_champion" and verdict.champion_model is None
     return _held_for_approval(verdict) or required == "always" or first
 
 
 def may_be_promoted(verdict: Verdict) -> bool:
-    """Whether the verdict is PROMOTE, or is HOLD only because the approval is missing."""
+    """Whether the verdict is PROMOTE, or is HOLD for the single reason that an approval is missing."""
     return verdict.decision == "PROMOTE" or _held_for_approval(verdict)
 
 
@@ -121,8 +120,8 @@ def grant(request: ApprovalRequest) -> Path:
 
     Raises:
         GateRefused: APPROVAL_EMPTY, APPROVAL_TTL, AUTHOR_UNKNOWN, SAME_PERSON, APPROVAL_POINTLESS (the verdict permits
-            no promotion, or was promoted already), APPROVAL_REJECTED (a person refused the model), CLOCK_WENT_BACK,
-            HISTORY_CUT, REGISTRY_UNAVAILABLE.
+            no promotion, or its model was already promoted), APPROVAL_REJECTED (a person refused the model),
+            CLOCK_WENT_BACK, HISTORY_CUT, REGISTRY_UNAVAILABLE.
         EvidenceRejected: HISTORY_BROKEN.
     """
     verdict, policy, sign_off = request.verdict, request.policy, request.sign_off
@@ -133,14 +132,14 @@ def grant(request: ApprovalRequest) -> Path:
         raise GateRefused(
             "APPROVAL_POINTLESS",
             found=f"a {verdict.decision} verdict",
-            expected="PROMOTE, or HOLD only because an approval is missing",
+            expected="a PROMOTE verdict, or a HOLD verdict whose only reason is a missing approval",
             remedy="read the reasons with `plumbline explain`; train a better model or provide more evidence",
         )
     return _record(request, "granted")
 
 
 def reject(request: ApprovalRequest) -> Path:
-    """Refuse the verdict's model, whatever the policy is. Return the path of the sealed record.
+    """Refuse the verdict's model under any policy. Return the path of the sealed record.
 
     The author may refuse their own model.
     """
@@ -197,7 +196,7 @@ def _entry(approval: Approval, verdict: Verdict) -> HistoryEntry:
 
 
 def read_approval(path: Path) -> Approval:
-    """Read a record and verify its digest.
+    """Read a sealed approval or refusal, and verify its digest.
 
     Raises:
         EvidenceRejected: EVIDENCE_MISSING, EVIDENCE_UNREADABLE, EVIDENCE_SCHEMA, EVIDENCE_ALTERED.
@@ -215,7 +214,7 @@ def read_approval(path: Path) -> Approval:
 
 
 def sealed_refusals(folder: Path) -> list[Refusal]:
-    """The refusals with a sealed record in ``folder``, including those whose entry the history has lost.
+    """The refusals with a sealed record in ``folder``, including refusals whose entry the history has lost.
 
     Raises:
         EvidenceRejected: a record is unreadable or altered.
@@ -242,7 +241,7 @@ def require_signed(sign_off: SignOff) -> None:
         raise GateRefused(
             "APPROVAL_EMPTY",
             found="no name or no comment",
-            expected="the name of the person who decides, and the reason",
+            expected="the name of the person who decides, and the reason for the decision",
             remedy="add --as and --comment",
         )
 
@@ -263,7 +262,7 @@ def require_other_person(approver: str, author: str | None) -> None:
     if _normalised(approver) == _normalised(author):
         raise GateRefused(
             "SAME_PERSON",
-            found=f"{approver!r} is approver and author",
+            found=f"{approver!r} is both approver and author",
             expected="two different persons",
             remedy="ask a colleague to decide",
         )
@@ -285,21 +284,21 @@ def _require_allowed_hours(sign_off: SignOff, policy: Policy) -> None:
 
 
 def _require_not_promoted(entries: Sequence[HistoryEntry], verdict: Verdict) -> None:
-    """Refuse to approve a verdict that was promoted already: a verdict can promote only once."""
+    """Refuse to approve a verdict whose model was already promoted, because a verdict permits one promotion."""
     done = next((e for e in entries if e.event == "promoted" and e.verdict == verdict.digest), None)
     if done is not None:
         raise GateRefused(
             "APPROVAL_POINTLESS",
-            found=f"verdict {verdict.digest[:12]} was promoted on {done.at[:10]} as version {done.version} "
-            f"by {done.promoter}",
-            expected="a verdict that was not promoted yet",
+            found=f"the model of verdict {verdict.digest[:12]} was already promoted on {done.at[:10]} "
+            f"as version {done.version} by {done.promoter}",
+            expected="a verdict whose model has not been promoted yet",
             remedy="no approval is needed; `plumbline champion` shows the champion, and `plumbline rollback` "
             "returns to the previous model",
         )
 
 
 def _normalised(name: str) -> str:
-    """The name without case, spaces and punctuation, so that different spellings are equal."""
+    """The name in lower case, without spaces and punctuation, so that different spellings are equal."""
     return "".join(c for c in name.casefold() if c.isalnum())
 
 

@@ -1,6 +1,6 @@
-"""Whether an approval permits a promotion.
+"""The check of whether an approval permits a promotion.
 
-It must name the same verdict and model, be valid now, be in the history, and not have been used before.
+The approval must name the same verdict and model, be valid now, be in the history, and be unused.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,8 +29,8 @@ def require_approval(
 
     Raises:
         GateRefused: APPROVAL_REJECTED, APPROVAL_MISSING, APPROVAL_OTHER (another verdict or model), APPROVAL_EXPIRED,
-            APPROVAL_NOT_YET (granted in the future, by a wrong clock), APPROVAL_UNKNOWN (not in the history),
-            APPROVAL_USED, AUTHOR_UNKNOWN, SAME_PERSON.
+            APPROVAL_NOT_YET (a wrong clock gave a time in the future), APPROVAL_UNKNOWN (the history lacks the
+            approval), APPROVAL_USED, AUTHOR_UNKNOWN, SAME_PERSON.
     """
     require_no_refusal(verdict.challenger_model, entries)
     if path is None:
@@ -55,8 +55,8 @@ def usable_approval(
 ) -> Path | None:
     """The path of the latest approval of ``verdict`` that a promotion would accept now.
 
-    If no approval is acceptable, it is the latest one; without any approval it is None. An approval that was granted
-    under a fast clock must not hide a valid approval.
+    If no approval is acceptable, the function returns the path of the latest approval. It returns None without any
+    approval. An approval that was granted under a fast clock must not hide a valid approval.
     """
     ours = [p for p, a in approvals.items() if a.verdict == verdict.digest and a.decision == "granted"]
     valid = [p for p in ours if not [*_faults(approvals[p], verdict, production_model, entries, at)]]
@@ -73,7 +73,7 @@ def _faults(
     )
     for found, wanted, what in pairs:
         if found != wanted:
-            yield _refusal("APPROVAL_OTHER", f"an approval of {what} {found[:12]}", f"{what} {wanted[:12]}")
+            yield _refusal("APPROVAL_OTHER", f"approval of {what} {found[:12]}", f"approval of {what} {wanted[:12]}")
     if approval.decision != "granted":
         yield _refusal("APPROVAL_REJECTED", f"{approval.approver} refused the model", "an approval")
     now = at.isoformat(timespec="seconds")
@@ -88,7 +88,7 @@ def _faults(
     if "approved" not in events:
         yield _refusal("APPROVAL_UNKNOWN", f"{name} is not in the history", "an approval in the history")
     elif "promoted" in events:
-        yield _refusal("APPROVAL_USED", f"{name} was used before", "an unused approval")
+        yield _refusal("APPROVAL_USED", f"{name} was already used", "an unused approval")
 
 
 def _refusal(code: str, found: str, expected: str) -> GateRefused:

@@ -1,7 +1,7 @@
 """The approved baseline: the last model that a person approved.
 
-Contract: a model that was denied by a rollback, or refused by a person, is not the baseline. Every promoted model must
-have been compared with the baseline, so that small losses do not add up unnoticed.
+Contract: a model that was denied by a rollback, or refused by a person, is not the baseline. Every candidate must be
+compared with the baseline before its promotion, so that small losses do not add up unnoticed.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,7 +16,7 @@ from validation.promotion.refusals import standing_refusals
 def last_approved(
     entries: Sequence[HistoryEntry], production_model: str, denied: Collection[str]
 ) -> HistoryEntry | None:
-    """The entry of the last approved promotion, without the models that must not serve; None if there is no other.
+    """The entry of the last approved promotion; None if there is none. Denied and refused models are left out.
 
     Args:
         denied: digests of the denied models (``ChampionRecord.denials``).
@@ -30,7 +30,7 @@ def last_approved(
 def require_expected_baseline(
     policy: Policy, verdict: Verdict, entries: Sequence[HistoryEntry], production_model: str, denied: Collection[str]
 ) -> None:
-    """Refuse a verdict without a comparison with the last approved model, if the policy has the section ``baseline``.
+    """Refuse a verdict that lacks the comparison with the last approved model, if the policy requires the comparison.
 
     Raises:
         GateRefused: STALE_BASELINE.
@@ -43,5 +43,5 @@ def require_expected_baseline(
             "STALE_BASELINE",
             found=f"a comparison with baseline {(verdict.baseline_model or 'none')[:12]}",
             expected=f"a comparison with {approved.model_digest[:12]}, the last model that a person approved",
-            remedy="evaluate that model on the same test set, then judge again",
+            remedy="evaluate the expected model on the same test set, then judge again",
         )

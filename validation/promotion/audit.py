@@ -1,4 +1,4 @@
-"""The audit: it finds every disagreement between history, champion record, registry and alias.
+"""The audit: a search for all disagreements between history, champion record, registry and alias.
 
 Contract: ``audit`` changes nothing and reports all disagreements.
 """
@@ -49,10 +49,10 @@ class Fault:
     """One disagreement.
 
     Attributes:
-        code: stable code.
-        place: the entry, version or alias.
-        found: the fault.
-        remedy: how to correct it.
+        code: a stable code.
+        place: the entry, version or alias with the fault.
+        found: a description of the fault.
+        remedy: the way to correct the fault.
     """
 
     code: str
@@ -78,7 +78,7 @@ def audit(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[
 
 
 def other_histories(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[HistoryLength, ...]:
-    """The lengths of this model's histories at other places, from the database."""
+    """The lengths that the database stores for this registered model's histories at other places."""
     with errors_as_refusals():
         place = place_of(ledger_path)
         lengths = known_lengths(open_champion_record(tracking_uri, production_model))
@@ -86,7 +86,7 @@ def other_histories(tracking_uri: str, production_model: str, ledger_path: Path)
 
 
 def digest_in_registry(tracking_uri: str, model: str, version: str) -> str:
-    """The digest of a version's files in the registry; "" if the registry has no complete model."""
+    """The digest of a version's files in the registry; "" if the files are not a complete model."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -99,7 +99,7 @@ def digest_in_registry(tracking_uri: str, model: str, version: str) -> str:
 def _beside_a_cut(faults: Sequence[Fault]) -> Iterator[Fault]:
     """The faults of an audit that found a cut history, without the faults that follow from the cut.
 
-    The repair refuses a cut history, so the remedy of the other faults says to correct the cut first.
+    The repair refuses a cut history. Therefore the remedy of each other fault says to correct the cut first.
     """
     for fault in faults:
         if (fault.code, fault.place) not in (("HISTORY_BEHIND", _LAST), ("HISTORY_CUT", _LAST)):
@@ -114,7 +114,7 @@ def _cut(record: ChampionRecord, entries: tuple[HistoryEntry, ...], ledger: Path
 def _interrupted(entries: tuple[HistoryEntry, ...], production_model: str) -> Iterator[Fault]:
     begun = interrupted_change(entries, production_model)
     if begun is not None:
-        found = f"the entry {begun.event} of version {begun.version} has no outcome"
+        found = f"the change that was announced ({begun.event}, version {begun.version}) has no outcome"
         yield Fault("CHANGE_INTERRUPTED", f"entry {begun.sequence}", found, _REPAIR)
 
 
@@ -122,7 +122,7 @@ def _clock(entries: Sequence[HistoryEntry]) -> Iterator[Fault]:
     for before, entry in pairwise(entries):
         back = datetime.fromisoformat(entry.at) < datetime.fromisoformat(before.at) - CLOCK_TOLERANCE
         if back and entry.event != "clock_set":
-            found = f"{entry.at} comes after {before.at}"
+            found = f"the time {entry.at} comes after the later time {before.at}"
             yield Fault("CLOCK_WENT_BACK", f"entry {entry.sequence}", found, "find out why the clock was wrong")
 
 
@@ -141,7 +141,7 @@ def _approvals(entries: Sequence[HistoryEntry]) -> Iterator[Fault]:
 
 
 def _versions(client: "MlflowClient", tracking_uri: str, entries: Sequence[HistoryEntry]) -> Iterator[Fault]:
-    """The faults of the versions that served: each must still exist, with its tags and with the judged files."""
+    """The faults of the versions that were in service. Each version must still have its tags and the judged files."""
     for entry in {e.version: e for e in entries if e.event in SERVING_EVENTS}.values():
         place = f"entry {entry.sequence}, version {entry.version}"
         version = version_numbered(client, entry.production_model, entry.version)
@@ -152,18 +152,18 @@ def _versions(client: "MlflowClient", tracking_uri: str, entries: Sequence[Histo
         for tag, wanted in (("model_digest", entry.model_digest), ("verdict", entry.verdict)):
             tagged = version.tags.get(TAG + tag)
             if wanted is not None and tagged != wanted:
-                found = f"tag {tag} is {str(tagged)[:12]}; the history has {wanted[:12]}"
+                found = f"tag {tag} is {str(tagged)[:12]}; in the history it is {wanted[:12]}"
                 yield Fault("TAG_ALTERED", place, found, _REPAIR if tag == "model_digest" else "find out who wrote it")
         actual = digest_in_registry(tracking_uri, entry.production_model, entry.version)
         if actual != entry.model_digest:
             found = f"the files have digest {actual[:12] or 'none'}; the judged files had {entry.model_digest[:12]}"
-            yield Fault("MODEL_ALTERED", place, found, "restore the files from a backup, or `plumbline rollback`")
+            yield Fault("MODEL_ALTERED", place, found, "restore the files from a backup, or run `plumbline rollback`")
         for code, found in _evidence(tracking_uri, version.run_id, entry.verdict, version.tags.get(TAG + "evidence")):
             yield Fault(code, f"{place}, run {version.run_id}", found, "restore the run's artefacts from a backup")
 
 
 def _evidence(tracking_uri: str, run_id: str, *judged: str | None) -> Iterator[tuple[str, str]]:
-    """(code, fault) for each edited evidence file of a served model, and for each ``judged`` digest without a file."""
+    """(code, fault) for each edited evidence file of a model, and for each digest in ``judged`` without a file."""
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -189,10 +189,10 @@ def _champion(client: "MlflowClient", record: ChampionRecord, entries: tuple[His
     before = version_of_alias(client, model, PREVIOUS_ALIAS)
     if serving is None:
         if last is not None or shown is not None:
-            found = "the table has no row although a model serves"
+            found = "the table has no row, although a model is in service"
             yield Fault("CHAMPION_RECORD_EMPTY", "plumbline_champions", found, _REPAIR)
         return
-    serves = f"the registry serves version {serving.version} ({serving.digest[:12]})"
+    serves = f"version {serving.version} ({serving.digest[:12]}) is in service"
     if last is None or (last.version, last.model_digest) != (serving.version, serving.digest):
         listed = f"version {last.version}" if last else "no version"
         yield Fault("HISTORY_BEHIND", _LAST, f"the history lists {listed} as champion; {serves}", _REPAIR)

@@ -1,8 +1,8 @@
-"""The champion: the registered version that serves, and its verified files.
+"""The champion: the registered version in service, and its verified files.
 
-Contract: if the database is known, the champion record decides which version serves, and an alias at another version
-is refused. The promotion tags a version with the digest of its files, and files with another digest are refused. Only a
-registry in which no model ever served has no champion. Otherwise a missing alias is an error.
+Contract: if the database is known, the champion record decides which version is in service, and an alias at another
+version is refused. The promotion tags a version with the digest of its files, and files with another digest are
+refused. A missing alias is an error, except in a registry in which no model was ever in service.
 """
 
 import shutil
@@ -25,21 +25,21 @@ CHAMPION_ALIAS = "champion"
 PREVIOUS_ALIAS = "previous_champion"
 TAG = "plumbline."
 SERVED_STATES = frozenset({"champion", "previous_champion", "retired", "denied"})
-_REPAIR = "another program changed the alias; `plumbline history --repair` verifies the files and sets it back"
+_REPAIR = "run `plumbline history --repair`: it verifies the files and sets the alias, which another program changed"
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The model that serves.
+    """The model in service.
 
     Attributes:
         production_model, version, run_id: registered model, version and run in the registry.
-        model_digest: ``spine.model_digest.model_digest`` of its files.
+        model_digest: ``spine.model_digest.model_digest`` of the model's files.
         verdict: digest of the verdict that permitted the promotion.
-        candidate: address of the candidate that it was copied from.
-        promoter: the person or program that promoted it.
+        candidate: address of the candidate whose files were copied.
+        promoter: the person or program that promoted the model.
         promoted_at: time of the promotion (ISO 8601).
-        simulated: whether it was judged on virtual patients.
+        simulated: whether the model was judged on virtual patients.
     """
 
     production_model: str
@@ -54,13 +54,13 @@ class Champion:
 
 
 def current_champion(tracking_uri: str, production_model: str, ledger: Path | None = None) -> Champion | None:
-    """The champion; None if no model ever served. Reading never creates a database.
+    """The champion; None if no model was ever in service. Reading never creates a database.
 
     Args:
-        ledger: a history. If it lists a champion, a registry without a champion is an error.
+        ledger: a history. If the history lists a champion, a registry without a champion is an error.
 
     Raises:
-        GateRefused: ``CHAMPION_LOST``: models have served, but the alias or the whole registry is missing.
+        GateRefused: ``CHAMPION_LOST``: models were in service, but the alias or the whole registry is missing.
             ``CHAMPION_UNKNOWN``: no promotion wrote the version at the alias. ``CHAMPION_MOVED``: the alias is not at
             the version in the champion record. ``REGISTRY_UNAVAILABLE``.
         EvidenceRejected: ``HISTORY_BROKEN``.
@@ -78,8 +78,8 @@ def lost_registry(version: str, digest: str, production_model: str) -> GateRefus
         "CHAMPION_LOST",
         found=f"no champion in the registry's database; the history lists {production_model} version {version}",
         expected=f"a database with model {digest[:12]} as champion",
-        remedy="restore the database, or run `plumbline history --repair` if the registry still has that version; "
-        "for a new registry, first move the history file away",
+        remedy="restore the database. If the registry still has this version, run `plumbline history --repair` "
+        "instead. To start with a new registry, move the history file away",
     )
 
 
@@ -91,7 +91,7 @@ def _champion_of_registry(tracking_uri: str, production_model: str) -> Champion 
             return champion_from_version(version)
         served = [v for v in versions_of(client, production_model) if v.tags.get(TAG + "state") in SERVED_STATES]
         if served:
-            raise _lost(f"{len(served)} version(s) of {production_model} have served")
+            raise _lost(f"{len(served)} version(s) of {production_model} were in service")
         return None
     if not serving.synced:  # A change is in progress or was interrupted. The alias is set after the record.
         version = version_numbered(client, production_model, serving.version)
@@ -102,7 +102,7 @@ def _champion_of_registry(tracking_uri: str, production_model: str) -> Champion 
         raise GateRefused(
             "CHAMPION_MOVED",
             found=f"alias {CHAMPION_ALIAS} at version {champion.version} (model {champion.model_digest[:12]})",
-            expected=f"version {serving.version} (model {serving.digest[:12]}), as in the champion record",
+            expected=f"the alias at version {serving.version} (model {serving.digest[:12]}), as in the champion record",
             remedy=_REPAIR,
         )
     return champion
@@ -111,9 +111,9 @@ def _champion_of_registry(tracking_uri: str, production_model: str) -> Champion 
 def _alias_and_record(
     client: "MlflowClient", tracking_uri: str, production_model: str
 ) -> tuple[Any | None, ServingVersion | None]:
-    """The version at the alias and the champion record, both from one moment.
+    """The version at the alias, and the champion record, as they were at one moment.
 
-    Both are read again if the record changed in between.
+    If the record changes while the alias is read, both are read again.
     """
     record = champion_record_or_none(tracking_uri, production_model)
     if record is None:
@@ -128,14 +128,14 @@ def _alias_and_record(
 def _lost(found: str) -> GateRefused:
     return GateRefused(
         "CHAMPION_LOST",
-        found=f"{found}, but there is no alias {CHAMPION_ALIAS} or no such version",
-        expected="the alias, or a registry in which no model ever served",
+        found=f"{found}, but the registry lacks the alias `{CHAMPION_ALIAS}` or the version",
+        expected="the alias and the version, or a registry in which no model was ever in service",
         remedy=_REPAIR,
     )
 
 
 def fetch_champion(tracking_uri: str, production_model: str, *, into: Path) -> Champion:
-    """Download the champion's verified model folder to ``into``, unless ``into`` already contains it.
+    """Download the champion's model folder to ``into`` and verify it. If ``into`` already has the files, do nothing.
 
     Raises:
         GateRefused: ``NO_CHAMPION``, ``CHAMPION_LOST``, ``CHAMPION_UNKNOWN``, ``MODEL_ALTERED`` (the files in the
@@ -168,7 +168,7 @@ def champion_from_version(version: Any) -> Champion:
         raise GateRefused(
             "CHAMPION_UNKNOWN",
             found=f"version {version.version} of {version.name} lacks the tags {', '.join(missing)}",
-            expected="a version that a promotion wrote",
+            expected="a version that was written by a promotion",
             remedy=_REPAIR,
         )
     values = {name: tags[TAG + name] for name in names[:-1]}
@@ -181,7 +181,7 @@ def open_registry(tracking_uri: str, *, make: bool = False) -> "MlflowClient":
     """A client of the tracking store and registry at ``tracking_uri``. It sets no global state.
 
     Args:
-        make: True lets MLflow create a missing database. Only the first writer sets it.
+        make: whether MLflow may create a missing database. Only the first writer sets this to True.
 
     Raises:
         GateRefused: REGISTRY_UNAVAILABLE: the database file is missing or damaged.
@@ -229,7 +229,7 @@ def download(tracking_uri: str, address: str, into: Path) -> Path:
 
 
 def _stored_at(client: "MlflowClient", address: str) -> str:
-    """The storage address of a ``models:/`` address. MLflow 3.17 itself would use the process's global registry."""
+    """The storage address behind a ``models:/`` address. MLflow 3.17 would look it up in the global registry."""
     if not address.startswith("models:/"):
         return address
     name, _, version = address.removeprefix("models:/").strip("/").partition("/")
@@ -251,7 +251,7 @@ def _download_into(tracking_uri: str, champion: Champion, into: Path) -> None:
             raise model_altered(actual, champion.model_digest, f"version {champion.version} in the registry")
         old = Path(scratch) / "replaced"
         if into.exists():
-            shutil.move(into, old)  # A rename fails if the old copy is on another layer of a container's disk.
+            shutil.move(into, old)  # A plain rename fails if the old copy is on another layer of a container's disk.
         shutil.move(model, into)
 
 

@@ -1,8 +1,8 @@
 """Changes of the champion. Only this module changes the champion record and writes the registry's aliases.
 
-Contract: the champion record decides which version serves. The aliases ``champion`` and ``previous_champion`` are set
-from the record and read back. If a process is killed, either the old or the new champion serves, and ``sync`` completes
-the change that the record shows. Readers refuse an alias that another program changed or deleted.
+Contract: the champion record decides which version is in service. The aliases ``champion`` and ``previous_champion``
+are set from the record and read back. If a process is killed, either the old or the new champion is in service, and
+``sync`` completes the change that the record shows. Readers refuse an alias that another program changed or deleted.
 """
 
 from collections.abc import Iterator
@@ -48,11 +48,11 @@ CHALLENGER_ALIAS = "challenger"
 def open_for_change(
     tracking_uri: str, production_model: str, ledger: Path, at: datetime
 ) -> Iterator[tuple["MlflowClient", ChampionRecord]]:
-    """The registry and the champion record; the history is locked, complete, and not ahead of the clock.
+    """Give access to the registry and the champion record. Lock the history, and check its length and the clock.
 
     Raises:
-        GateRefused: REGISTRY_UNAVAILABLE, NO_CHAMPIONS_DB, HISTORY_BROKEN, HISTORY_CUT, CLOCK_WENT_BACK. Errors of the
-            block are converted as by ``errors_as_refusals``.
+        GateRefused: REGISTRY_UNAVAILABLE, NO_CHAMPIONS_DB, HISTORY_BROKEN, HISTORY_CUT, CLOCK_WENT_BACK. An error of
+            the block is converted by ``errors_as_refusals``.
     """
     with errors_as_refusals():
         client, record = open_registry(tracking_uri), open_champion_record(tracking_uri, production_model)
@@ -76,10 +76,10 @@ def change_champion(
     The caller has locked the history. Return the new champion and the last entry of the history.
 
     Args:
-        entry: ``intended`` or ``rollback_intended``. The same transaction marks its approval as used.
-        expected: the champion record when the caller verified the request.
+        entry: ``intended`` or ``rollback_intended``. The change of the record also marks the approval as used.
+        expected: the champion record at the time at which the caller verified the request.
         previous: the version that becomes the previous champion, or "".
-        deny: the model that must not serve again.
+        deny: the model that must not go back into service.
 
     Raises:
         GateRefused: STALE_CHAMPION, APPROVAL_USED, REGISTRY_UNAVAILABLE: nothing changed. CHANGE_UNFINISHED: the
@@ -90,7 +90,7 @@ def change_champion(
     try:
         record.change(expected, new, approval=entry.approval, deny=deny)
     except GateRefused as refusal:
-        if refusal.code != "REGISTRY_UNAVAILABLE":  # Then the change may be committed, and ``sync`` finds out.
+        if refusal.code != "REGISTRY_UNAVAILABLE":  # After this error the change may be committed; ``sync`` checks.
             append_entry(ledger, replace(entry, event="abandoned"))
         raise
     try:
@@ -100,18 +100,18 @@ def change_champion(
         raise GateRefused(
             "CHANGE_UNFINISHED",
             found=f"version {entry.version} is champion, but the alias or the history could not be written: {error}",
-            expected="champion record, alias and history agree",
-            remedy="run `plumbline history --repair`, or promote again; both complete the change",
+            expected="a champion record, an alias and a history that agree",
+            remedy="run `plumbline history --repair`, or promote again; both commands complete the change",
         ) from error
 
 
 def sync_aliases(client: "MlflowClient", record: ChampionRecord) -> Champion:
     """Set both aliases and the states of all versions from the record. Return the champion.
 
-    The function starts again if the record changes meanwhile.
+    If the record changes meanwhile, the function starts again.
 
     Raises:
-        GateRefused: NOT_READ_BACK; VERSION_GONE: the registry no longer has the version that serves.
+        GateRefused: NOT_READ_BACK; VERSION_GONE: the registry no longer has the version in service.
     """
     while True:
         serving = record.serving()
@@ -124,7 +124,7 @@ def sync_aliases(client: "MlflowClient", record: ChampionRecord) -> Champion:
 
 
 def sync(client: "MlflowClient", record: ChampionRecord, ledger: Path, at: datetime) -> ServingVersion | None:
-    """Complete an interrupted change, so that record, aliases and history agree. Return the version that serves.
+    """Complete an interrupted change, so that record, aliases and history agree. Return the version in service.
 
     Raises:
         GateRefused: CHAMPION_LOST: the history lists a champion, but the database has none. A lost database must not
@@ -150,7 +150,7 @@ def sync(client: "MlflowClient", record: ChampionRecord, ledger: Path, at: datet
 def _observed(
     client: "MlflowClient", record: ChampionRecord, serving: ServingVersion, last: HistoryEntry | None, at: datetime
 ) -> HistoryEntry:
-    """The entry for a change by a promoter that writes another history."""
+    """The entry for a change that a promoter with another history made."""
     version = version_numbered(client, record.production_model, serving.version)
     seen = champion_from_version(version) if version is not None else None
     return HistoryEntry(
@@ -187,7 +187,7 @@ def _require_version(client: "MlflowClient", model: str, serving: ServingVersion
             "VERSION_GONE",
             found=f"the champion, version {serving.version} of {model}, is not in the registry",
             expected="the promoted version",
-            remedy="return to an earlier version, or to the local copy of this one, with `plumbline rollback`",
+            remedy="return to an earlier version, or to the local copy of this version, with `plumbline rollback`",
         )
 
 
@@ -199,7 +199,7 @@ def _set_aliases(client: "MlflowClient", model: str, serving: ServingVersion) ->
             "NOT_READ_BACK",
             found=f"alias champion at version {now.version if now else '(none)'} after it was set to {serving.version}",
             expected=f"version {serving.version}",
-            remedy="another program changed it; run `plumbline history --verify`, then `plumbline history --repair`",
+            remedy="run `plumbline history --verify`, then `plumbline history --repair`; another program set the alias",
         )
     if serving.previous and version_numbered(client, model, serving.previous) is not None:
         client.set_registered_model_alias(model, PREVIOUS_ALIAS, serving.previous)
@@ -208,7 +208,7 @@ def _set_aliases(client: "MlflowClient", model: str, serving: ServingVersion) ->
 
 
 def _set_states(client: "MlflowClient", record: ChampionRecord, serving: ServingVersion) -> None:
-    """Tag each version with its state, such as ``retired``. The tags are information and affect no decision."""
+    """Tag each version with its state, such as ``retired``. The tags only inform and affect no decision."""
     denied = record.denials()
     states = {serving.previous: PREVIOUS_ALIAS, serving.version: CHAMPION_ALIAS}
     for version in versions_of(client, record.production_model):

@@ -1,8 +1,8 @@
-"""The champion record: the database row that decides which version of a registered model serves.
+"""The champion record: the database row that decides which version of a registered model is in service.
 
 Contract: a change is one transaction, and it states the row that it expects (version, digest, sequence). If several
-processes expect the same row, exactly one of them changes it, even if they write different histories. The others get
-STALE_CHAMPION. The same transaction marks the approval as used. In a rollback, it also denies the replaced model.
+processes expect the same row, exactly one process changes it, even if they write different histories. The others get
+STALE_CHAMPION. The transaction also marks the approval as used. In a rollback, it also denies the replaced model.
 
 If the tracking URI is a server, ``PLUMBLINE_CHAMPIONS_DB`` names the database. Without a database nothing is promoted.
 """
@@ -19,20 +19,20 @@ DATABASE_VARIABLE = "PLUMBLINE_CHAMPIONS_DB"
 DIALECTS = ("sqlite", "postgresql")
 
 COMPARE_AGAIN = (
-    "`plumbline run -w WORKSPACE` evaluates the present champion again (step champion_evaluation), judges again "
-    "(verdict) and promotes if the verdict allows it; the candidate is trained again only if its inputs changed. In "
-    "Dagster: materialise champion_evaluation and verdict, then launch the job promotion"
+    "run `plumbline run -w WORKSPACE`: it evaluates the present champion again, judges again, and promotes if the "
+    "verdict allows it. The candidate is trained again only if its inputs changed. In Dagster: materialise "
+    "champion_evaluation and verdict, then launch the job `promotion`"
 )
 """The remedy if the champion has changed since the challenger was compared with it."""
 
 
 @dataclass(frozen=True)
 class ServingVersion:
-    """The version that serves: a row of ``plumbline_champions``.
+    """The version in service: a row of ``plumbline_champions``.
 
     Attributes:
-        version, digest: version of the registered model, and digest of its files.
-        previous: the version that served before and may serve again, or "".
+        version, digest: version of the registered model, and digest of the version's files.
+        previous: the previous champion's version, to which a rollback can return; or "".
         sequence: number of the change, starting at 1. Every change gets a new number, even a return to an old version.
         entry: digest of the history entry that announced the change, or "" without such an entry.
         synced: whether the alias was set to this version. It is False during a change and after an interrupted change.
@@ -48,7 +48,7 @@ class ServingVersion:
 
 @dataclass(frozen=True)
 class Denial:
-    """The denial of a model, or its reinstatement: digest, reason, person or program, and time (ISO 8601)."""
+    """A denial or a reinstatement: the model's digest, the reason, the person or program, and the time (ISO 8601)."""
 
     digest: str
     reason: str
@@ -64,7 +64,7 @@ class ChampionRecord:
     production_model: str
 
     def serving(self) -> ServingVersion | None:
-        """The version that serves; None if no version ever served."""
+        """The version in service; None if no version was ever in service."""
         with connected(self.database) as connection:
             return self._read(connection)
 
@@ -79,10 +79,10 @@ class ChampionRecord:
         """Replace the row ``expected`` by ``to``, or refuse. Return the new row.
 
         Args:
-            expected: the row as it was read; None if no version ever served.
+            expected: the row as it was read; None if no version was ever in service.
             to: version, digest, previous version and entry of the new row.
             approval: digest of the approval that this change uses.
-            deny: the model that must not serve again.
+            deny: the model that must not go back into service.
 
         Raises:
             GateRefused: STALE_CHAMPION (another process was faster), APPROVAL_USED, REGISTRY_UNAVAILABLE.
@@ -102,7 +102,7 @@ class ChampionRecord:
         return new
 
     def mark_synced(self, serving: ServingVersion) -> bool:
-        """Record that the alias is set to ``serving``. Return False if another version serves now."""
+        """Record that the alias is set to ``serving``. Return False if another version is in service now."""
         rows = self.where("champions", sequence=serving.sequence)
         with connected(self.database) as connection:
             return bool(connection.execute(table("champions").update().where(*rows).values(synced=True)).rowcount)
@@ -116,7 +116,7 @@ class ChampionRecord:
         return bool(self.rows("changes", entry=entry) or self.rows("reinstated", entry=entry))
 
     def versions_that_served(self) -> frozenset[str]:
-        """The versions that serve or ever served."""
+        """The versions that are or ever were in service."""
         serving, changed = self.serving(), {row.version for row in self.rows("changes")}
         return frozenset(changed | ({serving.version, serving.previous} if serving else set()))
 
@@ -130,10 +130,10 @@ class ChampionRecord:
         Args:
             why: the model, the reason, the person and the time.
             entry: digest of the history entry that announced the reinstatement.
-            denied: False if a person refused the model and no rollback denied it.
+            denied: whether a rollback denied the model. It is False if only a person refused the model.
 
         Raises:
-            GateRefused: NOT_DENIED: the model has no denial, or no longer has one.
+            GateRefused: NOT_DENIED: the model is not denied, or is no longer denied.
         """
         rows = self.where("denied", digest=why.digest)
         with connected(self.database) as connection:
@@ -148,7 +148,7 @@ class ChampionRecord:
             connection.execute(table("reinstated").insert().values(**values))
 
     def rows(self, name: str, **values: Any) -> Sequence[Any]:
-        """The rows of the table ``plumbline_<name>`` about this registered model that have these values."""
+        """The rows of the table ``plumbline_<name>`` that are about this registered model and have these values."""
         with connected(self.database) as connection:
             rows: Sequence[Any] = connection.execute(table(name).select().where(*self.where(name, **values))).all()
         return rows
@@ -189,14 +189,14 @@ class ChampionRecord:
         connection.execute(used.insert().values(approval=approval, model=self.production_model))
 
     def _deny(self, connection: Any, denial: Denial) -> None:
-        """Deny a model. If it is denied already, the first reason stays."""
+        """Deny a model. If the model is already denied, keep the first reason."""
         rows, denied = self.where("denied", digest=denial.digest), table("denied")
         if connection.execute(denied.select().where(*rows)).one_or_none() is None:
             connection.execute(denied.insert().values(model=self.production_model, **asdict(denial)))
 
 
 def open_champion_record(tracking_uri: str, production_model: str) -> ChampionRecord:
-    """The champion record in the registry's database, or in the one that ``PLUMBLINE_CHAMPIONS_DB`` names.
+    """The champion record in the database that ``PLUMBLINE_CHAMPIONS_DB`` names, or else in the registry's database.
 
     Raises:
         ParametersRejected: NO_CHAMPIONS_DB: the registry is a server, and no database is named.
@@ -207,7 +207,7 @@ def open_champion_record(tracking_uri: str, production_model: str) -> ChampionRe
             "NO_CHAMPIONS_DB",
             found=f"the registry's address begins with {database.partition(':')[0]}, which has no transactions",
             expected=f"a database ({' or '.join(DIALECTS)}), so that two promotions cannot both succeed",
-            remedy=f"set {DATABASE_VARIABLE} to the address of one database for all promoters, best the registry's",
+            remedy=f"set {DATABASE_VARIABLE} to the address of one database for all promoters, ideally the registry's",
         )
     return ChampionRecord(database, production_model)
 

@@ -1,8 +1,8 @@
-"""Cleanup after a killed promotion: it ends runs that never ended, and deletes versions that never served.
+"""The cleanup after a killed promotion: it ends runs that never ended, and deletes versions that were never in service.
 
-Contract: the caller has locked the history, so every other promotion that wrote this history has ended. Promotions that
-write other histories may be in progress, and nothing of them is changed. A version that served, is denied, or has an
-alias is not deleted.
+Contract: the caller has locked the history, so every other promotion that wrote this history has ended. Promotions with
+other histories may be in progress, and the cleanup does not change their runs and versions. It never deletes a version
+that was in service, is denied, or has an alias.
 """
 
 from pathlib import Path
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def clean_up(client: "MlflowClient", record: ChampionRecord, ledger: Path) -> tuple[str, ...]:
-    """Mark the runs of killed promotions as KILLED, and delete their unused versions. Return one line for each."""
+    """Mark the runs of killed promotions as KILLED, and delete their unused versions. Return one line per object."""
     model, place, cleaned = record.production_model, place_of(ledger), []
     for run in _dead_runs(client, model, place):
         client.set_terminated(run.info.run_id, "KILLED")
         cleaned.append(f"run {run.info.run_id} ({run.info.run_name}) was marked KILLED")
     for version in _unused_versions(client, record, ledger, place):
         client.delete_model_version(model, str(version.version))
-        cleaned.append(f"version {version.version} of {model} was prepared, never served, and was deleted")
+        cleaned.append(f"version {version.version} of {model}, which was never in service, was deleted")
     return tuple(cleaned)
 
 

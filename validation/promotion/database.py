@@ -1,9 +1,9 @@
 """The gate's tables in the registry's database, and transactions on them.
 
-Contract: the first connection creates missing tables. A missing, truncated or damaged database file is refused with
-REGISTRY_UNAVAILABLE; this module never creates one. The statements within ``connected`` are one transaction.
+Contract: the first connection creates missing tables, but never a database file. A missing, truncated or damaged file
+is refused with REGISTRY_UNAVAILABLE. The statements within ``connected`` are one transaction.
 
-    plumbline_champions    model (key), version, digest, previous, sequence, entry, synced: the version that serves
+    plumbline_champions    model (key), version, digest, previous, sequence, entry, synced: the version in service
     plumbline_changes      model + sequence (key), version, digest, entry: every change of the champion
     plumbline_denied       model + digest (key), reason, by, at: models that a rollback denied
     plumbline_reinstated   model + entry (key), digest, reason, by, at: models that a person reinstated
@@ -22,7 +22,7 @@ from typing import Any
 from spine.errors import GateRefused
 
 WAIT_SECONDS = 30
-"""How long a transaction waits for a locked database before it fails."""
+"""The time after which a transaction stops waiting for a locked database and fails."""
 
 _SQLITE = "sqlite:///"
 
@@ -64,7 +64,7 @@ def _metadata() -> Any:
 
 @contextmanager
 def connected(database: str) -> Iterator[Any]:
-    """A connection with one transaction. It is committed at the end of the block, or rolled back after an error.
+    """Open a connection with one transaction. Commit it at the end of the block, or roll it back after an error.
 
     Raises:
         GateRefused: REGISTRY_UNAVAILABLE.
@@ -87,12 +87,12 @@ def registry_unavailable(why: str) -> GateRefused:
         "REGISTRY_UNAVAILABLE",
         found=f"the registry cannot be read or written: {' '.join(why.split())[:200]}",
         expected="a database that is reachable and not locked",
-        remedy="start the database or wait until it is free; run `plumbline history --verify`, then try again",
+        remedy="start the database or wait until it is not locked. Run `plumbline history --verify`, then try again",
     )
 
 
 def database_exists(database: str) -> bool:
-    """Whether the database exists. It is always True for a server, because only a connection can find out.
+    """Whether the database exists. For a server the result is always True, because only a connection can find out.
 
     Raises:
         GateRefused: REGISTRY_UNAVAILABLE: the file exists and is not an intact SQLite database.
@@ -114,7 +114,7 @@ def database_exists(database: str) -> bool:
             "REGISTRY_UNAVAILABLE",
             found=f"{path.name} is damaged or is not a database: {error}",
             expected="an intact SQLite database",
-            remedy="restore the file from a backup; until then `plumbline rollback --local` works without a database",
+            remedy="restore the file from a backup; until then, `plumbline rollback --local` works without a database",
         ) from error
     return True
 
@@ -133,15 +133,15 @@ def _engine_of(database: str, _process: int) -> Any:
     options = {"timeout": WAIT_SECONDS} if is_sqlite else {"connect_timeout": WAIT_SECONDS}
     engine = create_engine(database, poolclass=NullPool, connect_args=options)
     if is_sqlite:
-        # By default, pysqlite begins the transaction at the first write. BEGIN IMMEDIATE takes the write lock before
-        # the first read, so that no other process can change what was read.
+        # By default, pysqlite begins the transaction at the first write. BEGIN IMMEDIATE locks the database before the
+        # first read, so that no other process can change what was read.
         event.listen(engine, "connect", _disable_implicit_begin)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 
 
 def _engine(database: str) -> Any:
-    """The engine of an existing database, in which missing tables are created."""
+    """The engine of an existing database. Missing tables are created."""
     if not database_exists(database) and not sqlite_file(database).exists():
         raise registry_unavailable("the database file is missing")
     engine = _engine_of(database, os.getpid())

@@ -1,13 +1,13 @@
-"""The history of promotions: a file of entries, each of which contains the digest of the entry before it.
+"""The history of promotions: a file of entries. Each entry contains the digest of the entry before it.
 
 Contract: each line is one JSON object. An edited, removed or inserted entry breaks the chain, and the error names the
 line. Every write replaces the whole file, so a killed process leaves either the old or the new chain. A promotion whose
-clock is behind the last entry is refused, so a wrong clock cannot make an expired approval valid. If the last entries
-are missing, the chain is still intact; ``history_length`` detects this.
+clock is behind the last entry is refused, so a wrong clock cannot make an expired approval valid. The chain does not
+show whether the last entries are missing, but ``history_length`` does.
 
 A promotion first writes an announcement (``intended``), then changes the registry, and then writes the confirmation
 (``promoted``). Rollbacks and reinstatements also write two entries. An announcement without a confirmation belongs to
-an interrupted change. The next promotion or ``plumbline history --repair`` completes it.
+an interrupted change. The next promotion or ``plumbline history --repair`` completes the change.
 """
 
 import json
@@ -46,13 +46,13 @@ OUTCOME_OF: dict[str, Event] = {
     "rollback_intended": "rolled_back",
     "reinstatement_intended": "reinstated",
 }
-"""Announcement -> the event that confirms it."""
+"""Event of an announcement -> event of its confirmation."""
 
 SERVING_EVENTS: tuple[Event, ...] = ("promoted", "rolled_back", "observed", "restored")
-"""Events after which the version of the entry serves."""
+"""The events after which the version of the entry is in service."""
 
 ACCEPT_LOSS = "`plumbline history --accept-loss --as NAME --reason TEXT`"
-"""The command that continues a history that cannot be restored."""
+"""The command for continuing a history that cannot be restored."""
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
@@ -66,14 +66,14 @@ class HistoryEntry:
             did not happen); ``observed`` (a promoter with another history changed the champion); ``restored`` (the
             alias was set back); ``approved`` and ``rejected`` (a person's decision on a verdict);
             ``reinstatement_intended`` and ``reinstated`` (a person's decision on a model); ``clock_set`` (the clock was
-            set back before this entry); ``loss_accepted`` (entries before this one are lost).
+            set back before this entry); ``loss_accepted`` (earlier entries are lost).
         at: time (ISO 8601).
         promoter: the person or program that caused the event.
-        production_model, version, model_digest: the model that the event is about.
-        previous_digest: digest of the previous champion; None without one.
+        production_model, version, model_digest: registered model, version and digest of the model concerned.
+        previous_digest: digest of the previous champion; None without a previous champion.
         verdict, policy_hash, test_digest: digests of the verdict, the policy and the test set of a promotion.
         approval: digest of the approval.
-        reason: the reason of a rollback, or a person's comment.
+        reason: the reason for a rollback, or a person's comment.
         sequence: number of the entry, starting at 0.
         before: digest of the previous entry.
         digest: digest of this entry without the field ``digest``.
@@ -97,7 +97,7 @@ class HistoryEntry:
 
 
 def append_entry(path: Path, entry: HistoryEntry) -> HistoryEntry:
-    """Append ``entry`` to the history. Return it with sequence and digests. The caller holds ``history_lock(path)``.
+    """Append ``entry`` to the history. Return it with sequence and digests. The caller must have locked the history.
 
     Raises:
         EvidenceRejected: ``HISTORY_BROKEN``: the chain is not intact.
@@ -115,7 +115,7 @@ def read_history(path: Path) -> tuple[HistoryEntry, ...]:
     """All entries in order, after verification of the chain. A missing file is an empty history.
 
     Raises:
-        EvidenceRejected: ``HISTORY_BROKEN``, with the first line that breaks the chain.
+        EvidenceRejected: ``HISTORY_BROKEN``. The error names the first line that breaks the chain.
     """
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     entries: list[HistoryEntry] = []
@@ -135,13 +135,13 @@ def read_history(path: Path) -> tuple[HistoryEntry, ...]:
 
 
 def last_champion(entries: Sequence[HistoryEntry], production_model: str) -> HistoryEntry | None:
-    """The last entry after which a version of ``production_model`` serves; None without one."""
+    """The last entry after which a version of ``production_model`` is in service; None without such an entry."""
     serving = (e for e in reversed(entries) if e.production_model == production_model and e.event in SERVING_EVENTS)
     return next(serving, None)
 
 
 def interrupted_change(entries: Sequence[HistoryEntry], production_model: str) -> HistoryEntry | None:
-    """The announcement of an interrupted change; None if the last change has an outcome."""
+    """The announcement of an interrupted change; None if the last change was confirmed or abandoned."""
     events = (*OUTCOME_OF, *OUTCOME_OF.values(), "abandoned")
     changes = [e for e in entries if e.production_model == production_model and e.event in events]
     return changes[-1] if changes and changes[-1].event in OUTCOME_OF else None
@@ -164,7 +164,7 @@ def require_clock_not_behind(entries: Sequence[HistoryEntry], at: datetime) -> N
 
 
 def history_lock(path: Path) -> AbstractContextManager[bool]:
-    """A lock on the history for this process. Another process with the same history waits for it."""
+    """A lock on the history for this process. Another process with the same history waits for the lock."""
     return locked(path.with_name(f".{path.name}.lock"))
 
 
@@ -173,6 +173,6 @@ def _broken(number: int, why: str) -> EvidenceRejected:
         "HISTORY_BROKEN",
         found=f"line {number + 1} of the history: {why}",
         expected="an intact chain",
-        remedy="restore the file from a backup; without a backup, keep the file elsewhere as evidence, and continue "
+        remedy="restore the file from a backup; without a backup, move the file elsewhere as evidence, and continue "
         f"with {ACCEPT_LOSS}",
     )

@@ -1,13 +1,13 @@
 """The length of each history, stored in the registry's database, so that missing last entries are detected.
 
 Contract: every writer with a registry appends within ``open_for_append``. It locks the history, compares the file with
-the stored length, and stores the new length at the end, also after an exception. A file that is longer than the stored
-length is valid: a process was killed in between, or the registry was not available. HISTORY_CUT means that the file is
-shorter, has another entry at the stored end, or is missing.
+the stored length, and stores the new length when its block ends, also after an exception. A file may be longer than the
+stored length, if a process was killed or the registry was not available. HISTORY_CUT means that the file is shorter,
+has another entry at the stored end, or is missing.
 
 One database can store the lengths of several histories, from several workspaces or machines. A history is identified by
-the digest of its first entry and by its place. The stored length reveals changes by a person who can write the file. It
-does not reveal changes by a person who can also write the database.
+the digest of its first entry and by its place. The stored length reveals changes by a person who can write only the
+file. It does not reveal changes by a person who can also write the database.
 """
 
 import socket
@@ -29,7 +29,7 @@ from validation.promotion.history import (
     require_clock_not_behind,
 )
 
-REMEDY = f"restore the file from a backup; without a backup {ACCEPT_LOSS} continues from here and records the loss"
+REMEDY = f"restore the file from a backup; without a backup run {ACCEPT_LOSS}, which records the loss and continues"
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ def place_of(ledger: Path) -> str:
 
 @contextmanager
 def open_for_append(record: ChampionRecord | None, ledger: Path) -> Iterator[None]:
-    """Lock the history, check that no entry is missing, and store the new length at the end.
+    """Lock the history, check that no entry is missing, and store the new length when the block ends.
 
     Args:
-        record: its database stores the length; None if no database is named, and then the history is only locked.
+        record: the champion record, whose database stores the length. Without a record the history is only locked.
 
     Raises:
         GateRefused: HISTORY_CUT, REGISTRY_UNAVAILABLE: nothing was written.
@@ -76,7 +76,7 @@ def open_for_append(record: ChampionRecord | None, ledger: Path) -> Iterator[Non
         try:
             yield
         finally:
-            # An error here would hide the error that ended the block. A file longer than the stored length is valid.
+            # An error here would hide the error that ended the block. A file may be longer than the stored length.
             with suppress(GateRefused, EvidenceRejected):
                 _remember(record, ledger, known)
 
@@ -90,17 +90,17 @@ def known_lengths(record: ChampionRecord) -> tuple[HistoryLength, ...]:
 def length_faults(
     known: Sequence[HistoryLength], entries: Sequence[HistoryEntry], place: str
 ) -> list[tuple[HistoryLength, str]]:
-    """The stored lengths that the history at ``place`` contradicts, each with a description of the fault."""
+    """The stored lengths that do not fit the history at ``place``, each with a description of the fault."""
     first = entries[0].digest if entries else ""
     mine = [a for a in known if not a.closed_by and (a.first == first or a.place == place)]
     return [(length, fault) for length in mine if (fault := _fault(length, entries))]
 
 
 def accept_loss(record: ChampionRecord, ledger: Path, entry: HistoryEntry) -> HistoryEntry:
-    """Close the stored lengths that a cut history contradicts, and append ``entry``. Return the entry as written.
+    """Close the stored lengths that do not fit a cut history, and append ``entry``. Return the entry as written.
 
     Args:
-        entry: ``loss_accepted`` with the person's reason. A description of the loss is added before the reason.
+        entry: a ``loss_accepted`` entry with the person's reason. A description of the loss is put before the reason.
 
     Raises:
         GateRefused: HISTORY_COMPLETE: no entry is missing; CLOCK_WENT_BACK.
@@ -115,11 +115,11 @@ def accept_loss(record: ChampionRecord, ledger: Path, entry: HistoryEntry) -> Hi
                 "HISTORY_COMPLETE",
                 found=f"the history has {len(entries)} entries, and none is missing",
                 expected="a history with missing entries",
-                remedy="no loss needs to be accepted; `plumbline history` shows the history",
+                remedy="nothing needs to be done; `plumbline history` shows the history",
             )
         require_clock_not_behind(entries, datetime.fromisoformat(entry.at))
         longest = max(broken, key=lambda a: a.length)
-        lost = f"lost: {longest.length} entries up to {longest.last[:12]}; the file had {len(entries)}"
+        lost = f"lost: {longest.length} entries up to {longest.last[:12]} were stored; the file had {len(entries)}"
         written = append_entry(ledger, replace(entry, reason=f"{lost}; {entry.reason}"))
         _close(record, broken, written)
         _remember(record, ledger, [length for length in known if length not in broken])
@@ -151,7 +151,7 @@ def _require_complete(known: Sequence[HistoryLength], ledger: Path) -> None:
 
 
 def _remember(record: ChampionRecord, ledger: Path, known: Sequence[HistoryLength]) -> None:
-    """Store the present length, except if the history was cut while it was open."""
+    """Store the present length. If the history was cut while it was open, store nothing."""
     entries, place = read_history(ledger), place_of(ledger)
     if not entries or length_faults(known, entries, place):
         return

@@ -1,6 +1,6 @@
-"""Promotion: a judged candidate becomes champion, or is refused.
+"""The promotion: a judged candidate becomes the champion, or is refused.
 
-Contract: ``promote`` relies on no earlier check by its caller and on no tag in MLflow. It
+Contract: ``promote`` does not rely on earlier checks by its caller or on tags in MLflow. The function
 
 1. reads verdict, policy, evidence and approval from their files, and verifies every digest;
 2. judges again, and requires the same verdict;
@@ -43,8 +43,8 @@ class Promotion:
     """A completed promotion.
 
     Attributes:
-        champion: the model that serves now.
-        previous_digest: digest of the previous champion; None for the first champion.
+        champion: the new champion.
+        previous_digest: digest of the previous champion; None if there was no previous champion.
         verdict: digest of the verdict.
         history_entry: digest of the last entry of the history.
     """
@@ -59,18 +59,18 @@ def promote(request: PromotionRequest) -> Promotion:
     """Make the judged candidate the champion of ``request.production_model``, or refuse.
 
     Raises:
-        GateRefused: VERDICT_HOLD, VERDICT_REJECT, VERDICT_INSUFFICIENT, EVIDENCE_* (missing, altered ...),
-            STATISTICS_INCONSISTENT, POLICY_* (missing, changed ...), VERDICT_NOT_REPRODUCED, STALE_CHAMPION,
-            STALE_BASELINE, CHAMPION_* (lost, moved, unknown), MODEL_DENIED, APPROVAL_*, SAME_PERSON, AUTHOR_UNKNOWN,
-            CANDIDATE_* (address, missing, run dead), MODEL_* (altered, incomplete ...), UNSAFE_FILES, SMOKE_TEST_*,
-            HISTORY_* (broken, cut), CLOCK_WENT_BACK, NO_CHAMPIONS_DB, REGISTRY_UNAVAILABLE: nothing has changed.
-            CHANGE_UNFINISHED: the champion record has changed; `plumbline history --repair` completes the change.
+        GateRefused: these codes mean that nothing has changed: VERDICT_HOLD, VERDICT_REJECT, VERDICT_INSUFFICIENT,
+            EVIDENCE_* (missing, altered ...), STATISTICS_INCONSISTENT, POLICY_* (missing, changed ...),
+            VERDICT_NOT_REPRODUCED, STALE_CHAMPION, STALE_BASELINE, CHAMPION_* (lost, moved, unknown), MODEL_DENIED,
+            APPROVAL_*, SAME_PERSON, AUTHOR_UNKNOWN, CANDIDATE_* (address, missing, run dead), MODEL_* (altered,
+            incomplete ...), UNSAFE_FILES, SMOKE_TEST_*, HISTORY_* (broken, cut), CLOCK_WENT_BACK, NO_CHAMPIONS_DB,
+            REGISTRY_UNAVAILABLE. After CHANGE_UNFINISHED `plumbline history --repair` completes the change.
     """
     model, ledger = request.production_model, request.ledger_path
     with errors_as_refusals():
         verdict = _promotable_verdict(request.verdict_path)
     with open_for_change(request.tracking_uri, model, ledger, request.at) as (client, record):
-        current_champion(request.tracking_uri, model)  # It refuses an alias that is missing or was changed.
+        current_champion(request.tracking_uri, model)  # This call refuses an alias that is missing or was changed.
         serving = sync(client, record, ledger, request.at)
         _require_expected_champion(verdict, serving)
         policy = _reproduce(verdict, request.policy_path, request.evidence_folder)
@@ -110,13 +110,13 @@ def _announcement(request: PromotionRequest, verdict: Verdict, version: str, app
 def _smoke_test(
     request: PromotionRequest, copy: Path, verdict: Verdict, policy: Policy, serving: ServingVersion | None
 ) -> None:
-    """Run the smoke test on the copy, and also on the champion if its files can be downloaded."""
+    """Run the smoke test on the copy. If the champion's files can be downloaded, run it on the champion, too."""
     measure = request.measure_virtual_study
     with tempfile.TemporaryDirectory() as scratch:
         champion: Path | None = None
         if serving is not None and measure is not None:
             address = f"models:/{request.production_model}/{serving.version}"
-            # If the champion's files are missing, the comparison is omitted. The limit in seconds still applies.
+            # Without the champion's files there is no comparison of times. The limit in seconds still applies.
             with suppress(Exception):
                 champion = find_model_folder(download(request.tracking_uri, address, Path(scratch)))
         folder = find_model_folder(copy)
@@ -124,7 +124,7 @@ def _smoke_test(
 
 
 def _promotable_verdict(path: Path) -> Verdict:
-    """The verdict at ``path``; an error if it permits no promotion."""
+    """The verdict at ``path``. A verdict that permits no promotion is refused."""
     verdict = read_verdict(path)
     if not may_be_promoted(verdict):
         raise GateRefused(
@@ -157,8 +157,8 @@ def _reproduce(verdict: Verdict, policy_path: Path, evidence_folder: Path) -> Po
     if again.digest != verdict.digest:
         raise GateRefused(
             "VERDICT_NOT_REPRODUCED",
-            found=f"judging the same evidence again gives {again.decision} ({again.digest[:12]})",
-            expected=f"{verdict.decision} ({verdict.digest[:12]}), as in the verdict",
+            found=f"another verdict when the same evidence is judged again: {again.decision} ({again.digest[:12]})",
+            expected=f"{verdict.decision} ({verdict.digest[:12]}), as in the verdict file",
             remedy="judge again",
         )
     return policy
@@ -174,7 +174,7 @@ def _evidence_files(request: PromotionRequest, verdict: Verdict) -> list[Path]:
 
 
 def _by_digest(folder: Path) -> dict[str | None, Path]:
-    """The digest that a file states -> the file, for the files at any depth below ``folder``."""
+    """Digest -> the file that states this digest, for the files at any depth below ``folder``."""
     return {unverified_digest(path): path for path in sorted(folder.rglob("*.json"), reverse=True)}
 
 
@@ -208,6 +208,6 @@ def _require_not_denied(record: ChampionRecord, verdict: Verdict) -> None:
             "MODEL_DENIED",
             found=f"model {denial.digest[:12]} was denied by {denial.by} on {denial.at[:10]}: {denial.reason}",
             expected="a model that is not denied",
-            remedy="train another model; if the rollback was a mistake, a person other than the author can reinstate "
-            f"the model: `plumbline reinstate {denial.digest[:12]} --as NAME --comment TEXT`",
+            remedy="train another model. A rollback denied this model; if that was a mistake, a person other than the "
+            f"author can reinstate it: `plumbline reinstate {denial.digest[:12]} --as NAME --comment TEXT`",
         )

@@ -12,19 +12,18 @@ class PromotionRequest:
     """The input of ``promote``.
 
     Attributes:
-        verdict_path: the sealed verdict.
-        policy_path: the policy of the verdict.
-        evidence_folder: contains the evaluation records, with any names and at any depth.
-        tracking_uri: MLflow's tracking store and registry.
+        verdict_path: the file of the sealed verdict.
+        policy_path: the file of the verdict's policy.
+        evidence_folder: the folder of the evaluation records, which can have any names and be at any depth.
+        tracking_uri: the address of MLflow's tracking store and registry.
         candidate_uri: ``models:/<name>/<version>`` or ``runs:/<run id>/<path>`` of the judged model.
         production_model: the registered model whose champion changes.
-        ledger_path: the history of that registered model.
-        promoter: the person or program that promotes.
-        at: the time of the promotion.
-        measure_virtual_study: the function that runs a model for the smoke test; None is refused.
-        approval: the sealed approval, if the policy requires one.
-        artifact_root: the artefact folder of a new promotions experiment. With None it is ``artifacts`` beside a local
-            database, or the tracking server chooses it.
+        ledger_path: the file of the history.
+        promoter: the person or program that promotes the model.
+        measure_virtual_study: the function that runs a model for the smoke test. A request with None is refused.
+        approval: the file of the sealed approval, if the policy requires an approval.
+        artifact_root: the folder for the artefacts of a new experiment of promotions. None means the folder
+            ``artifacts`` beside a local database, or the tracking server's choice.
     """
 
     verdict_path: Path

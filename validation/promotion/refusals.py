@@ -1,8 +1,8 @@
-"""Refusals: the models that a person has refused and that were not reinstated since.
+"""The refusals: the models that a person has refused and that were not reinstated since.
 
 Contract: a refusal applies to the model's files, so the same model stays refused under every later verdict. A later
-reinstatement of the model ends the refusal. The order in the history decides what is later. If the history has lost the
-refusal, and only the sealed record is left, the times decide.
+reinstatement of the model ends the refusal. "Later" means later in the history. If the history has lost the refusal,
+and only its sealed record is left, the times of both are compared.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ class Refusal:
 
     Attributes:
         model, verdict: digests of the model and of the refused verdict.
-        production_model: the registered model under which it must not serve.
+        production_model: the registered model to which the refused model must not be promoted.
         by, at, comment: person, time (ISO 8601) and reason.
         record: digest of the sealed record.
-        sequence: number of the history entry; None if the history has lost it.
+        sequence: number of the history entry; None if the history has lost the entry.
     """
 
     model: str
@@ -36,7 +36,7 @@ class Refusal:
 
 
 def standing_refusals(entries: Sequence[HistoryEntry], sealed: Sequence[Refusal] = ()) -> tuple[Refusal, ...]:
-    """The refusals without a later reinstatement: first those in the history, then those that the history has lost.
+    """The refusals without a later reinstatement. Refusals that the history has lost are last.
 
     Args:
         sealed: the refusals from the sealed records.
@@ -61,17 +61,17 @@ def standing_refusals(entries: Sequence[HistoryEntry], sealed: Sequence[Refusal]
 
 
 def require_no_refusal(model: str, entries: Sequence[HistoryEntry], sealed: Sequence[Refusal] = ()) -> None:
-    """Raise an error if a person has refused the model and it was not reinstated.
+    """Refuse a model that a person has refused and that was not reinstated since.
 
     Raises:
         GateRefused: APPROVAL_REJECTED.
     """
     refusal = next((r for r in standing_refusals(entries, sealed) if r.model == model), None)
     if refusal is not None:
-        lost = f", sealed as {refusal.record[:12]}" if refusal.sequence is None else ""
+        lost = f" (sealed record {refusal.record[:12]})" if refusal.sequence is None else ""
         raise GateRefused(
             "APPROVAL_REJECTED",
-            found=f"{refusal.by} refused model {model[:12]} on {refusal.at[:10]} with verdict "
+            found=f"{refusal.by} refused model {model[:12]} on {refusal.at[:10]}, after verdict "
             f"{refusal.verdict[:12]}{lost}: {refusal.comment}",
             expected="a model that no person has refused",
             remedy="train another candidate; judging the same files again does not help. If the refusal was a mistake, "

@@ -1,4 +1,4 @@
-"""Conversion of errors of the registry and of the evidence into refusals of the gate with stable codes."""
+"""The conversion of errors of the registry and of the evidence into refusals of the gate with stable codes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +12,8 @@ def errors_as_refusals() -> Iterator[None]:
     """Convert the errors of the block into GateRefused.
 
     Raises:
-        GateRefused: with the code of an EvidenceRejected or ParametersRejected; NOT_PERMITTED or REGISTRY_UNAVAILABLE
-            for an error of the registry.
+        GateRefused: an EvidenceRejected or ParametersRejected keeps its code. An error of the registry gets the code
+            NOT_PERMITTED or REGISTRY_UNAVAILABLE.
     """
     from mlflow.exceptions import MlflowException
     from requests import RequestException
@@ -29,8 +29,8 @@ def errors_as_refusals() -> Iterator[None]:
         if getattr(error, "error_code", "") == "PERMISSION_DENIED" or status == 403:
             raise GateRefused(
                 "NOT_PERMITTED",
-                found=f"MLflow does not permit this to the account: {' '.join(str(error).split())[:200]}",
-                expected="an account that may write the served model and its experiment",
+                found=f"MLflow does not allow the account this operation: {' '.join(str(error).split())[:200]}",
+                expected="an account that may write the registered model in service and its experiment",
                 remedy="use the promoter's account (docs/promotion.md, accounts)",
             ) from error
         raise registry_unavailable(str(error)) from error

@@ -1,9 +1,9 @@
-"""Reinstatement: a person permits a denied or refused model to serve again.
+"""The reinstatement: a person permits a denied or refused model to go back into service.
 
 Contract: a reinstatement has a name and a comment, and comes from a person other than the author. It is written to the
-history and to the database. If the process is killed between the two, the next repair completes or abandons it. A
-reinstatement ends the denial and all refusals of the model. It does not deploy the model: afterwards the model can be
-judged and promoted, or a rollback can return to it.
+history and to the database. If the process is killed between these two steps, the next repair completes or abandons the
+reinstatement. A reinstatement ends the denial and all refusals of the model. It does not put the model into service:
+afterwards the model can be judged and promoted, or a rollback can return to it.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,13 +27,13 @@ class ReinstatementRequest:
     """The input of ``reinstate``.
 
     Attributes:
-        tracking_uri, production_model: the registry and the registered model.
-        ledger_path: the history.
-        model: a version number, or the beginning of a digest.
+        tracking_uri: the address of the registry.
+        ledger_path: the file of the history.
+        model: the model's version number, or the beginning of its digest.
         sign_off: the person who decides, and the reason.
         at: the time of the decision.
-        author: returns the author of the model with a given digest; None if its run names no author.
-        approvals: folder of the sealed records, for refusals that the history has lost.
+        author: a function from a model's digest to the model's author. It returns None if the run names no author.
+        approvals: the folder of the sealed records, which also contain refusals that the history has lost.
     """
 
     tracking_uri: str
@@ -51,8 +51,8 @@ class Reinstatement:
     """The denial and the refusals that a reinstatement ended.
 
     Attributes:
-        digest: of the model.
-        denial: the denial by a rollback; None without one.
+        digest: digest of the model.
+        denial: the denial by a rollback; None without a denial.
         refusals: the refusals by persons.
     """
 
@@ -67,7 +67,7 @@ def reinstate(request: ReinstatementRequest) -> Reinstatement:
     Raises:
         GateRefused: APPROVAL_EMPTY (no name or comment), NOT_DENIED, SAME_PERSON (the author), AUTHOR_UNKNOWN,
             HISTORY_CUT, HISTORY_BROKEN, CLOCK_WENT_BACK, REGISTRY_UNAVAILABLE, EVIDENCE_* (a sealed record is
-            altered). In all cases nothing changed.
+            altered). All these codes mean that nothing changed.
     """
     require_signed(request.sign_off)
     model, ledger = request.production_model, request.ledger_path
@@ -85,7 +85,7 @@ def reinstate(request: ReinstatementRequest) -> Reinstatement:
         record.reinstate(why, announced.digest, denied=found.denial is not None)
         append_entry(ledger, replace(entry, event=OUTCOME_OF[entry.event]))
         if serving is not None:
-            sync_aliases(client, record)  # It also updates the version's state.
+            sync_aliases(client, record)  # This call also updates the version's state.
     return found
 
 
@@ -115,5 +115,5 @@ def _find(record: ChampionRecord, refusals: Sequence[Refusal], digest: str) -> R
         "NOT_DENIED",
         found=f"{len(found)} denied or refused models with digest {digest[:12] or '(none)'}",
         expected=f"one of the denied or refused models: {', '.join(d[:12] for d in known) or 'there is none'}",
-        remedy=f"name the version, or at least {_SHORTEST_DIGEST} characters of the digest",
+        remedy=f"give the version number, or at least {_SHORTEST_DIGEST} characters of the digest",
     )

@@ -1,4 +1,4 @@
-"""The repair: it completes an interrupted change, sets aliases back, and accepts the loss of a history.
+"""The repair: it completes an interrupted change, corrects aliases, and continues a history that has lost entries.
 
 Contract: ``repair`` sets the aliases only to the model in the champion record, or in the history if the record is
 empty. Before that it verifies the model's files. It does not repair a broken chain, because the file is evidence.
@@ -30,7 +30,7 @@ from validation.promotion.registry_errors import errors_as_refusals
 
 @dataclass(frozen=True)
 class Repair:
-    """A completed repair: the champion (None if no model ever served), and a line for each object that was removed."""
+    """A completed repair: the champion (None if no model was ever in service), and a line for each removed object."""
 
     champion: Champion | None
     cleared: tuple[str, ...]
@@ -70,9 +70,9 @@ def repair(tracking_uri: str, production_model: str, *, ledger_path: Path, promo
 def accept_history_loss(
     tracking_uri: str, production_model: str, *, ledger_path: Path, sign_off: SignOff, at: datetime
 ) -> HistoryEntry:
-    """Continue a cut history with an entry that describes the loss, the person who accepts it, and the reason.
+    """Continue a cut history with an entry that states the loss, the person who accepts the loss, and the reason.
 
-    Nothing else is written. Return the entry. Run ``repair`` afterwards, so that history and registry agree.
+    Return the entry. The function writes nothing else. Call ``repair`` afterwards, so that history and registry agree.
 
     Raises:
         GateRefused: APPROVAL_EMPTY (no name or reason), HISTORY_COMPLETE, HISTORY_BROKEN, CLOCK_WENT_BACK,
@@ -91,14 +91,14 @@ def accept_history_loss(
 
 
 def _require_reason(sign_off: SignOff) -> None:
-    """Refuse a sign-off without a name or a reason, with the options of `plumbline history` in the remedy."""
+    """Refuse a sign-off without a name or a reason. The remedy names the options of `plumbline history`."""
     try:
         require_signed(sign_off)
     except GateRefused as refusal:
         raise GateRefused(
             refusal.code,
             found="no name or no reason",
-            expected="the name of the person who decides, and what happened",
+            expected="the name of the person who decides, and an explanation of the loss",
             remedy=f"run {ACCEPT_LOSS}",
         ) from refusal
 

@@ -1,8 +1,8 @@
-"""Rollback: it returns to the last good model in one change, and records the reason.
+"""The rollback: it returns to the last good model in one change, and records the reason.
 
-Contract: the target served before, is neither denied nor refused, still has the promoted files, and passes the smoke
-test. The same transaction denies the present champion. The models that served are read from the history and from the
-registry, so a rollback works if one of them is lost. It also works without the alias.
+Contract: the target was in service before, is neither denied nor refused, still has the promoted files, and passes the
+smoke test. The same transaction denies the present champion. The former champions are read from the history and from
+the registry, so a rollback works if either the history or the registry has lost them. It also works without the alias.
 """
 
 import tempfile
@@ -39,13 +39,13 @@ class RollbackRequest:
     """The input of ``rollback``.
 
     Attributes:
-        tracking_uri, production_model: the registry and the registered model.
-        ledger_path: the history.
-        reason: why the present model must not serve.
+        tracking_uri: the address of the registry.
+        ledger_path: the file of the history.
+        reason: the reason why the present model must not stay in service.
         promoter: the person or program that decides.
-        at: the time of the rollback.
-        measure_virtual_study, limits: the smoke test that the target must pass.
-        to: the version to return to; None for the last good version.
+        measure_virtual_study: the function that runs a model for the smoke test. A request with None is refused.
+        limits: the limits of the smoke test, which the target must pass.
+        to: the version to return to; None means the last good version.
     """
 
     tracking_uri: str
@@ -64,9 +64,9 @@ class Rollback:
     """A completed rollback.
 
     Attributes:
-        champion: the model that serves again.
+        champion: the model that is back in service.
         left: digest of the previous champion, which is denied now.
-        passed_over: newer versions that may not serve or do not work, each with the reason.
+        passed_over: a text for each newer version that was not chosen, with the reason.
         history_entry: digest of the last entry of the history.
     """
 
@@ -78,7 +78,7 @@ class Rollback:
 
 @dataclass(frozen=True)
 class FormerChampion:
-    """A version that served before."""
+    """A version that was in service before."""
 
     version: str
     digest: str
@@ -88,10 +88,10 @@ def rollback(request: RollbackRequest) -> Rollback:
     """Return to the version ``request.to`` or to the last good version, or refuse.
 
     Raises:
-        GateRefused: NO_REASON, NO_CHAMPION, ROLLBACK_UNKNOWN (the target never served), ROLLBACK_REFUSED (the target is
-            denied, altered, missing or fails the smoke test; the remedy names the next good version), NO_GOOD_MODEL,
-            SMOKE_TEST_ABSENT, STALE_CHAMPION, REGISTRY_UNAVAILABLE, HISTORY_* (broken, cut), CLOCK_WENT_BACK: nothing
-            changed. CHANGE_UNFINISHED: the champion record has changed, and the repair completes the change.
+        GateRefused: NO_REASON, NO_CHAMPION, ROLLBACK_UNKNOWN (the target was never in service), ROLLBACK_REFUSED (the
+            target is denied, refused, altered or missing, or fails the smoke test), NO_GOOD_MODEL, SMOKE_TEST_ABSENT,
+            STALE_CHAMPION, REGISTRY_UNAVAILABLE, HISTORY_* (broken, cut), CLOCK_WENT_BACK. All these codes mean that
+            nothing changed. After CHANGE_UNFINISHED `plumbline history --repair` completes the change.
     """
     _require_complete(request)
     model, ledger, reason = request.production_model, request.ledger_path, request.reason.strip()
@@ -111,9 +111,9 @@ def rollback(request: RollbackRequest) -> Rollback:
 def former_champions(
     client: "MlflowClient", entries: Sequence[HistoryEntry], serving: ServingVersion, production_model: str
 ) -> list[FormerChampion]:
-    """The models that served before ``serving``, latest first, each once.
+    """The models that were in service before ``serving``. Each model is listed once, and the latest model is first.
 
-    Those in the history come first, then those that only the registry has.
+    The models in the history are followed by the models that only the registry has.
     """
     written = [e for e in reversed(entries) if e.production_model == production_model and e.event in SERVING_EVENTS]
     found = [FormerChampion(e.version, e.model_digest) for e in written]
@@ -132,7 +132,7 @@ def _require_complete(request: RollbackRequest) -> None:
         raise GateRefused(
             "NO_REASON",
             found="a rollback without a reason",
-            expected="the reason why the present model must not serve",
+            expected="the reason why the present model must not stay in service",
             remedy="add --reason",
         )
     if request.measure_virtual_study is None:
@@ -140,7 +140,7 @@ def _require_complete(request: RollbackRequest) -> None:
 
 
 def _require_serving(client: "MlflowClient", record: ChampionRecord, request: RollbackRequest) -> ServingVersion:
-    """The version that serves. An empty champion record is first filled from the alias, or else from the history."""
+    """The version in service. An empty champion record is first filled from the alias, or else from the history."""
     try:
         serving = sync(client, record, request.ledger_path, request.at)
     except GateRefused as refusal:
@@ -153,7 +153,7 @@ def _require_serving(client: "MlflowClient", record: ChampionRecord, request: Ro
     if serving is None:
         raise GateRefused(
             "NO_CHAMPION",
-            found="no model serves",
+            found="no model is in service",
             expected="a champion that the rollback can replace",
             remedy="promote a model",
         )
@@ -169,8 +169,8 @@ def _choose(
         if chosen is None:
             raise GateRefused(
                 "NO_GOOD_MODEL",
-                found="; ".join(faults) or "no model served before the present one",
-                expected="an earlier model that may serve and works",
+                found="; ".join(faults) or "no model was in service before the present model",
+                expected="an earlier model that works and is neither denied nor refused",
                 remedy="promote a better model",
             )
         return chosen, faults
@@ -178,22 +178,22 @@ def _choose(
     if target is None:
         raise GateRefused(
             "ROLLBACK_UNKNOWN",
-            found=f"version {request.to} never served",
-            expected=f"a version that served before: {', '.join(s.version for s in before) or 'there is none'}",
-            remedy="name one of these versions, or omit --to",
+            found=f"version {request.to} was never in service",
+            expected=f"a version that was in service before: {', '.join(s.version for s in before) or 'there is none'}",
+            remedy="choose an expected version, or omit --to",
         )
     fault = _fault_of(record, request, target)
     if fault is not None:
         other, _ = _next_good(record, request, [s for s in before if s is not target])
         offer = (
-            f"use --to {other.version}, the next version that may serve and works"
+            f"use --to {other.version}, the next version that works and is neither denied nor refused"
             if other
-            else "no earlier version may serve and works; promote another model"
+            else "promote another model; every earlier version is denied or refused, or does not work"
         )
         raise GateRefused(
             "ROLLBACK_REFUSED",
             found=fault,
-            expected="a model that is neither denied nor refused and passes the smoke test",
+            expected="a model that passes the smoke test and is neither denied nor refused",
             remedy=offer,
         )
     return target, ()
@@ -212,7 +212,7 @@ def _next_good(
 
 
 def _fault_of(record: ChampionRecord, request: RollbackRequest, target: FormerChampion) -> str | None:
-    """The reason why this version must not serve again; None if it may serve."""
+    """The reason why this version must not go back into service; None if it may."""
     denial = record.denials().get(target.digest)
     if denial is not None:
         return f"version {target.version} was denied on {denial.at[:10]} by {denial.by}: {denial.reason}"
@@ -228,7 +228,7 @@ def _fault_of(record: ChampionRecord, request: RollbackRequest, target: FormerCh
             if actual != target.digest:
                 raise model_altered(actual, target.digest, "the registry")
             require_smoke_test(request.measure_virtual_study, folder, target.digest, request.limits)
-    except Exception as error:  # After any error of one version, the next version is tried.
+    except Exception as error:  # Whatever the error of this version is, the next version is tried.
         why = f"{error.code}: {error.found}" if isinstance(error, PlumblineError) else str(error)
         return f"version {target.version}: {' '.join(why.split())[:300]}"
     return None

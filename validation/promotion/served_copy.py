@@ -1,4 +1,4 @@
-"""The served copy: the judged files, copied to a run and a registered model that belong to the promoter.
+"""The copy that goes into service: the judged files, in a run and a registered model that belong to the promoter.
 
 Contract: if MLflow copies a version, the copy refers to files that the trainer can still overwrite. Therefore the files
 themselves are copied, with the verdict and its evidence. A file that runs code when it is loaded is refused.
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 UNSAFE_SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".py", ".so"})
-"""Suffixes of files that run code when they are loaded. A model with such a file is not promoted."""
+"""The suffixes of files that run code when they are loaded. A model with such a file is not promoted."""
 
 AUTHOR_TAG = TAG + "author"
 HISTORY_TAG = TAG + "history"
-"""The tag with the history that a promotion writes. The cleanup uses it to recognise the promotions of one history."""
+"""The tag with the place of a promotion's history. From it, the cleanup recognises the promotions of one history."""
 
 PREPARED = "prepared"
-"""The state of a version that is registered and has not served yet."""
+"""The state of a version that is registered and was not in service yet."""
 
 DEAD_RUNS = frozenset({"FAILED", "KILLED"})
 
@@ -46,7 +46,7 @@ def copy_judged_bytes(
 
     Args:
         verdict: the verified verdict, which permits the promotion.
-        evidence: the files of the verdict and of everything that it names.
+        evidence: the files of the verdict, the policy, the approval and the evaluation records.
         inspect: a function that is called with the folder of the downloaded copy before the copy is registered. If it
             raises an exception, nothing is registered.
 
@@ -69,19 +69,19 @@ def copy_judged_bytes(
             _require_same(folder, back)
             inspect(back)
         except BaseException:
-            with suppress(MlflowException):  # An error here must not hide the first one.
+            with suppress(MlflowException):  # An error here must not hide the first error.
                 client.set_terminated(run.info.run_id, "FAILED")
             raise
         client.set_terminated(run.info.run_id)
     if not client.search_registered_models(f"name = '{model}'"):
-        client.create_registered_model(model, description="The model that serves; only promotion writes here.")
+        client.create_registered_model(model, description="The model in service; only promotions write here.")
     source, description = f"{run.info.artifact_uri}/model", summarise_verdict(verdict)
     version = client.create_model_version(model, source, run_id=run.info.run_id, tags=tags, description=description)
     return str(version.version)
 
 
 def tags_of(request: PromotionRequest, verdict: Verdict) -> dict[str, str]:
-    """The tags of the promoter's run and of the served version."""
+    """The tags of the promoter's run and of the promoted version."""
     tags = {
         "model_digest": verdict.challenger_model,
         "verdict": verdict.digest,
@@ -101,12 +101,12 @@ def tags_of(request: PromotionRequest, verdict: Verdict) -> dict[str, str]:
 
 
 def promotions_experiment(production_model: str) -> str:
-    """The name of the experiment of the promoter's runs."""
+    """The name of the experiment that contains the promoter's runs."""
     return f"{production_model}-promotions"
 
 
 def author_of(client: "MlflowClient", candidate_uri: str) -> str | None:
-    """The author of the candidate: its run's tag ``plumbline.author``, or else MLflow's user; None without both."""
+    """The candidate's author: the tag ``plumbline.author`` of its run, or else MLflow's user; None without both."""
     from mlflow.exceptions import MlflowException
 
     kind, _, rest = candidate_uri.partition(":/")
@@ -120,7 +120,7 @@ def author_of(client: "MlflowClient", candidate_uri: str) -> str | None:
 
 
 def _download_candidate(client: "MlflowClient", request: PromotionRequest, verdict: Verdict, into: Path) -> Path:
-    """The folder of the downloaded candidate, whose digest is that of the judged model."""
+    """The folder of the downloaded candidate. Its files have the digest of the judged model."""
     from mlflow.exceptions import MlflowException
 
     address = request.candidate_uri
@@ -146,8 +146,8 @@ def _download_candidate(client: "MlflowClient", request: PromotionRequest, verdi
         raise GateRefused(
             "UNSAFE_FILES",
             found=", ".join(unsafe[:5]),
-            expected="only the network, its contract and plain text",
-            remedy="register the exported model without code, pickles or links",
+            expected="only the files of the network, its contract and plain text",
+            remedy="register the exported model without code, pickles or symbolic links",
         )
     actual = model_digest(find_model_folder(folder))
     if actual != verdict.challenger_model:
@@ -165,7 +165,7 @@ def _require_finished_run(client: "MlflowClient", address: str) -> None:
     if status in DEAD_RUNS:
         raise GateRefused(
             "CANDIDATE_RUN_DEAD",
-            found=f"run {run_id} with status {status}",
+            found=f"run {run_id} did not finish; its status is {status}",
             expected="a run that finished",
             remedy="train again",
         )
@@ -183,6 +183,6 @@ def _experiment(client: "MlflowClient", request: PromotionRequest) -> str:
     if known is not None:
         return str(known.experiment_id)
     if root is None and request.tracking_uri.startswith("sqlite:///"):
-        # MLflow's default folder is below the working directory of the promoter.
+        # MLflow's own default folder would be below the working directory of the promoter.
         root = (Path(request.tracking_uri.removeprefix("sqlite:///")).parent / "artifacts").as_uri()
     return str(client.create_experiment(name, artifact_location=f"{root.rstrip('/')}/{name}" if root else None))

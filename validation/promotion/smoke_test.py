@@ -1,8 +1,8 @@
-"""The smoke test: before a model serves, its files must measure one bundled virtual study correctly.
+"""The smoke test: before a model goes into service, its files must measure one bundled virtual study correctly.
 
 Contract: without a function that runs the model nothing is promoted. The test refuses a result that is not finite, far
-from the true values, incomplete, or much slower than the champion's. The error lists all faults. The test shows that a
-model works in the environment of the promoter. It does not show how accurate the model is.
+from the true values, incomplete, or much slower than the champion's result. The error lists the faults. The test shows
+that a model works in the environment of the promoter. It does not show how accurate the model is.
 """
 
 import json
@@ -58,9 +58,8 @@ def require_smoke_test(
     """Measure the bundled study with the model in ``folder``, and refuse the model if its result has faults.
 
     Args:
-        measure: the function that runs a model; None is refused.
-        folder: the files of the model.
-        digest: the digest of these files.
+        measure: the function that runs a model. None is refused.
+        digest: the digest that the files in ``folder`` must have.
         limits: the limits from the policy.
         champion_folder: the champion's files, for comparison; None without a champion.
 
@@ -86,7 +85,7 @@ def smoke_test_absent() -> GateRefused:
     return GateRefused(
         "SMOKE_TEST_ABSENT",
         found="no function that runs the model on the bundled study",
-        expected="a smoke test before the model serves",
+        expected="a smoke test before the model goes into service",
         remedy="use `plumbline promote`, `plumbline rollback` or the Dagster job, which run the smoke test",
     )
 
@@ -94,7 +93,7 @@ def smoke_test_absent() -> GateRefused:
 def check_result(
     result: VirtualStudyResult, limits: VirtualStudyLimits, champion: VirtualStudyResult | None
 ) -> list[str]:
-    """The faults of a result; empty if it has none."""
+    """The faults of a result; empty for a result without faults."""
     return [*_wrong_values(result, limits), *_missing_outputs(result, champion), *_slow(result, limits, champion)]
 
 
@@ -121,9 +120,9 @@ def _missing_outputs(result: VirtualStudyResult, champion: VirtualStudyResult | 
     faults = [f"the candidate reports unknown parameters: {', '.join(unknown)}"] if unknown else []
     if champion is not None:
         missing = sorted(set(champion.values) - set(result.values))
-        faults += [f"the candidate reports no {name.replace('_', ' ')}; the champion does" for name in missing]
+        faults += [f"the candidate reports no {name.replace('_', ' ')}, but the champion does" for name in missing]
         views = sorted(set(champion.views) - set(result.views))
-        faults += [f"the candidate reads no {view} view; the champion does" for view in views]
+        faults += [f"the candidate reads no {view} view, but the champion does" for view in views]
     return faults
 
 
@@ -147,6 +146,6 @@ def _failed(faults: list[str]) -> GateRefused:
     return GateRefused(
         "SMOKE_TEST_FAILED",
         found="; ".join(faults[:8]) + (f"; and {len(faults) - 8} more" if len(faults) > 8 else ""),
-        expected="finite values near the true values of the bundled study, complete and within the time limit",
+        expected="a complete set of finite values near the true values of the bundled study, within the time limit",
         remedy="export the model again, or train another model; nothing was changed",
     )

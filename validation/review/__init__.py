@@ -4,20 +4,20 @@ The package contains everything that a reviewer reads. Statistics are in ``valid
 ``validation.gates``.
 
     page               the report as one HTML file
-    patients           the patients on the page, with figures and images
+    patients           the patients on the page, with their figures and images
     svg_outline        the outline of a spine as an SVG layer
-    rule_table         the rules of a verdict as rows
+    rule_table         the results of a verdict's rules as table rows
     figure_tables      the statistics of both models as tables
-    agreement_charts   regression and Bland-Altman charts
-    level_charts       charts of the landmark errors by level, and of the interval coverage
+    agreement_charts   the regression and Bland-Altman charts
+    level_charts       the charts of the landmark errors by level, and of the interval coverage
     forest             the forest plot of the paired differences
-    chart_style        colours and axes of all charts, and their conversion to SVG
-    changes            differences between two training runs
-    actions            the meaning of each decision, and the commands for it
-    verdict_status     the actions of people and of the gate on a verdict
+    chart_style        the colours and axes of all charts, and the conversion of charts to SVG
+    changes            the differences between the training runs of champion and challenger
+    actions            the meaning of each decision, and the commands that a reviewer can run
+    verdict_status     the approvals, refusals, promotions and rollbacks that followed a verdict
     model_card         the content of a model card
     card_text          a model card as Markdown and JSON
-    group_errors       errors by condition, field of view and appearance
-    subgroup_names     titles and order of the subgroups
+    group_errors       a model's errors by condition, field of view and appearance
+    subgroup_names     the titles and the order of the subgroups
     claim              a checklist with the subjects of CLAIM
 """

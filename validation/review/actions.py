@@ -1,7 +1,7 @@
-"""The actions that a reviewer can take on a verdict, with the exact commands.
+"""The actions that are possible after a verdict, with the exact commands.
 
-Every command contains the verdict's digest, so that a command from an old page cannot affect a newer verdict. An action
-that was already taken, or that the gate would refuse, is left out.
+The commands contain the verdict's digest, so that a command from an old page cannot affect a newer verdict. Actions
+that were already performed, or that the gate would refuse, are left out.
 """
 
 from dataclasses import dataclass
@@ -24,17 +24,17 @@ class Option:
 def options_for(
     verdict: Verdict, policy: Policy | None = None, status: VerdictStatus | None = None
 ) -> tuple[Option, ...]:
-    """The actions that are possible now, in the order in which they must be taken."""
+    """The actions that are possible now, in the order in which the reviewer performs them."""
     file = f"state/verdicts/{verdict.digest}.json"
     explain = Option("Explain the verdict", "Prints every rule with its reason.", f"plumbline explain {file} -w .")
     promote = Option(
         "Promote",
-        "Makes this model the champion. The gate checks every digest again.",
+        "Makes this model the champion. The gate verifies every digest again.",
         f'plumbline promote --verdict {verdict.digest[:12]} --by "YOUR NAME" -w .',
     )
     approve = Option(
         "Approve",
-        "Records your approval of this verdict. It expires. The author of the training run cannot approve.",
+        "Records your approval of this verdict. An approval expires. The author of the training run cannot approve.",
         f'plumbline approve {file} --as "YOUR NAME" --comment "WHY" -w .',
     )
     reject = Option(
@@ -44,7 +44,7 @@ def options_for(
     )
     back = Option(
         "Roll back",
-        "Makes the previous champion serve again. Use this if the model fails in service.",
+        "Puts the previous champion back into service. Use this command if the model fails in service.",
         'plumbline rollback --reason "WHY" -w .',
     )
     if status is not None and status.decided:
@@ -62,7 +62,7 @@ def approval_notice(
 
     Args:
         policy: the policy of the verdict; None if it is not available.
-        where: the path of the workspace for the command.
+        where: the path of the workspace in the command.
     """
     if not may_be_promoted(verdict) or (status is not None and (status.decided or status.approved)):
         return ""
@@ -70,7 +70,7 @@ def approval_notice(
         return ""
     why = f" ({policy.approval.reason})" if policy is not None and needs_approval(policy, verdict) else ""
     return (
-        f"The policy requires an approval before this model may serve{why}. "
+        f"The policy requires an approval before this model may go into service{why}. "
         "Any person except the author of its training run can approve:\n"
         f"  plumbline approve {verdict.digest[:12]} --as NAME --comment WHY -w {where}"
     )
@@ -93,6 +93,6 @@ def advice_for(verdict: Verdict, policy: Policy | None = None, status: VerdictSt
         "HOLD": hold,
         "REJECT": "A limit is broken, or the challenger is worse than the champion. An approval does not permit its "
         "promotion.",
-        "INSUFFICIENT": "The evidence is not sufficient for a decision, and an approval cannot replace it. Complete "
-        "the evidence and judge again.",
+        "INSUFFICIENT": "The evidence is not sufficient for a decision. An approval cannot replace the evidence. "
+        "Complete the evidence and judge again.",
     }[verdict.decision]

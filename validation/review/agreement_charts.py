@@ -1,7 +1,7 @@
-"""Regression and Bland-Altman charts of each parameter, for one or two models.
+"""The regression and Bland-Altman charts of each parameter, for one or two models.
 
 The charts of both models have the same scales, so that their scatter can be compared. If a model has fewer than two
-predictions of a parameter, the page shows their number instead of a chart.
+predictions of a parameter, the page shows the number of predictions instead of a chart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ _SIZE, _MARGINS = (390.0, 190.0), (36.0, 6.0, 30.0, 34.0)
 
 @dataclass(frozen=True)
 class Answers:
-    """Ids, true values and predictions of the N studies of one parameter that have both values."""
+    """Ids, true values and predictions of one parameter in the N studies that have both values."""
 
     names: tuple[str, ...]
     truth: tuple[float, ...]
@@ -31,9 +31,9 @@ class AgreementDrawing:
     """The charts of one parameter.
 
     Attributes:
-        label: of the parameter.
-        in_paper: whether it is one of the paper's six parameters.
-        charts: one SVG for each model, with regression and Bland-Altman side by side.
+        label: the parameter's name on the page.
+        in_paper: whether the parameter is one of the paper's six parameters.
+        charts: one SVG for each model, with regression and Bland-Altman plot side by side.
         missing: a text for each model with too few predictions for a chart.
     """
 
@@ -45,11 +45,11 @@ class AgreementDrawing:
 
 @dataclass(frozen=True)
 class _Scales:
-    """The common axis limits of both models' charts.
+    """The axis limits that the charts of both models share.
 
     Attributes:
         values: lower and upper limit of the axes of values.
-        reach: the axis of differences is from ``-reach`` to ``reach``.
+        reach: upper limit of the axis of differences. The lower limit is ``-reach``.
     """
 
     values: tuple[float, float]

@@ -26,8 +26,8 @@ def card_markdown(card: ModelCard, *, brief: bool = False) -> str:
     """The card as Markdown.
 
     Args:
-        brief: leave out the landmarks, the counts of patients by group, and all parameters except the paper's six. The
-            headings are two levels deeper.
+        brief: whether to leave out the landmarks, the numbers of patients by group, and all parameters except the
+            paper's six. The headings of a brief card are two levels deeper.
     """
     deeper = "##" if brief else ""
     sections = {
@@ -45,7 +45,7 @@ def card_markdown(card: ModelCard, *, brief: bool = False) -> str:
 
 
 def with_group_errors(text: str, errors: GroupErrors) -> str:
-    """The Markdown ``text`` of a card, with its section on subgroups replaced."""
+    """The Markdown ``text`` of a card, in which the section on subgroups is replaced by ``errors``."""
     before, _, rest = text.partition(f"\n## {GROUPS_TITLE}\n")
     _, heading, after = rest.partition("\n## ")
     section = "\n\n".join([f"\n## {GROUPS_TITLE}", *_groups(errors)])
@@ -80,7 +80,7 @@ def _evaluation(evaluation: CardEvaluation, *, brief: bool) -> list[str]:
         paragraphs.append(markdown_table(_LANDMARK_HEADS, [_landmark_row(summary) for summary in evaluation.landmarks]))
     rate = evaluation.level_shift_rate
     shift = NOT_PROVIDED if rate is None else f"{_share(rate, 1)} of the views"
-    notes = "Predicted: predictions, of the number of true values. Square brackets: 95 % intervals over patients."
+    notes = "Predicted: predictions of true values. Square brackets: 95 % intervals, by bootstrap over patients."
     return [*paragraphs, f"Shifted level names: {shift}. {notes}"]
 
 
@@ -102,7 +102,7 @@ def _landmark_row(summary: LandmarkSummary) -> Sequence[str]:
 def _groups(errors: GroupErrors) -> list[str]:
     opening = (
         f"{errors.count} {errors.patients} of frozen test set `{errors.test_set[:12]}`. Mean absolute errors in "
-        "degrees, with the number of predictions if some are missing. Square brackets: 95 % intervals over patients."
+        "degrees. If predictions are missing, their number is shown. Square brackets: 95 % intervals over patients."
     )
     return [opening, *(markdown_table(found.heads, found.rows) for found in errors.tables)]
 

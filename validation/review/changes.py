@@ -1,7 +1,7 @@
 """The differences between the training runs of champion and challenger: data, code, environment and cost.
 
-An unknown fact is shown as ``not known`` and never counts as unchanged. If the machine does not report its energy, the
-energy is shown as ``not measured``.
+An unknown fact is shown as ``not known`` and never counts as unchanged. If the machine does not report the energy that
+it uses, the energy is shown as ``not measured``.
 """
 
 from collections import Counter
@@ -34,14 +34,13 @@ class RunFacts:
         dagster_run, dagster_url: id and address of the Dagster run that registered the candidate.
         commit, dirty: git commit of the training, and whether there were uncommitted changes.
         versions: library -> version.
-        preset, seed: of the training.
+        preset, seed: preset and seed of the training.
         device, devices: kind and number of the devices.
         seconds: duration of the training.
-        epochs: complete passes over the data.
+        epochs: number of complete passes over the data.
         images: number of training images.
-        energy: energy of the devices, as text.
+        energy: energy that the devices used, as text.
         dataset, dvc_version: digest and DVC version of the dataset.
-        patients: the patients in the dataset.
     """
 
     run_id: str | None = None
@@ -67,7 +66,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Change:
-    """One fact of both runs. ``differs`` is None if the fact of either run is not known."""
+    """One fact of both runs as text. ``differs`` is None if the fact of at least one run is not known."""
 
     what: str
     champion: str
@@ -84,7 +83,7 @@ class DataChange:
         added: pseudonyms of the patients that only the challenger's dataset has.
         removed: pseudonyms of the patients that only the champion's dataset has.
         moved: pseudonyms of the patients that are in different splits of the two datasets.
-        mix: rows of (condition, champion's training patients, challenger's training patients), as text.
+        mix: rows of (condition, number of champion's training patients, number of challenger's), as text.
     """
 
     known: bool
@@ -95,7 +94,7 @@ class DataChange:
 
 
 def compare_data(challenger: RunFacts, champion: RunFacts | None) -> DataChange:
-    """The differences between the patients of both datasets, and the conditions in both training splits."""
+    """The differences between the patients of both datasets, and the patients by condition in both training splits."""
     ours = {p.patient: p for p in challenger.patients}
     theirs = {p.patient: p for p in champion.patients} if champion else {}
     known = bool(ours and theirs)
@@ -111,7 +110,7 @@ def compare_data(challenger: RunFacts, champion: RunFacts | None) -> DataChange:
 
 
 def compare_runs(challenger: RunFacts, champion: RunFacts | None) -> tuple[Change, ...]:
-    """The facts of both runs on data, code, environment, training and cost, in the order of the page."""
+    """The facts of both runs about data, code, environment, training and cost, in the order of the page."""
     other = champion or RunFacts()
     pairs = [
         ("dataset", other.dataset, challenger.dataset),
@@ -136,7 +135,7 @@ def compare_runs(challenger: RunFacts, champion: RunFacts | None) -> tuple[Chang
 
 
 def minutes(facts: RunFacts) -> str | None:
-    """The sum of the minutes of all devices, as text."""
+    """The training time in minutes, summed over all devices, as text; None if it is not known."""
     return None if facts.seconds is None else f"{facts.seconds * (facts.devices or 1) / 60:.1f}"
 
 
@@ -160,7 +159,7 @@ def commit_of(code: RunFacts | CodeVersion) -> str | None:
 
 
 def processor_of(facts: RunFacts) -> str:
-    """``CPU`` or ``GPU``."""
+    """``CPU`` or ``GPU``, the kind of processor of the training. An unknown device counts as a CPU."""
     return "CPU" if facts.device is None or "CPU" in facts.device else "GPU"
 
 

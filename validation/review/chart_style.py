@@ -1,7 +1,7 @@
 """The style of all static charts: colours and axes, and the conversion of a figure to SVG.
 
 Contract: text in a chart stays text, so that a screen reader or a search can find it. The SVG needs no other file, and
-two charts on one page do not affect each other. matplotlib is imported inside functions, because its import writes a
+two charts on one page do not affect each other. The functions import matplotlib themselves, because the import writes a
 cache of fonts.
 """
 
@@ -49,7 +49,7 @@ _STYLE: Mapping[str, Any] = {
 _INCH = 72.0
 _DOT_RADIUS = "1.6"
 _TICKS = 4
-"""The largest number of tick intervals of an axis. Ticks take most of the drawing time."""
+"""The largest number of tick intervals of an axis. Most of the drawing time is spent on ticks."""
 
 _SVG_NAMES = re.compile(r"#([\w.-]+)")
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}")
@@ -69,7 +69,7 @@ def panels(count: int, size: tuple[float, float], margins: tuple[float, float, f
 
     Args:
         size: width and height in points.
-        margins: left, right, bottom and top, in points. They are fixed because a layout engine draws everything twice.
+        margins: left, right, bottom and top, in points. Without fixed margins, a layout engine would draw twice.
         gap: distance between two panels, in widths of a panel.
     """
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -91,8 +91,8 @@ def as_svg(figure: Any, title: str, names: Mapping[str, Sequence[str]] | None = 
     """The figure as one ``<svg role="img">`` for a page.
 
     Args:
-        title: text alternative of the chart. It must be unique on the page.
-        names: ``gid`` of a scatter plot -> the name of each dot, which is shown at the mouse pointer.
+        title: the text alternative of the chart. It must be unique on the page.
+        names: ``gid`` of a scatter plot -> the name of each dot. The name is shown at the mouse pointer.
     """
     import matplotlib
 
@@ -116,7 +116,7 @@ def as_svg(figure: Any, title: str, names: Mapping[str, Sequence[str]] | None = 
 
 
 def _strip(element: ElementTree.Element) -> None:
-    """Remove name spaces, fonts, empty groups, and the style sheet, which would apply to the whole page."""
+    """Remove namespaces, fonts and empty groups. Also remove the style sheet, which would apply to the whole page."""
     element.tag = element.tag.rpartition("}")[2]
     element.attrib = {key.rpartition("}")[2]: _short(key, value) for key, value in element.attrib.items()}
     if element.get("transform", "").startswith("rotate(-0 "):

@@ -1,7 +1,7 @@
 """A checklist with the subjects of CLAIM (2024), filled from the records of one candidate.
 
-Each answer comes from a record. Without a record the answer is "not provided". The subjects are those of CLAIM's items
-(Mongan, Moy, Kahn, Radiol Artif Intell 2020; update 2024). The checklist is not the official form.
+Each answer comes from a record. Without a record the answer is "not provided". The checklist has the subjects of
+CLAIM's items (Mongan, Moy, Kahn, Radiol Artif Intell 2020; update 2024), but is not the official form.
 """
 
 import json
@@ -61,7 +61,7 @@ def claim_markdown(items: tuple[ClaimItem, ...]) -> str:
     answered = sum(item.provided for item in items)
     rows = [(i.section, i.subject, i.answer if i.provided else "**NOT PROVIDED**") for i in items]
     table = markdown_table(("section", "item", "answer"), rows)
-    return f"# CLAIM-style checklist\n\nRecords of this run answer {answered} of {len(items)} items.\n\n{table}\n"
+    return f"# CLAIM-style checklist\n\nThe records of this run answer {answered} of {len(items)} items.\n\n{table}\n"
 
 
 def _partitions(source: ClaimSource) -> str | None:
@@ -183,7 +183,7 @@ def _training(source: ClaimSource) -> str | None:
 
 
 def _subgroups(source: ClaimSource) -> str | None:
-    """The groups in which the models were compared, and the groups that were too small."""
+    """The groups in which the models were compared, and the groups that were too small to judge, as text."""
     rows = [row for row in source.verdict.differences if row.group != EVERYBODY]
     judged = {row.group for row in rows if row.judged}
     small = {row.group for row in rows} - judged

@@ -1,6 +1,6 @@
-"""Tables with the agreement of each parameter and the landmark errors of each view; each model has a row.
+"""The tables of the agreement of each parameter and of the landmark errors of each view. Each model has a row.
 
-Every figure is copied from the record. A missing figure is shown as a dash with its reason.
+Every figure is copied from the record. A missing figure is shown as a dash, with the reason for its absence.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("icc_a1", "ICC(A,1)", 3),
     ("interval_coverage", "90 % interval coverage", 2), ("interval_width", "interval width", 1),
 )  # fmt: skip
-"""Figure, heading and decimals of each column. The limits of agreement have one column, after the bias."""
+"""Figure, heading and decimals of each column. One more column, after the bias, shows the limits of agreement."""
 
 AGREEMENT_HEADINGS = ("predicted", "bias", "limits of agreement", *(heading for _, heading, _ in _COLUMNS[1:]))
 LANDMARK_HEADINGS = (
@@ -28,7 +28,7 @@ LANDMARK_HEADINGS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """A table cell: text, small print below it, and the reason if the figure is missing."""
+    """A table cell: its text, the small print below the text, and the reason if the figure is missing."""
 
     text: str
     small: str = ""
@@ -68,7 +68,7 @@ def landmark_rows(records: Sequence[EvaluationRecord]) -> tuple[TableRow, ...]:
 
 
 def level_shifts(records: Sequence[EvaluationRecord]) -> tuple[str, ...]:
-    """A text for each model with the share of views that have shifted level names."""
+    """One text for each model: the share of views that have shifted level names."""
     return tuple(f"{record.model_role}: {_shift(record.level_shift_rate)}" for record in records)
 
 

@@ -1,7 +1,7 @@
-"""The forest plot of the paired differences of challenger and champion by parameter and subgroup.
+"""The forest plot of the paired differences between challenger and champion, by parameter and subgroup.
 
-Every row of the verdict is drawn with its number of patients. A group that is too small to be judged is drawn in a pale
-colour.
+Every difference in the verdict has a row with its number of patients. A group that is too small to be judged is drawn
+in a pale colour.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def draw_forests(differences: Sequence[PairedDifference]) -> tuple[str, ...]:
 
 @chart_style()
 def draw_forest(subject: str, rows: Sequence[PairedDifference]) -> str:
-    """The chart of one subject: a line at zero, and the interval and margin of each row."""
+    """The chart of one subject. It shows a line at zero, and the interval and the margin of each row."""
     unit = "°" if rows[0].unit == "deg" else f" {rows[0].unit}"
     label = PARAMETERS[subject].label if subject in PARAMETERS else f"{subject}, in {rows[0].unit}"
     figure, (axes,) = panels(1, (_WIDTH, _MARGINS[2] + _MARGINS[3] + _ROW * len(rows)), _MARGINS)
@@ -51,7 +51,7 @@ def draw_forest(subject: str, rows: Sequence[PairedDifference]) -> str:
 
 
 def _write_rows(axes: Any, rows: Sequence[PairedDifference]) -> None:
-    """Write the name of each row to the left of its interval, and its figures to the right."""
+    """Write the name of each row to the left of the row's interval, and the figures to the right."""
     axes.set_yticks(
         range(len(rows)), [f"{'all patients' if r.group == EVERYBODY else r.group} (n = {r.n})" for r in rows]
     )
@@ -68,7 +68,7 @@ def _write_rows(axes: Any, rows: Sequence[PairedDifference]) -> None:
 
 
 def _reach(rows: Sequence[PairedDifference]) -> tuple[float, float]:
-    """Symmetric axis limits that include all means and margins, and the intervals of the judged groups."""
+    """Symmetric axis limits. The axis includes all means, all margins, and the intervals of the judged groups."""
     ends = [v for r in rows for v in (r.margin, r.mean, *((r.low, r.high) if r.judged else ()))]
     reach = 1.05 * max(0.1, *(abs(value) for value in ends))
     return -reach, reach
@@ -86,7 +86,7 @@ def _margins(rows: Sequence[PairedDifference], unit: str) -> str:
 
 
 def _figures(row: PairedDifference) -> str:
-    """Mean and interval as text, without the interval for a single patient."""
+    """The mean and its interval as text. For a single patient the interval is left out."""
     interval = f" [{row.low:+.2f}, {row.high:+.2f}]" if row.n > 1 else ""
     beyond = "  > margin" if row.judged and not row.high < row.margin else ""
     return f"{row.mean:+.2f}{interval}{'°' if row.unit == 'deg' else ''}{beyond}".replace("-", "−")

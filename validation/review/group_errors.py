@@ -1,8 +1,8 @@
 """A model's errors by condition, field of view and appearance, from an evaluation record.
 
 Every patient of the record is in one row of each table by group. For a group that is too small, only the number of
-patients is shown. Square brackets contain 95 % percentile bootstrap intervals. The bootstrap draws patients, also for
-the interval coverage, because the errors of one patient's parameters are not independent.
+patients is shown. Square brackets contain 95 % percentile bootstrap intervals. For the interval coverage, the bootstrap
+also draws patients and not values, because the errors of one patient's parameters are not independent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from validation.evaluation.record import EvaluationRecord
 
 FACTS: Mapping[str, str] = {"condition": "condition", "field_of_view": "field of view", "appearance": "appearance"}
 MIN_PATIENTS = 5
-"""The smallest number of patients of a group with figures."""
+"""The smallest number of patients in a group for which figures are shown."""
 
 COVERAGE = "90 % interval coverage"
 _RESAMPLES, _SEED = 4000, 20190405
@@ -82,7 +82,7 @@ def _row(group: str, studies: Sequence[StudyOutcome]) -> tuple[str, ...]:
 
 
 def _error(outcomes: Sequence[ParameterOutcome]) -> str:
-    """The mean absolute error of the predictions as text, with their number if predictions are missing."""
+    """The mean absolute error as text. If predictions are missing, the text also states the number of predictions."""
     truths = [outcome for outcome in outcomes if outcome.truth is not None]
     errors = [abs(outcome.error) for outcome in truths if outcome.error is not None]
     if not errors:
@@ -108,7 +108,7 @@ def _coverage(studies: Sequence[StudyOutcome]) -> str:
 
 
 def _covers_truth(outcome: ParameterOutcome) -> bool | None:
-    """Whether the model's interval contains the true value; None if either is missing."""
+    """Whether the model's interval contains the true value; None without an interval or a true value."""
     if outcome.interval is None or outcome.truth is None:
         return None
     return outcome.interval[0] <= outcome.truth <= outcome.interval[1]

@@ -1,7 +1,7 @@
-"""Charts of the landmark error by level and of the coverage of the intervals, for challenger and champion.
+"""The charts of the landmark error by level and of the coverage of the intervals, for challenger and champion.
 
-Both models have the same scale. In each row the challenger is above the champion. The row of a level without a value is
-empty.
+Both models have the same scale. In each row the challenger's mark is above the champion's mark. A level without a value
+has an empty row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ SPACES: tuple[tuple[Space, str], ...] = (("frontal", "frontal"), ("lateral", "la
 
 @chart_style()
 def draw_landmark_levels(records: Sequence[EvaluationRecord]) -> tuple[str, ...]:
-    """A chart for each space with figures: median and 95th percentile of the error by level."""
+    """One chart for each space that has errors: the median and the 95th percentile of the error by level."""
     drawn = []
     for space, title in SPACES:
         found = {record.model_role: _levels(record, space) for record in records}
@@ -47,7 +47,7 @@ def _draw_levels(title: str, levels: Sequence[str], found: Mapping[ModelRole, li
         axes.hlines(at, medians, far, ROLE_COLOURS[role], linewidth=1.3)
         axes.scatter(medians, at, s=14, color=ROLE_COLOURS[role], marker="s", linewidths=0)
     axes.set_xlim(left=0)
-    axes.set_xlabel(f"error, {unit}: square median, line to the 95th percentile")
+    axes.set_xlabel(f"error, {unit}: the square is the median, the line ends at the 95th percentile")
     axes.set_title(title)
     return as_svg(figure, f"Landmark error by level, {title}: median and 95th percentile in {unit}")
 
@@ -56,7 +56,7 @@ def _draw_levels(title: str, levels: Sequence[str], found: Mapping[ModelRole, li
 def draw_calibration(records: Sequence[EvaluationRecord]) -> str | None:
     """The chart of the share of 90 % intervals that contain the true value, by parameter.
 
-    It is None if no model reports intervals.
+    The result is None if no model reports intervals.
     """
     names = [
         name
@@ -102,5 +102,5 @@ def _rows(labels: Sequence[str], width: float, sides: tuple[float, float]) -> tu
 
 
 def _offset(place: int, count: int) -> float:
-    """The vertical offset of a model's mark in its row: 0 for a single model; otherwise the first model is above."""
+    """The vertical offset of a model's mark in its row. A single model has none. Of two models, the first is above."""
     return 0.0 if count == 1 else 0.4 * place - 0.2

@@ -1,7 +1,7 @@
-"""The content of a model card: facts of the model, training, evaluation, decision and limits.
+"""The content of a model card: facts about the model, training, evaluation, decision and limitations.
 
-A candidate gets its card at registration, and again after the verdict. The bundled model has the same card. Sections
-without a record are left out. Every figure comes from a record. ``card_text`` writes the card.
+A candidate gets its card at registration, and again after the verdict. The bundled model has a card of the same kind.
+Sections without a record are left out. Every figure comes from a record. ``card_text`` writes the card.
 """
 
 from collections.abc import Mapping
@@ -22,15 +22,15 @@ INTENDED_USE = (
     "research and for review by a person"
 )
 COMMON_LIMITS = (
-    "the model names levels by counting: an unusual number of vertebrae shifts all names below",
+    "the model counts vertebrae to name the levels: an unusual number of vertebrae shifts all names below",
     "the accuracy in a subgroup with few test patients is not known",
     "not for diagnosis or treatment",
 )
-_VIRTUAL_TRAINING = "trained on virtual patients only: measure the errors on real radiographs before using it on them"
+_VIRTUAL_TRAINING = "trained on virtual patients only: before use on real radiographs, measure the errors on them"
 VIRTUAL_TEST = "every figure on this card was measured on virtual patients and says nothing about real radiographs"
 
 Triple = tuple[float, float | None, float | None]
-"""A figure, and the low and high end of its 95 % interval."""
+"""A figure, and the low and the high end of its 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class CardEvaluation:
     """The evaluation of the model.
 
     Attributes:
-        evidence, test_set, dataset: digests.
+        evidence, test_set, dataset: digests of the evaluation record, the test set and the dataset.
         patients: ``virtual patients`` or ``real patients``.
         count: number of patients.
         groups: title of a dimension -> group -> number of patients.
@@ -79,12 +79,11 @@ class ModelCard:
     """The content of a card.
 
     Attributes:
-        model: digest.
-        facts: facts of the model, name -> text.
-        training: facts of the training, name -> text.
+        model: digest of the model.
+        facts: name -> text of each fact about the model.
+        training: name -> text of each fact about the training.
         limits: limitations that a user must know.
-        evaluation, decision, group_errors: None if they are not recorded.
-        intended_use: a sentence.
+        evaluation, decision, group_errors: the content of these sections; None for a section without a record.
     """
 
     model: str

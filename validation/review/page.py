@@ -1,8 +1,8 @@
 """The report on one candidate: one HTML file for the reviewer, before and after the verdict.
 
 Contract: a browser can open the page as a file. The page loads nothing from a network, and its content security policy
-forbids it. It shows the decision or "not judged yet", and whether the patients are virtual or real. Without a champion
-it shows only the challenger. Records that the verdict does not name are refused.
+forbids such loading. The page shows the decision or "not judged yet", and whether the patients are virtual or real.
+Without a champion the page shows only the challenger. Records that the verdict does not name are refused.
 """
 
 from collections import Counter
@@ -38,7 +38,7 @@ from validation.review.subgroup_names import DIMENSIONS, in_order
 from validation.review.verdict_status import VerdictStatus, day
 
 LIMIT_BYTES = 15_000_000
-"""The largest size of a page. A larger page opens slowly and is hard to send."""
+"""The largest size of a page. A larger page would open slowly and be hard to send."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ class ReviewMaterial:
 
     Attributes:
         verdict: the verdict; None before the gate has judged.
-        policy: the policy of the verdict, or the policy for the coming verdict. The patients are ranked by its margins.
+        policy: the policy by which the gate has judged or will judge. Its margins determine the ranks of the patients.
         challenger, champion: the evaluation records that the verdict names.
-        challenger_run, champion_run: facts of the training runs.
+        challenger_run, champion_run: facts about the training runs.
         images: (study, view) -> image, for the studies to show (``patients.chosen_studies``).
         points: ``challenger``, ``champion`` or ``truth`` -> study -> view -> landmarks.
         test_set_reads: how often the frozen test set was used; None if this is not recorded.
-        status: the actions on the verdict; None if the history was not read.
-        written_at: time of writing (ISO 8601).
+        status: the status of the verdict; None if the history was not read.
+        written_at: the time at which the page is written (ISO 8601).
     """
 
     verdict: Verdict | None
@@ -71,7 +71,7 @@ class ReviewMaterial:
 
     @property
     def records(self) -> Sequence[EvaluationRecord]:
-        """The challenger's record, and the champion's where there is one."""
+        """The challenger's record and, if there is a champion, the champion's record."""
         return [record for record in (self.challenger, self.champion) if record is not None]
 
 
@@ -89,16 +89,16 @@ def write_review(material: ReviewMaterial, path: Path) -> Path:
     """Write the page. Return its path.
 
     Raises:
-        EvidenceRejected: ``RECORDS_MISMATCH`` if the verdict does not name the records; ``PAGE_TOO_LARGE``.
+        EvidenceRejected: ``RECORDS_MISMATCH``: the verdict names other records; ``PAGE_TOO_LARGE``.
     """
     text = render_review(material)
     size = len(text.encode())
     if size > LIMIT_BYTES:
         raise EvidenceRejected(
             "PAGE_TOO_LARGE",
-            found=f"a report of {size / 1e6:.1f} MB",
+            found=f"a page of {size / 1e6:.1f} MB",
             expected=f"at most {LIMIT_BYTES / 1e6:.0f} MB",
-            remedy="encode the images with fewer pixels or a lower quality",
+            remedy="encode the images with fewer pixels or with a lower quality",
         )
     write_text_atomically(path, text)
     return path
@@ -182,7 +182,7 @@ def _require_belonging(material: ReviewMaterial) -> None:
 
 
 def _group_choices(patients: Sequence[Patient]) -> dict[str, list[tuple[str, str, int]]]:
-    """Title of a dimension -> its choices (value, group, number of patients), for dimensions with several groups."""
+    """Title of a dimension with several groups -> its choices (value, group, number of patients)."""
     choices: dict[str, list[tuple[str, str, int]]] = {}
     for dimension, title in DIMENSIONS.items():
         counts = Counter(p.groups[dimension] for p in patients)
@@ -192,7 +192,7 @@ def _group_choices(patients: Sequence[Patient]) -> dict[str, list[tuple[str, str
 
 
 def _provenance(material: ReviewMaterial) -> dict[str, str]:
-    """Name -> text of the digests, versions and runs that the page was made from."""
+    """The digests, versions and runs from which the page was made: name -> text."""
     record, champion, verdict, run = material.challenger, material.champion, material.verdict, material.challenger_run
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(record.environment.items()))
     rows = {

@@ -1,8 +1,8 @@
-"""The patients on the page: the worst, the most changed, the median and the best, with their figures and images.
+"""The patients on the page: the worst, the most changed, the median and the best patient, with figures and images.
 
-A patient's loss is the mean, over the parameters with a margin, of |error| divided by the margin. As in the gate, a
-parameter without a prediction has the penalty as its error. Patients with equal losses are sorted by name, so that the
-same records give the same page.
+A patient's loss is the mean of |error| / margin over the parameters with a margin. As in the gate, the error of a
+parameter without a prediction is the penalty. Patients with equal losses are sorted by name, so that the same records
+give the same page.
 """
 
 import base64
@@ -22,10 +22,10 @@ from validation.review.subgroup_names import groups_of
 from validation.review.svg_outline import draw_layer
 
 SHOWN = 20
-"""The number of worst patients on the page, and of most changed patients."""
+"""The number of worst patients on the page. The page shows as many most changed patients."""
 
 NOTABLE = 1.0
-"""A prediction is marked if its error exceeds the champion's error by this much, in degrees or mm."""
+"""The difference in degrees or mm by which a marked prediction is worse than the champion's prediction."""
 
 _LAYERS = ("truth", "champion", "challenger")
 """The order in which the layers are drawn. The challenger is on top."""
@@ -39,7 +39,7 @@ class EncodedImage:
 
     Attributes:
         jpeg: the encoded image.
-        size: (width, height) in pixels of the image in which the landmarks are given.
+        size: (width, height) in pixels of the original image. The landmarks are in pixels of this image.
     """
 
     jpeg: bytes
@@ -61,7 +61,7 @@ class ViewDrawing:
 class AnswerRow:
     """One parameter of a patient as text: the true value, and both predictions with their errors.
 
-    ``worse`` is True if the challenger has no prediction, or is worse than the champion by ``NOTABLE``.
+    ``worse`` is True if the challenger has no prediction, or if its error exceeds the champion's by ``NOTABLE``.
     """
 
     label: str
@@ -76,15 +76,14 @@ class Patient:
     """One patient of the page.
 
     Attributes:
-        study, patient: ids.
+        study, patient: ids of the study and the patient.
         groups: dimension -> subgroup.
         loss, champion_loss: losses of both models, in margins. ``champion_loss`` is None without a champion.
-        loss_rank: rank among all patients by loss; 1 is the worst.
+        loss_rank: rank among all patients by loss. The worst patient has rank 1.
         change_rank: rank by the size of the change of the loss; None without a champion.
-        place: ``best``, ``median`` or ``worst`` of all patients; "" for the others.
-        answers: the parameters with a true value.
-        views: images with outlines.
-        remarks: texts on missing predictions and level shifts.
+        place: ``best``, ``median`` or ``worst`` if this is the patient's place among all patients; otherwise "".
+        answers: one row for each parameter with a true value.
+        remarks: texts on missing predictions and on shifted level names.
     """
 
     study: str
@@ -101,16 +100,16 @@ class Patient:
 
     @property
     def change(self) -> float | None:
-        """The challenger's loss minus the champion's loss. Above 0 the challenger is worse."""
+        """The challenger's loss minus the champion's loss. If it is above 0, the challenger is worse."""
         return None if self.champion_loss is None else self.loss - self.champion_loss
 
 
 def chosen_studies(
     challenger: EvaluationRecord, champion: EvaluationRecord | None, comparison: Comparison
 ) -> tuple[str, ...]:
-    """The ids of the studies to show, worst first.
+    """The ids of the studies to show. The worst study is first.
 
-    They are the ``SHOWN`` worst studies, the ``SHOWN`` most changed studies, the median and the best.
+    These are the ``SHOWN`` worst studies, the ``SHOWN`` most changed studies, the median study and the best study.
     """
     ranked = _ranked(challenger, champion, comparison)
     return tuple(
@@ -127,7 +126,7 @@ def describe_patients(
     images: Mapping[tuple[str, ViewName], EncodedImage],
     points: Mapping[str, Points],
 ) -> tuple[Patient, ...]:
-    """The patients to show, worst first.
+    """The patients to show. The worst patient is first.
 
     Args:
         images: (study, view) -> image. A study may have no image.
@@ -160,7 +159,7 @@ def _by_id(record: EvaluationRecord | None) -> dict[str, StudyOutcome]:
 def _ranked(
     challenger: EvaluationRecord, champion: EvaluationRecord | None, comparison: Comparison
 ) -> dict[str, tuple[int, int | None]]:
-    """Study -> rank by loss and rank by the size of the change, sorted by the rank by loss."""
+    """Study -> (rank by loss, rank by size of the change). The study with the largest loss is first."""
     ours, theirs = _by_id(challenger), _by_id(champion)
     losses = {name: _loss(study, comparison) for name, study in ours.items()}
     changes = {name: abs(losses[name] - _loss(study, comparison)) for name, study in theirs.items() if name in losses}
@@ -174,7 +173,7 @@ def _ranks(values: Mapping[str, float]) -> dict[str, int]:
 
 
 def _place(worst: int, count: int) -> str:
-    """``worst``, ``median`` or ``best`` for these ranks among ``count`` patients; "" for other ranks."""
+    """The place of the rank ``worst`` among ``count`` patients: ``worst``, ``median``, ``best``; or "", if none."""
     return {count: "best", (count + 1) // 2: "median", 1: "worst"}.get(worst, "")
 
 
@@ -229,7 +228,7 @@ def _remarks(ours: StudyOutcome, theirs: StudyOutcome | None) -> tuple[str, ...]
     remarks: list[str] = []
     for role, study in (("challenger", ours), ("champion", theirs)):
         absent = [o for o in (study.parameters if study else ()) if o.truth is not None and o.predicted is None]
-        reasons = Counter(outcome.predicted_absent_reason or "no reason given" for outcome in absent)
+        reasons = Counter(outcome.predicted_absent_reason or "reason not recorded" for outcome in absent)
         remarks += [f"{role}: {count} parameters not predicted ({reason})" for reason, count in reasons.items()]
         shifted: Sequence[tuple[str, int]] = [(v, s) for v, s in (study.level_shifts if study else {}).items() if s]
         remarks += [f"{role}: level names shifted by {abs(s)} in the {view} view" for view, s in shifted]

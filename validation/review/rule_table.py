@@ -1,4 +1,4 @@
-"""The rule table: the results of a verdict as rows. Results that did not pass are first."""
+"""The rule table: the results of a verdict as rows. The results that did not pass are first."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ _KINDS = {
     "limit": "limits",
     "evidence": "evidence",
 }
-_UNASKED = "rules that are not required, not judged or not known, so they neither passed nor failed"
+_UNASKED = "rules that were not required or not judged, so they neither passed nor failed"
 _MATTERS = ("comparison", "first_champion")
 _BADGES = {
     "NO_BASELINE": "NOT KNOWN", "SEED_SPREAD_UNKNOWN": "NOT KNOWN", "SUBGROUPS_TOO_SMALL": "NOT JUDGED",
@@ -43,7 +43,7 @@ class PassedRules:
 
     Attributes:
         matters: whether the page shows the rows unfolded.
-        evaluated: False for results that are NOT_ASKED.
+        evaluated: whether the results count for the decision. It is False for results that are NOT_ASKED.
     """
 
     title: str
@@ -54,7 +54,7 @@ class PassedRules:
 
 @dataclass(frozen=True)
 class RuleTable:
-    """The results that did not pass, worst first; and the other results by kind."""
+    """The results that did not pass (the worst is first), and the other results by kind."""
 
     refused: tuple[RuleRow, ...]
     passed: tuple[PassedRules, ...]

@@ -1,7 +1,7 @@
-"""Titles and order of the subgroups.
+"""The titles and the order of the subgroups.
 
-The groups are those of the gate (``validation.gates.subgroups``). In each dimension every study has exactly one group.
-It is ``not known`` if the fact is missing, so that the page's filters include every patient.
+The gate defines the groups (``validation.gates.subgroups``). In each dimension every study has exactly one group. If
+the fact is missing, the group is ``not known``, so that the page's filters include every patient.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,12 +24,12 @@ def group_of(study: StudyOutcome, dimension: str) -> str:
 
 
 def groups_of(study: StudyOutcome) -> dict[str, str]:
-    """Dimension -> group, for every dimension."""
+    """Dimension -> group of the study, for every dimension."""
     known = judged.groups_of(study)
     return {dimension: known.get(dimension, NOT_KNOWN) for dimension in DIMENSIONS}
 
 
 def in_order(groups: Iterable[str]) -> list[str]:
-    """The different groups: first the bands of severity and age by size, then the others by name."""
+    """The distinct groups. Bands of severity and age are first, sorted by value. Other groups are sorted by name."""
     bands = [name for band in (judged.SEVERITIES, judged.AGES) for _, name in band]
     return sorted(set(groups), key=lambda g: (bands.index(g) if g in bands else len(bands), g))

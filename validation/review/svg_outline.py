@@ -12,10 +12,10 @@ _CLASSES: Mapping[LineKind, str] = {
     "curve": "curve", "plate": "plate", "plate_side": "plate",
     "sacrum": "pelvis", "hip_axis": "pelvis", "pelvis": "pelvis",
 }  # fmt: skip
-"""Kind of line -> class of its path."""
+"""Kind of line -> CSS class of its SVG path."""
 
 _EVERY = 6
-"""Only every sixth point of a curve is written, because a page has hundreds of curves."""
+"""Only every sixth point of a line is written, because a page has hundreds of lines."""
 
 
 def draw_layer(view: ViewName, points: Points2D, role: str, size: tuple[int, int]) -> str:

@@ -1,8 +1,8 @@
 """The status of a verdict: the approvals, refusals, promotions and rollbacks, with person, time and reason.
 
-The status comes from the history and from the sealed approvals. Each action has a line, oldest first. As in the gate, a
-sealed refusal counts even if the history has lost its entry. A refusal of the same model with another verdict counts
-too.
+The status comes from the history and from the sealed approvals. Each action has a line, and the oldest is first. A
+sealed refusal counts even if the history has lost its entry. A refusal of the same model under another verdict counts,
+too. The promotion counts refusals in the same way.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ class VerdictStatus:
     """The actions on a verdict.
 
     Attributes:
-        actions: one line for each action, oldest first.
+        actions: one line for each action. The oldest action is first.
         decided: whether the model was promoted or refused, so that the verdict needs no further decision.
-        serving: whether the judged model serves now because of this verdict.
-        no_rollback_target: whether no other model could serve again.
+        serving: whether this verdict put the judged model into service and the model is still in service.
+        no_rollback_target: whether a rollback has no model to which it could return.
         approved: whether an approval exists that can still be used.
-        unknown: the reason why the status cannot be read; "" if it can.
+        unknown: the reason why the status cannot be read; "" if the status is known.
     """
 
     actions: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class VerdictStatus:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The lines to show: the actions; or one line if there is no action, or if the actions are not known."""
+        """The lines to show: the actions. If there is no action, or if the actions are unknown, one line says so."""
         if self.unknown:
             return (f"the actions on this verdict are not known: {self.unknown}",)
         return self.actions or (NOTHING,)
@@ -124,18 +124,18 @@ def _refusal_text(who: str, when: str, why: str) -> str:
 
 
 def _after(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> list[tuple[str, str]]:
-    """(time, line) for each later event after which the promoted model stopped serving or served again."""
+    """(time, line) for each later event that took the promoted model out of service or put it back into service."""
     actions, serving = [], True
     for entry in _moves(promoted, entries):
         ours = entry.model_digest == promoted.model_digest
         if serving and not ours and entry.event == "rolled_back":
             text = f"rolled back on {day(entry.at)} by {entry.promoter}: {entry.reason or 'no reason'}"
-            actions.append((entry.at, f"{text}; version {entry.version} serves instead"))
+            actions.append((entry.at, f"{text}; version {entry.version} is in service instead"))
         elif serving and not ours:
             actions.append((entry.at, f"replaced by version {entry.version} on {day(entry.at)}"))
         elif ours and not serving:
             actions.append(
-                (entry.at, f"serves again since {day(entry.at)}, by {entry.promoter}: {entry.reason or entry.event}")
+                (entry.at, f"back in service on {day(entry.at)} by {entry.promoter}: {entry.reason or entry.event}")
             )
         serving = ours
     return actions
@@ -147,7 +147,7 @@ def _is_serving(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> bool
 
 
 def _others(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> set[str]:
-    """The digests of the other models that served under this registered model and may serve again."""
+    """The digests of the other models that were in service as versions of this registered model and are not denied."""
     served: set[str] = set()
     denied: set[str | None] = set()
     for entry in (e for e in entries if e.production_model == promoted.production_model):
@@ -158,7 +158,7 @@ def _others(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> set[str]
 
 
 def _moves(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> list[HistoryEntry]:
-    """The later entries after which a version of this registered model serves, oldest first."""
+    """The later entries after which a version of this registered model is in service. The oldest entry is first."""
     return [
         e
         for e in entries

@@ -98,7 +98,9 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
     refused(workspace, "APPROVAL_MISSING", "promote", "--by", "R. Viewer")
     asked = f"plumbline approve {verdict} --as NAME --comment WHY -w {workspace.root}\n"
     for shown in (typed(workspace, "verdict").output, typed(workspace, "explain").output):
-        assert "requires an approval before this model may serve (a person answers for it)" in " ".join(shown.split())
+        assert "requires an approval before this model may go into service (a person answers for it)" in " ".join(
+            shown.split()
+        )
         assert asked in shown
     refused(workspace, "SAME_PERSON", "approve", verdict, "--as", "a. trainer", "--comment", "mine")
     assert "found 0 verdicts" in refused(workspace, "EVIDENCE_MISSING", "approve", "0123456789", *viewer)
@@ -136,7 +138,7 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
     assert "version 1" in back and "is denied" in back
     left = workspace.verdict_file.with_name(f"{read_verdict(workspace.verdict_file).digest}.json")
     explained = done(workspace, "explain", str(left))
-    assert "rolled back on" in explained and "wrong side in 3 of 40; version 1 serves instead" in explained
+    assert "rolled back on" in explained and "wrong side in 3 of 40; version 1 is in service instead" in explained
     assert open_champion(workspace).digest == first.digest
     assert score_baseline(workspace, first.digest) == "the champion", "a denied model is no baseline"
     done(workspace, "history", "--verify")
@@ -185,7 +187,7 @@ def test_a_rejected_verdict_stays_rejected(workspace: Workspace) -> None:
     # The end of the history is cut off, with the refusal. Its sealed record still counts.
     lines = workspace.promotion_ledger.read_text().splitlines(keepends=True)
     workspace.promotion_ledger.write_text("".join(lines[:-1]))
-    assert "sealed as" in refused(workspace, "APPROVAL_REJECTED", *promoting)
+    assert "sealed record" in refused(workspace, "APPROVAL_REJECTED", *promoting)
     refused(workspace, "HISTORY_CUT", "approve", verdict, *boss)
     broken = typed(workspace, "history", "--verify")
     assert code_of(broken) == "HISTORY_NOT_VERIFIED" and "HISTORY_CUT" in broken.output

@@ -217,8 +217,8 @@ def test_the_text_names_sides_groups_power_and_what_is_not_known(
     passed = explain(ruled(policy, good, champion))
     for phrase in (
         "50 of 50 curves of 10 degrees or more",
-        "0 of 50 views mirrored",
-        "50 of 50 true values inside their 90% intervals",
+        "0 of 50 views are mirrored",
+        "50 of 50 true values are inside their 90% intervals",
         "power 100%",
         "source: six fits",
         "no person has approved a model yet",

@@ -148,10 +148,13 @@ def spell_out(written: dict[str, Any], field: str) -> None:
     [
         (lambda c: rule(c, "truths").pop("parameters"), "rule 2 (truths): no parameter is named: add a list"),
         (lambda c: rule(c, "truths").update(parameters=[]), "rule 2 (truths): no parameter is named: add a list"),
-        (lambda c: rule(c, "truths").update(parameters="cobb"), "rule 2 (truths): parameters must be a list of names"),
+        (
+            lambda c: rule(c, "truths").update(parameters="cobb"),
+            "rule 2 (truths): the key parameters must have a list of names",
+        ),
         (
             lambda c: rule(c, "truths").update(parameters=["cobb", "cobb"]),
-            "(truths): the list parameters names cobb twice",
+            "(truths): the list of the key parameters contains cobb twice",
         ),
         (lambda c: rule(c, "truths").update(parameter="cobb"), "rule 2 (truths): the key parameter is unknown"),
         (lambda c: rule(c, "truths").pop("at_least"), "rule 2 (truths), cobb: a rule needs exactly one of at_most"),
@@ -174,7 +177,7 @@ def spell_out(written: dict[str, Any], field: str) -> None:
         (lambda c: c.update(rules="none"), "rules: Input should be a valid list"),
         (
             lambda c: c["rules"].append({**rule(c, "truths"), "parameters": ["cobb"], "at_least": 5.0}),
-            "rules: rules 2 and 20 limit the same figure (truths, cobb): keep one",
+            "rules: rules 2 and 20 limit the same figure (truths, cobb): delete one",
         ),
         (
             lambda c: c["rules"].append({**see(c), "at_most": 9.0}),

@@ -51,7 +51,7 @@ def test_no_interval_costs_the_penalty_and_no_study_more(good: EvaluationRecord)
     assert evaluate_studies(SCORE, good).figure == pytest.approx(10.0)
     silent = evaluate_studies(SCORE, with_outcomes(good, lambda o, i: replace(o, interval=None) if i < 10 else o))
     assert silent.figure == pytest.approx((10 * 60 + 40 * 10) / 50)
-    assert (silent.outcome, silent.found[:32]) == ("PASS", "10 of 50 without an interval, each c"[:32])
+    assert (silent.outcome, silent.found[:32]) == ("PASS", "10 of 50 have no interval, each counted"[:32])
     gross = evaluate_studies(
         SCORE, with_outcomes(good, lambda o, i: replace(o, interval=(900.0, 901.0)) if i < 10 else o)
     )

@@ -98,7 +98,7 @@ def figure(content: dict[str, Any], name: str) -> dict[str, Any]:
             "unknown parameter 'cob'",
         ),
         (lambda c: see(c).update(figure="see"), "rule 3 (parameter see), cobb, figure: unknown figure 'see'"),
-        (lambda c: see(c).update(kind="parametre"), "unknown kind 'parametre'; known are"),
+        (lambda c: see(c).update(kind="parametre"), "unknown kind 'parametre'; the known kinds are"),
         (lambda c: see(c)["at_most"].update(cobb=float("nan")), "cobb, at_most: Input should be a finite number"),
         (lambda c: see(c)["at_most"].update(cobb=float("inf")), "cobb, at_most: Input should be a finite number"),
         (lambda c: see(c)["at_most"].update(cobb="3.7"), "number"),
@@ -142,7 +142,7 @@ def figure(content: dict[str, Any], name: str) -> dict[str, Any]:
         (lambda c: c["seeds"].update(unknown="allowed"), "unknown"),
         (lambda c: c["seeds"]["known"].pop("source"), "known.cobb.source: is missing"),
         (lambda c: c["comparison"]["power"].update(at_least=1.0), "less than 1"),
-        (lambda c: c["comparison"]["margins"].pop("planned_sd"), "planned_sd of cobb"),
+        (lambda c: c["comparison"]["margins"].pop("planned_sd"), "planned_sd for cobb"),
     ],
 )
 def test_gaps_and_typos_are_refused(tmp_path: Path, change: Any, message: str) -> None:

@@ -52,7 +52,7 @@ def test_other_conditions_are_never_promoted(
 def test_the_refusal_names_what_differs(policy: Policy, good: EvaluationRecord, champion: EvaluationRecord) -> None:
     verdict = ruled(policy, elsewhere(preprocessing="2")(good), elsewhere(preprocessing="1")(champion))
     (refusal,) = (r for r in verdict.refusals if r.code == "OTHER_ENVIRONMENT")
-    assert refusal.found == "environment preprocessing 2 of the challenger, preprocessing 1 of the champion"
+    assert refusal.found == "environment: preprocessing 2 for the challenger, preprocessing 1 for the champion"
 
 
 def test_a_record_names_the_environment_that_made_it(good: EvaluationRecord) -> None:

@@ -61,8 +61,8 @@ def test_mirrored_and_unanswered_views_are_refused(scored: Scored) -> None:
     silent = evaluate_studies(
         ORIENTATION, changed(good, 3, lambda s: replace(s, orientations={"frontal": "unanswered"}))
     )
-    assert (mirrored.outcome, mirrored.found) == ("REJECT", "3 of 50 views mirrored, 0 without a prediction")
-    assert (silent.outcome, silent.found) == ("REJECT", "0 of 50 views mirrored, 3 without a prediction")
+    assert (mirrored.outcome, mirrored.found) == ("REJECT", "3 of 50 views are mirrored, 0 not predicted")
+    assert (silent.outcome, silent.found) == ("REJECT", "0 of 50 views are mirrored, 3 not predicted")
     none = changed(good, 50, lambda s: replace(s, orientations={"frontal": "undecidable"}))
     assert evaluate_studies(ORIENTATION, none).outcome == "INSUFFICIENT"
 

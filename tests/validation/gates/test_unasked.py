@@ -65,7 +65,7 @@ def test_no_champion_no_baseline_and_no_spread_are_no_pass(policy: Policy, good:
     assert set(unasked.values()) == {"NOT_ASKED"}
     assert {r.outcome for r in verdict.results if r.kind == "informational"} == {"NOT_ASKED"}
     assert len(verdict.passed) + len(verdict.unasked) == len(verdict.results)
-    assert "not required, not judged or not known" in explain(verdict)
+    assert "not required or not judged" in explain(verdict)
     assert f"{len(unasked)} more were not required" in summarise_verdict(verdict)
 
 

@@ -144,7 +144,7 @@ def test_answering_only_the_easy_half_is_rejected(policy: Policy, scored: Scored
     verdict = ruled(policy, scored(noise=0.2, abstain=20))
     assert verdict.decision == "REJECT"
     refused = {r.figure_name for r in verdict.refusals}
-    assert {"coverage", "share that lacks a parameter", "level_shift_rate"} <= refused
+    assert {"coverage", "share that lacks a prediction", "level_shift_rate"} <= refused
     assert not refused & {"standard_error_of_estimate", "bias"}, "the predictions that exist are right"
 
 
@@ -325,7 +325,7 @@ def test_the_text_counts_what_it_lists_and_what_it_leaves_out(
     for record in (good, scored(noise=3.2, seed=3)):
         verdict = ruled(policy, record, champion)
         text = explain(verdict)
-        answered, _, unasked = text.partition("These rules are not required, not judged or not known")
+        answered, _, unasked = text.partition("These rules were not required or not judged")
         listed = len(re.findall(r"^- ", answered, flags=re.MULTILINE))
         assert len(re.findall(r"^- ", unasked, flags=re.MULTILINE)) == len(verdict.unasked) > 0
         counted = re.search(r"(\d+) of (?:(\d+) rules|them are about the model)", text)

@@ -170,7 +170,7 @@ def test_a_sealed_refusal_binds_to_the_model_where_the_history_lost_it(registry:
     assert [r.model for r in sealed] == [first.challenger_model]
     with pytest.raises(GateRefused, match="APPROVAL_REJECTED") as refusal:
         require_no_refusal(first.challenger_model, (), sealed)
-    assert "sealed as" in refusal.value.found
+    assert "sealed record" in refusal.value.found
     elsewhere = registry.folder / "another.jsonl"  # This history has no refusal, but the sealed record still exists.
     require(registry, "always")
     with pytest.raises(GateRefused, match="APPROVAL_REJECTED"):
@@ -184,7 +184,7 @@ def test_a_verdict_that_was_promoted_is_not_approved_again(registry: Registry) -
     before = registry.ledger.read_bytes()
     with pytest.raises(GateRefused, match="APPROVAL_POINTLESS") as refused:
         granted(registry, "model")
-    assert f"was promoted on {AT:%Y-%m-%d} as version 1" in refused.value.found
+    assert f"was already promoted on {AT:%Y-%m-%d} as version 1" in refused.value.found
     assert registry.ledger.read_bytes() == before
     assert not list(registry.approvals.glob("*.json")), "no record of an approval that was refused"
 

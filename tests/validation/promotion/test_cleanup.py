@@ -28,7 +28,7 @@ def test_repair_ends_the_run_and_deletes_the_version(serving: Registry, monkeypa
         serving.promote(SECOND)
     (version,) = leftovers(serving.tracking_uri)  # The second promotion has ended the run of the first one.
     cleared = serving.repair().cleared
-    assert len(cleared) == 1 and version in cleared[0] and "never served" in cleared[0]
+    assert len(cleared) == 1 and version in cleared[0] and "never in service" in cleared[0]
     killed_while_copying(serving, monkeypatch)
     (run,) = leftovers(serving.tracking_uri)
     cleared = serving.repair().cleared

@@ -129,7 +129,7 @@ def test_an_accepted_loss_is_recorded_and_is_not_a_fault_any_more(serving: Regis
     assert not serving.ledger.exists()
     written = accept_loss(serving)
     assert (written.event, written.promoter, written.before) == ("loss_accepted", "R. Viewer", GENESIS)
-    assert written.reason == f"lost: 3 entries up to {last[:12]}; the file had 0; the disk died"
+    assert written.reason == f"lost: 3 entries up to {last[:12]} were stored; the file had 0; the disk died"
     serving.repair()
     assert [e.event for e in read_history(serving.ledger)] == ["loss_accepted", "observed"]
     assert serving.faults() == []

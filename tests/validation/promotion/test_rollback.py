@@ -101,7 +101,7 @@ def test_denied_model_is_neither_returned_to_nor_promoted_again(third: Registry)
 def test_target_that_fails_its_smoke_test_is_refused_and_the_next_good_one_offered(third: Registry) -> None:
     refusal = refused(third, "ROLLBACK_REFUSED", to="2", measure_virtual_study=wrong_for("second"))
     assert "cobb is nan" in refusal.found
-    assert refusal.remedy == "use --to 1, the next version that may serve and works"
+    assert refusal.remedy == "use --to 1, the next version that works and is neither denied nor refused"
     done = third.roll_back(measure_virtual_study=wrong_for("second"))
     assert done.champion.version == "1"
     assert "version 2" in done.passed_over[0]

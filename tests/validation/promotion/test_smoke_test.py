@@ -83,8 +83,8 @@ def test_another_schema_than_the_champions_is_stopped() -> None:
     assert check_result(less, VirtualStudyLimits(), None) == []
     faults = check_result(less, VirtualStudyLimits(), champion)
     assert faults == [
-        "the candidate reports no pelvic tilt; the champion does",
-        "the candidate reads no lateral view; the champion does",
+        "the candidate reports no pelvic tilt, but the champion does",
+        "the candidate reads no lateral view, but the champion does",
     ]
 
 

@@ -45,7 +45,7 @@ def test_every_rule_and_the_whole_digest_are_on_the_page(material: Make) -> None
     assert f'<p class="decision">{given.verdict.decision}</p>' in text
     assert text.count('<span class="badge') == len(given.verdict.results)
     assert "virtual patients say nothing about real radiographs" in text
-    assert "read 3 times so far" in text
+    assert "used 3 times so far" in text
 
 
 def test_rules_that_did_not_pass_come_first(material: Make) -> None:

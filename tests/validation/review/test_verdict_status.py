@@ -89,10 +89,12 @@ def test_a_rollback_is_shown_with_its_reason_and_a_return_too(verdict: Verdict) 
     left = ("rolled_back", {"verdict": OTHER, "model_digest": OTHER, "version": "2", "reason": "wrong side"})
     back = ("restored", {"verdict": None, "reason": None})
     done = status(verdict, history(verdict, ("promoted", {}), left))
-    assert done.lines[-1] == ("rolled back on 2026-11-23 13:00 UTC by R. Viewer: wrong side; version 2 serves instead")
+    assert done.lines[-1] == (
+        "rolled back on 2026-11-23 13:00 UTC by R. Viewer: wrong side; version 2 is in service instead"
+    )
     assert not done.serving
     done = status(verdict, history(verdict, ("promoted", {}), left, back))
-    assert done.lines[-1].startswith("serves again since 2026-11-23 14:00 UTC")
+    assert done.lines[-1].startswith("back in service on 2026-11-23 14:00 UTC")
     assert done.serving
 
 

@@ -1,1 +1,1 @@
-"""Policies that ship with Plumbline, as YAML; a package so that the files travel with an installation."""
+"""The policy files that ship with Plumbline. The folder is a package, so that an installation contains the files."""
