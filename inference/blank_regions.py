@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from inference.vertebral_column import centres_of, pitch_of
 from spine.landmarks import HIPS, VERTEBRAE, level_of
-from spine.measurement.registry import Measured
+from spine.measurement.registry import PARAMETERS, Measured
 from spine.types import Float, Floats
 
 SAME_GREY = 0.002
@@ -34,8 +34,6 @@ grey value."""
 
 _MIN_HIDDEN_RUN = 2
 """With at least this many hidden vertebrae in a row, the curve of the spine is unknown."""
-
-_CURVES = ("cobb", "cobb_midline", "cobb_secondary_cranial", "cobb_secondary_caudal")
 
 
 def in_blank_regions(
@@ -98,6 +96,6 @@ def without_curves(parameters: Mapping[str, Measured], hidden: Sequence[str]) ->
     absent = {
         n: Measured(None, m.unit, reason, absent_code="LANDMARKS_IN_BLANK_REGION")
         for n, m in parameters.items()
-        if n in _CURVES and not m.is_absent
+        if PARAMETERS[n].of_curve and not m.is_absent
     }
     return {**parameters, **absent}

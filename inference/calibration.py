@@ -28,8 +28,6 @@ from spine.measurement.registry import PARAMETERS, Measured
 LEVEL = 0.9
 FEW_PATIENTS = 60
 """With fewer patients, the intervals of all parameters have the same width (``training.export.calibrate``)."""
-UNSIGNED = frozenset({"cobb", "cobb_midline", "cobb_secondary_cranial", "cobb_secondary_caudal"})
-"""Parameters without a sign: the lower end of their interval is at least zero."""
 
 
 @cache
@@ -115,7 +113,7 @@ class Calibration:
             return measured
         half = self.widths[name] * measured.sigma
         low, high = measured.value - half, measured.value + half
-        return replace(measured, interval=(max(low, 0.0) if name in UNSIGNED else low, high))
+        return replace(measured, interval=(max(low, 0.0) if PARAMETERS[name].of_curve else low, high))
 
 
 def calibration_from_json(record: Mapping[str, Any] | None) -> Calibration | None:

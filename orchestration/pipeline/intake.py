@@ -14,7 +14,7 @@ from pathlib import Path
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.step_report import Figure, StepReport
 from orchestration.pipeline.workspace import Workspace
-from spine.errors import PairingRejected
+from spine.errors import PairingRejected, ParametersRejected
 from spine.intake.ingest import ingest, quarantine_name
 from spine.intake.intake_report import IntakeReport
 from spine.intake.pseudonym import load_pseudonym_key
@@ -66,7 +66,11 @@ def quarantined_studies(workspace: Workspace, params: Params) -> list[Quarantine
     if not reasons:
         return []
     origins: dict[str, list[tuple[Path, str]]] = defaultdict(list)
-    for location, source, virtual in _sources(workspace, params):
+    try:
+        sources = _sources(workspace, params)
+    except ParametersRejected:  # the source is gone, but the reasons are known
+        sources = _inbox_sources(workspace)
+    for location, source, virtual in sources:
         key = _key(workspace, virtual=virtual)
         for candidate in source.candidates():
             origins[quarantine_name(key, source.name, candidate)].append((location, candidate.key))
@@ -92,9 +96,12 @@ def ingest_everything(workspace: Workspace, params: Params, progress: Progress |
 def _sources(workspace: Workspace, params: Params) -> list[tuple[Path, StudySource, bool]]:
     """(location, source, whether its patients are virtual) of the source and of every finished batch."""
     kind, location = params.source.kind, workspace.root / Path(params.source.location).expanduser()
-    batches = [batch.folder for batch in finished_batches(workspace)]
-    first = (location, open_source(kind, location), kind == "virtual")
-    return [first, *((folder, open_source("folder", folder), False) for folder in batches)]
+    return [(location, open_source(kind, location), kind == "virtual"), *_inbox_sources(workspace)]
+
+
+def _inbox_sources(workspace: Workspace) -> list[tuple[Path, StudySource, bool]]:
+    folders = [batch.folder for batch in finished_batches(workspace)]
+    return [(folder, open_source("folder", folder), False) for folder in folders]
 
 
 def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = None) -> StepReport:

@@ -74,6 +74,8 @@ class Parameter:
         sign: meaning of a positive value.
         source: publication of the definition.
         in_paper: whether Galbusera et al. 2019 report the parameter.
+        of_curve: whether the parameter is the largest angle of a curve. It then has no sign, and is absent if vertebrae
+            of the curve are hidden.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Parameter:
     source: str
     unit: Unit = "deg"
     in_paper: bool = False
+    of_curve: bool = False
 
 
 _TABLE: tuple[Parameter, ...] = (
@@ -168,6 +171,7 @@ _TABLE: tuple[Parameter, ...] = (
         sign="not signed; the side of the convexity is reported with it",
         source="Cobb 1948; AO Surgery Reference",
         in_paper=True,
+        of_curve=True,
     ),
     Parameter(
         name="cobb_midline",
@@ -177,6 +181,7 @@ _TABLE: tuple[Parameter, ...] = (
         "T1-L5",
         sign="not signed",
         source="AASCE 2019 reference angles (Wu 2017)",
+        of_curve=True,
     ),
     Parameter(
         name="cobb_secondary_cranial",
@@ -186,6 +191,7 @@ _TABLE: tuple[Parameter, ...] = (
         "side",
         sign="not signed",
         source="AO Surgery Reference",
+        of_curve=True,
     ),
     Parameter(
         name="cobb_secondary_caudal",
@@ -195,6 +201,7 @@ _TABLE: tuple[Parameter, ...] = (
         "other side",
         sign="not signed",
         source="AO Surgery Reference",
+        of_curve=True,
     ),
     Parameter(
         name="coronal_balance_t1",

@@ -185,6 +185,9 @@ def read_record(path: Path) -> EvaluationRecord:
         raise unreadable(found, SCHEMA) from error
     if _to_json(record) != opened.content:
         raise unreadable(f"{path.name} with fields that a record does not have", SCHEMA)
+    measured = {outcome.parameter for study in record.studies for outcome in study.parameters}
+    if record.studies and (missing := [name for name in PARAMETERS if name not in measured]):
+        raise unreadable(f"{path.name} without the parameters {', '.join(missing)}", SCHEMA)
     verify_statistics(record)
     vars(record)[_VERIFIED] = opened.digest  # ``replace`` does not copy this mark, so a changed record is not verified
     return record

@@ -57,6 +57,14 @@ def test_a_study_that_left_its_source_is_listed_without_its_name(taken_in, tmp_p
     assert shown.count("no longer in the source") == 1 and "HUBER" in shown and "else" not in shown
 
 
+def test_the_reasons_are_listed_when_the_source_is_gone(taken_in, tmp_path):
+    (tmp_path / "drop").rename(tmp_path / "elsewhere")
+    shown = CliRunner().invoke(plumbline, ["quarantine", "-w", str(taken_in.root)])
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.count("TRUNCATED") == 2 and shown.output.count("no longer in the source") == 1
+    assert "HUBER" in shown.output
+
+
 def test_an_empty_quarantine_makes_no_key(tmp_path):
     workspace = Workspace(tmp_path / "ws")
     prepare_workspace(workspace, "virtual", None, ())

@@ -129,6 +129,16 @@ def test_sealed_forgeries_are_refused(make_trial, tmp_path, forge):
         read_record(path)
 
 
+def test_a_record_from_before_a_parameter_is_refused(make_trial, tmp_path):
+    record, path = make_trial(3).score(), tmp_path / "record.json"
+    kept = [replace(s, parameters=tuple(p for p in s.parameters if p.parameter != "cobb")) for s in record.studies]
+    statistics = {name: figures for name, figures in record.statistics.items() if name != "cobb"}
+    write_record(replace(record, studies=tuple(kept), statistics=statistics), path)
+    with pytest.raises(EvidenceRejected, match="without the parameters cobb") as refused:
+        read_record(path)
+    assert refused.value.code == "EVIDENCE_UNREADABLE"
+
+
 def test_a_record_that_is_not_finite_cannot_be_written(make_trial, tmp_path):
     record = make_trial(3).score()
     study = record.studies[0]
