@@ -25,7 +25,7 @@ def evaluate_cost_beside(
     apart = _hours_apart(record, champion)
     if apart is not None and apart > rule.within_hours:
         limit = f"more than the permitted {rule.within_hours:g}; the two runs may have used different machines"
-        return _not_compared(rule, f"the two models were evaluated {apart:.0f} hours apart, {limit}")
+        return _not_compared(rule, f"evaluations {apart:.0f} hours apart, {limit}")
     theirs = {s.study_id: s.seconds for s in champion.studies}
     pairs = [(s.seconds, theirs.get(s.study_id, 0.0)) for s in record.studies]
     ratios = [ours / other for ours, other in pairs if is_number(ours) and is_number(other) and ours > 0 and other > 0]

@@ -55,7 +55,7 @@ def test_a_test_set_too_small_for_the_margin_is_insufficient_not_a_pass(policy: 
     assert verdict.decision == "INSUFFICIENT"
     assert codes(verdict) == {"TOO_FEW_FOR_MARGIN"}
     needed = next(r for r in verdict.refusals if r.subject == "cobb")
-    assert (needed.n, "needs 32" in needed.found) == (30, True)
+    assert (needed.n, "32 are needed" in needed.found) == (30, True)
 
 
 def test_a_spread_too_wide_to_decide_is_insufficient(policy: Policy, scored: Scored) -> None:

@@ -68,7 +68,7 @@ def test_a_point_not_found_counts(good: EvaluationRecord) -> None:
     silent = with_landmarks(good, lambda e, i: missed(e) if i < 25 else e)
     (half,) = evaluate_penalised_landmarks(POINTS, silent)
     assert half.figure == pytest.approx((plain.figure + 20.0) / 2)
-    assert half.outcome == "REJECT" and half.found.startswith("350 of 700 landmarks not found")
+    assert half.outcome == "REJECT" and half.found.startswith("350 of 700 landmarks were not found")
     one_nan = with_landmarks(good, lambda e, i: replace(e, error_mm=math.nan) if i == 0 else e)
     (nan,) = evaluate_penalised_landmarks(POINTS, one_nan)
     assert nan.outcome == "INSUFFICIENT"

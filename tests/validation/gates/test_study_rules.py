@@ -119,7 +119,7 @@ def test_unanswered_studies_count_as_the_penalty(scored: Scored) -> None:
     for figure, value in expected.items():
         result = evaluate_studies(penalised(figure, 100.0), silent)
         assert result.figure == pytest.approx(value)
-        assert "5 of 50 without a prediction" in result.found
+        assert "5 of 50 have no prediction" in result.found
     assert evaluate_studies(penalised("mae", 1.0), changed(good, 50, lambda s: answered(s, "cobb", None))).figure == 8.0
     nothing = replace(good, studies=())
     assert evaluate_studies(penalised("mae", 1.0), nothing).outcome == "INSUFFICIENT"

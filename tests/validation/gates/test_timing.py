@@ -44,7 +44,7 @@ def test_without_a_champion_of_the_same_run_it_is_not_asked(good: EvaluationReco
     assert (alone.outcome, alone.kind, alone.code) == ("NOT_ASKED", "informational", "COST_NOT_COMPARED")
     yesterday = replace(champion, evaluated_at="2026-11-22T12:00:00+00:00")
     other = timed(slow, yesterday)
-    assert (other.outcome, other.found[:23]) == ("NOT_ASKED", "evaluated 24 hours apar")
+    assert (other.outcome, other.found[:23]) == ("NOT_ASKED", "evaluations 24 hours ap")
     for wrong in ("no time", "2026-11-23T12:00:00"):
         assert timed(slow, replace(champion, evaluated_at=wrong)).outcome == "INSUFFICIENT"
 
