@@ -88,7 +88,7 @@ class Manifest:
 
     @cached_property
     def test_digest(self) -> str:
-        """One SHA-256 of the examples of the frozen test split, which contain the digests of their images."""
+        """One SHA-256 of all examples of the frozen test split. Each example contains the digests of its images."""
         return _digest(self.landmark_set, self.in_split("test"))
 
 

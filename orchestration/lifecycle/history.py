@@ -138,7 +138,7 @@ def roll_back(workspace: Workspace, params: Params, *, reason: str, promoter: st
 
 
 def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, promoter: str) -> LocalChampion:
-    """Make the local copy of the previous champion the local champion, without a registry; return its record.
+    """Roll back without a registry, to the local copy of the previous champion; return the record of that model.
 
     Raises:
         GateRefused: NO_GOOD_MODEL: there is no local copy of a previous champion; SMOKE_TEST_FAILED; ROLLBACK_PENDING:

@@ -131,5 +131,5 @@ def _verified(
 
 
 def _rejected(code: str, found: str) -> EvidenceRejected:
-    remedy = "fit and evaluate this run's seed again (`plumbline seeds`), or leave the seed out"
+    remedy = "train and evaluate again with the seed of this run (`plumbline seeds`), or leave this seed out"
     return EvidenceRejected(code, found=found, expected="the evaluation record of the run's own model", remedy=remedy)

@@ -35,7 +35,7 @@ class Batch:
 
     Attributes:
         folder: the batch's folder in the inbox.
-        key: the folder's name and the marker's time, so that a corrected batch has a new key.
+        key: the folder's name and the time of its ``COMPLETE`` file, so that a corrected batch has a new key.
     """
 
     folder: Path

@@ -61,5 +61,6 @@ def require_unaltered_metrics(workspace: Workspace, candidate_uri: str) -> None:
             "METRIC_ALTERED",
             found=f"{len(other)} edited metric(s) in MLflow run {run_id}; the first is {name} = {shown[name]:.6g}",
             expected=f"{sealed[name]:.6g}, as in the sealed record",
-            remedy="find out who edited it, write the sealed figures again with `plumbline run`, and then promote",
+            remedy="find out who edited the metrics, write the sealed values to MLflow again with `plumbline run`, and "
+            "then promote",
         )

@@ -74,7 +74,10 @@ def sample_shell(shell: Shell, cell: CellSize | None = None) -> MassPoints:
 
 
 def sample_filling(filling: Filling, cell: CellSize | None = None) -> MassPoints:
-    """Points of one interior, uniform in volume. The relative distance to the axis is the root of a uniform number."""
+    """Points inside one filling, distributed uniformly over its volume.
+
+    The relative distance to the axis is the square root of a uniformly distributed random number.
+    """
     grid = filling.vertices
     corners = _corners(grid)
     inner = _corners(filling.axis[..., None, :].expand_as(grid))

@@ -123,7 +123,7 @@ def _check_conflicts(folder: Path, config: CohortConfig, state: Mapping[int, Fol
             "COHORT_FOLDER_TAKEN",
             found=f"{len(taken)} files or folders that `plumbline cohort` did not write; the first is "
             f"{taken[0].relative_to(folder)} in {folder.name!r}",
-            expected="an empty folder, or a cohort folder in which no other file has a name that the cohort needs",
+            expected="an empty folder, or a cohort folder whose other files do not use the cohort's file names",
             remedy="choose another folder, or move these files",
         )
 
@@ -138,8 +138,9 @@ def _check_finished(folder: Path, state: Mapping[int, FolderState], surplus: Map
         raise ParametersRejected(
             "COHORT_WOULD_REPLACE",
             found=f"{' and '.join(parts)} that would be deleted from {folder.name!r}",
-            expected="an empty folder, or a cohort with the same settings and no more patients than requested now",
-            remedy="choose another folder, request at least as many patients with the same settings, or add --replace",
+            expected="an empty folder, or a cohort with the same settings and no patient beyond the requested number",
+            remedy="choose another folder, add --replace, or keep the settings and request at least as many patients as "
+            "the folder has",
         )
 
 

@@ -13,7 +13,7 @@
     display          computes 12-bit grey values from line integrals
     annotation       collimation, side markers, text and rulers of an image
     patient_motion   a patient who moves between the two views
-    random_fields    normal numbers for each patient, and smooth fields
+    random_fields    normally distributed random numbers for each patient, and smooth random fields
     blur             Gaussian blurs
     fused_kernels    compiled kernels on a GPU
 """

@@ -99,8 +99,8 @@ def _chords(solids: Ellipsoids, direction: Tensor, z: Tensor, source: Tensor) ->
     """(N, E, H, W) chords from (N, E or 1, W, 2) directions, (N, E or 1, H) heights and (N, 1, 2) sources.
 
     The equation |A (o + t d)|^2 = 1 is solved for t. The origin o is the point of the ray nearest to the centre; with
-    this origin, float32 is accurate. Rays are horizontal, so each coefficient consists of terms of the column and of
-    the row.
+    this origin, float32 is accurate. Rays are horizontal, so each coefficient is the sum of
+    a term that depends on the column and a term that depends on the row.
     """
     inverse = _inverse(solids.axes_mm)  # (N, E, 3, 3)
     centre = solids.centre_mm

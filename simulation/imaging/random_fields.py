@@ -1,4 +1,4 @@
-"""The random numbers of images: normal numbers for each patient, and smooth fields for uneven soft tissue and lung.
+"""Random numbers of images: a normal distribution for each patient, and smooth fields for uneven soft tissue and lung.
 
 Contract: a patient's numbers depend on the patient's seed and the purpose only. On a CPU, they are the same on every
 machine. A GPU has a different generator, so its noise differs. Smooth fields have a mean near 0 and an SD near 1. Their

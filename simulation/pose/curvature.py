@@ -1,7 +1,8 @@
 """Sagittal tilt, coronal tilt and axial rotation of every end plate.
 
-Contract: arrays over the P end plates of the patient's column (``anatomy``), degrees. The lordoses L1-S1 and L1-L5, the
-kyphosis T4-T12, the sacral slope and the Cobb angles that are measured on these tilts equal the parameters.
+Contract: arrays over the P end plates of the patient's column (``anatomy``), degrees. Angles that are
+measured on these tilts equal the patient's parameters: the lordoses L1-S1 and L1-L5, the kyphosis T4-T12, the sacral
+slope and the Cobb angles.
 
 Signs (docs/sources.md, definitions and signs): the sagittal tilt is positive if the plate slopes down to the front. The
 coronal tilt is positive if the left side of the plate is higher. The axial rotation is about +z. An apex that is convex

@@ -65,7 +65,7 @@ def impossible_numbers(count: int, seed: int, shape: tuple[int, int], batch_size
 
 
 def not_whole(name: str, value: int, low: int) -> list[str]:
-    """A list with the violation of a number that must be whole and at least ``low``; empty if the number is valid."""
+    """A list with one message if ``value`` is not a whole number of at least ``low``; empty if it is valid."""
     return [] if _is_whole(value, low) else [f"{name} = {value!r} (a whole number from {low})"]
 
 
@@ -104,7 +104,7 @@ def require_none(code: str, violations: list[str]) -> None:
             code,
             found="; ".join(violations),
             expected="the values in parentheses",
-            remedy="correct these settings; landmark names are in spine.landmarks, and 512 x 256 pixels of 1.435 mm "
+            remedy="correct these settings; spine.landmarks has the landmark names, and 512 x 256 pixels of 1.435 mm "
             "cover a whole spine",
         )
 

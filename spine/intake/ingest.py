@@ -143,7 +143,7 @@ class _Ingestion:
         """Refuse images that are already in the store, and instance UIDs that it has for other pixels."""
         for view, instance in entry.instances.items():
             if self.ledger.image_of_instance.get(instance) not in (None, entry.images[view]):
-                found = f"a {view} image whose SOP Instance UID the store already has, for an image with other pixels"
+                found = f"a {view} image that has the SOP Instance UID of an image in the store, but other pixels"
                 remedy = "find out which image is right; the image that was stored first stays in the store"
                 raise PairingRejected("UID_CONFLICT", found, "one image for each SOP Instance UID", remedy)
         owners = {self.ledger.study_of_image.get(sha) for sha in entry.images.values()} - {None}

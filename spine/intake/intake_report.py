@@ -38,6 +38,6 @@ class IntakeReport:
     def __post_init__(self) -> None:
         accounted = self.used + self.already_present + len(self.quarantined)
         if self.received != accounted or len(self.study_ids) != self.used + self.already_present:
-            found = f"{self.received} received, {accounted} accounted for"
+            found = f"{self.received} studies received, {accounted} studies accounted for"
             expected = "received = used + already present + quarantined"
             raise ContractViolation("COUNTS_DISAGREE", found, expected, "report this as a defect of ingest")

@@ -136,7 +136,7 @@ def _check_agreement(view: ViewName, radiograph: Radiograph, stated: Mapping[str
     if other is not None and _agree(radiograph.geometry, other, radiograph.offset_recorded):
         found = f"a {view} radiograph with the geometry of the other view"
         raise PairingRejected("VIEW_MISMATCH", found, "geometry of its own view", "correct the tags that name the view")
-    found = f"a reconstruction that states another size, spacing or position of the {view} image than the radiograph"
+    found = f"a reconstruction and a radiograph that state different sizes, spacings or positions of the {view} image"
     remedy = "send the radiograph and the reconstruction of one scan"
     raise PairingRejected("GEOMETRY_CONFLICT", found, "the radiograph that the reconstruction was made from", remedy)
 

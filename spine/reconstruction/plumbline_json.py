@@ -141,7 +141,7 @@ def parse_geometry(view: str, value: Any) -> ViewGeometry:
     shape, spacing = (value[key] for key in ("shape", "spacing_mm"))
     if any(not isinstance(pair, list) or len(pair) != 2 for pair in (shape, spacing)):
         found = "a shape or spacing that is not a pair"
-        raise rejected("GEOMETRY_INVALID", found, "[rows, columns] and [row, column] mm")
+        raise rejected("GEOMETRY_INVALID", found, "shape as [rows, columns], and spacing as [row, column] in mm")
     rows, columns = (_number("shape", n) for n in shape)
     row_mm, column_mm = (_number("spacing_mm", s) for s in spacing)
     distance = _number("source_to_isocentre_mm", value["source_to_isocentre_mm"])

@@ -87,7 +87,7 @@ def calibrate(
         raise ParametersRejected(
             "CALIBRATION_PATIENTS",
             found=f"{len(examples)} examples of {' and '.join(splits)}",
-            expected="patients of the splits train and validation",
+            expected="patients from the train and validation splits only",
             remedy="choose other splits, or another data set",
         )
     contract = replace(read_contract(model), calibration=None)
@@ -193,7 +193,7 @@ def _limits(predictions: Sequence[Prediction]) -> InputLimits:
 def laws_of(
     predictions: Sequence[Prediction], examples: Sequence[Example], label_shift: int = 0
 ) -> dict[str, dict[str, SpreadLaw]]:
-    """View -> group -> law, fitted to predictions of images whose landmarks are known."""
+    """View -> landmark group -> spread law, fitted to predictions of images whose landmarks are known."""
     found: dict[str, dict[str, SpreadLaw]] = {}
     for view in VIEWS:
         groups: dict[str, _Errors] = defaultdict(_Errors)

@@ -136,8 +136,8 @@ def require_empty(out: Path) -> None:
     if others:
         raise ParametersRejected(
             "FOLDER_NOT_EMPTY",
-            found=f"{', '.join(others[:4])} in {out.name!r}, but no unfinished fit",
-            expected="a new or empty folder, or an unfinished fit",
+            found=f"{', '.join(others[:4])} in {out.name!r}, and no fit that can be continued",
+            expected="a new or empty folder, or the folder of an unfinished fit",
             remedy="choose another folder, so that these files are not overwritten",
         )
 

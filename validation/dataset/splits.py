@@ -49,8 +49,8 @@ def assign_splits(
         if all_patients and (wanted >= len(all_patients) or wanted > len(free)):
             raise ParametersRejected(
                 "SPLIT_INVALID",
-                found=f"{wanted} test patients of {len(all_patients)} patients, {len(free)} of whom have no split yet",
-                expected="fewer test patients than patients in total, and at most as many as patients without a split",
+                found=f"{wanted} test patients wanted of {len(all_patients)}; {len(free)} of these have no split",
+                expected="fewer test patients than patients, and a patient without a split for each of them",
                 remedy="lower test_patients, or ingest more patients",
             )
         test = set(draw_test_patients(free, wanted, seed, conditions or {}))

@@ -56,7 +56,7 @@ class StudyOutcome:
         facts: the ``SUBGROUP_FACTS`` of the study.
         parameters: one outcome for each parameter, in the order of the registry.
         landmarks: landmark errors by view, then in 3D.
-        level_shifts: view -> shift of the level names in levels; None if there are too few points.
+        level_shifts: view -> number of levels by which the level names are shifted; None if there are too few points.
         seconds: wall time of the prediction.
         true_side, found_side: side of the major curve's convexity, in the truth and in the prediction; None if the
             side cannot be determined.
@@ -140,5 +140,5 @@ def _is_plain(value: object) -> bool:
 
 
 def _violation(code: str, found: str) -> ContractViolation:
-    remedy = "correct the step that wrote it: it must omit absent landmarks, and state why a parameter is absent"
+    remedy = "correct the step that wrote this value: omit absent landmarks, and state why a parameter is absent"
     return ContractViolation(code, found=found, expected="finite numbers", remedy=remedy)

@@ -69,7 +69,7 @@ class VirtualStudyLimits(Strict):
 
     Attributes:
         tolerance_deg: the largest permitted error of an angle. The default is about twice the largest ceiling of the
-            default policy (11.5), so that a model which keeps the ceilings does not fail because of one patient.
+            default policy, which is 11.5. So a model below the ceilings does not fail because of one patient.
         least_answers: the smallest number of parameters with a predicted value.
         times_the_champion: the longest time for the study, as a multiple of the champion's time.
         seconds: the longest time for the study, with or without a champion.

@@ -205,7 +205,7 @@ def open_champion_record(tracking_uri: str, production_model: str) -> ChampionRe
     if not database.startswith(DIALECTS):
         raise ParametersRejected(
             "NO_CHAMPIONS_DB",
-            found=f"the registry's address begins with {database.partition(':')[0]}, which has no transactions",
+            found=f"a registry with an {database.partition(':')[0]} address; such a registry has no transactions",
             expected=f"a database ({' or '.join(DIALECTS)}), so that two promotions cannot both succeed",
             remedy=f"set {DATABASE_VARIABLE} to the address of one database for all promoters, ideally the registry's",
         )

@@ -30,7 +30,7 @@ def errors_as_refusals() -> Iterator[None]:
             raise GateRefused(
                 "NOT_PERMITTED",
                 found=f"MLflow does not allow the account this operation: {' '.join(str(error).split())[:200]}",
-                expected="an account that may write the registered model in service and its experiment",
+                expected="an account that may write the registered model and the experiment of promotions",
                 remedy="use the promoter's account (docs/promotion.md, accounts)",
             ) from error
         raise registry_unavailable(str(error)) from error

@@ -180,7 +180,7 @@ def _choose(
             "ROLLBACK_UNKNOWN",
             found=f"version {request.to} was never in service",
             expected=f"a version that was in service before: {', '.join(s.version for s in before) or 'there is none'}",
-            remedy="choose an expected version, or omit --to",
+            remedy="choose one of the versions listed above, or omit --to",
         )
     fault = _fault_of(record, request, target)
     if fault is not None:

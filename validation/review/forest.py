@@ -18,7 +18,7 @@ _COLOURS = {"worse": BAD, "better": GOOD, "level": MUTED}
 
 @chart_style()
 def draw_forests(differences: Sequence[PairedDifference]) -> tuple[str, ...]:
-    """One chart for each subject, in the order of the verdict."""
+    """One chart for each compared figure, in the order in which the verdict lists them."""
     rows: dict[str, list[PairedDifference]] = {}
     for row in differences:
         rows.setdefault(row.subject, []).append(row)

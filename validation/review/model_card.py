@@ -58,7 +58,7 @@ class CardEvaluation:
         patients: ``virtual patients`` or ``real patients``.
         count: number of patients.
         groups: title of a dimension -> group -> number of patients.
-        parameters: one row for each parameter. The paper's six are first.
+        parameters: one row for each parameter. The six parameters of Galbusera et al. 2019 come first.
         landmarks: summary of all landmarks in each view and in 3D.
         level_shift_rate: share of the views with shifted level names.
     """

@@ -338,7 +338,7 @@ def test_a_link_is_not_a_case(written: Path, tmp_path: Path) -> None:
     folder, elsewhere = copy_of(written, tmp_path), tmp_path / "elsewhere"
     (folder / "case-00002").rename(elsewhere)
     (folder / "case-00002").symlink_to(elsewhere)
-    with pytest.raises(ParametersRejected, match="first case-00002"):
+    with pytest.raises(ParametersRejected, match="the first is case-00002"):
         write_cohort(folder, SMALL)
     assert write_cohort(folder, replace(SMALL, count=2)).removed == 0
     assert len(list(elsewhere.iterdir())) == 4

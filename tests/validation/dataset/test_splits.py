@@ -63,7 +63,7 @@ def test_a_small_cohort_has_one_validation_patient():
 def test_a_test_set_of_all_patients_is_refused():
     with pytest.raises(ParametersRejected, match="SPLIT_INVALID"):
         assign(patients(10), test_patients=10)
-    with pytest.raises(ParametersRejected, match="5 of whom have no split yet"):
+    with pytest.raises(ParametersRejected, match="5 of these have no split"):
         assign(patients(10), test_patients=6, frozen={f"p{n}": "train" for n in range(5)})
 
 
