@@ -139,7 +139,7 @@ def _check_finished(folder: Path, state: Mapping[int, FolderState], surplus: Map
             "COHORT_WOULD_REPLACE",
             found=f"{' and '.join(parts)} that would be deleted from {folder.name!r}",
             expected="an empty folder, or a cohort with the same settings and no patient beyond the requested number",
-            remedy="choose another folder, add --replace, or keep the settings and request at least as many patients as "
+            remedy="choose another folder, add --replace, or keep the settings and request no fewer patients than "
             "the folder has",
         )
 
