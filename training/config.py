@@ -40,6 +40,7 @@ class Augmentation:
     brightness: float = parameter(0.1, "standard deviation of the offset, in normalised grey values", ge=0, lt=90)
     gamma: float = parameter(0.25, "standard deviation of log2 of the exponent", ge=0, lt=90)
     noise: float = parameter(0.08, "largest standard deviation of white noise, in normalised grey values", ge=0, lt=90)
+    cut: float = parameter(0.0, "probability of cutting an image to another field of view", ge=0, le=1)
     # Stretching changes the angles of the spine.
     stretch: float = parameter(0.0, "standard deviation of log2 of width over height", ge=0, lt=90)
 
@@ -139,6 +140,8 @@ class TrainingParameters:
             f"virtual_frontals {frontals} without virtual_pairs": frontals > 0 and pairs == 0,
             f"virtual_pairs {pairs}, fewer than batch_size {self.batch_size}": 0 < pairs < self.batch_size,
             "preload with virtual_pairs, which are always on the device": self.preload and pairs > 0,
+            "augmentation.cut without preload or virtual_pairs": self.augmentation.cut > 0
+            and not (self.preload or pairs > 0),
             "calibration_splits without a split": not splits,
             "calibration_splits with train, the split that the model learns from": pairs == 0 and "train" in splits,
         }

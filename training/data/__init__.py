@@ -3,6 +3,7 @@
 The choice of a loader for a fit does not belong here: see ``training.fitting.loaders``.
 
     dataset           images of a data set, loaded and augmented one by one
+    fields_of_view    other fields of view, cut from whole images
     pool              images in the memory of the training device, and augmented batches of them
     preload           images of a data set, kept on the training device
     virtual_patients  images of virtual patients, rendered on the training device

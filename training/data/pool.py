@@ -17,6 +17,7 @@ from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName, mirrored_name
 from spine.types import Bool, Float
 from training.config import Augmentation, TrainingConfig
 from training.data.dataset import Sample
+from training.data.fields_of_view import centred, cut_images, draw_windows, kept_landmarks, level_table
 
 
 class Pool:
@@ -55,6 +56,7 @@ class PoolBatches(IterableDataset[Sample]):
         index = {name: k for k, name in enumerate(config.names)}
         # In a mirrored image, a landmark is absent if its left-right partner is not learnt.
         self.partner = torch.tensor([index.get(mirrored_name(name), -1) for name in index], device=pool.device)
+        self.levels = level_table(config.names)
 
     def __len__(self) -> int:
         return len(self.pool.pixels) // self.config.batch_size
@@ -82,8 +84,14 @@ class PoolBatches(IterableDataset[Sample]):
         frontal, view, where = (view == VIEWS.index("frontal")).numpy(), view.to(pool.device), chosen.to(pool.device)
         linear, shift, mirrored = draw_affines(random, self.config.augmentation, self.config.input_shape, frontal)
         linear, shift = linear.to(pool.device), shift.to(pool.device)
-        pixels = warp_images(pool.pixels[where].float(), linear, shift)
+        pixels = pool.pixels[where].float()
         points, present = self._labels(where, mirrored.to(pool.device))
+        if self.config.augmentation.cut:
+            windows = draw_windows(random, self.config.augmentation.cut, points, present, self.levels)
+            linear, shift = centred(linear, shift, windows)
+            pixels = cut_images(pixels, windows)
+            present = kept_landmarks(points, present, windows)
+        pixels = warp_images(pixels, linear, shift)
         target = (linear @ points.transpose(1, 2)).transpose(1, 2) + shift[:, None]
         present = present & (target.abs() < 1).all(dim=-1)
         return Sample(

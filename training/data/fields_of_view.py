@@ -1,0 +1,203 @@
+"""Random fields of view: parts of rendered images, as films of a part of the spine and as films without one to measure.
+
+Films of the spine: thoracolumbar, lumbar, and films whose lower edge cuts through the lumbar spine or the sacrum.
+Films without a spine to measure: chest, pelvis and neck, in their whole width. No landmark is visible in
+these, so the network learns to find none.
+
+Contract: the same generator state gives the same windows. Coordinates are normalised, (x, y) from -1 to 1.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inference.contract import DEFAULT_NORMALISATION
+from inference.preprocessing import GREY_LIMIT, PERCENTILE_SAMPLES
+from spine.landmarks import LEVELS, level_of
+from spine.types import Bool, Float, Floats
+
+SHARES: Mapping[str, float] = {
+    "thoracolumbar": 0.20,
+    "lumbar": 0.32,
+    "cut": 0.20,
+    "chest": 0.14,
+    "pelvis": 0.05,
+    "neck": 0.09,
+}
+"""Share of each kind among the images that are cut. The shares are a choice."""
+
+_KINDS = tuple(SHARES)
+_WITHOUT_SPINE = ("chest", "pelvis", "neck")
+_LEVEL = {level: i for i, level in enumerate(LEVELS)}
+_TOPS: Mapping[str, tuple[str, str]] = {
+    "thoracolumbar": ("T3", "T10"),
+    "lumbar": ("T10", "L2"),
+    "cut": ("T1", "T11"),
+    "chest": ("T1", "T1"),
+    "pelvis": ("L4", "S1"),
+    "neck": ("T1", "T1"),
+}
+_BOTTOMS: Mapping[str, tuple[str, str]] = {
+    "thoracolumbar": ("S1", "S1"),
+    "lumbar": ("S1", "S1"),
+    "cut": ("L2", "S1"),
+    "chest": ("T11", "L2"),
+    "pelvis": ("S1", "S1"),
+    "neck": ("T1", "T4"),
+}
+"""Kind -> first and last level through which an edge may run."""
+
+_ENLARGEMENT = (0.75, 2.4)
+_BESIDE = 0.08
+"""Least distance from a landmark to the side of a window."""
+
+_LEAST_SIZE = 0.12
+"""Of the image's height, normalised over two: a window is at least this high."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of N images.
+
+    Attributes:
+        bounds: (N, 4) left, right, top, bottom.
+        enlargement: (N,) of the window in the input.
+        cut: (N,) whether the image is cut at all.
+        shows_spine: (N,) whether its landmarks stay.
+    """
+
+    bounds: Float[Tensor, "N 4"]
+    enlargement: Float[Tensor, " N"]
+    cut: Bool[Tensor, " N"]
+    shows_spine: Bool[Tensor, " N"]
+
+
+def level_table(names: Sequence[str]) -> Tensor:
+    """(K,) index of each landmark's level among T1..S1; one more for the hips."""
+    return torch.tensor([_LEVEL.get(level_of(name), len(LEVELS)) for name in names])
+
+
+def draw_windows(
+    random: np.random.Generator,
+    probability: float,
+    points: Float[Tensor, "N K 2"],
+    present: Bool[Tensor, "N K"],
+    levels: Tensor,
+) -> Windows:
+    """Draw a field of view for each image; an image that lacks the levels of its kind is left whole.
+
+    Args:
+        random: of the batch.
+        probability: that an image is cut.
+        points, present: landmarks of the images.
+        levels: from ``level_table``.
+    """
+    height, middle, spread = (each.cpu().numpy().astype(np.float64) for each in _level_places(points, present, levels))
+    count = len(height)
+    kinds = random.choice(len(_KINDS), size=count, p=list(SHARES.values()))
+    chosen = random.random(count) < probability
+    bounds, enlargement = np.tile([-1.0, 1.0, -1.0, 1.0], (count, 1)), np.ones(count)
+    for i in np.flatnonzero(chosen):
+        window = _window(random, _KINDS[kinds[i]], height[i], middle[i], spread[i])
+        chosen[i] = window is not None
+        if window is not None:
+            bounds[i] = window
+            fit = 2.0 / max(window[1] - window[0], window[3] - window[2])
+            low, high = min(_ENLARGEMENT[0], fit), min(_ENLARGEMENT[1], fit)
+            enlargement[i] = np.exp(random.uniform(np.log(low), np.log(high)))
+    shows = np.array([_KINDS[k] not in _WITHOUT_SPINE for k in kinds]) | ~chosen
+    return Windows(
+        torch.from_numpy(bounds).float().to(points.device),
+        torch.from_numpy(enlargement).float().to(points.device),
+        torch.from_numpy(chosen).to(points.device),
+        torch.from_numpy(shows).to(points.device),
+    )
+
+
+def _level_places(points: Tensor, present: Tensor, levels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(N, L) height of each level, its x, and the half width of its landmarks; NaN where no landmark is present."""
+    count = len(LEVELS) + 1
+    of_level = torch.nn.functional.one_hot(levels.to(points.device), count).float()  # (K, L)
+    weight = present.float()
+    total = weight @ of_level
+    mean = [(points[..., axis] * weight) @ of_level / total for axis in (1, 0)]
+    away = (points[..., 0] - mean[1].nan_to_num()[:, levels.to(points.device)]).abs() * weight
+    half = torch.stack([torch.where(of_level[:, level] > 0, away, 0.0).amax(dim=1) for level in range(count)], dim=1)
+    return mean[0], mean[1], half
+
+
+def _window(
+    random: np.random.Generator, kind: str, height: Floats, middle: Floats, spread: Floats
+) -> tuple[float, float, float, float] | None:
+    """Left, right, top and bottom of one window; None if the image does not show what it needs."""
+    steps = np.diff(height[: len(LEVELS)])
+    step = float(np.nanmedian(steps)) if np.isfinite(steps).any() else np.nan
+    top, bottom = (height[_level_between(random, edges[kind])] for edges in (_TOPS, _BOTTOMS))
+    if not np.isfinite([top, bottom, step]).all():
+        return None
+    if kind == "chest":
+        top -= step * random.uniform(1.0, 4.0)
+    elif kind == "neck":
+        top -= step * random.uniform(5.0, 11.0)
+    else:
+        top += step * random.uniform(-0.5, 0.5)
+    if kind in ("thoracolumbar", "lumbar"):
+        bottom += step * random.choice([random.uniform(0.6, 2.0), random.uniform(2.0, 6.0)])
+    elif kind == "pelvis":
+        bottom += step * random.uniform(4.0, 8.0)
+    else:
+        bottom += step * random.uniform(-0.5, 0.5)
+    top, bottom = max(top, -1.0), min(bottom, 1.0)
+    if bottom - top < 2 * _LEAST_SIZE:
+        return None
+    if kind in _WITHOUT_SPINE:
+        return -1.0, 1.0, top, bottom
+    shown = (height >= top) & (height <= bottom)
+    if not shown.any():
+        return None
+    low, high = float((middle - spread)[shown].min()), float((middle + spread)[shown].max())
+    # In an input twice as high as wide, a square has twice the normalised width.
+    half = max((high - low) / 2 + _BESIDE, (bottom - top) * random.uniform(0.28, 0.75))
+    aside = half - (high - low) / 2 - _BESIDE / 2  # all landmarks stay inside
+    centre = (low + high) / 2 + float(np.clip(random.normal() * 0.12, -aside, aside))
+    return max(centre - half, -1.0), min(centre + half, 1.0), top, bottom
+
+
+def _level_between(random: np.random.Generator, ends: tuple[str, str]) -> int:
+    return int(random.integers(_LEVEL[ends[0]], _LEVEL[ends[1]] + 1))
+
+
+def cut_images(pixels: Float[Tensor, "N H W"], windows: Windows) -> Float[Tensor, "N H W"]:
+    """Black outside the windows; grey values scaled to the percentiles inside, as in ``inference.preprocessing``."""
+    height, width = pixels.shape[1:]
+    y = (torch.arange(height, device=pixels.device) + 0.5) * 2 / height - 1
+    x = (torch.arange(width, device=pixels.device) + 0.5) * 2 / width - 1
+    left, right, top, bottom = (windows.bounds[:, i, None] for i in range(4))
+    inside = ((y >= top) & (y <= bottom))[:, :, None] & ((x >= left) & (x <= right))[:, None, :]
+    step = max(1, round((height * width / PERCENTILE_SAMPLES) ** 0.5))
+    sampled = pixels[:, ::step, ::step].masked_fill(~inside[:, ::step, ::step], torch.nan).flatten(1)
+    wanted = (DEFAULT_NORMALISATION.low_percentile, DEFAULT_NORMALISATION.high_percentile)
+    low, high = torch.nanquantile(sampled, pixels.new_tensor(wanted) / 100, dim=1)[:, :, None, None]
+    scaled = ((pixels - low) * (2 / (high - low).clamp(min=1e-3)) - 1).clamp(-GREY_LIMIT, GREY_LIMIT)
+    return torch.where(windows.cut[:, None, None], torch.where(inside, scaled, -1.0), pixels)
+
+
+def kept_landmarks(
+    points: Float[Tensor, "N K 2"], present: Bool[Tensor, "N K"], windows: Windows
+) -> Bool[Tensor, "N K"]:
+    """Which landmarks lie inside the windows of films that show a spine to measure."""
+    left, right, top, bottom = (windows.bounds[:, i, None] for i in range(4))
+    x, y = points[..., 0], points[..., 1]
+    return present & (x > left) & (x < right) & (y > top) & (y < bottom) & windows.shows_spine[:, None]
+
+
+def centred(
+    linear: Float[Tensor, "N 2 2"], shift: Float[Tensor, "N 2"], windows: Windows
+) -> tuple[Float[Tensor, "N 2 2"], Float[Tensor, "N 2"]]:
+    """The affines that apply ``linear`` and ``shift`` to windows moved to the centre and enlarged."""
+    centre = windows.bounds.reshape(-1, 2, 2).mean(dim=2)
+    enlarged = linear * windows.enlargement[:, None, None]
+    return enlarged, shift - (enlarged @ centre[..., None])[..., 0]
