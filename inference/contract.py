@@ -50,6 +50,8 @@ class ModelContract:
         heatmap_stride: input pixels per heat-map cell.
         normalisation: how grey values are normalised.
         letterbox: how an image is fitted into the input; ``centre`` means isotropic, centred, filled with black.
+        scales: sizes at which an image is run, as shares of the largest size that fits into the input. The image is run
+            at the other scales only if the result at the first one is unclear.
         sign_of_coordinates: direction of columns and rows, as text, for people who read the file.
         simulated_training_data: whether the training images were simulated; None for a mixed set.
         training_note: what the model was trained on, as text.
@@ -64,6 +66,7 @@ class ModelContract:
     heatmap_stride: int
     normalisation: Normalisation = DEFAULT_NORMALISATION
     letterbox: Literal["centre"] = "centre"
+    scales: tuple[float, ...] = (1.0,)
     sign_of_coordinates: str = SIGN_OF_COORDINATES
     simulated_training_data: bool | None = None
     training_note: str = ""
@@ -116,6 +119,7 @@ def _from_json(record: Mapping[str, Any]) -> ModelContract:
     fields["names"] = tuple(str(n) for n in record["names"])
     fields["views"] = tuple(cast(ViewName, v) for v in record["views"])
     fields["input_shape"] = (int(record["input_shape"][0]), int(record["input_shape"][1]))
+    fields["scales"] = tuple(float(s) for s in record.get("scales", (1.0,)))  # the bundled contract has no scales
     fields["normalisation"] = Normalisation(**record["normalisation"])
     fields["calibration"] = calibration_from_json(record.get("calibration"))
     return ModelContract(**fields)
@@ -126,6 +130,7 @@ def _violations(schema: str, contract: ModelContract) -> list[str]:
         (schema == SCHEMA, f"schema {schema!r}"),
         (contract.preprocessing_version == PREPROCESSING_VERSION, f"preprocessing {contract.preprocessing_version}"),
         (contract.letterbox == "centre", f"letterbox {contract.letterbox!r}"),
+        (bool(contract.scales) and all(0 < s <= 1 for s in contract.scales), f"scales {contract.scales}"),
         (bool(contract.names), "no landmark names"),
         (len(set(contract.names)) == len(contract.names), "a landmark named twice"),
         (bool(contract.views) and set(contract.views) <= set(VIEWS), f"views {contract.views}"),

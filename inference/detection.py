@@ -3,7 +3,7 @@
 Contract: every dropped landmark is listed. An image keeps the view name that the caller gave it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -15,11 +15,15 @@ from inference.inputs import ImageInput
 from inference.levels import LevelEvidence, decide_levels, level_votes
 from inference.model import Model
 from inference.preprocessing import prepare
-from inference.view_check import ViewDetection, check_views, detections_from
+from inference.view_check import ViewDetection, check_views, confidence, detections_from, is_clear
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS, ViewName, shifted_name
 
 T = TypeVar("T")
+
+MIN_GAIN_SCALE = 0.5
+"""Gain in confidence from which another scale replaces the first one. With a limit of 0.1, the mean error of the Cobb
+angle of 161 real whole-spine radiographs rose by half a degree; with 0.5 it did not."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,36 @@ def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Dete
 
 
 def _detect_views(model: Model, views: Mapping[ViewName, ImageInput]) -> dict[ViewName, ViewDetection]:
+    """The result of each image at the scale at which its landmarks are clearest.
+
+    A radiograph of a small field of view, such as a lumbar one, fills the input with larger vertebrae than a radiograph
+    of the whole spine. Its heat maps are narrower if it is made smaller.
+    """
+    first, *others = model.contract.scales
+    found = dict(zip(views, _detections_at(model, [(view, first) for view in views], views), strict=True))
+    tried = [(view, scale) for view in views if not is_clear(found[view]) for scale in others]
+    names, needed = (
+        model.contract.names,
+        {v: confidence(d, model.contract.names) + MIN_GAIN_SCALE for v, d in found.items()},
+    )
+    for (view, _), detection in zip(tried, _detections_at(model, tried, views), strict=True):
+        if (gained := confidence(detection, names)) > needed[view]:
+            found[view], needed[view] = detection, gained
+    return found
+
+
+def _detections_at(
+    model: Model, tried: Sequence[tuple[ViewName, float]], views: Mapping[ViewName, ImageInput]
+) -> list[ViewDetection]:
+    """The results of one run for each (view, scale)."""
     size, normalisation = model.contract.input_shape, model.contract.normalisation
-    prepared = [prepare(v.image, size, spacing_mm=v.spacing_mm, normalisation=normalisation) for v in views.values()]
-    shapes = [(int(v.image.shape[0]), int(v.image.shape[1])) for v in views.values()]
-    return dict(zip(views, detections_from(model, list(views), prepared, shapes), strict=True))
+    images = [views[view] for view, _ in tried]
+    prepared = [
+        prepare(image.image, size, spacing_mm=image.spacing_mm, scale=scale, normalisation=normalisation)
+        for image, (_, scale) in zip(images, tried, strict=True)
+    ]
+    shapes = [(int(image.image.shape[0]), int(image.image.shape[1])) for image in images]
+    return detections_from(model, [view for view, _ in tried], prepared, shapes) if tried else []
 
 
 def _without_blank_regions(detection: ViewDetection) -> Decoded:

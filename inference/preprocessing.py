@@ -56,16 +56,20 @@ class Prepared:
 
 
 def letterbox(
-    shape: tuple[int, int], input_shape: tuple[int, int], spacing_mm: tuple[float, float] | None = None
+    shape: tuple[int, int],
+    input_shape: tuple[int, int],
+    spacing_mm: tuple[float, float] | None = None,
+    scale: float = 1.0,
 ) -> Affine:
     """The affine that fits an (h, w) image into an (H, W) input: centred, nothing cut off, angles kept.
 
-    If row and column spacing differ, pixels are made square. Without a spacing, pixels are assumed to be square.
+    With ``scale`` 1 the image has the largest size that fits; with 0.5 it has half this height and width. If row and
+    column spacing differ, pixels are made square. Without a spacing, pixels are assumed to be square.
     """
     row_mm, column_mm = spacing_mm or (1.0, 1.0)
     tallness = row_mm / column_mm
     height, width = shape
-    across = min(input_shape[0] / (height * tallness), input_shape[1] / width)
+    across = scale * min(input_shape[0] / (height * tallness), input_shape[1] / width)
     down = across * tallness
     # The centre of the image (w / 2 - 1/2 in pixel-centre coordinates) is mapped to the centre of the input.
     shift_x = (input_shape[1] - 1) / 2 - across * (width - 1) / 2
@@ -78,6 +82,7 @@ def prepare(
     input_shape: tuple[int, int],
     *,
     spacing_mm: tuple[float, float] | None = None,
+    scale: float = 1.0,
     normalisation: Normalisation = DEFAULT_NORMALISATION,
     extra: Affine | None = None,
 ) -> Prepared:
@@ -87,6 +92,7 @@ def prepare(
         image: (h, w) uint16 image, bone bright, in canonical orientation.
         input_shape: (H, W) of the input.
         spacing_mm: (row, column) spacing of the image in mm, or None if unknown (see ``letterbox``).
+        scale: size of the image in the input (see ``letterbox``).
         normalisation: the percentiles for the grey values.
         extra: map for augmentation, applied after the letterbox in input pixels; None for inference.
 
@@ -98,7 +104,7 @@ def prepare(
         expected = "an (h, w) uint16 image of at least 2 x 2 pixels"
         raise ContractViolation("IMAGE_INVALID", found, expected, "read the image through spine.radiograph")
     shape = (int(image.shape[0]), int(image.shape[1]))
-    fitted = letterbox(shape, input_shape, spacing_mm)
+    fitted = letterbox(shape, input_shape, spacing_mm, scale)
     affine = extra.after(fitted) if extra is not None else fitted
     reduced, reduction = _reduce(image, max(1, int(1.0 / max(fitted.matrix[0, 0], fitted.matrix[1, 1]) + 1e-9)))
     scaled = _normalise(reduced, normalisation)

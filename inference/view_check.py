@@ -147,6 +147,11 @@ def _gain(first: ViewDetection, second: ViewDetection, model: Model, limits: Inp
     return confidence(second, names) - confidence(first, names)
 
 
+def is_clear(detection: ViewDetection) -> bool:
+    """Whether landmarks were found and their heat maps are narrow."""
+    return bool(detection.decoded.points) and _mean_log_width(detection.decoded) <= WIDE
+
+
 def _mean_log_width(decoded: Decoded) -> float:
     widths = list(decoded.spread_cells.values())
     return float(np.log(np.maximum(widths, 1e-3)).mean()) if widths else 0.0

@@ -30,6 +30,17 @@ def test_the_whole_image_fits_centred_and_touches_two_edges(shape: tuple[int, in
     assert np.isclose(low + 0.5, 0, atol=1e-9).any()
 
 
+def test_a_smaller_scale_shrinks_the_image_about_the_centre_of_the_input() -> None:
+    size = (512, 256)
+    whole, half = letterbox((600, 200), size), letterbox((600, 200), size, scale=0.5)
+    centre = np.array([(size[1] - 1) / 2, (size[0] - 1) / 2])
+    corners = np.array([[0.0, 0.0], [199.0, 599.0]])
+    assert np.allclose(half.apply(corners) - centre, (whole.apply(corners) - centre) / 2)
+    image = np.random.default_rng(1).integers(1000, 3000, (600, 200)).astype(np.uint16)
+    pixels = prepare(image, size, scale=0.5).pixels[0]
+    assert (pixels != -1).any(axis=1).sum() == pytest.approx(size[0] / 2, abs=2)
+
+
 def test_angles_survive_unequal_spacing() -> None:
     """45 degrees in the patient are 45 degrees in the input, though not in the stretched image."""
     row_mm, column_mm = 0.8, 0.5

@@ -30,6 +30,9 @@ from training.model.checkpoints import save_weights
 _RESULT = ("images", "validation_error", "error_unit", "epochs", "steps", "seconds", "images_per_second")
 _MACHINE = ("device", "precision", "gpu_joules", "cpu_joules")
 
+SCALES = (1.0, 0.7, 0.5)
+"""Scales of a model that learnt fields of view of many sizes."""
+
 
 def repeat_figures(run: FitContext) -> None:
     """Copy the figures of earlier stages into the journal, as ``<stage>/<figure>``."""
@@ -98,6 +101,7 @@ def _contract(run: FitContext, train: Sequence[Example]) -> ModelContract:
         views=run.views,
         input_shape=run.config.input_shape,
         heatmap_stride=run.config.heatmap_stride,
+        scales=SCALES if run.config.augmentation.cut else (1.0,),
         simulated_training_data=simulated if isinstance(simulated, bool) else None,
         training_note=_note(run, train),
     )
