@@ -71,11 +71,13 @@ def centre_measures(vertebrae: Vertebrae) -> dict[str, Floats]:
     """Measures that need plate centres only; column -> (17,).
 
     - ``plate_order``: image rows from the upper to the lower plate centre, in vertebral heights (1 = upright);
-    - ``level_order``: image rows from the level above, in median distances between the levels of the radiograph;
+    - ``level_order``: image rows from the nearest level above that is known, for each level between the two, in median
+      distances between the levels of the radiograph;
     - ``height_residual``: residual of the height, for T2..L4;
     - ``end_height_residual``: residual of the height, for T1 and L5, which cropping and lordosis shorten;
     - ``step_residual``: residual of the distance to the level above;
     - ``gap``: space to the level above along the vertebral column, in median heights; negative for an overlap;
+    - ``fill``: height of the vertebra as a share of its height plus the mean space to its two neighbours;
     - ``sidestep``: distance from the line through the two neighbours, in median distances between levels.
     """
     centres, heights = vertebrae.centres, vertebrae.heights
@@ -90,11 +92,12 @@ def centre_measures(vertebrae: Vertebrae) -> dict[str, Floats]:
     gaps = np.where(lengths == 0, -heights[:-1], gaps)
     return {
         "plate_order": (vertebrae.lower - vertebrae.upper)[:, 1] / np.where(heights > 0, heights, np.nan),
-        "level_order": _shifted(steps[:, 1] / step),
+        "level_order": _rows_a_level(centres[:, 1]) / step,
         "height_residual": np.where(ends, np.nan, residual),
         "end_height_residual": np.where(ends, residual, np.nan),
         "step_residual": _shifted(trend_residual(_log(lengths))),
         "gap": _shifted(gaps / _median(heights)),
+        "fill": _fills(heights, gaps),
         "sidestep": _sidesteps(centres) / step,
     }
 
@@ -248,6 +251,19 @@ def _sidesteps(centres: Floats) -> Floats:
     across[1:-1] = np.where(length > 0, cross / np.where(length > 0, length, 1.0), np.inf)
     across[1:-1][~np.isfinite(length)] = np.nan
     return across
+
+
+def _fills(heights: Floats, gaps: Floats) -> Floats:
+    """(17,) from (17,) heights and (16,) spaces; NaN at T1 and L5."""
+    space = np.concatenate([[np.nan], (gaps[:-1] + gaps[1:]) / 2, [np.nan]])
+    return np.asarray(heights / np.where(heights + space > 0, heights + space, np.nan), dtype=np.float64)
+
+
+def _rows_a_level(rows: Floats) -> Floats:
+    """(17,) rows from the nearest known level above, divided by the number of levels in between; NaN for the first."""
+    found, known = np.full(COUNT, np.nan), np.flatnonzero(np.isfinite(rows))
+    found[known[1:]] = np.diff(rows[known]) / np.diff(known)
+    return found
 
 
 def _shifted(values: Floats) -> Floats:

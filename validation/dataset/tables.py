@@ -130,6 +130,7 @@ def level_rows(example: Example, view: ExampleView) -> list[Row]:
     flags = {
         "has_plates": seen,
         "has_step": seen & above,
+        "has_level_above": seen & (np.cumsum(seen) > 1),
         "has_corners": cornered,
         "has_corner_step": cornered & np.append(False, cornered[:-1]),
         "is_inner": contiguous & inner,

@@ -40,6 +40,7 @@ def test_measures_of_equal_vertebrae(turn_deg):
     assert found["plate_order"] == pytest.approx(upright)
     assert found["level_order"][1:] == pytest.approx(upright)
     assert found["gap"][1:] == pytest.approx(0.4)
+    assert found["fill"][1:-1] == pytest.approx(1 / 1.4)
     assert found["left_on_left"] == pytest.approx(upright)
     assert found["corner_sine"] == pytest.approx(1.0)
     zero = ("step_residual", "wedge_deg", "disc_deg", "side_heights", "skew_deg", "overlap", "width_ratio")
@@ -62,6 +63,7 @@ def test_only_the_measures_of_an_absent_level_are_absent():
     assert np.isnan(found["plate_order"][t5])
     assert np.isnan(found["gap"][[t5, t5 + 1]]).all()
     assert np.isfinite(found["gap"][t5 + 2 :]).all()
+    assert found["level_order"][t5 + 1] == pytest.approx(1.0), "two levels below T4, and two steps"
     assert np.isfinite(np.delete(found["skew_deg"], t5)).all()
 
 

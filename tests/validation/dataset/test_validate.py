@@ -146,12 +146,26 @@ def half_height(labels, level):
     return replaced(labels, level, c | lift)
 
 
+def below_a_cut_level(labels):
+    """L5 drawn on L2, with a corner of L4 off the image and so without a label."""
+    return replaced({n: p for n, p in labels.items() if n != "L4_inf_right"}, "L5", corners_of(labels, "L2"))
+
+
+def on_the_disc_below(labels, level):
+    """The corners of the disc between a level and the next one."""
+    c, below = corners_of(labels, level), corners_of(labels, VERTEBRAE[VERTEBRAE.index(level) + 1])
+    disc = {f"sup_{s}": c[f"inf_{s}"] + 0.2 * (below[f"sup_{s}"] - c[f"inf_{s}"]) for s in ("left", "right")}
+    return disc | {f"inf_{s}": c[f"inf_{s}"] + 0.8 * (below[f"sup_{s}"] - c[f"inf_{s}"]) for s in ("left", "right")}
+
+
 RADIOGRAPH_FAULTS = {
+    "below a cut level": (below_a_cut_level, "levels_in_order"),
     "cyclic": (cyclic, "levels_in_order"),
     "doubled": (lambda f: replaced(f, "L5", corners_of(f, "L4")), "no_overlap"),
     "discs": (lambda f: thinned(f, 0.3), "vertebrae_not_discs"),
     "left and right": (mirrored_names, "left_on_the_left"),
     "crossed corners": (lambda f: crossed(f, "T8"), "corner_order"),
+    "one disc": (lambda f: replaced(f, "L4", on_the_disc_below(f, "L4")), "no_narrow_band"),
     "half a vertebra": (lambda f: half_height(f, "T10"), "height_among_levels"),
     "astray": (lambda f: {n: p + ([45.0, 0.0] if n.startswith("L2_") else 0) for n, p in f.items()}, "in_line"),
     "one corner astray": (lambda f: f | {"T9_sup_left": f["T9_sup_left"] + [0.0, 40.0]}, "wedge"),
@@ -167,7 +181,7 @@ RADIOGRAPH_FAULTS = {
 def test_each_label_error_is_found_in_its_radiograph_only(radiographs, workspace, validated):
     for number, (fault, _) in enumerate(RADIOGRAPH_FAULTS.values(), start=40):
         add_radiograph(workspace / "store", number, labels=fault(radiograph_labels(15.0, 0.92)))
-    radiographs(30, test_patients=9)
+    radiographs(36, test_patients=9)
     result = validated(RADIOGRAPHS)
     for number, (name, (_, rule)) in enumerate(RADIOGRAPH_FAULTS.items(), start=40):
         assert rule in errors(result, number), (name, errors(result, number))
