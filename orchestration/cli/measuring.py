@@ -18,6 +18,7 @@ from inference.overlay import draw_overlay, report_json, warnings_of
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import errors, output, print_table
 from orchestration.lifecycle.local_champion import local_champion, open_champion
+from orchestration.pipeline.params import existing_workspace
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import InputRejected, ParametersRejected
 from spine.landmarks import ViewName
@@ -187,6 +188,8 @@ def _open_model(folder: Path | None, workspace: Workspace) -> Model:
         if not recorded_digests(folder):
             errors.print(f"[yellow]this model is not verified: no {' or '.join(RECORDS)} has its digest[/yellow]")
         return model
+    if workspace.params_file.is_file():
+        existing_workspace(workspace.root)  # a workspace of another format may have a champion that is not found
     if local_champion(workspace) is None:
         where = f"no model was promoted in {workspace.root.name}/"
         if not workspace.root.exists():

@@ -10,7 +10,7 @@ from orchestration.cli.terminal import output, print_table, print_text
 from orchestration.lifecycle import history as lifecycle
 from orchestration.lifecycle.approvals import approve_verdict, reject_verdict
 from orchestration.lifecycle.local_champion import refresh_local_champion
-from orchestration.pipeline.params import read_params
+from orchestration.pipeline.params import existing_workspace, read_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.describe import describe_status
 from orchestration.tracking.registry import serving_version
@@ -30,7 +30,7 @@ def champion(workspace: Path, fetch: bool) -> None:
     \b
     Example:  plumbline champion -w workspace/demo
     """
-    chosen = Workspace(workspace)
+    chosen = existing_workspace(workspace)
     if fetch:
         output.print(f"champion {refresh_local_champion(chosen).digest[:12]} fetched")
     rows, has_history = lifecycle.models_in_use(chosen), bool(read_history(chosen.promotion_ledger))
@@ -62,7 +62,7 @@ def history(
     Example:  plumbline history --verify -w workspace/demo
               plumbline history --accept-loss --as "R. Viewer" --reason "the disk died" -w workspace/demo
     """
-    chosen = Workspace(workspace)
+    chosen = existing_workspace(workspace)
     if accept_loss:
         entry = lifecycle.accept_history_loss(chosen, SignOff(accepter, reason))
         output.print(f"loss accepted by {entry.promoter}: {entry.reason}")
@@ -122,7 +122,7 @@ def rollback(workspace: Path, reason: str, to: str | None, local: bool, person: 
     \b
     Example:  plumbline rollback --reason "wrong side in 3 of 40 radiographs" -w workspace/demo
     """
-    chosen, by = Workspace(workspace), person or getpass.getuser()
+    chosen, by = existing_workspace(workspace), person or getpass.getuser()
     params = read_params(chosen.params_file)
     if local:
         returned = lifecycle.roll_back_locally(chosen, params, reason=reason, promoter=by)
@@ -149,7 +149,7 @@ def approve(verdict: str, workspace: Path, person: str, comment: str, ttl: float
     \b
     Example:  plumbline approve 3fa9c01b22de --as "R. Viewer" --comment "looked at the worst twenty"
     """
-    chosen = Workspace(workspace)
+    chosen = existing_workspace(workspace)
     granted = approve_verdict(chosen, read_params(chosen.params_file), verdict, SignOff(person, comment, ttl))
     approval = granted.digest[:12]
     output.print(f"approval {approval} of verdict {granted.verdict[:12]}, valid until {granted.expires_at[:19]}")
@@ -171,7 +171,7 @@ def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
     \b
     Example:  plumbline reject 3fa9c01b22de --as "R. Viewer" --comment "three mirrored spines"
     """
-    chosen = Workspace(workspace)
+    chosen = existing_workspace(workspace)
     refused = reject_verdict(chosen, read_params(chosen.params_file), verdict, SignOff(person, comment))
     output.print(f"verdict {refused.verdict[:12]} is rejected by {refused.approver}")
     output.print(f"model {refused.challenger_model[:12]} can no longer be promoted, by any verdict")
@@ -194,7 +194,7 @@ def reinstate(model: str, workspace: Path, person: str, comment: str) -> None:
     \b
     Example:  plumbline reinstate 3 --as "R. Viewer" --comment "the radiographs were exchanged, not the spines"
     """
-    chosen = Workspace(workspace)
+    chosen = existing_workspace(workspace)
     done = lifecycle.reinstate_model(chosen, model, SignOff(person, comment))
     if (denial := done.denial) is not None:
         why = f"({denial.by} on {denial.at[:10]}: {denial.reason})"

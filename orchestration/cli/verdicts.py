@@ -8,7 +8,7 @@ from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import output, print_step, print_table, print_text
 from orchestration.lifecycle.promotion import promote_champion
 from orchestration.pipeline.lock import workspace_lock
-from orchestration.pipeline.params import read_params
+from orchestration.pipeline.params import existing_workspace, read_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.review_page import required_action, status_of_actions, write_report_page
 from spine.errors import GateRefused
@@ -28,7 +28,7 @@ def verdict(workspace: Path) -> None:
     \b
     Example:  plumbline verdict -w workspace/demo
     """
-    print_verdict(Workspace(workspace))
+    print_verdict(existing_workspace(workspace))
 
 
 def print_verdict(workspace: Workspace) -> None:
@@ -94,7 +94,7 @@ def explain(verdict_file: Path | None, workspace: Path) -> None:
     \b
     Example:  plumbline explain workspace/demo/state/verdicts/latest.json
     """
-    chosen = Workspace(workspace)
+    chosen = existing_workspace(workspace)
     judged = read_verdict(verdict_file or chosen.verdict_file)
     print_text(explanation(judged) + "\n")
     _print_status(chosen, judged)
@@ -111,7 +111,7 @@ def review(workspace: Path, out: Path | None) -> None:
     \b
     Example:  plumbline review -w workspace/demo --out report.html
     """
-    chosen = Workspace(workspace)
+    chosen = existing_workspace(workspace)
     page = write_report_page(chosen, read_params(chosen.params_file), out)
     output.print(f"{page}\n{page.stat().st_size / 1e6:.1f} MB; open it in a browser (no network needed)")
 
@@ -132,7 +132,7 @@ def promote(workspace: Path, promoter: str, approval: str, named: str) -> None:
     \b
     Example:  plumbline promote -w workspace/demo --by "R. Viewer"
     """
-    chosen = Workspace(workspace)
+    chosen = existing_workspace(workspace)
     with workspace_lock(chosen):
         _require_latest(chosen, named)
         print_step(promote_champion(chosen, read_params(chosen.params_file), promoter, approval))

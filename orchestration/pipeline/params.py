@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from orchestration.pipeline.workspace import Workspace
 from spine.errors import ParametersRejected
 from spine.landmarks import LANDMARK_SETS
 from spine.storage import write_text_atomically
@@ -135,25 +136,40 @@ class Params(_Strict):
         return self.model_dump(mode="json")
 
 
+def existing_workspace(folder: Path) -> Workspace:
+    """The workspace in ``folder``; its parameters may be invalid.
+
+    Raises:
+        ParametersRejected: PARAMS_MISSING; WORKSPACE_FORMAT; PARAMS_INVALID if params.yaml is no YAML.
+    """
+    _content(Workspace(folder).params_file)
+    return Workspace(folder)
+
+
 def read_params(path: Path) -> Params:
     """Read and validate params.yaml.
 
     Raises:
         ParametersRejected: PARAMS_MISSING; WORKSPACE_FORMAT; PARAMS_INVALID, with all violations.
     """
+    return parse_params(_content(path), path.name)
+
+
+def _content(path: Path) -> Any:
+    """The YAML of params.yaml, of the present format."""
     try:
         content = yaml.load(path.read_text(), Loader=yaml.CSafeLoader) or {}
     except FileNotFoundError as error:
         raise ParametersRejected(
             "PARAMS_MISSING",
-            found=f"no {path.name} in {path.parent.name}/",
+            found=f"no {path.name} in {path.parent}",
             expected="a workspace folder with params.yaml",
-            remedy="run `plumbline init --workspace DIR`",
+            remedy="check the folder given with -w, or make a workspace with `plumbline init --workspace DIR`",
         ) from error
     except yaml.YAMLError as error:
-        raise _rejected(path.name, [str(error).replace("\n", " ")]) from error
+        raise _rejected(path.name, [str(error).replace("\n", " ").replace("<unicode string>", path.name)]) from error
     _require_format(content, path)
-    return parse_params(content, path.name)
+    return content
 
 
 def _require_format(content: Any, path: Path) -> None:
@@ -163,7 +179,7 @@ def _require_format(content: Any, path: Path) -> None:
     if found != FORMAT:
         raise ParametersRejected(
             "WORKSPACE_FORMAT",
-            found=f"a workspace of format {'unknown' if found is None else found} in {path.parent.name}/",
+            found=f"{'no format' if found is None else f'format {found}'} in {path}",
             expected=f"format {FORMAT}, which this version reads",
             remedy="make a new workspace with `plumbline init`, set its parameters again, and give it the same source; "
             "or use the version that made this workspace",

@@ -51,7 +51,7 @@ def assign_splits(
                 "SPLIT_INVALID",
                 found=f"{wanted} test patients wanted of {len(all_patients)}; {len(free)} of these have no split",
                 expected="fewer test patients than patients, and a patient without a split for each of them",
-                remedy="lower test_patients, or ingest more patients",
+                remedy="lower dataset.test_patients, or ingest more patients",
             )
         test = set(draw_test_patients(free, wanted, seed, conditions or {}))
     rest = [patient for patient in free if patient not in test]

@@ -47,7 +47,7 @@ def _draw_levels(title: str, levels: Sequence[str], found: Mapping[ModelRole, li
         axes.hlines(at, medians, far, ROLE_COLOURS[role], linewidth=1.3)
         axes.scatter(medians, at, s=14, color=ROLE_COLOURS[role], marker="s", linewidths=0)
     axes.set_xlim(left=0)
-    axes.set_xlabel(f"error, {unit}: the square is the median, the line ends at the 95th percentile")
+    axes.set_xlabel(f"error, {unit} (square: median; end of the line: 95th percentile)")
     axes.set_title(title)
     return as_svg(figure, f"Landmark error by level, {title}: median and 95th percentile in {unit}")
 

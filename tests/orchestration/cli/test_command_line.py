@@ -272,6 +272,17 @@ def _with_image_of(radiograph, other, to):
     return to
 
 
+@pytest.mark.parametrize("name", ["champion", "history", "verdict", "explain", "promote", "rollback"])
+def test_a_folder_that_is_no_workspace_is_refused(tmp_path, name):
+    given = {"rollback": ["--reason", "why"], "promote": ["--by", "R. Viewer"]}.get(name, [])
+    missing = command(name, *given, "-w", tmp_path / "nowhere")
+    assert missing.returncode == 2 and "PARAMS_MISSING: found no params.yaml" in missing.stderr
+    assert str(tmp_path / "nowhere") in missing.stderr.replace("\n", "")
+    (tmp_path / "params.yaml").write_text("format: 1\n")
+    old = command(name, *given, "-w", tmp_path)
+    assert old.returncode == 2 and "WORKSPACE_FORMAT: found format 1" in old.stderr
+
+
 def test_exchanged_images_are_not_measured(two_patients, tmp_path):
     frontal, lateral = (two_patients / "case-00000" / f"{view}.dcm" for view in ("frontal", "lateral"))
     first = _with_image_of(frontal, lateral, tmp_path / "f.dcm")
