@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -62,7 +63,9 @@ class Attempt:
         """``won``, or the code of the refusal."""
         registry = Registry(self.tracking_uri, self.folder, build_record)
         try:
-            registry.promote(self.address, ledger_path=ledger, promoter=f"process {os.getpid()}")
+            # Each history has its own time, as two machines do: equal first entries would make two histories one.
+            at = AT + timedelta(microseconds=sum(ledger.name.encode()))
+            registry.promote(self.address, ledger_path=ledger, promoter=f"process {os.getpid()}", at=at)
         except PlumblineError as error:
             return error.code
         return "won"
