@@ -197,6 +197,7 @@ def test_help_loads_neither_torch_nor_dagster(command, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_importing_every_light_module_makes_no_file(tmp_path):
     """Imports all packages except simulation and training in one process, with an empty home and temporary folder."""
     light = [

@@ -42,6 +42,7 @@ def test_hydra_composes_and_omegaconf_interpolates(tmp_path):
     assert list(composed.training.seed) == [1, 2]
 
 
+@pytest.mark.slow
 def test_dvc_reads_a_pipeline_and_parameters(tmp_path):
     (tmp_path / "params.yaml").write_text("cohort: {count: 3}\n")
     (tmp_path / "dvc.yaml").write_text(
@@ -103,6 +104,7 @@ def test_great_expectations_brings_no_telemetry():
     assert version("great_expectations") >= (1, 24)
 
 
+@pytest.mark.slow
 def test_mlflow_refuses_a_file_store_and_knows_pt2(monkeypatch, tmp_path):
     """MLflow refuses the file store since 3.13; this test would find a default that falls back to it."""
     assert version("mlflow") >= (3, 17)

@@ -118,6 +118,7 @@ def test_generated_images_without_a_spine_are_deterministic_and_of_every_kind():
             assert np.array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_the_published_angles_are_reproduced(tmp_path):
     try:
         radiographs_folder()

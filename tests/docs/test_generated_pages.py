@@ -25,6 +25,7 @@ def test_error_classes_are_found_with_their_exit_codes():
     assert {"WorkspaceBusy", "ServiceFailed", "TrainingInterrupted"} <= error_classes().keys()
 
 
+@pytest.mark.slow
 def test_every_code_in_a_raise_statement_is_found():
     """Counts the codes in the text of raise statements, independently of the page generator."""
     spelled = re.compile(r'\braise \w+(?:\.\w+)?\(\s*"([A-Z][A-Z0-9_]{3,})"')

@@ -68,6 +68,7 @@ def _fail(*arguments: object) -> None:
     raise OSError("no space left on device")
 
 
+@pytest.mark.slow
 def test_a_second_replay_finds_the_first(place, candidate, reference, tracked, client):
     assert replay_journal(candidate[0], dataset=reference, **place) == tracked
     runs = client.search_runs([tracked.experiment_id], filter_string="status = 'FINISHED'")

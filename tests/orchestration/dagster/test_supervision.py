@@ -77,6 +77,7 @@ def test_a_first_service_that_dies_is_reported_and_nothing_else_is_started(tmp_p
     assert not (tmp_path / "next.log").exists()
 
 
+@pytest.mark.slow
 def test_grandchildren_go_too(tmp_path):
     with Supervised([python("parent", PARENT)], tmp_path, {}) as running:
         grandchild = int(wait_for(lambda: running.log_of("parent").read_text().strip()))

@@ -264,6 +264,7 @@ def test_folders_that_no_cohort_wrote_are_not_changed(tmp_path: Path) -> None:
     assert mine.read_text() == beyond.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_mesh_of_somebody_else_survives_a_replacement(with_extras: Path, tmp_path: Path) -> None:
     folder = copy_of(with_extras, tmp_path)
     mine = folder / "case-00000" / "extras" / "meshes" / "mine.stl"
@@ -431,6 +432,7 @@ def test_whole_body_images_show_more_with_larger_pixels(tmp_path: Path) -> None:
     assert rows.max() < 0.75 * SMALL.shape[0], "legs are below the hips"
 
 
+@pytest.mark.slow
 def test_the_appearance_is_the_scanners_unless_all_families_are_requested(written: Path, tmp_path: Path) -> None:
     plain = [read_reconstruction(case / "reconstruction.json").facts["appearance"] for case in written.glob("case-*")]
     assert set(plain) == {"scanner"}

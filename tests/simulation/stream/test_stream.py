@@ -106,6 +106,7 @@ def apart(one: RenderedBatch, at: int, other: RenderedBatch, there: int) -> floa
     return max(float((one.images[v][at] - other.images[v][there]).abs().max()) for v in VIEWS)
 
 
+@pytest.mark.slow
 def test_an_image_does_not_depend_on_the_batch() -> None:
     full, cut = one_field("full", 2), one_field("without_hips", 1)
     together = drawn(*full, *cut)
@@ -319,6 +320,7 @@ def test_numpy_integers_are_accepted() -> None:
     assert len(VirtualPatients(replace(CONFIG, count=np.int64(5)))) == 3  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_stream_inside_a_worker_of_a_loader_is_refused() -> None:
     loader = DataLoader(VirtualPatients(CONFIG), batch_size=None, num_workers=1, multiprocessing_context="spawn")
     with pytest.raises(RuntimeError, match=r"VirtualPatients\(\.\.\., workers=N\)"):

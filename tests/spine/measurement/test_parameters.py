@@ -176,6 +176,7 @@ def test_turning_the_patient_moves_slope_and_tilt_but_not_incidence(turn, tilt):
     assert after[name].value == pytest.approx(before[name].value, abs=EXACT)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(tilt=st.lists(angles, min_size=34, max_size=34), scale=st.floats(0.2, 5.0))
 def test_mirroring_keeps_cobb_and_swaps_the_side_and_scaling_keeps_angles(tilt, scale):

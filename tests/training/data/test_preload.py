@@ -41,6 +41,7 @@ def test_batches_hold_every_image_once_an_epoch(pool, tiny_config):
     assert sums == pytest.approx(sorted(float(p.float().sum()) for p in pool.pixels), abs=2.0)
 
 
+@pytest.mark.slow
 def test_a_fit_learns_from_preloaded_images(drawn, tiny_config, tmp_path):
     summary = fit(drawn[0], tmp_path / "out", replace(tiny_config, preload=True))
     assert summary.epochs == tiny_config.epochs

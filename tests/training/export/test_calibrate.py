@@ -106,6 +106,7 @@ def test_noisier_margins_give_neighbours_more_weight(noise_deg, wanted):
     assert few == NEIGHBOUR_WIDTH
 
 
+@pytest.mark.slow
 def test_an_exported_candidate_without_calibration_is_calibrated_later(drawn, taught, tmp_path):
     away = tmp_path / "away"
     shutil.copytree(taught[0], away)

@@ -160,6 +160,7 @@ def test_a_fit_writes_its_energy_into_record_journal_and_mlflow(drawn, tiny_conf
     assert "cost/gpu_joules" not in logged
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_export")
 def test_a_resumed_fit_adds_the_energy_up_or_has_none(drawn, tiny_config, tmp_path, monkeypatch):
     def interrupted(out: Path, first: EnergyMeter, second: EnergyMeter) -> FitSummary:

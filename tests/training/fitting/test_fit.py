@@ -33,6 +33,7 @@ from training.model.networks import ServedNetwork, build_network
 from training.model.output_map import output_map_of
 
 
+@pytest.mark.slow
 def test_a_fit_leaves_what_it_promises(candidate, tiny_config):
     out, summary = candidate
     for name in ("weights.safetensors", "model.onnx", "contract.json", "journal.jsonl", "history.csv", CANDIDATE_FILE):
@@ -64,6 +65,7 @@ def test_a_pickle_that_would_execute_is_refused(tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.slow
 def test_learning_reduces_the_error(taught):
     measured = read_journal(taught[0]).measurements
     errors = [m.values["validation/landmark_error_mm"] for m in measured]

@@ -13,6 +13,7 @@ def finding(study, severity="error"):
     return Finding(study, "some_rule", "a message", severity)
 
 
+@pytest.mark.slow
 def test_a_radiograph_with_errors_stays_excluded(radiographs, workspace, validated):
     labels = radiograph_labels(10.0, 0.9)
     add_radiograph(workspace / "store", 12, labels=labels | {"T5_sup_left": labels["T5_inf_right"]})

@@ -221,6 +221,7 @@ def test_interval_end_can_be_held_against_a_limit(policy: Policy, good: Evaluati
 WORSE = {"standard_error_of_estimate": 1, "coverage": -1, "icc_a1": -1, "bias": 1}
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     st.sampled_from([0.5, 1.5, 2.6, 3.6]),
@@ -242,6 +243,7 @@ def test_worse_figures_never_turn_a_refusal_into_promote(
     assert before == "PROMOTE" or after != "PROMOTE"
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.sampled_from([0.6, 1.2, 1.8, 2.0, 2.4]), st.floats(1.0, 3.0))
 def test_larger_errors_never_turn_a_refusal_into_promote(

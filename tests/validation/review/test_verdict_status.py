@@ -162,6 +162,7 @@ def test_an_interrupted_promotion_names_the_repair_command(verdict: Verdict) -> 
     assert not done.decided
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_actions_and_the_time_of_writing(material: Make) -> None:
     given = material()
     entries = history(given.verdict, ("promoted", {"promoter": "<b>R</b>"}))
