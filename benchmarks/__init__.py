@@ -22,7 +22,7 @@ can fail are part of ``tests``.
     bundled_model         the bundled model: time, memory, refusals of wrong images
     wrong_images          wrong images of a spine: exchanged, mirrored, rotated, covered, cut off
     not_spines            images that are not whole-spine radiographs
-    outside_films         films from elsewhere that are not whole-spine radiographs
+    outside_radiographs   radiographs from elsewhere that do not show a whole spine
     views                 false alarms and detections of the check for exchanged views
     robustness            errors on degraded images and difficult patients
     ablation              angles without some of the steps from landmarks to angles

@@ -30,7 +30,7 @@ def quarantine(workspace: Path) -> None:
         for location, name in study.origins:
             click.secho(f"{name}  (in {location})", bold=True)
         if not study.origins:
-            click.secho("no longer in the source under this name", bold=True)
+            click.secho("no longer in the source under this name, or the source itself is gone", bold=True)
         click.echo(f"    {study.code}: found {study.found}; expected {study.expected}; {study.remedy}")
         click.echo(f"    {study.folder}")
     click.echo(f"{len(listed)} in quarantine")

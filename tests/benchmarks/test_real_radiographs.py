@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from benchmarks import not_spines, outside_films
+from benchmarks import not_spines, outside_radiographs
 from benchmarks.real_radiographs.angles import benchmark_angles, s_shaped, smape_percent
 from benchmarks.real_radiographs.ensemble import _Sessions
 from benchmarks.real_radiographs.figures import radiograph_figures, summary
@@ -172,12 +172,12 @@ def test_a_mirrored_prediction_gets_the_name_of_its_partner():
     assert np.argwhere(maps[0, 1] > 0).tolist() == [[1, 3], [2, 2]]
 
 
-def test_films_from_outside_are_counted_by_kind(tmp_path, capsys):
+def test_radiographs_from_outside_are_counted_by_kind(tmp_path, capsys):
     grey = np.random.default_rng(1).integers(0, 256, (300, 200), dtype=np.uint8)
     for kind in ("chest", "lumbar_lateral"):
         (tmp_path / kind).mkdir()
-        Image.fromarray(grey).save(tmp_path / kind / "film.png")
-    assert outside_films.main(["--films", str(tmp_path)]) == 0
+        Image.fromarray(grey).save(tmp_path / kind / "radiograph.png")
+    assert outside_radiographs.main(["--radiographs", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "| chest | 1 | 1 | 0 | 0 | none |" in printed and "lumbar_lateral: 1 refused because" in printed
-    assert outside_films.main(["--films", str(tmp_path / "nowhere")]) == 3
+    assert outside_radiographs.main(["--radiographs", str(tmp_path / "nowhere")]) == 3

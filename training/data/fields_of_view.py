@@ -1,10 +1,11 @@
-"""Random fields of view: parts of rendered images, as films of a part of the spine and as films without one to measure.
+"""Cuts images to random fields of view.
 
-Films of the spine: thoracolumbar, lumbar, and films whose lower edge cuts through the lumbar spine or the sacrum.
-Films without a spine to measure: chest, pelvis and neck, in their whole width. No landmark is visible in
-these, so the network learns to find none.
+Three kinds of cut show a part of the spine: thoracolumbar, lumbar, and ``cut``, whose lower edge runs through the
+lumbar spine or the sacrum. Three kinds show no spine to measure: chest, pelvis and neck, in the whole width of the
+image. They lose all landmarks, so the network learns to find none there.
 
-Contract: the same generator state gives the same windows. Coordinates are normalised, (x, y) from -1 to 1.
+Contract: the same state of the random generator gives the same windows. Coordinates are normalised: (x, y), from -1 to
+1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,14 +49,16 @@ _BOTTOMS: Mapping[str, tuple[str, str]] = {
     "pelvis": ("S1", "S1"),
     "neck": ("T1", "T4"),
 }
-"""Kind -> first and last level through which an edge may run."""
+"""Kind -> first and last level near which the upper (``_TOPS``) or lower edge may run."""
 
 _ENLARGEMENT = (0.75, 2.4)
+"""Smallest and largest enlargement of a window; a window never becomes larger than the input."""
+
 _BESIDE = 0.08
 """Least distance from a landmark to the side of a window."""
 
 _LEAST_SIZE = 0.12
-"""Of the image's height, normalised over two: a window is at least this high."""
+"""Least height of a window, as a share of the image's height."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,9 @@ class Windows:
 
     Attributes:
         bounds: (N, 4) left, right, top, bottom.
-        enlargement: (N,) of the window in the input.
-        cut: (N,) whether the image is cut at all.
-        shows_spine: (N,) whether its landmarks stay.
+        enlargement: (N,) enlargement of the window in the input; 1 keeps its size.
+        cut: (N,) whether the image is cut.
+        shows_spine: (N,) whether the landmarks inside the window stay.
     """
 
     bounds: Float[Tensor, "N 4"]
@@ -90,10 +93,10 @@ def draw_windows(
     """Draw a field of view for each image; an image that lacks the levels of its kind is left whole.
 
     Args:
-        random: of the batch.
-        probability: that an image is cut.
-        points, present: landmarks of the images.
-        levels: from ``level_table``.
+        random: the random generator of the batch.
+        probability: the probability that an image is cut.
+        points, present: the landmarks of the images, and whether each one is present.
+        levels: the result of ``level_table``.
     """
     height, middle, spread = (each.cpu().numpy().astype(np.float64) for each in _level_places(points, present, levels))
     count = len(height)
@@ -132,7 +135,7 @@ def _level_places(points: Tensor, present: Tensor, levels: Tensor) -> tuple[Tens
 def _window(
     random: np.random.Generator, kind: str, height: Floats, middle: Floats, spread: Floats
 ) -> tuple[float, float, float, float] | None:
-    """Left, right, top and bottom of one window; None if the image does not show what it needs."""
+    """Left, right, top and bottom of one window; None if the image lacks the levels of this kind."""
     steps = np.diff(height[: len(LEVELS)])
     step = float(np.nanmedian(steps)) if np.isfinite(steps).any() else np.nan
     top, bottom = (height[_level_between(random, edges[kind])] for edges in (_TOPS, _BOTTOMS))
@@ -188,7 +191,7 @@ def cut_images(pixels: Float[Tensor, "N H W"], windows: Windows) -> Float[Tensor
 def kept_landmarks(
     points: Float[Tensor, "N K 2"], present: Bool[Tensor, "N K"], windows: Windows
 ) -> Bool[Tensor, "N K"]:
-    """Which landmarks lie inside the windows of films that show a spine to measure."""
+    """Whether each landmark lies inside its window, and the window shows a spine to measure."""
     left, right, top, bottom = (windows.bounds[:, i, None] for i in range(4))
     x, y = points[..., 0], points[..., 1]
     return present & (x > left) & (x < right) & (y > top) & (y < bottom) & windows.shows_spine[:, None]

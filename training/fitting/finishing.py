@@ -31,7 +31,7 @@ _RESULT = ("images", "validation_error", "error_unit", "epochs", "steps", "secon
 _MACHINE = ("device", "precision", "gpu_joules", "cpu_joules")
 
 SCALES = (1.0, 0.7, 0.5)
-"""Scales of a model that learnt fields of view of many sizes."""
+"""Scales at which a model is run that learnt fields of view of many sizes."""
 
 
 def repeat_figures(run: FitContext) -> None:

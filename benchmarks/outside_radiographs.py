@@ -1,8 +1,9 @@
-"""``python -m benchmarks.outside_films``: films from elsewhere that are not whole-spine radiographs, read by one model.
+"""``python -m benchmarks.outside_radiographs``: what a model makes of radiographs that do not show a whole spine.
 
-The films lie in folders of one kind each (``chest``, ``lumbar_lateral``, ``cervical_lateral``); a name that ends in
-``lateral`` says the view. The table has one row for each kind: how many films were refused, how many were measured, the
-median number of vertebrae found, and the largest angle. The films have no labels, so no error is computed.
+There is one folder for each kind (``chest``, ``lumbar_lateral``, ``cervical_lateral``). A folder whose name ends in
+``lateral`` has lateral views, every other folder has frontal views. The table has one row for each kind: the number of
+refused and of measured radiographs, the median number of vertebrae found, and the largest angle. The radiographs have
+no labels, so no error is computed.
 """
 
 import argparse
@@ -23,23 +24,31 @@ from inference.model import Model, load_model
 from spine.landmarks import LEVELS, ViewName, level_of
 from spine.prediction import Prediction
 
-FILMS = Path(os.environ.get("PLUMBLINE_SHARED", Path(__file__).resolve().parents[2] / "shared"), "data/real_films_dev")
+RADIOGRAPHS = Path(
+    os.environ.get("PLUMBLINE_SHARED", Path(__file__).resolve().parents[2] / "shared"), "data/real_films_dev"
+)
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; return 0, or 3 if there are no films."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.outside_films", description=__doc__.splitlines()[0])
-    parser.add_argument("--films", type=Path, default=FILMS, help="folder with one folder for each kind of film")
+    """Print the table; return 0, or 3 if there are no radiographs."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.outside_radiographs", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--radiographs", type=Path, default=RADIOGRAPHS, help="folder with one folder for each kind")
     parser.add_argument("--model", type=Path, default=BUNDLED, help="model folder; the bundled model by default")
     given = parser.parse_args(arguments)
-    kinds = sorted(folder for folder in given.films.glob("*") if folder.is_dir()) if given.films.is_dir() else []
+    kinds = (
+        sorted(folder for folder in given.radiographs.glob("*") if folder.is_dir())
+        if given.radiographs.is_dir()
+        else []
+    )
     if not kinds:
-        sys.stderr.write(f"skipped: no folders of films in {given.films}\n")
+        sys.stderr.write(f"skipped: found no folders of radiographs in {given.radiographs}\n")
         return 3
     model = load_model(given.model)
-    found = {folder.name: [_measured(model, path) for path in _films(folder)] for folder in kinds}
-    head = ("films", "count", "refused", "measured", "vertebrae found, median", "largest angle, deg")
+    found = {folder.name: [_measured(model, path) for path in _files(folder)] for folder in kinds}
+    head = ("radiographs", "count", "refused", "measured", "vertebrae found, median", "largest angle, deg")
     print_table(head, [_row(kind, predictions) for kind, predictions in found.items()])
     for kind, predictions in found.items():
         for reason, count in Counter(r for p in predictions for r in p.refused.values()).most_common(3):
@@ -47,14 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _films(folder: Path) -> list[Path]:
+def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
 
 
 def _measured(model: Model, path: Path) -> Prediction:
     view: ViewName = "lateral" if path.parent.name.endswith("lateral") else "frontal"
-    with Image.open(path) as film:
-        grey = np.asarray(film.convert("L")).astype(np.uint16) * 16
+    with Image.open(path) as opened:
+        grey = np.asarray(opened.convert("L")).astype(np.uint16) * 16
     return measure_views(model, {view: ImageInput(grey)}, path.stem)
 
 
