@@ -30,7 +30,7 @@ ALLOWED: Mapping[str, tuple[float, float]] = {
     "coronal_shift_mm": (-60.0, 60.0),
     "rotation_per_cobb": (0.0, 0.6),
     "disc_narrowing": (0.0, 0.8),
-    "listhesis_mm": (0.0, 16.0),
+    "listhesis_mm": (0.0, 32.0),
     "lateral_listhesis_mm": (-12.0, 12.0),
     "bone_density": (0.45, 1.3),
     "femoral_head_radius_mm": (16.0, 30.5),

@@ -41,6 +41,7 @@ class Augmentation:
     gamma: float = parameter(0.25, "standard deviation of log2 of the exponent", ge=0, lt=90)
     noise: float = parameter(0.08, "largest standard deviation of white noise, in normalised grey values", ge=0, lt=90)
     cut: float = parameter(0.0, "probability of cutting an image to another field of view", ge=0, le=1)
+    shading: float = parameter(0.0, "standard deviation of a linear change of brightness across the image", ge=0, lt=90)
     # Stretching changes the angles of the spine.
     stretch: float = parameter(0.0, "standard deviation of log2 of width over height", ge=0, lt=90)
 
@@ -100,6 +101,13 @@ class TrainingParameters:
     virtual_frontals: int = parameter(
         0, "number of virtual frontal radiographs of other patients, in addition to virtual_pairs", ge=0
     )
+    virtual_varied: float = parameter(
+        0.0,
+        "share of virtual_pairs with flat and strongly curved backs, slips of all degrees, fractures, and the "
+        "appearances of plain radiographs",
+        ge=0,
+        le=1,
+    )
     reuse: int = parameter(8, "number of epochs after which a virtual patient is replaced; 0: never", ge=0)
     preload: bool = parameter(False, "prepare the data set's images once and keep them on the training device")
     label_shift: int = parameter(0, "number of levels by which all level names of an image may be wrong", ge=0, le=2)
@@ -140,8 +148,9 @@ class TrainingParameters:
             f"virtual_frontals {frontals} without virtual_pairs": frontals > 0 and pairs == 0,
             f"virtual_pairs {pairs}, fewer than batch_size {self.batch_size}": 0 < pairs < self.batch_size,
             "preload with virtual_pairs, which are always on the device": self.preload and pairs > 0,
-            "augmentation.cut without preload or virtual_pairs": self.augmentation.cut > 0
-            and not (self.preload or pairs > 0),
+            "augmentation.cut or augmentation.shading without preload or virtual_pairs": (
+                max(self.augmentation.cut, self.augmentation.shading) > 0 and not (self.preload or pairs > 0)
+            ),
             "calibration_splits without a split": not splits,
             "calibration_splits with train, the split that the model learns from": pairs == 0 and "train" in splits,
         }

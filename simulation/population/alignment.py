@@ -37,7 +37,7 @@ BOUNDS_DEG = np.array([(23.0, 95.0), (-15.0, 50.0), (-5.0, 98.0), (-25.0, 88.0),
 SLOPE_DEG = (-4.0, 70.0)
 LUMBOSACRAL_DEG = (-6.0, 42.0)
 _MAX_SD = 2.5
-"""Largest allowed distance of an inclination from the group's mean, in SDs."""
+"""Largest allowed distance of an inclination from the group's mean, in SDs, in the published population."""
 _TRIES, _ROUNDS = 8, 200
 
 
@@ -54,15 +54,18 @@ class Alignment:
     t1_inclination: float
 
 
-def sample_alignment(rng: np.random.Generator, group: Condition, age_years: float, anatomy: Anatomy) -> Alignment:
-    """Sample the angles of one patient of ``group``.
+def sample_alignment(
+    rng: np.random.Generator, group: Condition, age_years: float, anatomy: Anatomy, spread: float = 1.0
+) -> Alignment:
+    """Sample the angles of one patient of ``group``. ``spread`` is a factor on all SDs of the group.
 
     Raises:
         RuntimeError: every sample was rejected, because the constants do not fit the bounds.
     """
     for _ in range(_ROUNDS):
-        angles, wanted = sample_angles(rng, group, np.full(_TRIES, age_years))
-        accepted, inclination = can_stand(angles, wanted, group, anatomy)
+        root = spread * np.asarray(ROOTS[group])
+        angles, wanted = sample_angles(rng, group, np.full(_TRIES, age_years), root=root)
+        accepted, inclination = can_stand(angles, wanted, group, anatomy, _MAX_SD * spread)
         standing = np.flatnonzero(accepted)
         if len(standing):
             incidence, tilt, lordosis, upper, kyphosis = (float(v) for v in angles[standing[0]])
@@ -94,9 +97,16 @@ def sample_angles(
 
 
 def can_stand(
-    angles: Float[Floats, "N 5"], wanted: Float[Floats, " N"], group: Condition, anatomy: Anatomy
+    angles: Float[Floats, "N 5"],
+    wanted: Float[Floats, " N"],
+    group: Condition,
+    anatomy: Anatomy,
+    max_sd: float = _MAX_SD,
 ) -> tuple[Bool[NDArray[np.bool_], " N"], Float[Floats, " N"]]:
-    """Whether each of N patients can stand, and the T1 inclination of each; ``wanted`` are the target inclinations."""
+    """Whether each of N patients can stand, and the T1 inclination of each; ``wanted`` are the target inclinations.
+
+    ``max_sd`` is the largest allowed distance of an inclination from the group's mean, in SDs.
+    """
     slope, lumbosacral = angles[:, 0] - angles[:, 1], angles[:, 2] - angles[:, 3]
     inside = ((angles > BOUNDS_DEG[:, 0]) & (angles < BOUNDS_DEG[:, 1])).all(axis=1)
     inside &= (slope > SLOPE_DEG[0]) & (slope < SLOPE_DEG[1])
@@ -105,4 +115,4 @@ def can_stand(
     least, greatest = inclination_range(anatomy, targets, angles[:, 1])
     reached = np.clip(wanted, least, greatest)
     mean, deviation = INCLINATION_DEG[group]
-    return np.asarray(inside & (np.abs(reached - mean) <= _MAX_SD * deviation)), reached
+    return np.asarray(inside & (np.abs(reached - mean) <= max_sd * deviation)), reached

@@ -49,6 +49,25 @@ def sample_listhesis(
     return Slip(column.mobile[-1 if low else -2], float(rng.uniform(4.0, 12.0)))
 
 
+def sample_severe_listhesis(rng: np.random.Generator, column: VertebralColumn) -> Slip | None:
+    """Sample a forward slip of any degree of one of the last three lumbar vertebrae, for a patient of any condition.
+
+    Half of the patients have one. 30 mm is most of the depth of a lumbar plate. The shares are a choice.
+    """
+    if rng.random() < 0.5:
+        return None
+    return Slip(column.mobile[-int(rng.choice([1, 2, 3], p=[0.4, 0.4, 0.2]))], float(rng.uniform(3.0, 30.0)))
+
+
+def sample_severe_fractures(rng: np.random.Generator, column: VertebralColumn) -> tuple[WedgeFracture, ...]:
+    """Sample up to four wedge fractures below T4, for a patient of any condition; two thirds have none."""
+    if rng.random() < 2 / 3:
+        return ()
+    levels = rng.choice(column.mobile[4:], size=int(rng.integers(1, 5)), replace=False)
+    order = [str(level) for level in column.mobile if level in levels]
+    return tuple(WedgeFracture(level, float(rng.uniform(0.15, 0.5))) for level in order)
+
+
 def sample_lateral_listhesis(
     rng: np.random.Generator, condition: Condition, curves: Sequence[CoronalCurve]
 ) -> Slip | None:

@@ -6,6 +6,7 @@ as in the clinic of Galbusera et al. Every other group is large enough for a mod
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -21,6 +22,8 @@ from simulation.population.degeneration import (
     sample_lateral_listhesis,
     sample_listhesis,
     sample_narrowing,
+    sample_severe_fractures,
+    sample_severe_listhesis,
 )
 from simulation.population.surgery import sample_fusion, sample_scoliosis_surgery
 from simulation.vocabulary import Anatomy, Condition, FieldOfView, Sex
@@ -52,6 +55,9 @@ FIELD_SHARES: Mapping[FieldOfView, float] = {
 SCOLIOSIS_SURGERY_SHARE = 0.55
 """Share of operated patients who had scoliosis surgery. The other operated patients had a short lumbar fusion."""
 
+VARIED_SPREAD = 1.8
+"""Factor on the SDs of the sagittal angles of varied patients; a choice."""
+
 # Condition -> (share, youngest, oldest) of each age range in years, and the share of women
 _AGE_AND_SEX: Mapping[Condition, tuple[tuple[tuple[float, float, float], ...], float]] = {
     "healthy_adolescent": (((1.0, 10.0, 18.0),), 0.55),
@@ -65,19 +71,23 @@ _AGE_AND_SEX: Mapping[Condition, tuple[tuple[tuple[float, float, float], ...], f
 _FUSED = (((1.0, 40.0, 82.0),), 0.5)
 
 
-def sample_patient(seed: int) -> PatientParameters:
-    """Sample one patient; a seed always gives the same patient."""
+def sample_patient(seed: int, *, varied: bool = False) -> PatientParameters:
+    """Sample one patient; a seed always gives the same patient.
+
+    ``varied`` patients are no published population. They cover what may occur: flat and strongly curved backs, forward
+    slips of all degrees, and wedge fractures in patients of every condition.
+    """
     rng = np.random.default_rng([seed, 0x5EED])
     condition, field_of_view = _choose(rng, CONDITION_SHARES), _choose(rng, FIELD_SHARES)
     anatomy = _choose(rng, ANATOMY_SHARES)
     group, fused = _sample_surgery(rng, condition)
     age, sex = _sample_age_and_sex(rng, *(_FUSED if fused else _AGE_AND_SEX[condition]))
-    angles = sample_alignment(rng, group, age, anatomy)
+    angles = sample_alignment(rng, group, age, anatomy, VARIED_SPREAD if varied else 1.0)
     implants, curves = _sample_curves(rng, condition, fused, vertebral_column(anatomy))
     size, bmi, femoral_head_radius = _sample_build(rng, age, sex)
     slip = sample_listhesis(rng, group, angles.incidence, vertebral_column(anatomy)) or Slip("L4", 0.0)
     lateral = sample_lateral_listhesis(rng, condition, curves) or Slip("L3", 0.0)
-    return PatientParameters(
+    patient = PatientParameters(
         age_years=age,
         sex=sex,
         condition=condition,
@@ -107,6 +117,14 @@ def sample_patient(seed: int) -> PatientParameters:
         bone_density=_clip("bone_density", sample_density(rng, condition, age, sex)),
         femoral_head_radius_mm=femoral_head_radius,
     )
+    return _with_severe_findings(rng, patient) if varied else patient
+
+
+def _with_severe_findings(rng: np.random.Generator, patient: PatientParameters) -> PatientParameters:
+    column = vertebral_column(patient.anatomy)
+    slip = sample_severe_listhesis(rng, column) or Slip("L4", 0.0)
+    fractures = sample_severe_fractures(rng, column)
+    return replace(patient, listhesis_level=slip.level, listhesis_mm=slip.mm, fractures=fractures)
 
 
 def _sample_surgery(rng: np.random.Generator, condition: Condition) -> tuple[Condition, bool]:

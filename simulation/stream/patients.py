@@ -12,11 +12,14 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from simulation.body.patient import build_patient
 from simulation.imaging.acquisition import plan_acquisition
+from simulation.imaging.appearance import RADIOGRAPH_SHARES, sample_family
 from simulation.imaging.field_of_view import scan_geometry
 from simulation.population.sampling import sample_patient
-from simulation.randomness import patient_seed
+from simulation.randomness import host_generator, patient_seed
 from simulation.stream.posed import PosedPatient, RenderedBatch, render_in_batches, with_landmarks
 from simulation.stream.stream_config import StreamConfig, not_whole, require_none
+
+_VARIED_STREAM, _VARIED_FAMILY_STREAM = 54, 55
 
 
 class PosedPatients(Dataset[PosedPatient]):
@@ -32,14 +35,17 @@ class PosedPatients(Dataset[PosedPatient]):
         """Patient ``first + index``."""
         config = self.config
         seed = patient_seed(config.seed, config.first + index)
-        patient = build_patient(sample_patient(seed), seed)
+        varied = bool(host_generator(seed, _VARIED_STREAM).random() < config.varied)
+        patient = build_patient(sample_patient(seed, varied=varied), seed)
+        family = sample_family(host_generator(seed, _VARIED_FAMILY_STREAM), RADIOGRAPH_SHARES) if varied else None
         acquisitions = {}
         geometry = scan_geometry(patient, config.shape, config.spacing_mm)
         for view in config.views:
             rows, z0 = geometry[view].shape[0], geometry[view].z0_mm
             lower = (config.shape[0] - rows) / 2 * geometry[view].spacing_mm[0]
             whole = replace(geometry[view], shape=config.shape, z0_mm=z0 - lower)
-            acquisitions[view] = plan_acquisition(whole, seed, bounds=(0.0, float(rows), 0.0, float(config.shape[1])))
+            edges = (0.0, float(rows), 0.0, float(config.shape[1]))
+            acquisitions[view] = plan_acquisition(whole, seed, family, edges)
         return with_landmarks(patient, acquisitions, config.names, config.spacing_mm)
 
 

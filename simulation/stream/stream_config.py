@@ -32,6 +32,7 @@ class StreamConfig:
         views: views to render.
         names: names of the K landmarks to project.
         first: index of the first patient, so that a pass can continue where another pass ended.
+        varied: share of varied patients (``sample_patient``), whose images have the appearances of plain radiographs.
 
     Raises:
         ValuesRejected: a value is not possible. This error is a ``ValueError``.
@@ -45,11 +46,14 @@ class StreamConfig:
     views: tuple[ViewName, ...] = VIEWS
     names: tuple[str, ...] = GALBUSERA39.names
     first: int = 0
+    varied: float = 0.0
 
     def __post_init__(self) -> None:
         found = impossible_numbers(self.count, self.seed, self.shape, self.batch_size, self.first)
         found += unknown_choices("views", self.views, VIEWS)
         found += unknown_choices("names", self.names, _known_landmarks())
+        if not (isinstance(self.varied, Real) and 0 <= self.varied <= 1):
+            found.append(f"varied = {self.varied!r} (a share, 0 to 1)")
         if not found:
             found += _impossible_size(self.shape, self.spacing_mm)
         require_none("STREAM_IMPOSSIBLE", found)

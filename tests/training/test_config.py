@@ -108,7 +108,10 @@ def test_all_violations_are_named_at_once_with_what_is_possible():
         ({"virtual_frontals": 256}, "virtual_frontals 256 without virtual_pairs"),
         ({"virtual_pairs": 256, "batch_size": 257}, "virtual_pairs 256, fewer than batch_size 257"),
         ({"virtual_pairs": 256, "preload": True}, "preload with virtual_pairs"),
-        ({"augmentation": Augmentation(cut=0.5)}, "augmentation.cut without preload or virtual_pairs"),
+        (
+            {"augmentation": Augmentation(cut=0.5)},
+            "augmentation.cut or augmentation.shading without preload or virtual_pairs",
+        ),
         ({"reuse": -1}, "reuse -1"),
         ({"devices": 0}, "devices 0"),
         ({"calibration_splits": ("train", "validation")}, "the split that the model learns from"),

@@ -1,8 +1,8 @@
 """Cuts images to random fields of view.
 
 Three kinds of cut show a part of the spine: thoracolumbar, lumbar, and ``cut``, whose lower edge runs through the
-lumbar spine or the sacrum. Three kinds show no spine to measure: chest, pelvis and neck, in the whole width of the
-image. They lose all landmarks, so the network learns to find none there.
+lumbar spine or the sacrum. The other kinds show no spine to measure: chest, pelvis, neck, head and thigh. They lose all
+landmarks, so the network learns to find none there.
 
 Contract: the same state of the random generator gives the same windows. Coordinates are normalised: (x, y), from -1 to
 1.
@@ -20,44 +20,54 @@ from inference.preprocessing import GREY_LIMIT, PERCENTILE_SAMPLES
 from spine.landmarks import LEVELS, level_of
 from spine.types import Bool, Float, Floats
 
-SHARES: Mapping[str, float] = {
-    "thoracolumbar": 0.20,
-    "lumbar": 0.32,
-    "cut": 0.20,
-    "chest": 0.14,
-    "pelvis": 0.05,
-    "neck": 0.09,
-}
-"""Share of each kind among the images that are cut. The shares are a choice."""
+_LEVEL = {**{level: i for i, level in enumerate(LEVELS)}, "hips": len(LEVELS)}
 
-_KINDS = tuple(SHARES)
-_WITHOUT_SPINE = ("chest", "pelvis", "neck")
-_LEVEL = {level: i for i, level in enumerate(LEVELS)}
-_TOPS: Mapping[str, tuple[str, str]] = {
-    "thoracolumbar": ("T3", "T10"),
-    "lumbar": ("T10", "L2"),
-    "cut": ("T1", "T11"),
-    "chest": ("T1", "T1"),
-    "pelvis": ("L4", "S1"),
-    "neck": ("T1", "T1"),
-}
-_BOTTOMS: Mapping[str, tuple[str, str]] = {
-    "thoracolumbar": ("S1", "S1"),
-    "lumbar": ("S1", "S1"),
-    "cut": ("L2", "S1"),
-    "chest": ("T11", "L2"),
-    "pelvis": ("S1", "S1"),
-    "neck": ("T1", "T4"),
-}
-"""Kind -> first and last level near which the upper (``_TOPS``) or lower edge may run."""
 
-_ENLARGEMENT = (0.75, 2.4)
-"""Smallest and largest enlargement of a window; a window never becomes larger than the input."""
+@dataclass(frozen=True)
+class FieldOfView:
+    """One kind of field of view. All numbers are choices.
+
+    Attributes:
+        share: share among the images that are cut.
+        top, bottom: first and last level near which the edge may run.
+        above, below: least and largest distance of the edge from that level in vertebral steps; down is positive.
+        aspect: least and largest width as a share of the height.
+        shows_spine: whether the image shows a spine to measure.
+    """
+
+    share: float
+    top: tuple[str, str]
+    bottom: tuple[str, str]
+    above: tuple[float, float] = (-0.5, 0.5)
+    below: tuple[float, float] = (-0.5, 0.5)
+    aspect: tuple[float, float] = (0.28, 0.9)
+    shows_spine: bool = True
+
+
+FIELDS: Mapping[str, FieldOfView] = {
+    "thoracolumbar": FieldOfView(0.18, ("T3", "T10"), ("S1", "S1"), below=(0.6, 5.0)),
+    "lumbar": FieldOfView(0.32, ("T10", "L2"), ("S1", "S1"), below=(0.6, 5.0)),
+    "cut": FieldOfView(0.20, ("T1", "T11"), ("L2", "S1")),
+    "chest": FieldOfView(0.12, ("T1", "T1"), ("T11", "L2"), above=(-4.0, -1.0), aspect=(0.7, 1.3), shows_spine=False),
+    "pelvis": FieldOfView(0.05, ("L4", "S1"), ("S1", "S1"), below=(4.0, 10.0), aspect=(0.7, 1.5), shows_spine=False),
+    "neck": FieldOfView(0.09, ("T1", "T1"), ("T1", "T4"), above=(-12.0, -5.0), aspect=(0.5, 1.3), shows_spine=False),
+    "head": FieldOfView(0.02, ("T1", "T1"), ("T1", "T1"), (-18.0, -10.0), (-6.0, -3.0), (0.6, 1.3), shows_spine=False),
+    "thigh": FieldOfView(
+        0.02, ("hips", "hips"), ("hips", "hips"), (2.0, 5.0), (7.0, 14.0), (0.4, 1.2), shows_spine=False
+    ),
+}
+
+_LEAST_SIZE = 0.42
+"""Least size of a window in the input, as a share of the largest size that fits. In service, a model tries sizes from
+0.5 to 1 (``ModelContract.scales``)."""
+
+_MAX_ENLARGEMENT = 2.6
+"""Largest enlargement of a window; beyond it, the rendered images are too coarse."""
 
 _BESIDE = 0.08
 """Least distance from a landmark to the side of a window."""
 
-_LEAST_SIZE = 0.12
+_LEAST_HEIGHT = 0.12
 """Least height of a window, as a share of the image's height."""
 
 
@@ -100,18 +110,17 @@ def draw_windows(
     """
     height, middle, spread = (each.cpu().numpy().astype(np.float64) for each in _level_places(points, present, levels))
     count = len(height)
-    kinds = random.choice(len(_KINDS), size=count, p=list(SHARES.values()))
+    kinds = [FIELDS[name] for name in random.choice(list(FIELDS), size=count, p=[k.share for k in FIELDS.values()])]
     chosen = random.random(count) < probability
     bounds, enlargement = np.tile([-1.0, 1.0, -1.0, 1.0], (count, 1)), np.ones(count)
     for i in np.flatnonzero(chosen):
-        window = _window(random, _KINDS[kinds[i]], height[i], middle[i], spread[i])
+        window = _window(random, kinds[i], height[i], middle[i], spread[i])
         chosen[i] = window is not None
         if window is not None:
             bounds[i] = window
             fit = 2.0 / max(window[1] - window[0], window[3] - window[2])
-            low, high = min(_ENLARGEMENT[0], fit), min(_ENLARGEMENT[1], fit)
-            enlargement[i] = np.exp(random.uniform(np.log(low), np.log(high)))
-    shows = np.array([_KINDS[k] not in _WITHOUT_SPINE for k in kinds]) | ~chosen
+            enlargement[i] = min(fit * np.exp(random.uniform(np.log(_LEAST_SIZE), 0.0)), _MAX_ENLARGEMENT)
+    shows = np.array([kind.shows_spine for kind in kinds], dtype=bool) | ~chosen
     return Windows(
         torch.from_numpy(bounds).float().to(points.device),
         torch.from_numpy(enlargement).float().to(points.device),
@@ -133,38 +142,30 @@ def _level_places(points: Tensor, present: Tensor, levels: Tensor) -> tuple[Tens
 
 
 def _window(
-    random: np.random.Generator, kind: str, height: Floats, middle: Floats, spread: Floats
+    random: np.random.Generator, kind: FieldOfView, height: Floats, middle: Floats, spread: Floats
 ) -> tuple[float, float, float, float] | None:
     """Left, right, top and bottom of one window; None if the image lacks the levels of this kind."""
     steps = np.diff(height[: len(LEVELS)])
     step = float(np.nanmedian(steps)) if np.isfinite(steps).any() else np.nan
-    top, bottom = (height[_level_between(random, edges[kind])] for edges in (_TOPS, _BOTTOMS))
-    if not np.isfinite([top, bottom, step]).all():
+    places = [_level_between(random, ends) for ends in (kind.top, kind.bottom)]
+    if not np.isfinite([*height[places], step]).all():
         return None
-    if kind == "chest":
-        top -= step * random.uniform(1.0, 4.0)
-    elif kind == "neck":
-        top -= step * random.uniform(5.0, 11.0)
-    else:
-        top += step * random.uniform(-0.5, 0.5)
-    if kind in ("thoracolumbar", "lumbar"):
-        bottom += step * random.choice([random.uniform(0.6, 2.0), random.uniform(2.0, 6.0)])
-    elif kind == "pelvis":
-        bottom += step * random.uniform(4.0, 8.0)
-    else:
-        bottom += step * random.uniform(-0.5, 0.5)
-    top, bottom = max(top, -1.0), min(bottom, 1.0)
-    if bottom - top < 2 * _LEAST_SIZE:
+    top = max(float(height[places[0]] + step * random.uniform(*kind.above)), -1.0)
+    bottom = min(float(height[places[1]] + step * random.uniform(*kind.below)), 1.0)
+    if bottom - top < 2 * _LEAST_HEIGHT:
         return None
-    if kind in _WITHOUT_SPINE:
-        return -1.0, 1.0, top, bottom
-    shown = (height >= top) & (height <= bottom)
-    if not shown.any():
-        return None
-    low, high = float((middle - spread)[shown].min()), float((middle + spread)[shown].max())
     # In an input twice as high as wide, a square has twice the normalised width.
-    half = max((high - low) / 2 + _BESIDE, (bottom - top) * random.uniform(0.28, 0.75))
-    aside = half - (high - low) / 2 - _BESIDE / 2  # all landmarks stay inside
+    half = (bottom - top) * random.uniform(*kind.aspect)
+    shown = (height >= top) & (height <= bottom)
+    if kind.shows_spine:
+        if not shown.any():
+            return None
+        low, high = float((middle - spread)[shown].min()), float((middle + spread)[shown].max())
+        half = max((high - low) / 2 + _BESIDE, half)
+        aside = half - (high - low) / 2 - _BESIDE / 2  # all landmarks stay inside
+    else:
+        near = middle[shown] if shown.any() else middle[places]
+        low, high, aside = float(near.min()), float(near.max()), half / 2
     centre = (low + high) / 2 + float(np.clip(random.normal() * 0.12, -aside, aside))
     return max(centre - half, -1.0), min(centre + half, 1.0), top, bottom
 

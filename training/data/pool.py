@@ -19,6 +19,9 @@ from training.config import Augmentation, TrainingConfig
 from training.data.dataset import Sample
 from training.data.fields_of_view import centred, cut_images, draw_windows, kept_landmarks, level_table
 
+_SHADED = 0.5
+"""Share of the images that are shaded, if any are; a choice."""
+
 
 class Pool:
     """N images on a device; image i shows the view ``views[i]``.
@@ -143,6 +146,20 @@ def warp_images(
     return moved[:, 0]
 
 
+def shaded(pixels: Float[Tensor, "N H W"], slopes: Float[Tensor, "N 2"]) -> Float[Tensor, "N H W"]:
+    """Add a brightness that changes linearly by ``slopes`` from the middle to the right and to the lower edge.
+
+    A shaded image is clipped to -1..1, as if it were exposed for one part only: in lateral lumbar radiographs, the
+    sacrum is often white. Black stays black. An image with slopes of 0 does not change.
+    """
+    height, width = pixels.shape[1:]
+    across = torch.linspace(-1, 1, width, device=pixels.device)
+    down = torch.linspace(-1, 1, height, device=pixels.device)
+    added = slopes[:, :1, None] * across + slopes[:, 1:, None] * down[:, None]
+    changed = (pixels + added * (4 * (pixels + 1)).clamp(0, 1)).clamp(-1, 1)
+    return torch.where((slopes != 0).any(dim=1)[:, None, None], changed, pixels)
+
+
 def change_greys_of_batch(
     random: np.random.Generator, strengths: Augmentation, pixels: Float[Tensor, "N H W"]
 ) -> Float[Tensor, "N H W"]:
@@ -156,6 +173,9 @@ def change_greys_of_batch(
     brightness = per_image(random.standard_normal(count) * strengths.brightness)
     noise = per_image(random.random(count) * strengths.noise)
     exponent = per_image(2.0 ** (random.standard_normal(count) * strengths.gamma))
+    if strengths.shading:
+        slopes = random.standard_normal((count, 2)) * strengths.shading * (random.random((count, 1)) < _SHADED)
+        pixels = shaded(pixels, torch.from_numpy(slopes).float().to(device))
     generator = torch.Generator(device).manual_seed(int(random.integers(2**62)))
     grain = torch.randn(pixels.shape, device=device, generator=generator)
     changed = (pixels * contrast + brightness + noise * grain).clamp(-GREY_LIMIT, GREY_LIMIT)

@@ -156,6 +156,7 @@ class VirtualPool(Pool):
             views=self.views,
             names=config.names,
             first=self.first_patient + first,
+            varied=config.virtual_varied,
         )
         return iter(VirtualPatients(stream, self.device, config.workers - self._frontal_workers))
 

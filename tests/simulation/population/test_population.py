@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from simulation.anatomy import vertebral_column
+from simulation.body.patient import build_patient
 from simulation.parameters import (
     ALLOWED,
     MAX_SEGMENT_DEG,
@@ -280,3 +281,17 @@ def test_impossible_levels_and_implants_are_refused(change, words) -> None:
     plain = replace(sample_patient(4), anatomy="standard", curves=())
     with pytest.raises(ParametersRejected, match=words):
         replace(plain, **change)
+
+
+def test_varied_patients_cover_flat_backs_steep_slips_and_fractures_in_every_condition() -> None:
+    varied = [sample_patient(seed, varied=True) for seed in range(300)]
+    lordosis = np.array([p.lumbar_lordosis_l1_s1_deg for p in varied])
+    assert lordosis.min() < 15
+    assert lordosis.max() > 85
+    slips = [p for p in varied if p.listhesis_mm]
+    assert 0.4 < len(slips) / len(varied) < 0.6
+    assert max(p.listhesis_mm for p in slips) > 25
+    assert {p.listhesis_level for p in slips if p.anatomy == "standard"} == {"L3", "L4", "L5"}
+    assert {p.condition for p in varied if p.fractures} >= {"healthy_adult", "degenerative", "adolescent_scoliosis"}
+    assert sample_patient(7) != sample_patient(7, varied=True)
+    assert build_patient(max(slips, key=lambda p: p.listhesis_mm), 1).reconstruction.points

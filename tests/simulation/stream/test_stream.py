@@ -23,6 +23,7 @@ from simulation.stream.radiographs import (
     frontal_radiographs,
 )
 from simulation.stream.stream_config import StreamConfig
+from spine.errors import ValuesRejected
 from spine.landmarks import CORNERS68, GALBUSERA39, VIEWS
 from spine.scanner import NATIVE_SPACING_MM, is_on_image
 
@@ -325,3 +326,15 @@ def test_a_stream_inside_a_worker_of_a_loader_is_refused() -> None:
     loader = DataLoader(VirtualPatients(CONFIG), batch_size=None, num_workers=1, multiprocessing_context="spawn")
     with pytest.raises(RuntimeError, match=r"VirtualPatients\(\.\.\., workers=N\)"):
         next(iter(loader))
+
+
+def test_a_share_of_the_patients_is_varied_and_the_others_do_not_change() -> None:
+    plain = PosedPatients(StreamConfig(seed=3, count=8))
+    mixed = PosedPatients(StreamConfig(seed=3, count=8, varied=0.5))
+    changed = [not same(plain[i], mixed[i]) for i in range(8)]
+    assert 0 < sum(changed) < 8
+
+
+def test_a_share_of_varied_patients_above_one_is_refused() -> None:
+    with pytest.raises(ValuesRejected, match=r"varied = 1.5 \(a share, 0 to 1\)"):
+        StreamConfig(seed=3, count=8, varied=1.5)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from spine.landmarks import GALBUSERA39, LEVELS
-from training.data.fields_of_view import SHARES, centred, cut_images, draw_windows, kept_landmarks, level_table
+from training.data.fields_of_view import FIELDS, centred, cut_images, draw_windows, kept_landmarks, level_table
 
 NAMES = GALBUSERA39.names
 COUNT = 200
@@ -30,7 +30,7 @@ def test_every_kind_occurs_and_a_share_of_the_images_shows_no_spine(spines):
     kept = kept_landmarks(*spines, windows)
     assert windows.cut.float().mean() > 0.9
     without = (~windows.shows_spine).float().mean()
-    expected = sum(SHARES[kind] for kind in ("chest", "pelvis", "neck"))
+    expected = sum(field.share for field in FIELDS.values() if not field.shows_spine)
     assert abs(float(without) - expected) < 0.1
     assert not kept[~windows.shows_spine].any()
     assert kept[windows.shows_spine & windows.cut].any(dim=1).all()
