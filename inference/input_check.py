@@ -1,8 +1,9 @@
-"""Checks whether an image is a radiograph of a whole spine, by the landmarks that the network finds in it.
+"""Checks whether an image is a radiograph of a spine that can be measured, by the landmarks that the network finds.
 
-A landmark network also finds vertebrae in a chest, a pelvis, a photograph or noise. Four features reveal such images:
-too few vertebrae are visible (a pelvis), no lumbar vertebra is visible (a chest), the heat maps are wide, or the
-vertebrae are not in order from head to foot (anything else).
+A landmark network may also find vertebrae in a chest, a pelvis, a photograph or noise. Four features reveal such
+images: too few vertebrae are visible (a pelvis), no lumbar vertebra is visible (a chest), the heat maps are wide, or
+the vertebrae are not in order from head to foot (anything else). How many vertebrae are enough depends on the field of
+view: a lumbar radiograph shows few, but it shows L5 on the sacrum.
 
 Contract: the limits are part of the model's calibration. A model without limits, or with a landmark set that lacks a
 vertebra, refuses no image.
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spine.landmarks import PLATES, VERTEBRAE
+from spine.landmarks import PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE
 from spine.types import Float, Floats
 
 LONG_COLUMN = 12
@@ -31,33 +32,42 @@ class InputFeatures:
         lowest: position of the lowest such vertebra among T1..L5; -1 if there is none.
         downwards: fraction of pairs of neighbouring end plates that are in the right order in the image.
         width_cells: median standard deviation of the heat maps of end plates.
+        on_sacrum: whether the lowest such vertebra is L5 and the S1 plate is seen.
     """
 
     vertebrae: int
     lowest: int
     downwards: float
     width_cells: float
+    on_sacrum: bool = False
 
 
 @dataclass(frozen=True)
 class InputLimits:
-    """Limits for the features of a whole-spine radiograph; attributes as in ``InputFeatures``."""
+    """Limits for the features of a radiograph of the spine; attributes as in ``InputFeatures``.
+
+    ``above_sacrum`` is the least number of vertebrae if the lowest one is L5 on the sacrum.
+    """
 
     vertebrae: int = 7
+    above_sacrum: int = 3
     lowest: int = VERTEBRAE.index("L3")
     downwards: float = 0.9
     width_cells: float = 2.2
 
     def violations(self, features: InputFeatures) -> list[str]:
         """A sentence for every limit that the features violate."""
-        lowest = VERTEBRAE[features.lowest] if features.lowest >= 0 else "none"
+        if features.vertebrae == 0:
+            return ["no vertebra from T1 to L5 is found"]
+        lowest = VERTEBRAE[features.lowest]
         # Vertebrae of a severe curve lie across the image and some are hard to see, but only a spine shows so many.
         long = features.vertebrae >= LONG_COLUMN
         downwards = self.downwards - (0.1 if long else 0.0)
         width = self.width_cells * (1.2 if long else 1.0)
-        few = f"{features.vertebrae} vertebrae seen, at least {self.vertebrae} expected"
+        least = min(self.above_sacrum, self.vertebrae) if features.on_sacrum else self.vertebrae
+        few = f"{features.vertebrae} vertebrae seen, at least {least} expected"
         checks = [
-            (features.vertebrae >= self.vertebrae, few),
+            (features.vertebrae >= least, few),
             (features.lowest >= self.lowest, f"no lumbar spine: the lowest vertebra seen is {lowest}"),
             (features.downwards >= downwards, "the vertebrae seen are not in order from head to foot"),
             (features.width_cells <= width, "no vertebra is clearly visible"),
@@ -76,11 +86,13 @@ def features_of(points: Mapping[str, Float[Floats, " 2"]], spread_cells: Mapping
     plates = {plate: found for plate in PLATES if (found := _plate(plate, points, spread_cells)) is not None}
     whole = [i for i, v in enumerate(VERTEBRAE) if f"{v}_sup" in plates and f"{v}_inf" in plates]
     rows = np.array([row for row, _ in plates.values()])
+    sacrum = any(name in points for name in (S1_PLATE, *S1_MARGINS))
     return InputFeatures(
         vertebrae=len(whole),
         lowest=whole[-1] if whole else -1,
         downwards=float((np.diff(rows) > 0).mean()) if len(rows) > 1 else 0.0,
         width_cells=float(np.median([width for _, width in plates.values()])) if plates else float("inf"),
+        on_sacrum=sacrum and bool(whole) and VERTEBRAE[whole[-1]] == "L5",
     )
 
 

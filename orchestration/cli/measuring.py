@@ -78,7 +78,15 @@ def measure(
     radiographs = _read_radiographs(files, view)
     model = _open_model(model_folder, Workspace(workspace))
     inputs = {
-        name: ImageInput(r.image, r.spacing_mm, r.calibration, r.geometry, path.name, r.identity.sop_uid or None)
+        name: ImageInput(
+            r.image,
+            r.spacing_mm,
+            r.calibration,
+            r.geometry,
+            r.facts.get("body_part"),
+            path.name,
+            r.identity.sop_uid or None,
+        )
         for name, (path, r) in radiographs.items()
     }
     prediction = measure_views(model, inputs)
@@ -141,9 +149,9 @@ def _require_measurements(prediction: Prediction, files: tuple[Path, ...]) -> No
     if prediction.refused and not any(prediction.points.values()):
         why = "; ".join(f"{view}: {reason}" for view, reason in prediction.refused.items())
         raise InputRejected(
-            "NOT_A_WHOLE_SPINE",
+            "NO_SPINE_FOUND",
             found=f"{', '.join(f.name for f in files)}: {why}",
-            expected="frontal or lateral radiographs of the whole spine, or at least of its thoracolumbar part",
+            expected="frontal or lateral radiographs of the whole, the thoracolumbar or the lumbar spine",
             remedy="check that this is the right file and that the image is upright; nothing was measured",
         )
     if all(measured.is_absent for measured in prediction.parameters.values()):

@@ -46,6 +46,9 @@ from spine.study import CalibrationType
 
 _CR, _DX, _DX_PROCESSING = (f"1.2.840.10008.5.1.4.1.1.{tail}" for tail in ("1", "1.1", "1.1.1"))
 _CAPTURES = ("1.2.840.10008.5.1.4.1.1.7",)
+_NO_RADIOGRAPHS = ("CT", "MR", "US", "NM", "PT", "MG", "BMD", "ES", "GM", "OP", "SM", "XC")
+"""Values of Modality (DICOM Part 3, C.7.3.1.1.1) of sections, other scans and photographs."""
+_SECTION_TAGS = ("SliceThickness", "EchoTime", "RepetitionTime", "ImageOrientationPatient")
 _ISOCENTRE_AGREEMENT = 0.10
 """Tolerance of a ratio of spacings. It is wide, because the frontal image of a slot scanner may be resampled to the
 spacing of the lateral image (7 % apart)."""
@@ -154,6 +157,13 @@ def _sop_class(tags: TagReader) -> str:
     if not sop_class.startswith(_CAPTURES) and sop_class not in (_CR, _DX, _DX_PROCESSING):
         found = "an unsupported SOP class"
         raise DicomRejected("SOP_CLASS_UNSUPPORTED", found, "CR, DX or secondary capture", "send the radiograph")
+    if tags.text("Modality") in _NO_RADIOGRAPHS:
+        found = f"an image of the modality {tags.text('Modality')}, saved as a radiograph"
+        raise DicomRejected("MODALITY_UNSUPPORTED", found, "a radiograph", "send the radiograph")
+    section = [keyword for keyword in _SECTION_TAGS if tags.raw(keyword)[0]]
+    if section:
+        found = f"the tag {section[0]}, which only a section through the body has"
+        raise DicomRejected("MODALITY_UNSUPPORTED", found, "a radiograph", "send the radiograph")
     return sop_class
 
 

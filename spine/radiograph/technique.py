@@ -6,6 +6,7 @@ because a higher age could identify a person. The sex is one letter.
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from spine.radiograph.tags import TagReader
@@ -15,6 +16,16 @@ MAKERS = (
     *(SIMULATED_MAKER, "EOS IMAGING", "AGFA", "CANON", "CARESTREAM", "FUJI", "GE HEALTHCARE", "GE MEDICAL", "KONICA"),
     *("PHILIPS", "SAMSUNG", "SHIMADZU", "SIEMENS", "TOSHIBA"),
 )
+BODY_PARTS: Mapping[str, str] = {
+    **dict.fromkeys(("CHEST", "THORAX", "RIB", "LUNG"), "chest"),
+    **dict.fromkeys(("ABDOMEN", "ABDOMENPELVIS"), "abdomen"),
+    **dict.fromkeys(("PELVIS", "HIP"), "pelvis"),
+    **dict.fromkeys(("HEAD", "SKULL", "JAW", "FACE"), "head"),
+    **dict.fromkeys(("NECK", "CSPINE"), "neck"),
+    **dict.fromkeys(("SHOULDER", "ARM", "ELBOW", "FOREARM", "WRIST", "HAND", "FINGER", "CLAVICLE"), "arm"),
+    **dict.fromkeys(("LEG", "THIGH", "FEMUR", "KNEE", "CALF", "ANKLE", "FOOT", "TOE", "EXTREMITY"), "leg"),
+}
+"""Values of BodyPartExamined (DICOM Part 16, Annex L) that do not mean the thoracic or lumbar spine -> part."""
 OLDEST_YEARS = 90.0
 _AGE = re.compile(r"(\d{3})([DWMY])")
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
@@ -25,6 +36,7 @@ def technique_facts(tags: TagReader, *, is_capture: bool) -> dict[str, Any]:
     maker = tags.text("Manufacturer")
     facts: dict[str, Any] = {
         "manufacturer": next((known for known in MAKERS if maker.startswith(known)), "other" if maker else None),
+        "body_part": BODY_PARTS.get(tags.text("BodyPartExamined").replace(" ", "")),
         "kvp": _kilovolts(tags),
         "age_years": _age_years(tags.text("PatientAge")),
         "sex": tags.text("PatientSex") if tags.text("PatientSex") in ("M", "F", "O") else None,

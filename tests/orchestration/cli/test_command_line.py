@@ -293,7 +293,7 @@ def test_exchanged_images_are_not_measured(two_patients, tmp_path):
     ):
         refused = command("measure", *given, "-w", tmp_path, "--overlay", tmp_path / "o.png")
         assert refused.returncode == 1
-        assert "NOT_A_WHOLE_SPINE" in refused.stderr and why in " ".join(refused.stderr.split())
+        assert "NO_SPINE_FOUND" in refused.stderr and why in " ".join(refused.stderr.split())
     assert not (tmp_path / "o.png").exists()
 
 
