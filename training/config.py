@@ -102,6 +102,9 @@ class TrainingParameters:
     )
     reuse: int = parameter(8, "number of epochs after which a virtual patient is replaced; 0: never", ge=0)
     preload: bool = parameter(False, "prepare the data set's images once and keep them on the training device")
+    mirrored_average: bool = parameter(
+        False, "the finished model averages each frontal image with its mirror image, which takes twice the time"
+    )
     label_shift: int = parameter(0, "number of levels by which all level names of an image may be wrong", ge=0, le=2)
     devices: int = parameter(1, "number of GPUs that fit one model together; each has one process", ge=1, le=16)
     init_from: str | None = parameter(None, "model folder from whose weights a fit starts; bundled: the bundled model")

@@ -3,7 +3,8 @@
 split      write data set folders of the five folds, for ``python -m training``
 zero-shot  the bundled model (or --model) on all radiographs: figures, and overlays of the ten worst
 folds      five fine-tuned models, each on the radiographs of its fold; --models DIR has the folders fold0 .. fold4.
-           Several DIRs are averaged; --mirrored also averages predictions for mirrored radiographs
+           Several DIRs are averaged; --mirrored averages each radiograph with its mirror image, as a model does that
+           was trained with mirrored_average, but keeps the calibration without it
 labels     the reliability of the labels; with --models, the errors of labels and models are estimated
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.real_radiographs.angles import smape_percent
-from benchmarks.real_radiographs.ensemble import ensemble
+from benchmarks.real_radiographs.ensemble import ensemble, with_mirrored_average
 from benchmarks.real_radiographs.figures import RadiographFigures, summary
 from benchmarks.real_radiographs.folds import FOLDS, fold_of, write_fold
 from benchmarks.real_radiographs.labels import own_deviation, twice_labelled
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     zero.set_defaults(call=_zero_shot)
     folds = commands.add_parser("folds", help="fine-tuned models, each on its fold")
     folds.add_argument("--models", type=Path, required=True, nargs="+")
-    folds.add_argument("--mirrored", action="store_true", help="predict the mirrored radiographs too")
+    folds.add_argument("--mirrored", action="store_true", help="average each radiograph with its mirror image")
     folds.add_argument("--out", type=Path, default=Path("bench/real-radiographs/folds"))
     folds.set_defaults(call=_folds)
     labels = commands.add_parser("labels", help="the reliability of the labels")
@@ -84,7 +85,7 @@ def _fold_models(radiographs: Pack, folders: Sequence[Path], mirrored: bool) -> 
     """The model of each fold, with the rows of its test radiographs."""
     fold = fold_of(radiographs.facts["patient"].astype(np.str_))
     by_fold = [[load_model(folder / f"fold{k}") for folder in folders] for k in range(FOLDS)]
-    models = [m[0] if len(m) == 1 and not mirrored else ensemble(m, mirrored) for m in by_fold]
+    models = [with_mirrored_average(ensemble(m)) if mirrored else ensemble(m) for m in by_fold]
     return [(model, np.flatnonzero(fold == k).tolist()) for k, model in enumerate(models)]
 
 

@@ -102,6 +102,7 @@ def _contract(run: FitContext, train: Sequence[Example]) -> ModelContract:
         input_shape=run.config.input_shape,
         heatmap_stride=run.config.heatmap_stride,
         scales=SCALES if run.config.augmentation.cut else (1.0,),
+        mirrored_average=run.config.mirrored_average,
         simulated_training_data=simulated if isinstance(simulated, bool) else None,
         training_note=_note(run, train),
     )
