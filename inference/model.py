@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from inference.contract import ModelContract, read_contract
 from spine.errors import ContractViolation, EvidenceRejected
-from spine.landmarks import VIEWS, ViewName, mirrored_name
+from spine.landmarks import VIEWS, ViewName
 from spine.model_digest import GRAPH_FILE, model_digest
 from spine.types import Float
 
@@ -43,8 +43,6 @@ class Model:
     def run(self, pixels: NDArray[np.float32], views: Sequence[ViewName]) -> NetworkOutput:
         """Run the network once on the (N, 1, H, W) pixels of N images, which ``preprocessing.prepare`` makes.
 
-        If the contract says ``mirrored_average``, the output for a frontal image is the mean with its mirror image.
-
         Raises:
             ContractViolation: a shape or view that the contract does not allow.
         """
@@ -54,31 +52,9 @@ class Model:
             expected = f"pixels {shape}, views from {self.contract.views}"
             remedy = "prepare images with inference.preprocessing and this model's contract"
             raise ContractViolation("MODEL_INPUT_INVALID", found, expected, remedy)
-        mirrored = [i for i, view in enumerate(views) if self.contract.mirrored_average and view == "frontal"]
-        if not mirrored:
-            return self._run_once(pixels, views)
-        both = self._run_once(
-            np.concatenate([pixels, pixels[mirrored][..., ::-1]]), (*views, *(views[i] for i in mirrored))
-        )
-        return _averaged(both, mirrored, len(views), self.contract.names)
-
-    def _run_once(self, pixels: NDArray[np.float32], views: Sequence[ViewName]) -> NetworkOutput:
         index = np.array([VIEWS.index(v) for v in views], dtype=np.int64)
         heatmaps, visibility = self.session.run(list(OUTPUTS), dict(zip(INPUTS, (pixels, index), strict=True)))
         return NetworkOutput(heatmaps, visibility)
-
-
-def _averaged(both: NetworkOutput, mirrored: Sequence[int], count: int, names: Sequence[str]) -> NetworkOutput:
-    """The output for ``count`` images, of which the images ``mirrored`` get the mean with their mirror images.
-
-    ``both`` has the output for the images, then that for the mirror images. In a mirror image, a landmark has the place
-    and the name of its left-right partner.
-    """
-    partner = [names.index(mirrored_name(name)) for name in names]
-    heatmaps, visibility = both.heatmaps[:count].copy(), both.visibility[:count].copy()
-    heatmaps[mirrored] = (heatmaps[mirrored] + both.heatmaps[count:, partner, :, ::-1]) / 2
-    visibility[mirrored] = (visibility[mirrored] + both.visibility[count:, partner]) / 2
-    return NetworkOutput(heatmaps, visibility)
 
 
 def load_model(folder: Path, *, expected_digest: str | None = None) -> Model:

@@ -1,50 +1,51 @@
 """A frontal image is averaged with its mirror image if the contract says so; a lateral one never is."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 
-from inference.model import Model
-from tests.inference.fake_model import CONTRACT
+from inference.detection import detect_landmarks
+from inference.model import INPUTS, Model
+from spine.landmarks import mirrored_name
+from tests.inference.fake_model import CONTRACT, KnowingSession
+from tests.inference.test_measure_views import IMAGE, POINTS, SHAPE, _inputs
 
-TWO = replace(CONTRACT, names=("HIP_L", "HIP_R"), input_shape=(8, 16))
-
-
-class _Fixed:
-    """Finds the left hip left of the middle, a cell below the right hip, whatever the image shows."""
-
-    def __init__(self) -> None:
-        self.inputs: dict[str, np.ndarray] = {}
-
-    def run(self, outputs: object, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        self.inputs = inputs
-        maps = np.zeros((len(inputs["view"]), 2, 2, 4), np.float32)
-        maps[:, 0, 1, 0] = maps[:, 1, 0, 2] = 1.0
-        return [maps, np.tile(np.float32([3.0, -1.0]), (len(maps), 1))]
+ASIDE = 3.0
+"""Error of the fake network, pixels to the right of its input."""
 
 
-def _run(mirrored: bool, *views: Any) -> tuple[Any, dict[str, np.ndarray]]:
-    session = _Fixed()
-    model = Model(replace(TWO, mirrored_average=mirrored), "0" * 64, session)
-    pixels = np.arange(len(views) * 8 * 16, dtype=np.float32).reshape(len(views), 1, 8, 16)
-    return model.run(pixels, views), session.inputs
+class _Aside(KnowingSession):
+    """Finds every landmark of an image, or of a mirror image, too far to the right; counts the images."""
+
+    def __init__(self):
+        moved = {view: {n: p + [ASIDE, 0] for n, p in points.items()} for view, points in POINTS.items()}
+        mirrored = {
+            mirrored_name(n): np.array([SHAPE[1] - 1 - x + ASIDE, y]) for n, (x, y) in POINTS["frontal"].items()
+        }
+        super().__init__(moved, SHAPE)
+        self.plain, self.mirrored, self.images = moved, {"frontal": mirrored}, 0
+
+    def run(self, outputs, inputs):
+        results = []
+        for pixels, view in zip(inputs[INPUTS[0]], inputs["view"], strict=True):
+            turned = np.corrcoef(pixels[0].ravel(), IMAGE[:, ::-1].ravel())[0, 1] > 0.9
+            self.points = self.mirrored if turned else self.plain
+            maps, logits = super().run(outputs, {"view": [view]})
+            results.append((maps[0], logits[0]))
+        self.images += len(results)
+        return [np.stack(parts) for parts in zip(*results, strict=True)]
 
 
-def test_a_frontal_image_gets_the_mean_with_its_mirror_image() -> None:
-    output, inputs = _run(True, "lateral", "frontal")
-    assert inputs["view"].tolist() == [1, 0, 0]
-    assert (inputs["picture"][2] == inputs["picture"][1][..., ::-1]).all()
-    lateral, frontal = output.heatmaps
-    assert np.argwhere(lateral).tolist() == [[0, 1, 0], [1, 0, 2]]
-    # The right hip, found in column 2 of the mirror image, is the left hip in column 1.
-    assert np.argwhere(frontal == 0.5).tolist() == [[0, 0, 1], [0, 1, 0], [1, 0, 2], [1, 1, 3]]
-    assert output.visibility.tolist() == [[3, -1], [1, 1]]
-
-
-@pytest.mark.parametrize(("mirrored", "views"), [(False, ("frontal", "lateral")), (True, ("lateral",))])
-def test_nothing_else_is_run_twice(mirrored: bool, views: tuple[str, ...]) -> None:
-    output, inputs = _run(mirrored, *views)
-    assert len(inputs["view"]) == len(views)
-    assert np.isin(output.heatmaps, (0, 1)).all()
+@pytest.mark.parametrize(("averaged", "images"), [(True, 3), (False, 2)])
+def test_errors_to_one_side_cancel_in_frontal_images_only(averaged, images):
+    session = _Aside()
+    model = Model(replace(CONTRACT, mirrored_average=averaged), "0" * 64, session)
+    found = detect_landmarks(model, _inputs("frontal", "lateral")).decoded
+    for view, expected in (("frontal", 0.0 if averaged else ASIDE), ("lateral", ASIDE)):
+        assert found[view].points.keys() == POINTS[view].keys()
+        for name, point in POINTS[view].items():
+            np.testing.assert_allclose(found[view].points[name] - point, [expected, 0], atol=1e-6)
+    assert session.images == images
+    widths = {view: np.mean(list(found[view].spread_cells.values())) for view in found}
+    assert (widths["frontal"] > widths["lateral"] + 0.1) == averaged
