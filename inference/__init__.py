@@ -14,6 +14,7 @@ Training itself and the choice of the champion belong elsewhere. The package run
     inputs            one radiograph with its calibration
     levels            the decision which vertebra is which
     measure           measurement of the radiographs of a study
+    mirrored_average  mean of a frontal image and its mirror image
     model             a loaded model
     model_folder      opening of a model folder that a user names
     overlay           the overlay image and the JSON report

@@ -16,7 +16,7 @@ from typing import Any, Literal, cast
 
 from inference.calibration import Calibration, calibration_from_json, calibration_violations
 from spine.errors import ContractViolation, EvidenceRejected
-from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
+from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName, mirrored_name
 from spine.model_digest import CONTRACT_FILE, GRAPH_FILE
 from spine.storage import write_text_atomically
 
@@ -52,6 +52,7 @@ class ModelContract:
         letterbox: how an image is fitted into the input; ``centre`` means isotropic, centred, filled with black.
         scales: sizes at which an image is run, as shares of the largest size that fits into the input. The image is run
             at the other scales only if the result at the first one is unclear.
+        mirrored_average: whether a frontal image is run with its mirror image, and the two results are averaged.
         sign_of_coordinates: direction of columns and rows, as text, for people who read the file.
         simulated_training_data: whether the training images were simulated; None for a mixed set.
         training_note: what the model was trained on, as text.
@@ -67,6 +68,7 @@ class ModelContract:
     normalisation: Normalisation = DEFAULT_NORMALISATION
     letterbox: Literal["centre"] = "centre"
     scales: tuple[float, ...] = (1.0,)
+    mirrored_average: bool = False
     sign_of_coordinates: str = SIGN_OF_COORDINATES
     simulated_training_data: bool | None = None
     training_note: str = ""
@@ -136,6 +138,8 @@ def _violations(schema: str, contract: ModelContract) -> list[str]:
         (bool(contract.views) and set(contract.views) <= set(VIEWS), f"views {contract.views}"),
         (contract.heatmap_stride > 0 and min(contract.input_shape) > 0, f"input shape {contract.input_shape}"),
     ]
+    alone = [n for n in contract.names if contract.mirrored_average and mirrored_name(n) not in contract.names]
+    checks.append((not alone, f"mirrored_average without the mirror partners of {alone[:5]}"))
     known = LANDMARK_SETS.get(contract.landmark_set)
     if known is None:
         checks.append((False, f"landmark set {contract.landmark_set!r} is not registered"))

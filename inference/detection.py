@@ -13,6 +13,7 @@ from inference.blank_regions import in_blank_regions
 from inference.decoding import Decoded
 from inference.inputs import ImageInput
 from inference.levels import LevelEvidence, decide_levels, level_votes
+from inference.mirrored_average import averaged_with_mirror_image
 from inference.model import Model
 from inference.preprocessing import prepare
 from inference.view_check import ViewDetection, check_views, confidence, detections_from, is_clear
@@ -50,12 +51,15 @@ def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Dete
         remedy = "leave the other views out, or use a model that was trained for them"
         raise ContractViolation("VIEW_UNKNOWN", f"views {tuple(views)}", expected, remedy)
     detections = _detect_views(model, {view: views[view] for view in order})
+    wrong_views = check_views(model, detections)
+    if model.contract.mirrored_average and "frontal" in detections:
+        detections["frontal"] = averaged_with_mirror_image(model, detections["frontal"])
     decoded = {view: _without_blank_regions(detection) for view, detection in detections.items()}
     votes = [level_votes(detections[v].heatmaps, model.contract.names, found.cells) for v, found in decoded.items()]
     levels = decide_levels(votes)
     if levels and levels.shift:
         decoded = {view: _shifted(found, levels.shift) for view, found in decoded.items()}
-    return Detection(decoded, levels, check_views(model, detections))
+    return Detection(decoded, levels, wrong_views)
 
 
 def _detect_views(model: Model, views: Mapping[ViewName, ImageInput]) -> dict[ViewName, ViewDetection]:

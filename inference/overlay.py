@@ -110,6 +110,7 @@ def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewNam
             "trained_on_simulated_data": model.contract.simulated_training_data,
             "training": model.contract.training_note,
             "preprocessing_version": PREPROCESSING_VERSION,
+            "mirrored_average": model.contract.mirrored_average,
         },
         "intervals": _intervals_json(model.contract.calibration),
         "views": {view: _view_json(view, prediction, model, given) for view, given in inputs.items()},

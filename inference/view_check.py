@@ -68,11 +68,14 @@ class Alternative:
 
 @dataclass(frozen=True)
 class ViewDetection:
-    """Result of one run: the network's input, the (h, w) of the image, the (K, h, w) heat maps and the landmarks."""
+    """Result of one run: the network's input, the (h, w) of the image, the (K, h, w) heat maps, the (K,) visibility
+    logits, and the landmarks.
+    """
 
     prepared: Prepared
     shape: tuple[int, int]
     heatmaps: NDArray[np.float32]
+    visibility: NDArray[np.float32]
     decoded: Decoded
 
 
@@ -88,8 +91,10 @@ def detections_from(
     output, contract = model.run(np.stack(pixels), views), model.contract
     # Landmarks of a turned image stay in the turned frame. Both frames have the same letterbox.
     return [
-        ViewDetection(p, shape, maps, decode(maps, visibility, contract.names, contract.input_shape, p.affine, shape))
-        for p, shape, maps, visibility in zip(prepared, shapes, output.heatmaps, output.visibility, strict=True)
+        ViewDetection(
+            p, shape, maps, logits, decode(maps, logits, contract.names, contract.input_shape, p.affine, shape)
+        )
+        for p, shape, maps, logits in zip(prepared, shapes, output.heatmaps, output.visibility, strict=True)
     ]
 
 

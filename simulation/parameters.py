@@ -206,13 +206,22 @@ def _inconsistent(parameters: PatientParameters) -> Iterator[str]:
         yield from _range_violation("lordosis L1-S1 minus L1-L5", whole - upper, LUMBOSACRAL_DEG)
 
 
+def largest_cobb(curve: CoronalCurve, levels: Sequence[str]) -> float:
+    """The largest allowed Cobb angle of a curve with these end vertebrae, degrees. ``levels`` are cranial to caudal."""
+    return min(MAX_SEGMENT_DEG * (2 * _spanned(curve, levels) - 1), COBB_DEG[1])
+
+
+def _spanned(curve: CoronalCurve, levels: Sequence[str]) -> int:
+    return levels.index(curve.lower_end) - levels.index(curve.upper_end) + 1
+
+
 def _curve_violations(curves: Sequence[CoronalCurve], column: VertebralColumn) -> Iterator[str]:
     levels = column.mobile
     for curve in curves:
         unknown = [e for e in (curve.upper_end, curve.lower_end) if e not in levels]
         if unknown:
             yield f"end vertebra {unknown[0]} (allowed T1 to {levels[-1]})"
-        elif (spanned := levels.index(curve.lower_end) - levels.index(curve.upper_end) + 1) < MIN_CURVE_VERTEBRAE:
+        elif (spanned := _spanned(curve, levels)) < MIN_CURVE_VERTEBRAE:
             yield f"curve {curve.upper_end}-{curve.lower_end} (allowed: {MIN_CURVE_VERTEBRAE} vertebrae or more)"
         elif _is_number(curve.cobb_deg) and curve.cobb_deg > (most := MAX_SEGMENT_DEG * (2 * spanned - 1)):
             yield (

@@ -95,11 +95,18 @@ class TrainingParameters:
     augmentation: Augmentation = parameter(Augmentation(), "strengths of augmentation; 0 switches a kind off")
     virtual_pairs: int = parameter(
         0,
-        "number of virtual patients, rendered on the device, that replace the train split; 0: use the train split",
+        "number of virtual patients, rendered on the device, that replace the train split, or are added to it with "
+        "preload; 0: use the train split",
         ge=0,
     )
     virtual_frontals: int = parameter(
-        0, "number of virtual frontal radiographs of other patients, in addition to virtual_pairs", ge=0
+        0,
+        "number of virtual frontal radiographs of other patients, added to virtual_pairs or, with preload, to the "
+        "train split",
+        ge=0,
+    )
+    severe_share: float = parameter(
+        0.0, "share of the virtual_frontals with a Cobb angle of 45 to 95 degrees, all angles equally often", ge=0, le=1
     )
     virtual_varied: float = parameter(
         0.0,
@@ -110,6 +117,12 @@ class TrainingParameters:
     )
     reuse: int = parameter(8, "number of epochs after which a virtual patient is replaced; 0: never", ge=0)
     preload: bool = parameter(False, "prepare the data set's images once and keep them on the training device")
+    severe_repeats: int = parameter(
+        1, "how often an epoch uses an image of the train split with a Cobb angle of at least 45 degrees", ge=1, le=16
+    )
+    mirrored_average: bool = parameter(
+        False, "the finished model averages each frontal image with its mirror image, which takes twice the time"
+    )
     label_shift: int = parameter(0, "number of levels by which all level names of an image may be wrong", ge=0, le=2)
     devices: int = parameter(1, "number of GPUs that fit one model together; each has one process", ge=1, le=16)
     init_from: str | None = parameter(None, "model folder from whose weights a fit starts; bundled: the bundled model")
@@ -117,7 +130,8 @@ class TrainingParameters:
         (), "later stages; each stage has the next seed and starts from the best weights of the previous stage"
     )
     calibration_splits: tuple[CalibrationSplit, ...] = parameter(
-        ("validation",), "splits whose patients calibrate the intervals; train is permitted with virtual_pairs only"
+        ("validation",),
+        "splits whose patients calibrate the intervals; train is permitted if the fit does not learn from it",
     )
 
     def __post_init__(self) -> None:
@@ -129,6 +143,16 @@ class TrainingParameters:
                 expected="valid training parameters (`python -m training --help` lists them)",
                 remedy="correct the named parameters",
             )
+
+    @property
+    def renders(self) -> bool:
+        """Whether the fit learns from virtual patients that are rendered on the training device."""
+        return self.virtual_pairs + self.virtual_frontals > 0
+
+    @property
+    def uses_train_split(self) -> bool:
+        """Whether the fit learns from the train split of the data set."""
+        return self.preload or not self.renders
 
     def replaced_each_epoch(self, count: int) -> int:
         """How many of ``count`` virtual patients are replaced by new patients each epoch."""
@@ -145,14 +169,18 @@ class TrainingParameters:
             "no budget: give minutes or epochs": self.epochs is None and self.minutes is None,
             f"virtual_pairs {pairs}, {multiple}": pairs % batch != 0,
             f"virtual_frontals {frontals}, {multiple}": frontals % batch != 0,
-            f"virtual_frontals {frontals} without virtual_pairs": frontals > 0 and pairs == 0,
+            f"virtual_frontals {frontals} without virtual_pairs or preload": frontals > 0
+            and not (pairs or self.preload),
+            f"severe_share {self.severe_share:g} without virtual_frontals": self.severe_share > 0 and frontals == 0,
+            f"severe_repeats {self.severe_repeats} without the train split": self.severe_repeats > 1
+            and not self.uses_train_split,
             f"virtual_pairs {pairs}, fewer than batch_size {self.batch_size}": 0 < pairs < self.batch_size,
-            "preload with virtual_pairs, which are always on the device": self.preload and pairs > 0,
             "augmentation.cut or augmentation.shading without preload or virtual_pairs": (
                 max(self.augmentation.cut, self.augmentation.shading) > 0 and not (self.preload or pairs > 0)
             ),
             "calibration_splits without a split": not splits,
-            "calibration_splits with train, the split that the model learns from": pairs == 0 and "train" in splits,
+            "calibration_splits with train, the split that the model learns from": self.uses_train_split
+            and "train" in splits,
         }
         return [text for text, holds in violations.items() if holds]
 

@@ -5,7 +5,7 @@ Contract: a model is never evaluated on a patient with whose radiographs it was 
 
     folds         the five folds, and a fold as a data set folder
     predictions   predictions of a model for the packed radiographs, and overlays of the worst
-    ensemble      several models as one, also with mirrored images
+    ensemble      several models as one
     figures       distances, levels, angles and answered shares
     angles        the three angles of the benchmark
     labels        the reliability of the labels

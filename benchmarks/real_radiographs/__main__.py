@@ -1,9 +1,11 @@
 """``python -m benchmarks.real_radiographs``; needs .carry/aasce.npz (from ``benchmarks.sim_to_real pack``).
 
 split      write data set folders of the five folds, for ``python -m training``
-zero-shot  the bundled model (or --model) on all radiographs: figures, and overlays of the ten worst
+zero-shot  the bundled model (or --model) on all radiographs: figures, and overlays of the ten worst; --mirrored
+           averages each radiograph with its mirror image, as a model does that was trained with mirrored_average,
+           but keeps the calibration
 folds      five fine-tuned models, each on the radiographs of its fold; --models DIR has the folders fold0 .. fold4.
-           Several DIRs are averaged; --mirrored also averages predictions for mirrored radiographs
+           Several DIRs are averaged; --mirrored as above
 labels     the reliability of the labels; with --models, the errors of labels and models are estimated
 """
 
@@ -15,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.real_radiographs.angles import smape_percent
-from benchmarks.real_radiographs.ensemble import ensemble
+from benchmarks.real_radiographs.ensemble import ensemble, with_mirrored_average
 from benchmarks.real_radiographs.figures import RadiographFigures, summary
 from benchmarks.real_radiographs.folds import FOLDS, fold_of, write_fold
 from benchmarks.real_radiographs.labels import own_deviation, twice_labelled
@@ -28,6 +30,7 @@ from spine.prediction import Prediction
 from spine.types import Floats
 
 PACKED = Path(".carry/aasce.npz")
+_MIRRORED = "average each radiograph with its mirror image"
 
 ModelRows = Sequence[tuple[Model, list[int]]]
 """Models, each with the rows of the radiographs on which it is evaluated."""
@@ -43,11 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     split.set_defaults(call=_split)
     zero = commands.add_parser("zero-shot", help="one model on all radiographs")
     zero.add_argument("--model", type=Path, default=BUNDLED, help="the bundled model by default")
+    zero.add_argument("--mirrored", action="store_true", help=_MIRRORED)
     zero.add_argument("--out", type=Path, default=Path("bench/real-radiographs/zero-shot"))
     zero.set_defaults(call=_zero_shot)
     folds = commands.add_parser("folds", help="fine-tuned models, each on its fold")
     folds.add_argument("--models", type=Path, required=True, nargs="+")
-    folds.add_argument("--mirrored", action="store_true", help="predict the mirrored radiographs too")
+    folds.add_argument("--mirrored", action="store_true", help=_MIRRORED)
     folds.add_argument("--out", type=Path, default=Path("bench/real-radiographs/folds"))
     folds.set_defaults(call=_folds)
     labels = commands.add_parser("labels", help="the reliability of the labels")
@@ -69,7 +73,8 @@ def _split(given: argparse.Namespace, radiographs: Pack) -> int:
 
 
 def _zero_shot(given: argparse.Namespace, radiographs: Pack) -> int:
-    return _report(radiographs, _one_model(radiographs, given.model), given.out)
+    [(model, rows)] = _one_model(radiographs, given.model)
+    return _report(radiographs, [(with_mirrored_average(model) if given.mirrored else model, rows)], given.out)
 
 
 def _folds(given: argparse.Namespace, radiographs: Pack) -> int:
@@ -84,7 +89,7 @@ def _fold_models(radiographs: Pack, folders: Sequence[Path], mirrored: bool) -> 
     """The model of each fold, with the rows of its test radiographs."""
     fold = fold_of(radiographs.facts["patient"].astype(np.str_))
     by_fold = [[load_model(folder / f"fold{k}") for folder in folders] for k in range(FOLDS)]
-    models = [m[0] if len(m) == 1 and not mirrored else ensemble(m, mirrored) for m in by_fold]
+    models = [with_mirrored_average(ensemble(m)) if mirrored else ensemble(m) for m in by_fold]
     return [(model, np.flatnonzero(fold == k).tolist()) for k, model in enumerate(models)]
 
 

@@ -10,12 +10,13 @@ curve. With these shares, an apical body wedges by 0.1 to 0.2 of the Cobb angle.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from simulation.anatomy import VertebralColumn
-from simulation.parameters import CoronalCurve
+from simulation.parameters import CoronalCurve, largest_cobb
 from simulation.population.published import COBB_BANDS
 from simulation.vocabulary import Condition, Side
 
@@ -82,6 +83,16 @@ def sample_cobb(rng: np.random.Generator) -> float:
         value = mean + deviation * float(rng.standard_normal())
         if low <= value <= high:
             return value
+
+
+def scaled_curves(
+    curves: Sequence[CoronalCurve], major_deg: float, column: VertebralColumn
+) -> tuple[CoronalCurve, ...]:
+    """The curves, scaled so that the largest has ``major_deg``, or as much as its vertebrae allow."""
+    factor = major_deg / max(curve.cobb_deg for curve in curves)
+    return tuple(
+        replace(curve, cobb_deg=min(curve.cobb_deg * factor, largest_cobb(curve, column.mobile))) for curve in curves
+    )
 
 
 def _shifted(rng: np.random.Generator, ends: Sequence[str], column: VertebralColumn) -> list[str]:

@@ -4,18 +4,20 @@ Contract: radiograph i of a seed is always the same. All patients have the 17 st
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from simulation.anatomy import vertebral_column
 from simulation.body.patient import build_patient
 from simulation.imaging.acquisition import plan_acquisition
 from simulation.imaging.appearance import RADIOGRAPH_SHARES, sample_family
 from simulation.imaging.field_of_view import MIN_RADIOGRAPH_HEIGHT_MM, radiograph_field
 from simulation.parameters import PatientParameters
+from simulation.population.curve_patterns import scaled_curves
 from simulation.population.sampling import sample_patient
 from simulation.randomness import host_generator, patient_seed
 from simulation.stream.posed import PosedPatient, render_in_batches, with_landmarks
@@ -26,11 +28,14 @@ from spine.types import Bool, Float
 CORNER_NAMES = tuple(f"{v}_{plate}_{side}" for v in VERTEBRAE for plate in ("sup", "inf") for side in ("right", "left"))
 """The corners of T1..L5 in the order of the public labels. The left of the image, the patient's right, comes first."""
 
-_FIELD_STREAM, _FAMILY_STREAM, _INDICATION_STREAM = 51, 52, 53
+_FIELD_STREAM, _FAMILY_STREAM, _INDICATION_STREAM, _SEVERITY_STREAM = 51, 52, 53, 54
 _ATTEMPTS = 64
 
 _OPERATED_WEIGHT = 0.4
 """How often an operated patient has a radiograph, relative to other patients."""
+
+SEVERE_COBB_DEG = (45.0, 95.0)
+"""Range of the largest Cobb angle of a severe curve. All angles in it are equally frequent, which is a choice."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,23 @@ class FrontalRadiographs:
 
 
 class PosedRadiographs(Dataset[PosedPatient]):
-    """The patients of frontal radiographs, posed on the CPU."""
+    """The patients of frontal radiographs, posed on the CPU.
+
+    ``severe_share`` is the share of patients with a severe scoliosis that was not operated on; the largest Cobb angles
+    of these patients are in ``SEVERE_COBB_DEG``.
+    """
 
     def __init__(
-        self, count: int, seed: int, shape: tuple[int, int], first: int = 0, names: Sequence[str] = CORNER_NAMES
+        self,
+        count: int,
+        seed: int,
+        shape: tuple[int, int],
+        first: int = 0,
+        names: Sequence[str] = CORNER_NAMES,
+        severe_share: float = 0.0,
     ) -> None:
         self.count, self.seed, self.shape, self.first, self.names = count, seed, shape, first, tuple(names)
+        self.severe_share = severe_share
 
     def __len__(self) -> int:
         return self.count
@@ -70,17 +86,26 @@ class PosedRadiographs(Dataset[PosedPatient]):
 
     def _select_patient(self, index: int) -> tuple[int, PatientParameters]:
         """Seed and parameters of the first candidate who has an indication for a radiograph."""
+        severity = host_generator(patient_seed(self.seed, self.first + index), _SEVERITY_STREAM)
+        severe = bool(severity.random() < self.severe_share)
         for attempt in range(_ATTEMPTS):
             seed = patient_seed(self.seed, (self.first + index) * _ATTEMPTS + attempt)
             parameters = sample_patient(seed)
-            if parameters.anatomy == "standard" and _has_indication(
-                parameters, host_generator(seed, _INDICATION_STREAM)
-            ):
+            if parameters.anatomy != "standard":
+                continue
+            if severe and parameters.condition == "adolescent_scoliosis":
+                return seed, _with_severe_curves(parameters, float(severity.uniform(*SEVERE_COBB_DEG)))
+            if not severe and _has_indication(parameters, host_generator(seed, _INDICATION_STREAM)):
                 return seed, parameters
         raise RuntimeError(
             f"none of {_ATTEMPTS} sampled patients has an indication for radiograph {self.first + index} of seed "
             f"{self.seed}; expected at least one such patient: choose another seed"
         )
+
+
+def _with_severe_curves(parameters: PatientParameters, major_deg: float) -> PatientParameters:
+    column = vertebral_column(parameters.anatomy)
+    return replace(parameters, curves=scaled_curves(parameters.curves, major_deg, column))
 
 
 def _has_indication(parameters: PatientParameters, rng: np.random.Generator) -> bool:

@@ -1,5 +1,7 @@
 """The split by patient, the angles of the benchmark, labels, ensembles, and images without a spine."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,19 +9,20 @@ from scipy.ndimage import gaussian_filter
 
 from benchmarks import not_spines, outside_radiographs
 from benchmarks.real_radiographs.angles import benchmark_angles, s_shaped, smape_percent
-from benchmarks.real_radiographs.ensemble import _Sessions
+from benchmarks.real_radiographs.ensemble import ensemble, with_mirrored_average
 from benchmarks.real_radiographs.figures import radiograph_figures, summary
 from benchmarks.real_radiographs.folds import FOLDS, fold_of, split_of, write_fold
 from benchmarks.real_radiographs.labels import own_deviation, twice_labelled
 from benchmarks.sim_to_real.level_matching import midline_tilts_deg
 from benchmarks.sim_to_real.pack import Pack, read_pack
 from benchmarks.sim_to_real.pack_real import pack_radiographs, radiographs_folder
-from inference.model import INPUTS
+from inference.model import INPUTS, Model
 from spine.dataset import load_example_image, read_manifest
 from spine.intake.aasce import LABEL_NAMES
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_view
 from spine.prediction import Prediction
+from tests.inference.fake_model import CONTRACT
 
 PATIENTS = np.array([str(100 + i // 3) for i in range(90)])
 
@@ -156,20 +159,26 @@ def test_the_error_of_each_reading_follows_from_the_differences():
 
 
 class _Fixed:
-    """A session that always finds the first landmark left of the middle."""
+    """A session with one heat map, whose peak is in this row."""
+
+    def __init__(self, row):
+        self.row = row
 
     def run(self, outputs, inputs):
-        maps = np.zeros((len(inputs[INPUTS[0]]), 2, 4, 4), np.float32)
-        maps[:, 0, 1, 0] = maps[:, 1, 2, 2] = 1.0
-        return [maps, np.tile(np.float32([3.0, -1.0]), (len(maps), 1))]
+        maps = np.zeros((len(inputs[INPUTS[0]]), 1, 4, 4), np.float32)
+        maps[:, 0, self.row, 0] = 1.0
+        return [maps, np.full((len(maps), 1), np.float32(self.row))]
 
 
-def test_a_mirrored_prediction_gets_the_name_of_its_partner():
-    sessions = _Sessions([_Fixed()], partner=[1, 0], mirrored=True)
-    maps, logits = sessions.run(("heatmaps", "visibility"), {INPUTS[0]: np.zeros((1, 1, 8, 8), np.float32)})
-    assert logits.tolist() == [[1.0, 1.0]]
-    assert np.argwhere(maps[0, 0] > 0).tolist() == [[1, 0], [2, 1]]
-    assert np.argwhere(maps[0, 1] > 0).tolist() == [[1, 3], [2, 2]]
+def test_an_ensemble_has_the_mean_maps_of_its_models():
+    alone, other = (Model(CONTRACT, "0" * 64, _Fixed(row)) for row in (1, 2))
+    assert ensemble([alone]) is alone
+    maps, logits = ensemble([alone, other]).session.run(
+        ("heatmaps", "visibility"), {INPUTS[0]: np.zeros((1, 1, 8, 8), np.float32)}
+    )
+    assert logits.tolist() == [[1.5]]
+    assert maps[0, 0, :, 0].tolist() == [0, 0.5, 0.5, 0]
+    assert with_mirrored_average(alone).contract == replace(CONTRACT, mirrored_average=True)
 
 
 def test_radiographs_from_outside_are_counted_by_kind(tmp_path, capsys):

@@ -133,6 +133,7 @@ def test_a_pickle_instead_of_the_graph_is_refused_and_not_executed(tmp_path: Pat
         ({"views": ["oblique"]}, "oblique"),
         ({"heatmap_stride": 3}, "stride 3"),
         ({"letterbox": "stretch"}, "stretch"),
+        ({"names": ["T1_sup", "HIP_L"], "mirrored_average": True}, "without the mirror partners of .*HIP_L"),
         *(
             (damaged, "CONTRACT_UNREADABLE")
             for damaged in ("", "[]", "{}", '{"schema": "plumbline.model/1", "unknown": 1}')

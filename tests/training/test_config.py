@@ -105,9 +105,15 @@ def test_all_violations_are_named_at_once_with_what_is_possible():
         ({"precision": "8"}, "precision '8', not one of auto, 32, bf16-mixed"),
         ({"virtual_pairs": 100}, "virtual_pairs 100, not a multiple of 32 x reuse x devices = 256"),
         ({"virtual_frontals": 100}, "virtual_frontals 100, not a multiple of 32 x reuse x devices = 256"),
-        ({"virtual_frontals": 256}, "virtual_frontals 256 without virtual_pairs"),
+        ({"virtual_frontals": 256}, "virtual_frontals 256 without virtual_pairs or preload"),
         ({"virtual_pairs": 256, "batch_size": 257}, "virtual_pairs 256, fewer than batch_size 257"),
-        ({"virtual_pairs": 256, "preload": True}, "preload with virtual_pairs"),
+        ({"severe_share": 0.5}, "severe_share 0.5 without virtual_frontals"),
+        ({"severe_share": 1.5}, "severe_share 1.5, not a number at least 0 and at most 1"),
+        ({"virtual_pairs": 256, "severe_repeats": 2}, "severe_repeats 2 without the train split"),
+        (
+            {"virtual_pairs": 256, "preload": True, "calibration_splits": ("train",)},
+            "the split that the model learns from",
+        ),
         (
             {"augmentation": Augmentation(cut=0.5)},
             "augmentation.cut or augmentation.shading without preload or virtual_pairs",

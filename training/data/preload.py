@@ -31,15 +31,21 @@ class PreloadedPool(Pool):
         self, folder: Path, items: Sequence[ImageItem], config: TrainingConfig, device: torch.device, rank: int = 0
     ) -> None:
         super().__init__([item.view for item in items], config, device, rank)
-        self.folder, self.items = folder, items
-        with ThreadPoolExecutor(_LOADERS) as threads:
-            list(threads.map(self._load, range(len(items))))
+        self.items = items
+        load_items(self, folder, items)
 
-    def _load(self, place: int) -> None:
-        item, shape, names = self.items[place], self.config.input_shape, self.config.names
-        spacing = item.record.spacing_mm
-        prepared = prepare(load_example_image(self.folder, item.record), shape, spacing_mm=spacing)
-        target, present = targets(item.record, names, prepared.affine, shape, False)
-        self.pixels[place] = torch.from_numpy(prepared.pixels[0]).to(self.device, torch.float16)
-        self.points[place] = torch.from_numpy(target).to(self.device)
-        self.present[place] = torch.from_numpy(present).to(self.device) & self.shown[item.view]
+
+def load_items(pool: Pool, folder: Path, items: Sequence[ImageItem]) -> None:
+    """Prepare images of the data set in ``folder``, and store them in the first rows of ``pool``."""
+    config, device = pool.config, pool.device
+
+    def load(place: int) -> None:
+        item, shape = items[place], config.input_shape
+        prepared = prepare(load_example_image(folder, item.record), shape, spacing_mm=item.record.spacing_mm)
+        target, present = targets(item.record, config.names, prepared.affine, shape, False)
+        pool.pixels[place] = torch.from_numpy(prepared.pixels[0]).to(device, torch.float16)
+        pool.points[place] = torch.from_numpy(target).to(device)
+        pool.present[place] = torch.from_numpy(present).to(device) & pool.shown[item.view]
+
+    with ThreadPoolExecutor(_LOADERS) as threads:
+        list(threads.map(load, range(len(items))))

@@ -10,6 +10,7 @@ refused.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -24,7 +25,9 @@ from spine.errors import ContractViolation
 from spine.landmarks import ViewName
 from spine.types import Bool, Float
 from training.config import DRAWN_TOGETHER, TrainingConfig
+from training.data.dataset import ImageItem
 from training.data.pool import Pool
+from training.data.preload import load_items
 from training.process_group import SINGLE_PROCESS, ProcessGroup
 
 _SEED_OFFSET = 7_000_000_000
@@ -117,6 +120,7 @@ class VirtualPool(Pool):
         views: the views of a pair.
         held_out: seeds of patients that the fit must not learn from.
         group: process group; each of its processes has a part of the pool, with different patients.
+        folder, items: images of a data set in this folder that are in the pool too, and stay in every epoch.
     """
 
     def __init__(
@@ -126,14 +130,19 @@ class VirtualPool(Pool):
         device: torch.device,
         held_out: frozenset[int] = frozenset(),
         group: ProcessGroup = SINGLE_PROCESS,
+        folder: Path = Path(),
+        items: Sequence[ImageItem] = (),
     ) -> None:
-        pairs, frontals = config.virtual_pairs // group.size, config.virtual_frontals // group.size
+        pairs, frontals, start = config.virtual_pairs // group.size, config.virtual_frontals // group.size, len(items)
+        start_of_frontals = start + pairs * len(views)
         self.sources = [
-            _Source(tuple(views), 0, pairs, config.replaced_each_epoch(pairs), self._pairs),
-            _Source(("frontal",), pairs * len(views), frontals, config.replaced_each_epoch(frontals), self._frontals),
+            _Source(tuple(views), start, pairs, config.replaced_each_epoch(pairs), self._pairs),
+            _Source(("frontal",), start_of_frontals, frontals, config.replaced_each_epoch(frontals), self._frontals),
         ]
-        super().__init__([v for s in self.sources for v in s.views for _ in range(s.size)], config, device, group.rank)
+        rendered = [v for s in self.sources for v in s.views for _ in range(s.size)]
+        super().__init__([*(item.view for item in items), *rendered], config, device, group.rank)
         self.views, self.held_out, self.first_patient = tuple(views), held_out, group.rank * _PATIENTS_PER_PROCESS
+        load_items(self, folder, items)
 
     def load_epoch(self, epoch: int) -> None:
         """Render the patients that ``epoch`` needs and the pool lacks."""
@@ -162,7 +171,10 @@ class VirtualPool(Pool):
 
     def _frontals(self, first: int) -> Iterator[RenderedBatch]:
         seed, start = stream_seed(self.config) + _FRONTAL_SEED_OFFSET, self.first_patient + first
-        radiographs = PosedRadiographs(_ENDLESS, seed, self.config.input_shape, start, self.config.names)
+        config = self.config
+        radiographs = PosedRadiographs(
+            _ENDLESS, seed, config.input_shape, start, config.names, severe_share=config.severe_share
+        )
         return render_in_batches(radiographs, DRAWN_TOGETHER, self.device, self._frontal_workers)
 
     @property
@@ -170,7 +182,8 @@ class VirtualPool(Pool):
         """Number of workers for virtual frontals. The pose of a frontal takes as long as the pose of a pair."""
         config = self.config
         share = config.virtual_frontals / (config.virtual_frontals + config.virtual_pairs)
-        return min(config.workers - 1, max(1, round(config.workers * share))) if share and config.workers > 1 else 0
+        most = config.workers - 1 if config.virtual_pairs else config.workers
+        return min(most, max(1, round(config.workers * share))) if share and most > 0 else 0
 
     def _store(self, source: _Source, patient: int, rendered: RenderedBatch) -> None:
         known = self.held_out.intersection(rendered.seeds)

@@ -85,8 +85,8 @@ def joined(config: TrainingConfig, parts: Sequence[FitSummary]) -> FitSummary:
     """The summary of several stages: ``config``, the result of the last of ``parts``, and the cost of all ``parts``."""
     seconds = sum(part.seconds for part in parts)
     seen = sum(part.images_per_second * part.seconds for part in parts)
-    # A later stage uses the images of a data set again, but uses new virtual patients.
-    images = sum(part.images for part in parts) if config.virtual_pairs else parts[-1].images
+    # A later stage uses the images of a data set again, but uses new virtual patients. With both, all are added.
+    images = sum(part.images for part in parts) if config.renders else parts[-1].images
     return replace(
         parts[-1],
         config=config,

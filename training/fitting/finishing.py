@@ -22,7 +22,6 @@ from training.data.dataset import image_items
 from training.export.candidate import FITTED_FILE, FitSummary, StageCost, joined, read_summary, write_summary
 from training.fit_context import FitContext
 from training.fitting.fit_callback import Position
-from training.fitting.loaders import epoch_images
 from training.fitting.validation_score import unit_of
 from training.journal import read_journal
 from training.model.checkpoints import save_weights
@@ -85,15 +84,15 @@ def _summary(run: FitContext, position: Position) -> FitSummary:
 def _learnt_images(run: FitContext, position: Position) -> int:
     """The number of distinct training images. Virtual images of all epochs that have begun are counted."""
     config = run.config
-    if not config.virtual_pairs:
-        return len(image_items(run.manifest.in_split("train"), run.views))
-    pool = epoch_images(run) * run.process_group.size
+    found = len(image_items(run.manifest.in_split("train"), run.views)) if config.uses_train_split else 0
+    rendered = config.virtual_pairs * len(run.views) + config.virtual_frontals
     replaced = max(position.epoch + (position.seen > 0) - 1, 0)
-    return pool + replaced * config.replaced_each_epoch(pool)
+    return found + rendered + replaced * config.replaced_each_epoch(rendered)
 
 
 def _contract(run: FitContext, train: Sequence[Example]) -> ModelContract:
-    recorded = {True} if run.config.virtual_pairs else {e.facts.get("simulated") for e in train}
+    recorded = {e.facts.get("simulated") for e in train} if run.config.uses_train_split else set()
+    recorded |= {True} if run.config.renders else set()
     simulated = recorded.pop() if len(recorded) == 1 else None
     return ModelContract(
         landmark_set=run.config.landmark_set,
@@ -102,6 +101,7 @@ def _contract(run: FitContext, train: Sequence[Example]) -> ModelContract:
         input_shape=run.config.input_shape,
         heatmap_stride=run.config.heatmap_stride,
         scales=SCALES if run.config.augmentation.cut else (1.0,),
+        mirrored_average=run.config.mirrored_average,
         simulated_training_data=simulated if isinstance(simulated, bool) else None,
         training_note=_note(run, train),
     )
@@ -109,13 +109,15 @@ def _contract(run: FitContext, train: Sequence[Example]) -> ModelContract:
 
 def _note(run: FitContext, train: Sequence[Example]) -> str:
     """A text that describes the training data."""
-    digest = run.manifest.digest[:12]
-    if run.config.virtual_pairs:
+    config, digest, parts = run.config, run.manifest.digest[:12], []
+    if config.uses_train_split:
+        parts.append(f"{len(train)} studies of data set {digest} from {', '.join(sorted({e.source for e in train}))}")
+    if config.renders:
         from training.data.virtual_patients import stream_seed  # needs scipy, so a fit from disk must not import it
 
         seeds = " and ".join(str(stream_seed(stage)) for stage in run.asked.stages)
-        return f"virtual patients rendered during training, seed {seeds}; chosen on data set {digest}"
-    return f"{len(train)} studies of data set {digest} from {', '.join(sorted({e.source for e in train}))}"
+        parts.append(f"virtual patients rendered during training, seed {seeds}")
+    return " and ".join(parts) if config.uses_train_split else f"{parts[0]}; chosen on data set {digest}"
 
 
 def _write_history(out: Path) -> None:

@@ -38,7 +38,7 @@ from training.fitting.budget import Budget
 from training.fitting.finishing import finish_stage, repeat_figures
 from training.fitting.fit_callback import BEST_FILE, FitCallback, Position, Stage
 from training.fitting.lightning_module import LandmarkModule
-from training.fitting.loaders import disk_loader, epoch_images, preloaded_loader, validation_loader, virtual_loader
+from training.fitting.loaders import disk_loader, epoch_images, pool_loader, validation_loader
 from training.fitting.validation_score import unit_of
 from training.journal import Journal
 from training.model.checkpoints import load_state, newest_checkpoint
@@ -156,9 +156,8 @@ def _fit_stage(run: FitContext, progress: Progress | None) -> None:
 
 
 def _loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
-    if run.config.virtual_pairs:
-        return virtual_loader(run, stage)
-    return preloaded_loader(run, stage) if run.config.preload else disk_loader(run, stage.position)
+    on_device = run.config.renders or run.config.preload
+    return pool_loader(run, stage) if on_device else disk_loader(run, stage.position)
 
 
 def _stage(run: FitContext) -> Stage:

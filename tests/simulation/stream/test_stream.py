@@ -254,6 +254,22 @@ def test_radiographs_show_standard_columns_and_mostly_curves() -> None:
     assert len({f["seed"] for f in facts}) == 40
 
 
+def test_the_wanted_share_of_radiographs_shows_a_severe_curve() -> None:
+    severe = PosedRadiographs(60, 9, SHAPE, severe_share=1.0)
+    tilts = []
+    for radiograph in map(severe.__getitem__, range(60)):
+        corners = radiograph.landmarks["frontal"].reshape(17, 4, 2)
+        right, left = corners[:, 0] + corners[:, 2], corners[:, 1] + corners[:, 3]
+        tilts.append(np.degrees(np.arctan2(*(left - right).T[::-1])))
+    major = np.ptp(tilts, axis=1)
+    assert major.min() > 40  # projection and mid-lines change an angle by a few degrees
+    assert 60 < np.median(major) < 80
+    assert major.max() < 105
+    plain, mixed = PosedRadiographs(60, 9, SHAPE), PosedRadiographs(60, 9, SHAPE, severe_share=0.5)
+    same = [np.array_equal(plain[i].landmarks["frontal"], mixed[i].landmarks["frontal"]) for i in range(60)]
+    assert 20 <= sum(same) <= 40
+
+
 def test_a_pool_of_radiographs_can_continue_another() -> None:
     later = PosedRadiographs(2, 3, SHAPE, first=4)
     assert same(later[0], planned_radiograph(4))

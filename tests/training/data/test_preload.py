@@ -5,13 +5,19 @@ from dataclasses import replace
 import pytest
 import torch
 
+from inference.contract import read_contract
+from spine.dataset import Truth
 from spine.errors import ParametersRejected
 from spine.landmarks import GALBUSERA39, VIEWS
 from training.config import Augmentation
 from training.data.dataset import ImageDataset, image_items
 from training.data.pool import PoolBatches
 from training.data.preload import PreloadedPool
+from training.fit_context import FitContext, hardware_of
 from training.fitting.fit import fit
+from training.fitting.fit_callback import Position, Stage
+from training.fitting.loaders import disk_loader, epoch_images, pool_loader
+from training.journal import Journal
 
 SHAPE = (128, 64)
 CPU = torch.device("cpu")
@@ -50,5 +56,32 @@ def test_a_fit_learns_from_preloaded_images(drawn, tiny_config, tmp_path):
 
 
 def test_fewer_images_than_a_batch_are_refused(drawn, tiny_config, tmp_path):
-    with pytest.raises(ParametersRejected, match="24 preloaded images, but a batch size of 32"):
+    with pytest.raises(ParametersRejected, match="24 images on the device, but a batch size of 32"):
         fit(drawn[0], tmp_path / "out", replace(tiny_config, preload=True, batch_size=32))
+
+
+@pytest.mark.slow
+def test_a_fit_learns_from_the_data_set_and_from_virtual_radiographs_together(drawn, tiny_config, tmp_path):
+    config = replace(tiny_config, epochs=1, preload=True, virtual_frontals=32, reuse=1, severe_share=0.5)
+    summary = fit(drawn[0], tmp_path / "out", config)
+    assert (summary.images, summary.steps) == (24 + 32, (24 + 32) // config.batch_size)
+    note = read_contract(tmp_path / "out").training_note
+    assert "12 studies" in note and "virtual patients rendered" in note
+
+
+@pytest.mark.parametrize("preload", [True, False])
+def test_images_of_severe_curves_are_repeated_in_an_epoch(drawn, tiny_config, tmp_path, preload):
+    folder, manifest = drawn
+    angles = [44.9, 45.0, 80.0, None]
+    severe = tuple(
+        replace(e, truth={"cobb": Truth(angles[i % 4], "deg")}) if i % 4 < 3 else e
+        for i, e in enumerate(manifest.examples)
+    )
+    config = replace(tiny_config, preload=preload, severe_repeats=3)
+    run = FitContext(
+        folder, tmp_path, config, config, replace(manifest, examples=severe), VIEWS, hardware_of(config),
+        Journal(tmp_path),
+    )  # fmt: skip
+    assert epoch_images(run) == 24 + 2 * 12
+    loader = pool_loader(run, Stage(tmp_path, 48, [], "mm")) if preload else disk_loader(run, Position())
+    assert sum(len(batch.view) for batch in loader) == 48

@@ -1,5 +1,7 @@
 """Virtual patients rendered during training: the network gets the same inputs as in service."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,11 @@ from simulation.stream.patients import VirtualPatients
 from simulation.stream.stream_config import StreamConfig
 from spine.errors import ContractViolation
 from spine.landmarks import GALBUSERA39, MARGINS175, VIEWS, mirrored_name
+from tests.training.drawn_cohort import write_drawn_dataset
 from training.config import Augmentation, TrainingConfig
-from training.data.dataset import change_greys, draw_affine
+from training.data.dataset import change_greys, draw_affine, image_items
 from training.data.pool import PoolBatches, change_greys_of_batch, draw_affines, warp_images
+from training.data.preload import PreloadedPool
 from training.data.virtual_patients import VirtualPool, prepare_rendered, stream_seed
 from training.process_group import ProcessGroup
 
@@ -107,6 +111,27 @@ def test_radiographs_come_beside_the_pairs_as_frontal_images_centred_in_black():
     assert t7.abs().max() < 1.2
     pool.load_epoch(1)
     assert [source.next_patient for source in pool.sources] == [24, 24]
+
+
+@pytest.mark.slow
+def test_images_of_a_data_set_stay_in_front_of_the_virtual_radiographs(tmp_path):
+    items = image_items(write_drawn_dataset(tmp_path, (3, 1, 1)).in_split("train"), VIEWS)
+    config = config_of(virtual_pairs=0, virtual_frontals=16, preload=True)
+    pool = VirtualPool(config, VIEWS, CPU, folder=tmp_path, items=items)
+    real = PreloadedPool(tmp_path, items, config, CPU)
+    before = torch.zeros_like(pool.pixels)
+    for epoch in (0, 1):
+        pool.load_epoch(epoch)
+        assert torch.equal(pool.pixels[:6], real.pixels)
+        assert torch.equal(pool.points[:6], real.points)
+        assert (pool.view == torch.cat([real.view, torch.zeros(16, dtype=torch.int64)])).all()
+        changed = (pool.pixels != before).flatten(1).any(dim=1)
+        assert changed[6:].sum() == (16 if epoch == 0 else 8)
+        before = pool.pixels.clone()
+    severe = VirtualPool(replace(config, severe_share=1.0), VIEWS, CPU, folder=tmp_path, items=items)
+    severe.load_epoch(0)
+    bent, usual = (each.points[6:, NAMES.index("T9_sup"), 0].std() for each in (severe, pool))
+    assert bent > usual
 
 
 @pytest.mark.slow

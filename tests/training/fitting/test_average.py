@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from inference.contract import read_contract
 from inference.model import load_model
 from spine.errors import ParametersRejected
 from training.export.candidate import FITTED_FILE, read_summary
@@ -42,6 +43,19 @@ def test_the_mean_is_a_complete_candidate_about_as_good_as_its_fits(fits, drawn,
     assert "mean weights of 2 fits" in contract.training_note
     assert contract.calibration is not None
     assert summary.steps == 2 * read_summary(fits[0], FITTED_FILE).steps
+
+
+@pytest.mark.slow
+def test_the_start_can_be_a_part_of_the_mean(fits, taught, drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr("training.fitting.average.can_export", lambda: False)
+    average(fits[:1], drawn[0], tmp_path / "mean", "cpu", start_share=0.25)
+    mean, tuned, start = (load_weights(folder) for folder in (tmp_path / "mean", fits[0], taught[0]))
+    for name in (name for name, t in mean.items() if t.dim() == 4):
+        wanted = 0.75 * tuned[name].float() + 0.25 * start[name].float()
+        np.testing.assert_allclose(mean[name].float(), wanted, atol=1e-3)
+    assert "with a share of 0.25, of the model" in read_contract(tmp_path / "mean").training_note
+    with pytest.raises(ParametersRejected, match=r"START_SHARE.*from 0 to less than 1"):
+        average(fits, drawn[0], tmp_path / "other", "cpu", start_share=1.0)
 
 
 @pytest.mark.slow
