@@ -84,7 +84,7 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
     """Tilts of all plates, including S1, that the points of one plane determine.
 
     If the uncertainty of the points is known, the tilts of plates with margins are combined with the tilts of their
-    neighbours (``fusion``).
+    neighbours and with the line of centres (``fusion``).
     """
     degrees: dict[str, float] = {}
     sigma: dict[str, float] = {}
@@ -102,10 +102,12 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
     for plate in reversed_plates:  # the centre line does not replace them: it is unknown which point is wrong
         del degrees[plate], method[plate]
         sigma.pop(plate, None)
-    fused, fused_sigma = fuse_tilts(degrees, sigma, points.plane, points.neighbour_width)
+    known = {plate: tilt for plate, tilt in line_tilts(points).items() if plate not in reversed_plates}
+    fused, fused_sigma = fuse_tilts(degrees, sigma, points.plane, points.neighbour_width, known)
     degrees |= fused
     sigma |= fused_sigma
-    if wanted:
+    method |= {plate: "centre_line" for plate in fused if plate not in method}
+    if wanted := [plate for plate in wanted if plate not in fused]:
         line = [plate for plate in (*PLATES, S1_PLATE) if plate in points.points]
         tilts, spread = _centre_line_tilts(points, line, degrees.get(S1_PLATE))
         for plate, tilt in tilts.items():
@@ -113,6 +115,28 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
                 degrees[plate], method[plate] = tilt, "centre_line"
                 sigma |= {plate: spread[plate]} if plate in spread else {}
     return PlateTilts(degrees, method, reversed_plates, sigma)
+
+
+def line_tilts(points: PlanePoints) -> dict[str, float]:
+    """Plate -> tilt in degrees of a plate that is perpendicular to the line of centres, without the ends of the line.
+
+    The direction of the line at a plate is that of the chord from the same plate of the vertebra above to the same
+    plate of the vertebra below. On an arc, the chord has exactly the direction of the tangent.
+    """
+    centres: dict[str, Floats] = {}
+    for plate in PLATES:
+        start, end = margin_names(plate, points.plane)
+        if points.has(start, end):
+            centres[plate] = (points.points[start] + points.points[end]) / 2
+        elif plate in points.points:
+            centres[plate] = points.points[plate]
+    found: dict[str, float] = {}
+    for above, plate, below in zip(PLATES, PLATES[2:], PLATES[4:], strict=False):
+        if above in centres and below in centres:
+            across, up = centres[below] - centres[above]
+            leaning = float(np.degrees(np.arctan2(-across, -up)))
+            found[plate] = leaning if points.plane == "sagittal" else -leaning
+    return found
 
 
 def vertebra_sigma(tilts: PlateTilts, *vertebrae: str) -> float | None:
