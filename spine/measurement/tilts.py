@@ -33,6 +33,10 @@ MAX_TILT_DEG = 90.0
 """A larger tilt means that the margins of a plate are exchanged (front and back, or left and right). Such a plate gets
 no tilt. On one real radiograph, such a plate gave a Cobb angle of 213 degrees."""
 
+MAX_SIGMA_DEG = 10.0
+"""A plate whose tilt has a larger standard deviation gets no tilt: a Cobb angle, as a maximum, would select it. The
+plates of virtual patients have at most 4 degrees."""
+
 _DEGREE = 3
 _KNOT_SPACING = 2.0  # length of a knot interval, in mean distances between neighbouring centres
 _STIFFNESS = 30.0  # weight of squared third differences of the coefficients, per squared mean distance
@@ -114,6 +118,8 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
             if plate in wanted:
                 degrees[plate], method[plate] = tilt, "centre_line"
                 sigma |= {plate: spread[plate]} if plate in spread else {}
+    for plate in [plate for plate, spread in sigma.items() if spread > MAX_SIGMA_DEG]:
+        del degrees[plate], method[plate], sigma[plate]
     return PlateTilts(degrees, method, reversed_plates, sigma)
 
 
@@ -123,13 +129,7 @@ def line_tilts(points: PlanePoints) -> dict[str, float]:
     The direction of the line at a plate is that of the chord from the same plate of the vertebra above to the same
     plate of the vertebra below. On an arc, the chord has exactly the direction of the tangent.
     """
-    centres: dict[str, Floats] = {}
-    for plate in PLATES:
-        start, end = margin_names(plate, points.plane)
-        if points.has(start, end):
-            centres[plate] = (points.points[start] + points.points[end]) / 2
-        elif plate in points.points:
-            centres[plate] = points.points[plate]
+    centres = plate_centres(points)
     found: dict[str, float] = {}
     for above, plate, below in zip(PLATES, PLATES[2:], PLATES[4:], strict=False):
         if above in centres and below in centres:
@@ -137,6 +137,18 @@ def line_tilts(points: PlanePoints) -> dict[str, float]:
             leaning = float(np.degrees(np.arctan2(-across, -up)))
             found[plate] = leaning if points.plane == "sagittal" else -leaning
     return found
+
+
+def plate_centres(points: PlanePoints) -> dict[str, Floats]:
+    """Plate T1..L5 -> (2,) middle of its margins or, without margins, its centre point."""
+    centres: dict[str, Floats] = {}
+    for plate in PLATES:
+        start, end = margin_names(plate, points.plane)
+        if points.has(start, end):
+            centres[plate] = (points.points[start] + points.points[end]) / 2
+        elif plate in points.points:
+            centres[plate] = points.points[plate]
+    return centres
 
 
 def vertebra_sigma(tilts: PlateTilts, *vertebrae: str) -> float | None:
