@@ -132,7 +132,7 @@ def line_tilts(points: PlanePoints) -> dict[str, float]:
     centres = plate_centres(points)
     found: dict[str, float] = {}
     for above, plate, below in zip(PLATES, PLATES[2:], PLATES[4:], strict=False):
-        if above in centres and below in centres:
+        if above in centres and plate in centres and below in centres:
             across, up = centres[below] - centres[above]
             leaning = float(np.degrees(np.arctan2(-across, -up)))
             found[plate] = leaning if points.plane == "sagittal" else -leaning
