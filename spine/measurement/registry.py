@@ -11,6 +11,16 @@ from typing import Literal
 
 Plane = Literal["sagittal", "coronal"]
 Unit = Literal["deg", "mm"]
+Definition = Literal["margins", "centres"]
+"""How the tilts of end plates follow: from their margins, or perpendicular to the line of plate centres."""
+
+CENTRES_NOTE = (
+    "measured from plate centres alone: such Cobb angles differ from those of plate margins by 5 degrees (SD) below 25 "
+    "degrees and by 9 beyond 60, and a curve of 65 degrees was read as 47"
+)
+"""The known error of angles from plate centres alone. The SDs are those of 425 labelled AASCE radiographs (`python -m
+benchmarks plate-centres`, which also has the sagittal angles of virtual patients). The 65 degrees are one real patient
+whose radiographs were labelled in both ways."""
 
 ABSENT_CODES: Mapping[str, str] = {
     "VIEW_MISSING": "the view that shows the plane of the parameter is missing",
@@ -39,6 +49,8 @@ class Measured:
         detail: findings that belong to the value (end vertebrae, apex, side ...).
         sigma: standard deviation of the value, from the standard deviations of the landmarks if these are known.
         interval: 90 % interval (low, high); None if the model has no calibration.
+        definition: how the tilts of the end plates of an angle follow; ``centres`` if one of them does not follow from
+            its margins. None without a value, and for parameters that need no plate of T1..L5.
         absent_code: the reason as one of ``ABSENT_CODES``; None exactly when there is a value.
 
     Raises:
@@ -52,6 +64,7 @@ class Measured:
     sigma: float | None = None
     interval: tuple[float, float] | None = None
     absent_code: str | None = None
+    definition: Definition | None = None
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.absent_reason is None):

@@ -21,7 +21,7 @@ from scipy.interpolate import BSpline
 from spine.landmarks import PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE, level_of
 from spine.measurement.fusion import fuse_tilts
 from spine.measurement.planes import PlanePoints
-from spine.measurement.registry import Plane
+from spine.measurement.registry import Definition, Plane
 from spine.types import Floats
 
 TiltMethod = Literal["margins", "centre_line"]
@@ -61,6 +61,10 @@ class PlateTilts:
     method: Mapping[str, TiltMethod]
     reversed_plates: tuple[str, ...] = ()
     sigma: Mapping[str, float] = field(default_factory=dict)
+
+    def definition(self, *plates: str) -> Definition:
+        """How the tilts of these plates, by default of all plates, follow: ``margins`` only if it holds for each."""
+        return "margins" if all(self.method[p] == "margins" for p in plates or self.method) else "centres"
 
     def joint_sigma(self, *plates: str) -> float | None:
         """Standard deviation of a sum or difference of the plates' tilts. None if a plate has no ``sigma``."""
