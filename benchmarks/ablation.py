@@ -3,11 +3,13 @@
     python -m benchmarks.ablation -w WORKSPACE [--model FOLDER] [--splits train,validation]
 
 The model runs once. Its landmarks are then measured without some of the steps. The table has standard errors of the
-estimate in degrees. Contract: the frozen test split is never read.
+estimate in degrees. Below it are the correlations of the tilt errors of neighbouring plates, from which
+``spine.measurement.fusion.ERROR_INFLATION`` follows. Contract: the frozen test split is never read.
 """
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,12 +18,15 @@ from benchmarks.workspace_arguments import read_arguments
 from inference.measure import predict_examples
 from inference.model import load_model
 from spine.dataset import Example
-from spine.landmarks import GALBUSERA39, VIEWS
+from spine.landmarks import GALBUSERA39, PLATES, VIEWS
 from spine.measurement.measure import measure
 from spine.measurement.planes import PlanePoints, planes_from_points_3d, planes_from_view
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS, Measured, Plane
+from spine.measurement.tilts import plate_tilts
 from spine.prediction import Prediction
 from validation.evaluation.agreement import agree
+
+GROSS_DEG = 25.0
 
 Method = Callable[[Prediction, Example], Mapping[str, Measured]]
 
@@ -85,7 +90,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, method in METHODS.items()
     )
     print_table(["", *labels], rows)
+    for plane, correlation in neighbour_correlations(predictions, examples).items():
+        sys.stdout.write(f"{plane}: tilt errors of neighbouring plates have the correlation {correlation:.2f}\n")
     return 0
+
+
+def neighbour_correlations(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[Plane, float]:
+    """Plane -> correlation of the errors of two neighbouring plates, whose tilts follow from their margins only.
+
+    Errors beyond ``GROSS_DEG`` are left out, because a few of them would determine the correlation.
+    """
+    pairs: dict[Plane, list[tuple[float, float]]] = {"coronal": [], "sagittal": []}
+    for prediction, example in zip(predictions, examples, strict=True):
+        true = {plane: plate_tilts(points) for plane, points in planes_from_points_3d(example.points_3d).items()}
+        for plane, points in _planes(prediction, example).items():
+            found = plate_tilts(points)
+            known = [n for n in PLATES if found.method.get(n) == true[plane].method.get(n) == "margins"]
+            error = {n: found.degrees[n] - true[plane].degrees[n] for n in known}
+            error = {n: e for n, e in error.items() if abs(e) <= GROSS_DEG}
+            pairs[plane] += [(error[a], error[b]) for a, b in pairwise(PLATES) if a in error and b in error]
+    return {plane: float(np.corrcoef(np.array(found).T)[0, 1]) for plane, found in pairs.items() if len(found) > 1}
 
 
 def _cell(parameter: str, method: Method, predictions: Sequence[Prediction], examples: Sequence[Example]) -> str:

@@ -1,4 +1,4 @@
-"""Deviation of the tilt of an end plate from the mean of its neighbours: the constants of ``measurement.fusion``."""
+"""Departure of the tilt of an end plate from its neighbours and the line of centres: constants of ``fusion``."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from simulation.population.sampling import sample_patient
 from spine.landmarks import PLATES
 from spine.measurement.planes import planes_from_points_3d
 from spine.measurement.registry import Plane
-from spine.measurement.tilts import plate_tilts
+from spine.measurement.tilts import line_tilts, plate_tilts
 from spine.types import Floats
 
 PATIENTS = 1000
@@ -33,9 +33,20 @@ def deviations_from_neighbours(count: int, first_seed: int = FIRST_SEED) -> dict
     return found
 
 
+def departure_from_line(count: int, first_seed: int = FIRST_SEED) -> float:
+    """Standard deviation in degrees of (coronal tilt of a plate minus the perpendicular of the line of centres)."""
+    departures: list[float] = []
+    for seed in range(first_seed, first_seed + count):
+        points = planes_from_points_3d(build_patient(sample_patient(seed), seed).reconstruction.points)["coronal"]
+        degrees = plate_tilts(points).degrees
+        departures += [degrees[plate] - tilt for plate, tilt in line_tilts(points).items() if plate in degrees]
+    return float(np.std(departures))
+
+
 def figures() -> list[Figure]:
     """Mean deviation and standard deviation in each plane; the notes have the values of all plates."""
-    return [
+    line = Figure("coronal, departure from the line of centres", departure_from_line(PATIENTS), "deg", "", "all plates")
+    return [line] + [
         Figure(f"{plane}, {what}", float(np.abs(values).mean()), "deg, mean of 32", "", _listed(values))
         for plane, pair in deviations_from_neighbours(PATIENTS).items()
         for what, values in zip(("mean deviation", "standard deviation"), pair, strict=True)

@@ -114,7 +114,7 @@ def covered(model: Model, pairs: Sequence[Inputs], landmarks: Sequence[Points2D]
         found = measure_views(model, {"frontal": replace(pair["frontal"], image=image)})
         rows = [p[1] for p in found.points["frontal"].values()]
         inside += sum(top + _EDGE_PX <= row < bottom - _EDGE_PX for row in rows)
-        dropped += len(found.in_blank_regions.get("frontal", ()))
+        dropped += list(found.dropped.get("frontal", {}).values()).count("LANDMARKS_IN_BLANK_REGION")
         absent.append(found.parameters["cobb"].is_absent)
     how = f"of {len(absent)} frontal radiographs, black from T8 to L1"
     remaining = 100 * inside / max(inside + dropped, 1)
@@ -126,7 +126,7 @@ def covered(model: Model, pairs: Sequence[Inputs], landmarks: Sequence[Points2D]
 
 
 def _drops(prediction: Prediction) -> bool:
-    return bool(prediction.in_blank_regions)
+    return any("LANDMARKS_IN_BLANK_REGION" in dropped.values() for dropped in prediction.dropped.values())
 
 
 def rotated(model: Model, radiographs: Sequence[ImageInput]) -> list[Figure]:

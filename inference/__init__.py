@@ -6,7 +6,9 @@ Training itself and the choice of the champion belong elsewhere. The package run
     blank_regions     detection of landmarks in image regions without contrast
     bundled           the model that ships with the software
     calibration       conversion of the spread of a heat map to 90 % intervals
+    chain             landmarks that cannot belong to the chain of vertebrae
     contract          the record that accompanies every exported network
+    curves            the decision whether the curves of a radiograph are known
     decoding          conversion of heat maps to landmarks
     detection         landmarks of one study, named by the vertebral levels that fit best
     drawing           the outline of a spine, drawn on one radiograph

@@ -7,14 +7,13 @@ as a vertebra, has a single grey value. At the edge of a blank region, the windo
 Contract: grey values are compared after preprocessing, as the network receives them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.vertebral_column import centres_of, pitch_of
-from spine.landmarks import HIPS, VERTEBRAE, level_of
-from spine.measurement.registry import PARAMETERS, Measured
+from spine.landmarks import HIPS
 from spine.types import Float, Floats
 
 SAME_GREY = 0.002
@@ -31,9 +30,6 @@ _HEAD = 4
 _WIDE = 2
 """Factor on the window for a landmark at the edge of a blank region, because overexposed bone has small patches of one
 grey value."""
-
-_MIN_HIDDEN_RUN = 2
-"""With at least this many hidden vertebrae in a row, the curve of the spine is unknown."""
 
 
 def in_blank_regions(
@@ -68,34 +64,3 @@ def _is_blank(pixels: NDArray[np.float32], column: int, row: int, radius: int, *
 def _has_one_grey(pixels: NDArray[np.float32], column: int, row: int, radius: int) -> bool:
     window = pixels[max(row - radius, 0) : row + radius + 1, max(column - radius, 0) : column + radius + 1]
     return window.size > 0 and float(np.ptp(window)) <= SAME_GREY
-
-
-def hidden_vertebrae(lost: Sequence[str], kept: Sequence[str]) -> tuple[str, ...]:
-    """The vertebrae that lost more landmarks than they kept, if several in a row lie between visible vertebrae."""
-    if not lost:
-        return ()
-    hidden = [_count(lost, v) > _count(kept, v) for v in VERTEBRAE]
-    visible = [i for i, v in enumerate(VERTEBRAE) if _count(kept, v) and not hidden[i]]
-    if not visible:
-        return ()
-    inside = [i for i in range(visible[0], visible[-1]) if hidden[i]]
-    size = _MIN_HIDDEN_RUN
-    in_runs = [i for i in inside if any(set(range(k, k + size)) <= set(inside) for k in range(i - size + 1, i + 1))]
-    return tuple(VERTEBRAE[i] for i in in_runs)
-
-
-def _count(names: Sequence[str], vertebra: str) -> int:
-    return sum(level_of(name) == vertebra for name in names)
-
-
-def without_curves(parameters: Mapping[str, Measured], hidden: Sequence[str]) -> dict[str, Measured]:
-    """The parameters. If vertebrae are hidden, Cobb angles are made absent, because the largest curve may lie there."""
-    if not hidden:
-        return dict(parameters)
-    reason = f"the curve is not known: the image is blank at {', '.join(hidden)}"
-    absent = {
-        n: Measured(None, m.unit, reason, absent_code="LANDMARKS_IN_BLANK_REGION")
-        for n, m in parameters.items()
-        if PARAMETERS[n].of_curve and not m.is_absent
-    }
-    return {**parameters, **absent}

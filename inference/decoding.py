@@ -11,8 +11,8 @@ same functions.
 Contract: heat maps must be finite and sum to one. A landmark that is invisible or undecided has no key.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ class Decoded:
         visibility: landmark -> probability that it is in the image, for every landmark.
         cell_px: image pixels per heat-map cell.
         cells: landmark -> (2,) (column, row) in heat-map cells; same keys as ``points``.
-        in_blank_regions: landmarks that were dropped because the image is blank there (``blank_regions``).
+        dropped: landmark that was found and dropped -> code of the reason (``registry.ABSENT_CODES``).
     """
 
     points: Points2D
@@ -48,7 +48,17 @@ class Decoded:
     visibility: Mapping[str, float]
     cell_px: float
     cells: Points2D = field(default_factory=dict)
-    in_blank_regions: tuple[str, ...] = ()
+    dropped: Mapping[str, str] = field(default_factory=dict)
+
+    def without(self, names: Collection[str], code: str) -> "Decoded":
+        """This result without the landmarks ``names``, which are listed as dropped with this code."""
+        return replace(
+            self,
+            points={n: p for n, p in self.points.items() if n not in names},
+            spread_px={n: s for n, s in self.spread_px.items() if n not in names},
+            cells={n: c for n, c in self.cells.items() if n not in names},
+            dropped={**self.dropped, **{n: code for n in self.points if n in names}},
+        )
 
     @property
     def spread_cells(self) -> dict[str, float]:

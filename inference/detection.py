@@ -99,8 +99,7 @@ def _without_blank_regions(detection: ViewDetection) -> Decoded:
         return found
     at = detection.prepared.affine.apply(np.stack(list(found.points.values())))
     lost = in_blank_regions(detection.prepared.pixels[0], dict(zip(found.points, at, strict=True)))
-    kept = _renamed(found, {name: name for name in found.points if name not in lost})
-    return replace(kept, visibility=found.visibility, in_blank_regions=lost)
+    return found.without(lost, "LANDMARKS_IN_BLANK_REGION")
 
 
 def _shifted(found: Decoded, shift: int) -> Decoded:
@@ -120,5 +119,5 @@ def _renamed(found: Decoded, new: Mapping[str, str]) -> Decoded:
         spread_px=renamed(found.spread_px),
         visibility=renamed(found.visibility),
         cells=renamed(found.cells),
-        in_blank_regions=tuple(new[name] for name in found.in_blank_regions if name in new),
+        dropped=renamed(found.dropped),
     )

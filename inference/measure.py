@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from inference.blank_regions import hidden_vertebrae, without_curves
 from inference.calibration import Calibration
+from inference.chain import out_of_chain
+from inference.curves import hidden_vertebrae, unseen_above, without_curves
 from inference.decoding import Decoded
 from inference.detection import Detection, detect_landmarks
 from inference.input_check import features_of
@@ -21,12 +22,12 @@ from inference.levels import LevelEvidence
 from inference.model import Model
 from inference.vertebral_column import lean_notes, lean_of
 from spine.dataset import Example, load_example_image
-from spine.landmarks import VIEWS, ViewName
+from spine.landmarks import VERTEBRAE, VIEWS, ViewName, level_of
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.margins import margins_in_space
 from spine.measurement.measure import measure
 from spine.measurement.planes import PLANE_OF_VIEW, PlanePoints, planes_from_points_3d, planes_from_view
-from spine.measurement.registry import PARAMETERS, Measured, Plane
+from spine.measurement.registry import PARAMETERS, Measured, Plane, within_anatomy
 from spine.prediction import Prediction
 from spine.scanner import ViewGeometry, triangulate
 from spine.study import Points2D, StoredImage
@@ -36,6 +37,12 @@ MAX_Z_DISAGREEMENT_MM = 20.0
 """Both views show a landmark at the same height. If the heights differ by more than this, the landmark was found at a
 neighbouring level, about 25 mm away, in one view. The 3D point would be wrong by half of this distance, so the point is
 absent."""
+
+DROPPED_WHY: Mapping[str, str] = {
+    "LANDMARKS_IN_BLANK_REGION": "the {view} image is blank there",
+    "LANDMARKS_OUT_OF_CHAIN": "found in the {view} image out of line with the other vertebrae",
+}
+"""Code of a dropped landmark -> the reason in words."""
 
 REFUSED = "not accepted as a radiograph of a whole spine"
 
@@ -51,7 +58,8 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
     """
     began = time.perf_counter()
     detection = detect_landmarks(model, views)
-    decoded, refused = _without_refused(detection, model)
+    accepted, refused = _without_refused(detection, model)
+    decoded = {view: _without_strays(found) for view, found in accepted.items()}
     points = {view: found.points for view, found in decoded.items()}
     points_3d = _points_3d(points, views)
     calibration = model.contract.calibration
@@ -59,7 +67,8 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
     sigma_px, radius_px = uncertainty_px(calibration, {v: d.spread_cells for v, d in decoded.items()}, cell_px)
     width = calibration.neighbour_width if calibration else NEIGHBOUR_WIDTH
     parameters = parameters_of(points, points_3d, views, sigma_px, width)
-    parameters = _explain_blank_regions(parameters, decoded, in_3d=points_3d is not None)
+    parameters = _explain_dropped(parameters, decoded, in_3d=points_3d is not None)
+    parameters = within_anatomy(_without_unseen_curves(parameters, points, views, model))
     parameters = _explain_refusals(parameters, refused)
     return Prediction(
         study_id=study_id,
@@ -71,8 +80,8 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
         levels_uncertain=_uncertain(detection.levels, calibration),
         height_mismatches=() if points_3d is None else _height_mismatches(points, points_3d),
         refused=refused,
-        in_blank_regions={view: d.in_blank_regions for view, d in decoded.items() if d.in_blank_regions},
-        notes=_notes(points, views),
+        dropped={view: d.dropped for view, d in decoded.items() if d.dropped},
+        notes=(*_notes(points, views), *_chain_notes(decoded)),
         points_3d=points_3d or {},
         parameters=calibration.with_intervals(parameters) if calibration else parameters,
         seconds=time.perf_counter() - began,
@@ -111,25 +120,58 @@ def _without_refused(detection: Detection, model: Model) -> tuple[dict[ViewName,
             reasons = limits.violations(features_of(found.points, found.spread_cells))
         if reasons:
             refused[view] = "; ".join(reasons)
-            kept[view] = replace(found, points={}, spread_px={}, in_blank_regions=())
+            kept[view] = replace(found, points={}, spread_px={}, dropped={})
     return kept, refused
 
 
-def _explain_blank_regions(
+def _without_strays(found: Decoded) -> Decoded:
+    """The landmarks without those that lie outside the chain of vertebrae."""
+    hidden = {level_of(name) for name in found.dropped}
+    return found.without(out_of_chain(found.points, hidden), "LANDMARKS_OUT_OF_CHAIN")
+
+
+def _explain_dropped(
     parameters: Mapping[str, Measured], decoded: Mapping[ViewName, Decoded], *, in_3d: bool
 ) -> dict[str, Measured]:
-    """Add blank regions to the reasons of absence, and make curves with hidden vertebrae absent."""
+    """Add dropped landmarks to the reasons of absence, and make curves with hidden vertebrae absent."""
     explained = dict(parameters)
     for view, found in decoded.items():
-        lost = found.in_blank_regions
-        if not lost:
-            continue
-        why = f"the {view} image is blank there"
         affected = {n for n in explained if in_3d or PARAMETERS[n].plane == PLANE_OF_VIEW[view]}
-        explained |= {n: _explained(explained[n], lost, why, "LANDMARKS_IN_BLANK_REGION") for n in affected}
-        if view == "frontal" or in_3d:
-            explained = without_curves(explained, hidden_vertebrae(lost, list(found.points)))
+        for code, why in DROPPED_WHY.items():
+            lost = [name for name, given in found.dropped.items() if given == code]
+            reason = why.format(view=view)
+            explained |= {n: _explained(explained[n], lost, reason, code) for n in affected}
+            hidden = hidden_vertebrae(lost, list(found.points))
+            if hidden and (view == "frontal" or in_3d):
+                explained = without_curves(explained, f"{reason}: {', '.join(hidden)}", code)
     return {name: explained[name] for name in parameters}
+
+
+def _without_unseen_curves(
+    parameters: Mapping[str, Measured],
+    points: Mapping[ViewName, Points2D],
+    views: Mapping[ViewName, ImageInput],
+    model: Model,
+) -> Mapping[str, Measured]:
+    """The parameters; Cobb angles are absent if the upper vertebrae are not found in an image that shows them."""
+    if "frontal" not in points:
+        return parameters
+    unseen = unseen_above(points["frontal"], views["frontal"].image, model.contract.names)
+    if not unseen:
+        return parameters
+    reason = f"{unseen[0]} to {unseen[-1]} were not found, although the image shows their region"
+    return without_curves(parameters, reason, "CURVE_NOT_SEEN")
+
+
+def _chain_notes(decoded: Mapping[ViewName, Decoded]) -> tuple[str, ...]:
+    """Warnings about vertebrae that were dropped because they lie outside the chain."""
+    notes = []
+    for view, found in decoded.items():
+        lost = {level_of(name) for name, code in found.dropped.items() if code == "LANDMARKS_OUT_OF_CHAIN"}
+        if lost:
+            levels = ", ".join(v for v in VERTEBRAE if v in lost)
+            notes.append(f"{levels} left out: found in the {view} image out of line with the other vertebrae")
+    return tuple(notes)
 
 
 def _notes(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, ImageInput]) -> tuple[str, ...]:
@@ -183,6 +225,29 @@ def _points_3d(points: Mapping[ViewName, Points2D], views: Calibrated) -> dict[s
     return {**margins_in_space(in_both, points, geometry), **in_both}
 
 
+def planes_of(
+    points: Mapping[ViewName, Mapping[str, Float[Floats, " 2"]]],
+    points_3d: Mapping[str, Float[Floats, " 3"]] | None,
+    views: Calibrated,
+    sigma_px: PerView,
+    neighbour_width: float = NEIGHBOUR_WIDTH,
+) -> dict[Plane, PlanePoints]:
+    """The planes in which the parameters are measured; arguments as in ``parameters_of``."""
+    planes: dict[Plane, PlanePoints] = {}
+    if points_3d is None:
+        for view, found in points.items():
+            given = views[view]
+            planes |= planes_from_view(view, found, given.spacing_mm, given.calibration, sigma_px.get(view))
+    else:
+        sigma_mm = {
+            view: {name: s * geometry.spacing_mm[0] for name, s in of_view.items()}
+            for view, of_view in sigma_px.items()
+            if (geometry := views[view].geometry) is not None
+        }
+        planes = planes_from_points_3d(points_3d, sigma_mm)
+    return {plane: replace(of_plane, neighbour_width=neighbour_width) for plane, of_plane in planes.items()}
+
+
 def parameters_of(
     points: Mapping[ViewName, Mapping[str, Float[Floats, " 2"]]],
     points_3d: Mapping[str, Float[Floats, " 3"]] | None,
@@ -195,28 +260,12 @@ def parameters_of(
     ``points`` are pixels, ``points_3d`` LPS mm. ``sigma_px`` contains standard deviations of a coordinate by view and
     landmark; it is empty without a calibration.
     """
-    planes: dict[Plane, PlanePoints] = {}
+    measured = measure(planes_of(points, points_3d, views, sigma_px, neighbour_width))
     if points_3d is None:
-        for view, found in points.items():
-            given = views[view]
-            planes |= planes_from_view(view, found, given.spacing_mm, given.calibration, sigma_px.get(view))
-        return measure(_with_width(planes, neighbour_width))
-    sigma_mm = {
-        view: {name: s * geometry.spacing_mm[0] for name, s in of_view.items()}
-        for view, of_view in sigma_px.items()
-        if (geometry := views[view].geometry) is not None
-    }
-    planes = planes_from_points_3d(points_3d, sigma_mm)
+        return measured
     dropped = _height_mismatches(points, points_3d)
     why = "seen in both views, but at different heights"
-    return {
-        name: _explained(m, dropped, why, "LANDMARK_HEIGHTS_DIFFER")
-        for name, m in measure(_with_width(planes, neighbour_width)).items()
-    }
-
-
-def _with_width(planes: Mapping[Plane, PlanePoints], width: float) -> dict[Plane, PlanePoints]:
-    return {plane: replace(points, neighbour_width=width) for plane, points in planes.items()}
+    return {name: _explained(m, dropped, why, "LANDMARK_HEIGHTS_DIFFER") for name, m in measured.items()}
 
 
 def _explained(measured: Measured, dropped: Sequence[str], why: str, code: str) -> Measured:

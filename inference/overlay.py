@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from inference.inputs import ImageInput
     from inference.model import Model
 
-REPORT_SCHEMA = "plumbline.measurement/3"
+REPORT_SCHEMA = "plumbline.measurement/4"
 NOT_FOR_DIAGNOSIS = "NOT FOR DIAGNOSIS"
 
 _HEIGHT = 1150
@@ -149,7 +149,7 @@ def _view_json(view: ViewName, prediction: Prediction, model: "Model", given: "I
         "radius_90_px": {name: round(r, 3) for name, r in prediction.radius_px.get(view, {}).items()},
         "spread_px": {name: round(float(value), 3) for name, value in spread.items()},
         "not_seen": [name for name in model.contract.names if name in sought and name not in found],
-        "nothing_drawn_at": list(prediction.in_blank_regions.get(view, ())),
+        "dropped": dict(prediction.dropped.get(view, {})),
     }
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from spine.errors import ContractViolation
 from spine.landmarks import ViewName
+from spine.measurement.registry import Definition
 from spine.storage import write_text_atomically
 from spine.study import Points2D, StoredImage, image_fields, points_from_json, points_to_json
 from spine.types import Floats
@@ -33,11 +34,16 @@ SCHEMA = "plumbline.dataset/1"
 
 @dataclass(frozen=True)
 class Truth:
-    """The reference value of one parameter, or the reason why it has no reference value."""
+    """The reference value of one parameter, or the reason why it has no reference value.
+
+    ``definition`` says whether the end plates of an angle are known by their margins or only by their centres
+    (``registry.CENTRES_NOTE``). It is None if the parameter needs no plate or the source does not say it.
+    """
 
     value: float | None
     unit: str
     absent_reason: str | None = None
+    definition: Definition | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,11 @@ class Example:
     truth: Mapping[str, Truth] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_from_centres(self) -> bool:
+        """Whether a reference value is measured from plate centres alone."""
+        return any(truth.definition == "centres" for truth in self.truth.values())
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -80,6 +91,11 @@ class Manifest:
     def in_split(self, split: Split) -> tuple[Example, ...]:
         """The examples of one split."""
         return tuple(e for e in self.examples if e.split == split)
+
+    @cached_property
+    def from_centres(self) -> tuple[str, ...]:
+        """The ids of the studies with a reference value that is measured from plate centres alone."""
+        return tuple(e.study_id for e in self.examples if e.is_from_centres)
 
     @cached_property
     def digest(self) -> str:
@@ -138,9 +154,13 @@ def _example_to_json(example: Example) -> dict[str, Any]:
     return vars(example) | {
         "views": views,
         "points_3d": points_to_json(example.points_3d),
-        "truth": {name: vars(truth) for name, truth in example.truth.items()},
+        "truth": {name: _truth_to_json(truth) for name, truth in example.truth.items()},
         "facts": dict(example.facts),
     }
+
+
+def _truth_to_json(truth: Truth) -> dict[str, Any]:
+    return {key: value for key, value in vars(truth).items() if key != "definition" or value is not None}
 
 
 def _example_from_json(record: Mapping[str, Any]) -> Example:

@@ -35,7 +35,7 @@ class Prediction:
         levels_uncertain: whether ``level_margin`` is so small that all levels may be shifted by one.
         height_mismatches: landmarks that both calibrated views show, but at different heights.
         refused: view -> reason why its image was not accepted as a radiograph of a whole spine.
-        in_blank_regions: view -> landmarks that were dropped because the image is blank at their position.
+        dropped: view -> landmark that was found and dropped -> code of the reason (``registry.ABSENT_CODES``).
         notes: warnings about images that were measured.
     """
 
@@ -51,7 +51,7 @@ class Prediction:
     levels_uncertain: bool = False
     height_mismatches: tuple[str, ...] = ()
     refused: Mapping[ViewName, str] = field(default_factory=dict)
-    in_blank_regions: Mapping[ViewName, tuple[str, ...]] = field(default_factory=dict)
+    dropped: Mapping[ViewName, Mapping[str, str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property

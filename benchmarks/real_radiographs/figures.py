@@ -1,23 +1,22 @@
 """Figures of a model on the real radiographs: distances, levels, angles, answered shares.
 
-Contract: an angle that the model does not report is unanswered. Distances are in heights of the labelled vertebra. They
-are computed as labelled, and after the level shift that fits best.
+Contract: the first angle is the number that the product reports. An angle that it does not report is unanswered.
+Distances are in heights of the labelled vertebra. They are computed as labelled, and after the level shift that fits
+best.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.real_radiographs.angles import benchmark_angles, smape_percent
 from spine.intake.aasce import LABEL_NAMES
-from spine.landmarks import VERTEBRAE
-from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.measure import measure
-from spine.measurement.planes import planes_from_view
-from spine.measurement.tilts import plate_tilts, vertebra_tilts
+from spine.measurement.planes import PlanePoints, planes_from_view
+from spine.measurement.tilts import plate_centres, plate_tilts, vertebra_tilts
 from spine.prediction import Prediction
 from spine.types import Floats
 
@@ -56,22 +55,20 @@ class RadiographFigures:
 
 def radiograph_figures(
     prediction: Prediction,
-    sigma_px: Mapping[str, float],
+    plane: PlanePoints,
     corners: Floats,
     visible: NDArray[np.bool_],
     published: Floats,
     height: float,
-    neighbour_width: float = NEIGHBOUR_WIDTH,
 ) -> RadiographFigures:
     """The figures of one radiograph, from its prediction and its labels.
 
     Args:
         prediction: with landmarks in pixels of the radiograph.
-        sigma_px: landmark -> SD of its coordinates.
+        plane: the landmarks as ``inference.measure`` measures them, in pixels (``planes_of``).
         corners, visible: (17, 4, 2) and (17, 4) labels in the same pixels.
         published: (3,) angles, degrees.
         height: of the radiograph, pixels.
-        neighbour_width: from the calibration of the model.
     """
     points = prediction.points["frontal"]
     found = np.array([points.get(name, (np.nan, np.nan)) for name in LABEL_NAMES]).reshape(17, 4, 2)
@@ -87,7 +84,7 @@ def radiograph_figures(
         best,
         *by_shift[best],
         published=published,
-        found=_found_angles(points, sigma_px, height, neighbour_width),
+        found=_found_angles(prediction, plane, height),
         plates_true=float("nan") if plate_truth is None else plate_truth,
         plates_found=float("nan") if plates is None else plates,
         interval=measured.interval,
@@ -110,18 +107,19 @@ def _distances(found: Floats, labels: Floats, shift: int) -> tuple[Floats, Float
     return corner[np.isfinite(corner)], centre[np.isfinite(centre)]
 
 
-def _found_angles(points: Mapping[str, Floats], sigma_px: Mapping[str, float], height: float, width: float) -> Floats:
-    """(3,) angles of the found landmarks; NaN with fewer than six vertebrae."""
-    plane = replace(planes_from_view("frontal", points, None, "NONE", sigma_px)["coronal"], neighbour_width=width)
-    tilts = vertebra_tilts(plane, plate_tilts(plane))
-    kept = [v for v in VERTEBRAE if v in tilts and all(f"{v}_{p}_{s}" in points for p in _PLATES for s in _SIDES)]
-    if len(kept) < 6:
+def _found_angles(prediction: Prediction, plane: PlanePoints, height: float) -> Floats:
+    """(3,) angles of the found landmarks: the reported mid-line angle, and two others of the same tilts.
+
+    All are NaN if the model does not report the mid-line angle.
+    """
+    major = prediction.parameters["cobb_midline"].value
+    if major is None:
         return np.full(3, np.nan)
-    middles = [(points[f"{v}_{p}_left"] + points[f"{v}_{p}_right"]) / 2 for v in kept for p in _PLATES]
-    return np.array(benchmark_angles(np.array([tilts[v] for v in kept]), np.stack(middles) + 0.5, height))
-
-
-_PLATES, _SIDES = ("sup", "inf"), ("left", "right")
+    tilts = vertebra_tilts(plane, plate_tilts(plane))
+    centres = plate_centres(plane)
+    middles = np.stack([centres[f"{v}_{side}"] for v in tilts for side in ("sup", "inf")]) * [1, -1]
+    _, second, third = benchmark_angles(np.array(list(tilts.values())), middles + 0.5, height)
+    return np.array([major, second, third])
 
 
 def summary(radiographs: Sequence[RadiographFigures]) -> dict[str, float | str]:

@@ -3,7 +3,7 @@
 Contract: ``inference.measure`` gets each radiograph separately, without the black margins of the pack.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,13 @@ from benchmarks.real_radiographs.folds import radiograph_of
 from benchmarks.sim_to_real.pack import Pack
 from inference.calibration import Calibration
 from inference.inputs import ImageInput
-from inference.measure import measure_views
+from inference.measure import PerView, measure_views, planes_of, uncertainty_px
 from inference.model import Model
 from inference.overlay import draw_overlay
 from spine.intake.aasce import LABEL_NAMES
+from spine.landmarks import ViewName
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
+from spine.measurement.planes import PlanePoints
 from spine.prediction import Prediction
 from spine.study import Points2D
 
@@ -26,29 +28,32 @@ def predict(
     model: Model, radiographs: Pack, rows: Sequence[int]
 ) -> tuple[dict[int, RadiographFigures], dict[int, Prediction]]:
     """Row -> figures, and row -> prediction (landmarks in pixels of the radiograph), of the radiographs in ``rows``."""
-    figures, predictions, calibration = {}, {}, model.contract.calibration
+    figures: dict[int, RadiographFigures] = {}
+    predictions: dict[int, Prediction] = {}
     for i in rows:
         radiograph, first = radiograph_of(radiographs.images[i])
-        prediction = measure_views(model, {"frontal": ImageInput(radiograph)}, str(i))
-        predictions[i] = prediction
+        given: Mapping[ViewName, ImageInput] = {"frontal": ImageInput(radiograph)}
+        prediction = predictions[i] = measure_views(model, given, str(i))
         figures[i] = radiograph_figures(
             prediction,
-            _sigma_px(prediction, calibration),
+            frontal_plane(prediction, given, model.contract.calibration),
             radiographs.corners[i].astype(np.float64) - first,
             radiographs.visible[i],
             radiographs.facts["angle_deg"][i].astype(np.float64),
             float(radiograph.shape[0]),
-            calibration.neighbour_width if calibration else NEIGHBOUR_WIDTH,
         )
     return figures, predictions
 
 
-def _sigma_px(prediction: Prediction, calibration: Calibration | None) -> dict[str, float]:
-    if calibration is None:
-        return {}
+def frontal_plane(
+    prediction: Prediction, given: Mapping[ViewName, ImageInput], calibration: Calibration | None
+) -> PlanePoints:
+    """The points of a frontal radiograph in the coronal plane, as ``inference.measure`` measures them."""
     cell = prediction.cell_px["frontal"]
-    spread = {name: s / cell for name, s in prediction.spread_px["frontal"].items()}
-    return {name: s * cell for name, s in calibration.sigma_cells("frontal", spread).items()}
+    spread: PerView = {"frontal": {name: s / cell for name, s in prediction.spread_px["frontal"].items()}}
+    sigma_px, _ = uncertainty_px(calibration, spread, prediction.cell_px)
+    width = calibration.neighbour_width if calibration else NEIGHBOUR_WIDTH
+    return planes_of(prediction.points, None, given, sigma_px, width)["coronal"]
 
 
 def draw_worst(

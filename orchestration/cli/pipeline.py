@@ -34,7 +34,6 @@ _RADIOGRAPH_DEFAULTS: dict[str, dict[str, Any]] = {
     "gate": {"policy": "frontal_radiographs"},
 }
 _DEMO = (
-    "dataset.landmark_set=margins175",
     "training.init_from=bundled",
     "training.heatmap_stride=4",
     "training.learning_rate=0.0001",

@@ -57,7 +57,11 @@ class Cohort(_Strict):
 class Dataset(_Strict):
     """Splits and landmark set."""
 
-    landmark_set: str = Field("galbusera39", description="the landmarks that are projected, trained and tested")
+    landmark_set: str = Field(
+        "margins175",
+        description="the landmarks that are projected, trained and tested; studies without plate margins keep the "
+        "landmarks that they have",
+    )
     seed: int = Field(2019, description="seed of the splits")
     test_patients: int = Field(50, ge=1, description="number of patients in the frozen test set")
     validation_fraction: float = Field(

@@ -84,6 +84,7 @@ def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> 
         manifest, figures = _screened(workspace, params)
         pages = {"screening": str(workspace.screening / "report.html")}
     figures |= {f"{split} studies": len(manifest.in_split(split)) for split in SPLITS}
+    figures |= {"truths from plate centres": len(manifest.from_centres)}
     figures |= {"digest": manifest.digest[:12], "frozen test set": manifest.test_digest[:12]}
     return StepReport("dataset", figures, pages=pages)
 
@@ -112,6 +113,7 @@ def validation(workspace: Workspace, params: Params, progress: Progress | None) 
             "studies": result.counts["studies"],
             "studies with errors": result.counts["bad_studies"],
             "studies with warnings": result.counts["warned_studies"],
+            "studies with truths from plate centres": result.counts["studies_from_centres"],
         },
         images=_draw_worst(result, workspace, workspace.validation),
         pages={"report": str(workspace.validation / "report.html")},

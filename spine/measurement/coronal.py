@@ -103,13 +103,15 @@ def cobb_angles(points: PlanePoints, tilts: PlateTilts) -> dict[str, Measured]:
 
 
 def _as_measured(points: PlanePoints, tilts: PlateTilts, curve: Curve | None) -> Measured:
+    # The largest angle depends on every plate, so its definition is that of all plates.
     if curve is None:
-        return Measured(0.0, "deg", detail={"finding": "no curve to the other side"})
+        finding = {"finding": "no curve to the other side"}
+        return Measured(0.0, "deg", detail=finding, definition=tilts.definition())
     detail = {"upper_end_vertebra": curve.upper, "lower_end_vertebra": curve.lower, "side": curve.side}
     if apex := apex_of(points, curve):
         detail["apex"] = apex
     sigma = tilts.joint_sigma(f"{curve.upper}_sup", f"{curve.lower}_inf")
-    return Measured(abs(curve.angle_deg), "deg", detail=detail, sigma=sigma)
+    return Measured(abs(curve.angle_deg), "deg", detail=detail, sigma=sigma, definition=tilts.definition())
 
 
 def midline_cobb(points: PlanePoints, tilts: PlateTilts) -> Measured:
@@ -127,7 +129,8 @@ def midline_cobb(points: PlanePoints, tilts: PlateTilts) -> Measured:
     upper, lower = sorted((int(np.argmax(middle)), int(np.argmin(middle))))
     detail = {"upper_end_vertebra": levels[upper], "lower_end_vertebra": levels[lower]}
     sigma = vertebra_sigma(tilts, levels[upper], levels[lower])
-    return Measured(float(np.ptp(middle)), "deg", detail=detail, sigma=sigma)
+    definition = tilts.definition() if tilts.degrees else "centres"
+    return Measured(float(np.ptp(middle)), "deg", detail=detail, sigma=sigma, definition=definition)
 
 
 def coronal_balance_t1(points: PlanePoints) -> Measured:

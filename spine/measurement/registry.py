@@ -11,6 +11,16 @@ from typing import Literal
 
 Plane = Literal["sagittal", "coronal"]
 Unit = Literal["deg", "mm"]
+Definition = Literal["margins", "centres"]
+"""How the tilts of end plates follow: from their margins, or perpendicular to the line of plate centres."""
+
+CENTRES_NOTE = (
+    "measured from plate centres alone: such Cobb angles differ from those of plate margins by 5 degrees (SD) below 25 "
+    "degrees and by 9 beyond 60, and a curve of 65 degrees was read as 47"
+)
+"""The known error of angles from plate centres alone. The SDs are those of 425 labelled AASCE radiographs (`python -m
+benchmarks plate-centres`, which also has the sagittal angles of virtual patients). The 65 degrees are one real patient
+whose radiographs were labelled in both ways."""
 
 ABSENT_CODES: Mapping[str, str] = {
     "VIEW_MISSING": "the view that shows the plane of the parameter is missing",
@@ -18,6 +28,9 @@ ABSENT_CODES: Mapping[str, str] = {
     "LANDMARKS_NOT_SEEN": "landmarks that the definition needs are not visible",
     "LANDMARK_HEIGHTS_DIFFER": "landmarks that the definition needs lie at different heights in the two views",
     "LANDMARKS_IN_BLANK_REGION": "landmarks that the definition needs lie in a blank (covered or cut out) region",
+    "LANDMARKS_OUT_OF_CHAIN": "landmarks that the definition needs were found outside the chain of vertebrae",
+    "CURVE_NOT_SEEN": "vertebrae among which the curve may lie were not found, although the image shows their region",
+    "BEYOND_ANATOMY": "the value is outside the range that anatomy allows, so landmarks were found at a wrong place",
     "MARGINS_REVERSED": "the margins of an end plate are in reversed order",
     "TOO_FEW_VERTEBRAE": "too few vertebrae are visible to measure a curve",
     "LENGTHS_UNCALIBRATED": "the parameter is a length, and the image has no spacing that is calibrated to the patient",
@@ -36,6 +49,8 @@ class Measured:
         detail: findings that belong to the value (end vertebrae, apex, side ...).
         sigma: standard deviation of the value, from the standard deviations of the landmarks if these are known.
         interval: 90 % interval (low, high); None if the model has no calibration.
+        definition: how the tilts of the end plates of an angle follow; ``centres`` if one of them does not follow from
+            its margins. None without a value, and for parameters that need no plate of T1..L5.
         absent_code: the reason as one of ``ABSENT_CODES``; None exactly when there is a value.
 
     Raises:
@@ -49,6 +64,7 @@ class Measured:
     sigma: float | None = None
     interval: tuple[float, float] | None = None
     absent_code: str | None = None
+    definition: Definition | None = None
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.absent_reason is None):
@@ -74,6 +90,8 @@ class Parameter:
         sign: meaning of a positive value.
         source: publication of the definition.
         in_paper: whether Galbusera et al. 2019 report the parameter.
+        limits: smallest and largest value that anatomy allows. They are the means of docs/sources.md (population and
+            anatomy), widened by four or more standard deviations. The dataset validation uses the same limits.
         of_curve: whether the parameter is the largest angle of a curve. It then has no sign, and is absent if vertebrae
             of the curve are hidden.
     """
@@ -84,10 +102,15 @@ class Parameter:
     definition: str
     sign: str
     source: str
+    limits: tuple[float, float]
     unit: Unit = "deg"
     in_paper: bool = False
     of_curve: bool = False
 
+
+_CURVE_LIMITS = (0.0, 130.0)
+"""A choice. Curves beyond 100 degrees are rare: the largest plausible label of the 481 AASCE radiographs is 94 degrees.
+Models report angles of 140 degrees and more on images without a spine."""
 
 _TABLE: tuple[Parameter, ...] = (
     Parameter(
@@ -97,6 +120,7 @@ _TABLE: tuple[Parameter, ...] = (
         definition="tilt of the upper end plate of T4 minus tilt of the lower end plate of T12",
         sign="kyphosis positive",
         source="Galbusera 2019; tilt convention of docs/sources.md, definitions and signs",
+        limits=(-45, 120),
         in_paper=True,
     ),
     Parameter(
@@ -106,6 +130,7 @@ _TABLE: tuple[Parameter, ...] = (
         definition="tilt of the lower end plate of L5 minus tilt of the upper end plate of L1",
         sign="lordosis positive",
         source="Galbusera 2019",
+        limits=(-50, 105),
         in_paper=True,
     ),
     Parameter(
@@ -115,6 +140,7 @@ _TABLE: tuple[Parameter, ...] = (
         definition="tilt of the S1 end plate minus tilt of the upper end plate of L1",
         sign="lordosis positive",
         source="Polly 1996; Protopsaltis 2014",
+        limits=(-50, 115),
     ),
     Parameter(
         name="pelvic_incidence",
@@ -124,6 +150,7 @@ _TABLE: tuple[Parameter, ...] = (
         "of both hip centres; equals pelvic tilt plus sacral slope",
         sign="positive",
         source="Legaye 1998; Galbusera 2019",
+        limits=(10, 110),
         in_paper=True,
     ),
     Parameter(
@@ -133,6 +160,7 @@ _TABLE: tuple[Parameter, ...] = (
         definition="tilt of the S1 end plate against the horizontal",
         sign="positive when the plate slopes down to the front",
         source="Legaye 1998; Galbusera 2019",
+        limits=(-20, 85),
         in_paper=True,
     ),
     Parameter(
@@ -143,6 +171,7 @@ _TABLE: tuple[Parameter, ...] = (
         "hip centres",
         sign="positive when the hips lie in front of S1",
         source="Legaye 1998; Galbusera 2019",
+        limits=(-35, 65),
         in_paper=True,
     ),
     Parameter(
@@ -153,6 +182,7 @@ _TABLE: tuple[Parameter, ...] = (
         "the S1 end plate; equals pelvic tilt plus the inclination of the line from the hips to T1",
         sign="positive when T1 lies in front of the line from the hips to S1",
         source="Protopsaltis 2014",
+        limits=(-40, 80),
     ),
     Parameter(
         name="pi_minus_ll",
@@ -161,6 +191,7 @@ _TABLE: tuple[Parameter, ...] = (
         definition="pelvic incidence minus lumbar lordosis L1-S1",
         sign="positive when lordosis is too small",
         source="Schwab 2012",
+        limits=(-80, 120),
     ),
     Parameter(
         name="cobb",
@@ -170,6 +201,7 @@ _TABLE: tuple[Parameter, ...] = (
         "vertebra, among the visible vertebrae of T1-L5 (at least six)",
         sign="not signed; the side of the convexity is reported with it",
         source="Cobb 1948; AO Surgery Reference",
+        limits=_CURVE_LIMITS,
         in_paper=True,
         of_curve=True,
     ),
@@ -181,6 +213,7 @@ _TABLE: tuple[Parameter, ...] = (
         "T1-L5",
         sign="not signed",
         source="AASCE 2019 reference angles (Wu 2017)",
+        limits=_CURVE_LIMITS,
         of_curve=True,
     ),
     Parameter(
@@ -191,6 +224,7 @@ _TABLE: tuple[Parameter, ...] = (
         "side",
         sign="not signed",
         source="AO Surgery Reference",
+        limits=_CURVE_LIMITS,
         of_curve=True,
     ),
     Parameter(
@@ -201,6 +235,7 @@ _TABLE: tuple[Parameter, ...] = (
         "other side",
         sign="not signed",
         source="AO Surgery Reference",
+        limits=_CURVE_LIMITS,
         of_curve=True,
     ),
     Parameter(
@@ -212,8 +247,22 @@ _TABLE: tuple[Parameter, ...] = (
         "(C7, of the usual definition, is not among the landmarks)",
         sign="positive to the patient's left",
         source="docs/sources.md, definitions and signs; T1 in place of C7",
+        limits=(-200, 200),
     ),
 )
 
 PARAMETERS: Mapping[str, Parameter] = {p.name: p for p in _TABLE}
 PAPER_PARAMETERS: tuple[str, ...] = tuple(p.name for p in _TABLE if p.in_paper)
+
+
+def within_anatomy(parameters: Mapping[str, Measured]) -> dict[str, Measured]:
+    """The parameters; a value outside the limits of its parameter is absent, with the code ``BEYOND_ANATOMY``."""
+    checked = dict(parameters)
+    for name, measured in parameters.items():
+        low, high = PARAMETERS[name].limits
+        if measured.value is not None and not low <= measured.value <= high:
+            reason = (
+                f"{measured.value:.0f} {measured.unit}, outside {low:g} to {high:g}: landmarks are at a wrong place"
+            )
+            checked[name] = Measured(None, measured.unit, reason, absent_code="BEYOND_ANATOMY")
+    return checked

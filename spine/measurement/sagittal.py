@@ -30,7 +30,8 @@ def tilt_difference(tilts: PlateTilts, cranial: str, caudal: str, sign: float) -
             return Measured(None, "deg", f"margins reversed: {', '.join(reversed_)}", absent_code="MARGINS_REVERSED")
         return absent("deg", missing)
     angle = wrap_deg(sign * (tilts.degrees[cranial] - tilts.degrees[caudal]))
-    return Measured(angle, "deg", sigma=tilts.joint_sigma(cranial, caudal))
+    sigma = tilts.joint_sigma(cranial, caudal)
+    return Measured(angle, "deg", sigma=sigma, definition=tilts.definition(cranial, caudal))
 
 
 def wrap_deg(angle: float) -> float:
@@ -93,7 +94,8 @@ def difference(first: Measured, second: Measured) -> Measured:
         return first
     if second.value is None:
         return second
-    return Measured(first.value - second.value, "deg", sigma=_combined(first.sigma, second.sigma))
+    sigma, definition = _combined(first.sigma, second.sigma), first.definition or second.definition
+    return Measured(first.value - second.value, "deg", sigma=sigma, definition=definition)
 
 
 def _plate_sigma(points: PlanePoints) -> float | None:

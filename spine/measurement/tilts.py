@@ -21,7 +21,7 @@ from scipy.interpolate import BSpline
 from spine.landmarks import PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE, level_of
 from spine.measurement.fusion import fuse_tilts
 from spine.measurement.planes import PlanePoints
-from spine.measurement.registry import Plane
+from spine.measurement.registry import Definition, Plane
 from spine.types import Floats
 
 TiltMethod = Literal["margins", "centre_line"]
@@ -32,6 +32,10 @@ MIN_CENTRES = 5
 MAX_TILT_DEG = 90.0
 """A larger tilt means that the margins of a plate are exchanged (front and back, or left and right). Such a plate gets
 no tilt. On one real radiograph, such a plate gave a Cobb angle of 213 degrees."""
+
+MAX_SIGMA_DEG = 10.0
+"""A plate whose tilt has a larger standard deviation gets no tilt: a Cobb angle, as a maximum, would select it. The
+plates of virtual patients have at most 4 degrees."""
 
 _DEGREE = 3
 _KNOT_SPACING = 2.0  # length of a knot interval, in mean distances between neighbouring centres
@@ -57,6 +61,10 @@ class PlateTilts:
     method: Mapping[str, TiltMethod]
     reversed_plates: tuple[str, ...] = ()
     sigma: Mapping[str, float] = field(default_factory=dict)
+
+    def definition(self, *plates: str) -> Definition:
+        """How the tilts of these plates, by default of all plates, follow: ``margins`` only if it holds for each."""
+        return "margins" if all(self.method[p] == "margins" for p in plates or self.method) else "centres"
 
     def joint_sigma(self, *plates: str) -> float | None:
         """Standard deviation of a sum or difference of the plates' tilts. None if a plate has no ``sigma``."""
@@ -84,7 +92,7 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
     """Tilts of all plates, including S1, that the points of one plane determine.
 
     If the uncertainty of the points is known, the tilts of plates with margins are combined with the tilts of their
-    neighbours (``fusion``).
+    neighbours and with the line of centres (``fusion``).
     """
     degrees: dict[str, float] = {}
     sigma: dict[str, float] = {}
@@ -102,17 +110,49 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
     for plate in reversed_plates:  # the centre line does not replace them: it is unknown which point is wrong
         del degrees[plate], method[plate]
         sigma.pop(plate, None)
-    fused, fused_sigma = fuse_tilts(degrees, sigma, points.plane, points.neighbour_width)
+    known = {plate: tilt for plate, tilt in line_tilts(points).items() if plate not in reversed_plates}
+    fused, fused_sigma = fuse_tilts(degrees, sigma, points.plane, points.neighbour_width, known)
     degrees |= fused
     sigma |= fused_sigma
-    if wanted:
+    method |= {plate: "centre_line" for plate in fused if plate not in method}
+    if wanted := [plate for plate in wanted if plate not in fused]:
         line = [plate for plate in (*PLATES, S1_PLATE) if plate in points.points]
         tilts, spread = _centre_line_tilts(points, line, degrees.get(S1_PLATE))
         for plate, tilt in tilts.items():
             if plate in wanted:
                 degrees[plate], method[plate] = tilt, "centre_line"
                 sigma |= {plate: spread[plate]} if plate in spread else {}
+    for plate in [plate for plate, spread in sigma.items() if spread > MAX_SIGMA_DEG]:
+        del degrees[plate], method[plate], sigma[plate]
     return PlateTilts(degrees, method, reversed_plates, sigma)
+
+
+def line_tilts(points: PlanePoints) -> dict[str, float]:
+    """Plate -> tilt in degrees of a plate that is perpendicular to the line of centres, without the ends of the line.
+
+    The direction of the line at a plate is that of the chord from the same plate of the vertebra above to the same
+    plate of the vertebra below. On an arc, the chord has exactly the direction of the tangent.
+    """
+    centres = plate_centres(points)
+    found: dict[str, float] = {}
+    for above, plate, below in zip(PLATES, PLATES[2:], PLATES[4:], strict=False):
+        if above in centres and plate in centres and below in centres:
+            across, up = centres[below] - centres[above]
+            leaning = float(np.degrees(np.arctan2(-across, -up)))
+            found[plate] = leaning if points.plane == "sagittal" else -leaning
+    return found
+
+
+def plate_centres(points: PlanePoints) -> dict[str, Floats]:
+    """Plate T1..L5 -> (2,) middle of its margins or, without margins, its centre point."""
+    centres: dict[str, Floats] = {}
+    for plate in PLATES:
+        start, end = margin_names(plate, points.plane)
+        if points.has(start, end):
+            centres[plate] = (points.points[start] + points.points[end]) / 2
+        elif plate in points.points:
+            centres[plate] = points.points[plate]
+    return centres
 
 
 def vertebra_sigma(tilts: PlateTilts, *vertebrae: str) -> float | None:

@@ -101,10 +101,10 @@ def test_a_column_one_level_off_is_exact_after_its_shift():
     truth[1:] = corners[:-1]  # what is found as T1 is labelled T2
     names = np.array(LABEL_NAMES).reshape(17, 4)
     points = {str(n): p for n, p in zip(names.reshape(-1), corners.reshape(-1, 2), strict=True)}
-    parameters = measure(planes_from_view("frontal", points, None, "NONE"))
-    prediction = Prediction("x", {"frontal": points}, parameters=parameters)
+    plane = planes_from_view("frontal", points, None, "NONE")["coronal"]
+    prediction = Prediction("x", {"frontal": points}, parameters=measure({"coronal": plane}))
     seen = np.isfinite(truth).all(axis=2)
-    radiograph = radiograph_figures(prediction, {}, np.nan_to_num(truth), seen, np.array([30.0, 1, 1]), 896.0)
+    radiograph = radiograph_figures(prediction, plane, np.nan_to_num(truth), seen, np.array([30.0, 1, 1]), 896.0)
     assert radiograph.shift == 1
     assert np.median(radiograph.centre) > 0.8 and radiograph.centre_shifted.max() < 1e-9
     figures = summary([radiograph, radiograph])

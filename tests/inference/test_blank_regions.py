@@ -5,12 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inference.blank_regions import hidden_vertebrae, in_blank_regions, without_curves
+from inference.blank_regions import in_blank_regions
 from inference.measure import measure_views
 from inference.overlay import report_json
-from spine.landmarks import GALBUSERA39, VIEWS, ViewName
-from spine.measurement.registry import Measured
-from tests.inference.fake_model import CONTRACT, knowing_model
+from spine.landmarks import VIEWS, ViewName
+from tests.inference.fake_model import knowing_model
 from tests.inference.test_measure_views import IMAGE, POINTS, SHAPE, _inputs
 
 CURVES = ("cobb", "cobb_midline", "cobb_secondary_cranial", "cobb_secondary_caudal")
@@ -28,13 +27,13 @@ def _covered(top: str, bottom: str, *views: ViewName, grey: int = 0):
 def test_a_covered_middle_has_no_landmarks_and_no_curve(grey):
     found = measure_views(knowing_model(POINTS, SHAPE), _covered("T8_sup", "L1_inf", "frontal", grey=grey))
     covered = {f"{v}_{p}" for v in ("T8", "T9", "T10", "T11", "T12", "L1") for p in ("sup", "inf")}
-    assert set(found.in_blank_regions["frontal"]) == covered
+    assert found.dropped["frontal"] == dict.fromkeys(covered, "LANDMARKS_IN_BLANK_REGION")
     assert not covered & set(found.points["frontal"]) and not covered & set(found.spread_px["frontal"])
     assert {"T7_inf", "L2_sup"} <= set(found.points["frontal"])
-    reason = "the curve is not known: the image is blank at T8, T9, T10, T11, T12, L1"
+    reason = "the curve is not known: the frontal image is blank there: T8, T9, T10, T11, T12, L1"
     assert all(found.parameters[name].absent_reason == reason for name in CURVES)
     report = report_json(found, knowing_model(POINTS, SHAPE), _inputs("frontal"))
-    assert set(report["views"]["frontal"]["nothing_drawn_at"]) == covered
+    assert set(report["views"]["frontal"]["dropped"]) == covered
 
 
 def test_parameters_without_covered_landmarks_are_measured_and_others_name_them():
@@ -46,9 +45,9 @@ def test_parameters_without_covered_landmarks_are_measured_and_others_name_them(
 
 
 def test_an_image_with_contrast_loses_nothing_and_a_covered_end_keeps_the_curve():
-    assert measure_views(knowing_model(POINTS, SHAPE), _inputs(*VIEWS)).in_blank_regions == {}
+    assert measure_views(knowing_model(POINTS, SHAPE), _inputs(*VIEWS)).dropped == {}
     found = measure_views(knowing_model(POINTS, SHAPE), _covered("T1_sup", "T3_inf", "frontal"))
-    assert found.in_blank_regions and found.parameters["cobb"].value is not None
+    assert found.dropped and found.parameters["cobb"].value is not None
 
 
 def test_a_landmark_at_the_edge_of_a_cover_is_dropped_and_one_beside_it_is_kept():
@@ -71,28 +70,3 @@ def test_an_overexposed_femoral_head_is_kept_by_its_rim():
     pixels = np.ones((64, 64), np.float32)
     pixels[:, 44] = 0.0
     assert in_blank_regions(pixels, {"HIP_L": np.array([35.0, 30.0]), "S1_sup": np.array([35.0, 30.0])}) == ("S1_sup",)
-
-
-def test_hidden_vertebrae_are_two_in_a_row_between_visible_ones():
-    names = [n for n in GALBUSERA39.names if n[0] in "TL"]
-
-    def without(*levels):
-        lost = [n for n in names if n.split("_")[0] in levels]
-        return hidden_vertebrae(lost, [n for n in names if n not in lost])
-
-    assert without("T8", "T9") == ("T8", "T9")
-    assert without("T8") == without("T1", "T2") == without("L4", "L5") == without() == ()
-    assert without("T4", "T8", "T9") == ("T8", "T9")
-
-
-def test_hidden_curves_keep_their_own_reason_where_they_were_absent():
-    given = {
-        "cobb": Measured(30.0, "deg"),
-        "cobb_midline": Measured(None, "deg", "why", absent_code="LANDMARKS_NOT_SEEN"),
-        "pelvic_tilt": Measured(9.0, "deg"),
-    }
-    found = without_curves(given, ("T8", "T9"))
-    assert found["cobb"].is_absent and "T8, T9" in found["cobb"].absent_reason
-    assert (found["cobb_midline"], found["pelvic_tilt"]) == (given["cobb_midline"], given["pelvic_tilt"])
-    assert without_curves(given, ()) == given
-    assert set(CONTRACT.names) == set(GALBUSERA39.names)

@@ -28,7 +28,7 @@ LAW = SpreadLaw(floor=1.0, error=0.1, gain=0.5, radius=2.0)
 LAWS: Mapping[str, Mapping[str, SpreadLaw]] = {view: {"centres": LAW, "sacrum": LAW, "pelvis": LAW} for view in VIEWS}
 CALIBRATION = Calibration(FEW_PATIENTS, "patients of a test", LAWS, {"cobb": 2.0, "sacral_slope": 2.0})
 VARIABLE = {"views": "VIEW", "refused": "VIEW", "parameters": "PARAMETER"}
-VARIABLE |= dict.fromkeys(("landmarks_3d_mm", "landmarks_px", "radius_90_px", "spread_px"), "LANDMARK")
+VARIABLE |= dict.fromkeys(("landmarks_3d_mm", "landmarks_px", "radius_90_px", "spread_px", "dropped"), "LANDMARK")
 
 Points = Mapping[ViewName, Mapping[str, np.ndarray]]
 
@@ -64,6 +64,17 @@ def _reversed() -> Points:
     return {**POINTS, "lateral": lateral}
 
 
+def _stray(level: str) -> Points:
+    frontal = {n: p + np.array([0.0, 90.0 * n.startswith(f"{level}_")]) for n, p in POINTS["frontal"].items()}
+    return {**POINTS, "frontal": frontal}
+
+
+def _folded() -> Points:
+    """Hips above the sacrum, so that pelvic tilt and incidence are impossible."""
+    lateral = {n: p - np.array([0.0, 150.0 * n.startswith("HIP")]) for n, p in POINTS["lateral"].items()}
+    return {**POINTS, "lateral": lateral}
+
+
 def _covered() -> NDArray[np.uint16]:
     """The image with a blank region from T8 to L1."""
     rows = [POINTS["frontal"][f"{vertebra}_sup"][1] for vertebra in ("T8", "L1")]
@@ -84,6 +95,9 @@ def _reports() -> dict[str, dict[str, Any]]:
         "LANDMARKS_NOT_SEEN": _report(_only("lateral", "T6", "L5"), views=("lateral",)),
         "LANDMARK_HEIGHTS_DIFFER": _report(_moved(("HIP_L", "HIP_R", "S1_sup"), 30 / PX_MM)),
         "LANDMARKS_IN_BLANK_REGION": _report(views=("frontal",), image=_covered()),
+        "LANDMARKS_OUT_OF_CHAIN": _report(_stray("T1"), views=("frontal",)),
+        "CURVE_NOT_SEEN": _report(_only("frontal", "T9", "L5"), views=("frontal",)),
+        "BEYOND_ANATOMY": _report(_folded(), views=("lateral",)),
         "MARGINS_REVERSED": _report(_reversed(), views=("lateral",)),
         "TOO_FEW_VERTEBRAE": _report(_only("frontal", "L1", "L5"), views=("frontal",)),
         "LENGTHS_UNCALIBRATED": _report(calibrated=False),

@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 SETTINGS = (
-    "cohort.count=25", "dataset.landmark_set=margins175", "dataset.test_patients=8", "dataset.validation_fraction=0.2",
+    "cohort.count=25", "dataset.test_patients=8", "dataset.validation_fraction=0.2",
     "training.init_from=bundled", "training.heatmap_stride=4", "training.learning_rate=0.0001", "training.epochs=1",
     "training.minutes=null", "training.seed=3", "gate.policy=loose.yaml",
 )  # fmt: skip

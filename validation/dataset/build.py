@@ -46,7 +46,7 @@ class DatasetConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    landmark_set: str = "galbusera39"
+    landmark_set: str = "margins175"
     seed: int = 0
     test_patients: Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, lt=1)] = 50
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.15

@@ -65,7 +65,7 @@ def _truth(patient: Measured, visible: Measured, shown: PlanePoints | None) -> T
         return Truth(None, patient.unit, patient.absent_reason)
     if visible.value is None or shown is None or not _shows_end_vertebrae(patient, shown):
         return Truth(None, patient.unit, NOT_IN_IMAGE)
-    return Truth(patient.value, patient.unit)
+    return Truth(patient.value, patient.unit, definition=patient.definition)
 
 
 def _shows_end_vertebrae(patient: Measured, shown: PlanePoints) -> bool:

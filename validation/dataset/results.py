@@ -84,7 +84,8 @@ class ValidationResult:
         failures: errors that stop the run.
         findings: all findings, errors first, then ordered by study.
         to_exclude: studies to exclude before the run continues; empty if the policy is ``stop``.
-        counts: name -> number: studies (all, bad, warned), rules (all, broken), evaluated values, rows of each table.
+        counts: name -> number: studies (all, bad, warned, with reference values from plate centres alone), rules (all,
+            broken), evaluated values, rows of each table.
         digest, test_digest: digests of the validated manifest and of its test set.
         outcomes: the outcome of every rule.
         seconds: wall time of the validation.

@@ -14,6 +14,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from spine.landmarks import VERTEBRAE, LandmarkSet
+from spine.measurement.registry import PARAMETERS
 
 Profile = Literal["biplanar", "frontal_radiographs"]
 Severity = Literal["error", "warning"]
@@ -105,4 +106,13 @@ def suites(profile: Profile, landmark_set: LandmarkSet, minimums: Minimums) -> t
 @cache
 def _rules() -> Mapping[str, tuple[Rule, ...]]:
     content = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
-    return TypeAdapter(dict[str, tuple[Rule, ...]]).validate_python(content)
+    written = TypeAdapter(dict[str, tuple[Rule, ...]]).validate_python(content)
+    return {table: tuple(_with_limits(rule) for rule in rules) for table, rules in written.items()}
+
+
+def _with_limits(rule: Rule) -> Rule:
+    """The rule; a rule on a parameter has the limits of the parameter, unless it has a range of its own."""
+    if rule.column not in PARAMETERS or rule.minimum is not None or rule.maximum is not None:
+        return rule
+    low, high = PARAMETERS[rule.column].limits
+    return replace(rule, minimum=low, maximum=high)

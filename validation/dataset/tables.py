@@ -68,6 +68,7 @@ def study_row(example: Example, survey: ImageSurvey, sibling: float | None) -> R
     frontal = example.views.get("frontal")
     vertebrae = vertebrae_of(frontal.points) if frontal else None
     truth = {name: t.value for name, t in example.truth.items()}
+    cobb = example.truth.get("cobb")
     duplicates = [d for d in survey.duplicates if d.study_id == example.study_id]
     return {
         "study_id": example.study_id,
@@ -91,6 +92,7 @@ def study_row(example: Example, survey: ImageSurvey, sibling: float | None) -> R
         "pelvic_sum_known": all(truth.get(n) is not None for n in ("pelvic_tilt", "sacral_slope")),
         "pelvic_sum_residual_deg": _pelvic_residual(truth),
         **{name: truth.get(name) for name in PARAMETERS},
+        "cobb_from_centres": cobb.value if cobb is not None and cobb.definition == "centres" else None,
     }
 
 

@@ -143,6 +143,7 @@ def _counts(manifest: Manifest, outcomes: Sequence[RuleOutcome], findings: Seque
         "studies": len(manifest.examples),
         "bad_studies": len(bad),
         "warned_studies": len({f.study_id for f in findings} - bad),
+        "studies_from_centres": len(manifest.from_centres),
         "rules": len(outcomes),
         "rules_broken": sum(o.outcome == "broken" for o in outcomes),
         "rules_without_evidence": sum(not o.is_evidence for o in outcomes),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from spine.measurement.registry import CENTRES_NOTE
 from spine.storage import write_text_atomically
 from validation.dataset.results import Finding, ValidationConfig, ValidationResult
 
@@ -28,7 +29,9 @@ def write_report(result: ValidationResult, config: ValidationConfig, out: Path) 
     loader = FileSystemLoader(Path(__file__).parent)
     template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("report.html.jinja")
     tables = [(name, list(found)) for name, found in groupby(result.outcomes, key=lambda o: o.table)]
-    page = template.render(result=result, config=config, tiles=TILES, tables=tables, studies=_by_study(result))
+    page = template.render(
+        result=result, config=config, tiles=TILES, tables=tables, studies=_by_study(result), note=CENTRES_NOTE
+    )
     write_text_atomically(out / "report.html", page)
 
 

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from spine.dataset import Example
 from spine.errors import EvidenceRejected
-from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
+from spine.measurement.registry import CENTRES_NOTE, PAPER_PARAMETERS, PARAMETERS
 from spine.prediction import Prediction
 from validation.evaluation.agreement import RESAMPLES, SEED, Agreement, Figure, agree, proportion
 from validation.evaluation.code_environment import evaluating_environment
@@ -28,7 +28,7 @@ from validation.evaluation.outcomes import StudyOutcome, outcome_of
 from validation.evaluation.sealing import digest_of, open_sealed, unreadable, write_sealed
 from validation.evaluation.test_set_check import predictions_by_study, require_frozen, require_one_kind
 
-SCHEMA = "plumbline.evaluation/3"
+SCHEMA = "plumbline.evaluation/4"
 ModelRole = Literal["challenger", "champion", "baseline"]
 UNANSWERED = 5.0
 """In the ranking of patients, the error of a parameter without prediction, in multiples of the mean absolute error."""
@@ -62,6 +62,7 @@ class EvaluationRecord:
         statistics: parameter -> agreement, for every parameter of the registry.
         landmarks: landmark summaries by space, level and landmark.
         level_shift_rate: share of views with shifted level names, among the views with enough points.
+        studies_from_centres: number of studies with a reference value that is measured from plate centres alone.
         model_bytes: total size of the model's files; None if it was not measured.
     """
 
@@ -81,6 +82,7 @@ class EvaluationRecord:
     statistics: Mapping[str, Agreement]
     landmarks: tuple[LandmarkSummary, ...]
     level_shift_rate: Figure
+    studies_from_centres: int = 0
     model_bytes: int | None = None
 
     @cached_property
@@ -96,6 +98,13 @@ class EvaluationRecord:
     def n_patients(self) -> int:
         """Number of patients in the test set."""
         return len({s.patient for s in self.studies})
+
+    @property
+    def truth_is(self) -> str:
+        """How the reference angles were measured, with the known error of those from plate centres alone."""
+        if not self.studies_from_centres:
+            return "from plate margins, or as the source gives them"
+        return f"{self.studies_from_centres} of {len(self.studies)} studies {CENTRES_NOTE}"
 
     @property
     def patients_are(self) -> str:
@@ -157,6 +166,7 @@ def evaluate(
         statistics=statistics_of(studies, resamples, seed),
         landmarks=summarise(_all_landmarks(studies)),
         level_shift_rate=_level_shift_rate(studies),
+        studies_from_centres=sum(example.is_from_centres for example in examples),
         model_bytes=model_bytes,
     )
 

@@ -100,7 +100,11 @@ def judged_card(record: EvaluationRecord, verdict: Verdict, run: RunFacts) -> Mo
     """The card of a judged candidate."""
     return ModelCard(
         model=record.model_digest,
-        facts={"landmark set": f"`{record.landmark_set}`", "size": size_text(record)},
+        facts={
+            "landmark set": f"`{record.landmark_set}`",
+            "reference angles": record.truth_is,
+            "size": size_text(record),
+        },
         training=_training(run),
         evaluation=evaluation_of(record),
         decision=_decision(verdict),

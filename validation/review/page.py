@@ -201,6 +201,7 @@ def _provenance(material: ReviewMaterial) -> dict[str, str]:
         "frozen test set": record.test_digest,
         "dataset": f"{record.dataset_digest}, DVC {record.dvc_version or 'not versioned'}",
         "landmark set": record.landmark_set,
+        "reference angles": record.truth_is,
         "evaluation code (git commit)": commit_of(record.code) or "outside a repository",
         "evaluation environment": libraries,
         "MLflow run": run.run_id or "not registered yet",

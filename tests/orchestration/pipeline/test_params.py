@@ -28,7 +28,7 @@ def test_all_violations_are_named_at_once():
         ({"minutes": 1, "next_stages": [{"epochs": 0}]}, "training.next_stages.0.epochs: Input should be greater"),
         ({"learning_rate": 0.1}, "training: no budget: give minutes or epochs;"),
         ({"minutes": 1, "virtual_frontals": 256}, "training: virtual_frontals 256 without virtual_pairs or preload;"),
-        ({"minutes": 1, "landmark_subset": ["T99_sup"]}, "landmark_subset with ['T99_sup'], not in galbusera39;"),
+        ({"minutes": 1, "landmark_subset": ["T99_sup"]}, "landmark_subset with ['T99_sup'], not in margins175;"),
     ],
 )
 def test_training_parameters_have_the_bounds_of_their_one_schema(training, reason):

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from benchmarks.neighbour_tilts import deviations_from_neighbours
+from benchmarks.neighbour_tilts import departure_from_line, deviations_from_neighbours
 from simulation.body.patient import build_patient
 from simulation.population.sampling import sample_patient
 from spine.landmarks import PLATES
-from spine.measurement.fusion import NEIGHBOUR_DEPARTURE, fuse_tilts
+from spine.measurement.fusion import ERROR_INFLATION, LINE_DEPARTURE, NEIGHBOUR_DEPARTURE, fuse_tilts
 from spine.measurement.measure import measure
 from spine.measurement.planes import PlanePoints, planes_from_points_3d
+from spine.measurement.tilts import line_tilts, plate_tilts
 
 SURE = 1.0
 CURVE = {plate: 20 * np.sin(i / 6) for i, plate in enumerate(PLATES)}
@@ -22,7 +23,7 @@ def _sigma(value: float) -> dict[str, float]:
 def test_plates_that_agree_stay_as_they_are():
     found, sigma = fuse_tilts(CURVE, _sigma(SURE), "coronal")
     assert max(abs(found[p] - CURVE[p]) for p in PLATES) < 0.5
-    assert all(0 < s < SURE for s in sigma.values())
+    assert all(0 < s < SURE * ERROR_INFLATION["coronal"] for s in sigma.values())
 
 
 def test_one_outlying_plate_is_overruled_and_its_neighbours_are_not():
@@ -53,6 +54,39 @@ def test_plates_of_unknown_uncertainty_are_neither_used_nor_changed():
     assert fuse_tilts(CURVE, {}, "sagittal") == ({}, {})
     found, _ = fuse_tilts(CURVE, {"T4_sup": 1.0, "T9_inf": 1.0}, "sagittal")
     assert found == pytest.approx({"T4_sup": CURVE["T4_sup"], "T9_inf": CURVE["T9_inf"]})
+
+
+def test_neighbours_that_err_together_are_overruled_by_the_line_of_centres():
+    wrong = {p: tilt + 12.0 if p in PLATES[14:18] else tilt for p, tilt in CURVE.items()}
+    alone, _ = fuse_tilts(wrong, _sigma(SURE), "coronal")
+    fused, _ = fuse_tilts(wrong, _sigma(SURE), "coronal", line=CURVE)
+    assert alone["T8_sup"] - CURVE["T8_sup"] > 6
+    assert fused["T8_sup"] - CURVE["T8_sup"] < 5
+
+
+def test_a_plate_without_margins_has_the_tilt_of_the_line_and_its_neighbours():
+    known = {p: tilt for p, tilt in CURVE.items() if p != "T8_sup"}
+    found, sigma = fuse_tilts(known, dict.fromkeys(known, SURE), "coronal", line=CURVE)
+    assert found["T8_sup"] == pytest.approx(CURVE["T8_sup"], abs=0.5)
+    assert sigma["T8_sup"] > sigma["T8_inf"]
+    assert "T8_sup" not in fuse_tilts(known, dict.fromkeys(known, SURE), "sagittal", line=CURVE)[0]
+
+
+def test_the_line_of_centres_of_an_arc_is_perpendicular_to_its_plates():
+    angle = np.linspace(-0.5, 0.5, len(PLATES))
+    centres = {p: 400 * np.array([np.cos(a), -np.sin(a)]) for p, a in zip(PLATES, angle, strict=True)}
+    found = line_tilts(PlanePoints("coronal", centres))
+    assert list(found) == list(PLATES[2:-2])
+    assert [found[p] for p in found] == pytest.approx(-np.degrees(angle[2:-2]))
+    sideways = {
+        f"{p}_{side}": c * (1 + s) for p, c in centres.items() for side, s in (("left", 0.05), ("right", -0.05))
+    }
+    true = plate_tilts(PlanePoints("coronal", sideways)).degrees
+    assert [found[p] for p in found] == pytest.approx([true[p] for p in found])
+
+
+def test_the_departure_from_the_line_matches_the_virtual_population():
+    assert departure_from_line(100, first_seed=90_000) == pytest.approx(LINE_DEPARTURE["coronal"], rel=0.2)
 
 
 def test_the_prior_matches_the_virtual_population():
