@@ -61,6 +61,8 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
     parameters = parameters_of(points, points_3d, views, sigma_px, width)
     parameters = _explain_blank_regions(parameters, decoded, in_3d=points_3d is not None)
     parameters = _explain_refusals(parameters, refused)
+    basis = {view: calibration.basis(view, d.spread_cells) for view, d in decoded.items() if calibration and d.points}
+    shifts = {view: each.shift for view, each in basis.items()}
     return Prediction(
         study_id=study_id,
         points=points,
@@ -74,7 +76,8 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
         in_blank_regions={view: d.in_blank_regions for view, d in decoded.items() if d.in_blank_regions},
         notes=_notes(points, views),
         points_3d=points_3d or {},
-        parameters=calibration.with_intervals(parameters) if calibration else parameters,
+        parameters=calibration.with_intervals(parameters, shifts) if calibration else parameters,
+        interval_basis=basis,
         seconds=time.perf_counter() - began,
     )
 
@@ -160,7 +163,7 @@ def uncertainty_px(
         cell = cell_px[view]
         sigma_cells = calibration.sigma_cells(view, spread)
         sigma[view] = {n: s * cell for n, s in sigma_cells.items()}
-        radius[view] = {n: r * cell for n, r in calibration.radius_cells(view, sigma_cells).items()}
+        radius[view] = {n: r * cell for n, r in calibration.radius_cells(view, spread, sigma_cells).items()}
     return sigma, radius
 
 

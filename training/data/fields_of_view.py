@@ -30,7 +30,6 @@ SHARES: Mapping[str, float] = {
 }
 """Share of each kind among the images that are cut. The shares are a choice."""
 
-_KINDS = tuple(SHARES)
 _WITHOUT_SPINE = ("chest", "pelvis", "neck")
 _LEVEL = {level: i for i, level in enumerate(LEVELS)}
 _TOPS: Mapping[str, tuple[str, str]] = {
@@ -89,6 +88,7 @@ def draw_windows(
     points: Float[Tensor, "N K 2"],
     present: Bool[Tensor, "N K"],
     levels: Tensor,
+    shares: Mapping[str, float] = SHARES,
 ) -> Windows:
     """Draw a field of view for each image; an image that lacks the levels of its kind is left whole.
 
@@ -97,21 +97,23 @@ def draw_windows(
         probability: the probability that an image is cut.
         points, present: the landmarks of the images, and whether each one is present.
         levels: the result of ``level_table``.
+        shares: share of each kind among the images that are cut.
     """
     height, middle, spread = (each.cpu().numpy().astype(np.float64) for each in _level_places(points, present, levels))
     count = len(height)
-    kinds = random.choice(len(_KINDS), size=count, p=list(SHARES.values()))
+    drawn = random.choice(len(shares), size=count, p=list(shares.values()))
+    kinds = [list(shares)[k] for k in drawn]
     chosen = random.random(count) < probability
     bounds, enlargement = np.tile([-1.0, 1.0, -1.0, 1.0], (count, 1)), np.ones(count)
     for i in np.flatnonzero(chosen):
-        window = _window(random, _KINDS[kinds[i]], height[i], middle[i], spread[i])
+        window = _window(random, kinds[i], height[i], middle[i], spread[i])
         chosen[i] = window is not None
         if window is not None:
             bounds[i] = window
             fit = 2.0 / max(window[1] - window[0], window[3] - window[2])
             low, high = min(_ENLARGEMENT[0], fit), min(_ENLARGEMENT[1], fit)
             enlargement[i] = np.exp(random.uniform(np.log(low), np.log(high)))
-    shows = np.array([_KINDS[k] not in _WITHOUT_SPINE for k in kinds]) | ~chosen
+    shows = np.array([kind not in _WITHOUT_SPINE for kind in kinds]) | ~chosen
     return Windows(
         torch.from_numpy(bounds).float().to(points.device),
         torch.from_numpy(enlargement).float().to(points.device),
