@@ -70,6 +70,8 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
     parameters = _explain_dropped(parameters, decoded, in_3d=points_3d is not None)
     parameters = within_anatomy(_without_unseen_curves(parameters, points, views, model))
     parameters = _explain_refusals(parameters, refused)
+    basis = {view: calibration.basis(view, d.spread_cells) for view, d in decoded.items() if calibration and d.points}
+    shifts = {view: each.shift for view, each in basis.items()}
     return Prediction(
         study_id=study_id,
         points=points,
@@ -83,7 +85,8 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
         dropped={view: d.dropped for view, d in decoded.items() if d.dropped},
         notes=(*_notes(points, views), *_chain_notes(decoded)),
         points_3d=points_3d or {},
-        parameters=calibration.with_intervals(parameters) if calibration else parameters,
+        parameters=calibration.with_intervals(parameters, shifts) if calibration else parameters,
+        interval_basis=basis,
         seconds=time.perf_counter() - began,
     )
 
@@ -202,7 +205,7 @@ def uncertainty_px(
         cell = cell_px[view]
         sigma_cells = calibration.sigma_cells(view, spread)
         sigma[view] = {n: s * cell for n, s in sigma_cells.items()}
-        radius[view] = {n: r * cell for n, r in calibration.radius_cells(view, sigma_cells).items()}
+        radius[view] = {n: r * cell for n, r in calibration.radius_cells(view, spread, sigma_cells).items()}
     return sigma, radius
 
 

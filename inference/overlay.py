@@ -16,7 +16,7 @@ from inference.contract import PREPROCESSING_VERSION
 from inference.drawing import FOUND, TRUTH, font, render_view
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
 from spine.measurement.registry import PARAMETERS, Measured
-from spine.prediction import Prediction
+from spine.prediction import IntervalBasis, Prediction
 from spine.study import LENGTHS_ALLOWED, Points2D
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def draw_overlay(
     title: str | None = None,
     provenance: str | None = None,
     rough_intervals: str | None = None,
+    intervals: Sequence[str] = (),
     warnings: Sequence[str] = (),
 ) -> "Image":
     """One RGB image: the views side by side with the landmarks, and the table of values.
@@ -57,6 +58,7 @@ def draw_overlay(
         truth_points: reference landmarks, drawn as small green rings.
         provenance: origin of the images, for example ``simulated data``; the banner shows it.
         rough_intervals: note about intervals from too few patients; if given, every interval is marked.
+        intervals: texts that state what the intervals rest on (``interval_lines``).
         warnings: texts that are printed above the table.
     """
     from PIL import Image, ImageDraw
@@ -76,13 +78,13 @@ def draw_overlay(
         draw.text((left + 2, _HEADER + _HEIGHT + 5), view.capitalize(), fill=_PALE, font=font(17))
         left += panel.width + _GAP
     top = _draw_warnings(draw, warnings, (left + 4, _HEADER))
-    _draw_table(draw, parameters, (left + 4, top), has_truth=bool(truth_points), rough=rough_intervals)
+    _draw_table(draw, parameters, (left + 4, top), has_truth=bool(truth_points), rough=rough_intervals, notes=intervals)
     _draw_banner(draw, sheet.size, provenance)
     return sheet
 
 
 def warnings_of(prediction: Prediction) -> list[str]:
-    """Warnings about radiographs that may be turned, that disagree or that were refused, and about uncertain levels."""
+    """Warnings about radiographs that may be turned, disagree, have no intervals or were refused, and about levels."""
     warnings = list(prediction.notes)
     if prediction.views_disagree:
         warnings.append(
@@ -92,10 +94,25 @@ def warnings_of(prediction: Prediction) -> list[str]:
     if prediction.levels_uncertain:
         warnings.append("levels uncertain by one: the images do not show clearly which vertebra is which")
     warnings += [
+        f"the values of the {view} radiograph have no intervals: {basis.withheld}"
+        for view, basis in prediction.interval_basis.items()
+        if basis.withheld is not None
+    ]
+    warnings += [
         f"the {view} radiograph was not accepted as a radiograph of a whole spine: {reason}"
         for view, reason in prediction.refused.items()
     ]
     return warnings
+
+
+def interval_lines(prediction: Prediction) -> list[str]:
+    """For each view, the calibration on which its 90 % intervals rest; no line for a view without intervals."""
+    return [
+        f"{view}: 90 % intervals from {basis.calibration} ({basis.patients})"
+        + (": the image is unlike the unchanged ones" if basis.unlike else "")
+        for view, basis in prediction.interval_basis.items()
+        if basis.withheld is None
+    ]
 
 
 def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewName, ImageInput]") -> dict[str, Any]:
@@ -148,6 +165,7 @@ def _view_json(view: ViewName, prediction: Prediction, model: "Model", given: "I
         "landmarks_px": {name: _rounded(point, 3) for name, point in found.items()},
         "radius_90_px": {name: round(r, 3) for name, r in prediction.radius_px.get(view, {}).items()},
         "spread_px": {name: round(float(value), 3) for name, value in spread.items()},
+        "intervals": _basis_json(prediction.interval_basis.get(view)),
         "not_seen": [name for name in model.contract.names if name in sought and name not in found],
         "dropped": dict(prediction.dropped.get(view, {})),
     }
@@ -161,6 +179,18 @@ def _intervals_json(calibration: Calibration | None) -> dict[str, Any] | None:
         "patients": calibration.patients,
         "calibrated_on": calibration.source,
         "rough": calibration.rough,
+    }
+
+
+def _basis_json(basis: IntervalBasis | None) -> dict[str, Any] | None:
+    if basis is None:
+        return None
+    return {
+        "rest_on": basis.calibration,
+        "patients": basis.patients,
+        "shift": round(basis.shift, 3),
+        "unlike_calibration": basis.unlike,
+        "withheld": basis.withheld,
     }
 
 
@@ -204,6 +234,7 @@ def _draw_table(
     *,
     has_truth: bool,
     rough: str | None,
+    notes: Sequence[str],
 ) -> None:
     left, top = corner
     right = left + _TABLE - 2 * _GAP
@@ -221,12 +252,17 @@ def _draw_table(
             top += 18
         top += 5
     draw.line((left, top, right, top), fill=_LINE)
-    intervals = any(m.interval for m in parameters.values())
-    _draw_legend(draw, (left, top), has_truth=has_truth, rough=rough, intervals=intervals)
+    shown = [*notes, *([f"~ {rough}"] if rough else [])] if any(m.interval for m in parameters.values()) else []
+    _draw_legend(draw, (left, top), has_truth=has_truth, notes=shown, ink=_WARNING if rough else _PALE)
 
 
 def _draw_legend(
-    draw: "ImageDraw", corner: tuple[int, int], *, has_truth: bool, rough: str | None, intervals: bool
+    draw: "ImageDraw",
+    corner: tuple[int, int],
+    *,
+    has_truth: bool,
+    notes: Sequence[str],
+    ink: tuple[int, int, int],
 ) -> None:
     left, top = corner
     draw.ellipse((left + 2, top + 18, left + 12, top + 28), fill=FOUND)
@@ -234,10 +270,8 @@ def _draw_legend(
     if has_truth:
         draw.ellipse((left + 90, top + 18, left + 100, top + 28), outline=TRUTH, width=2)
         draw.text((left + 108, top + 13), "reference", fill=_PALE, font=font(16))
-    if intervals:
-        note = "[ , ] is the 90 % interval for patients like those of the calibration"
-        for i, line in enumerate(wrap(f"~ {rough}" if rough else note, 62)):
-            draw.text((left + 2, top + 42 + 18 * i), line, fill=_WARNING if rough else _PALE, font=font(14))
+    for i, line in enumerate(line for note in notes for line in wrap(note, 62)):
+        draw.text((left + 2, top + 42 + 18 * i), line, fill=ink, font=font(14))
 
 
 def _value_text(measured: Measured, *, rough: bool) -> str:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.calibration import shift_of
 from inference.decoding import Decoded, decode
 from inference.input_check import InputLimits, features_of
 from inference.model import Model
@@ -158,8 +159,7 @@ def is_clear(detection: ViewDetection) -> bool:
 
 
 def _mean_log_width(decoded: Decoded) -> float:
-    widths = list(decoded.spread_cells.values())
-    return float(np.log(np.maximum(widths, 1e-3)).mean()) if widths else 0.0
+    return shift_of(decoded.spread_cells)
 
 
 def confidence(detection: ViewDetection, names: tuple[str, ...]) -> float:

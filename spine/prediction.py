@@ -18,6 +18,25 @@ pairs had a mismatch."""
 
 
 @dataclass(frozen=True)
+class IntervalBasis:
+    """The calibration on which the intervals of the parameters of one view rest.
+
+    Attributes:
+        calibration: the patients and images of the calibration, as text.
+        patients: number of these patients.
+        shift: how much wider than at training the heat maps of the image are (``inference.calibration``).
+        unlike: whether the image is unlike the images of the calibration.
+        withheld: why there are no intervals; None if there are intervals.
+    """
+
+    calibration: str
+    patients: int
+    shift: float
+    unlike: bool = False
+    withheld: str | None = None
+
+
+@dataclass(frozen=True)
 class Prediction:
     """Landmarks and parameters that a model found in one study.
 
@@ -37,6 +56,8 @@ class Prediction:
         refused: view -> reason why its image was not accepted as a radiograph of a whole spine.
         dropped: view -> landmark that was found and dropped -> code of the reason (``registry.ABSENT_CODES``).
         notes: warnings about images that were measured.
+        interval_basis: view -> the calibration on which its intervals rest; no key for a refused view, and empty
+            without a calibration.
     """
 
     study_id: str
@@ -53,6 +74,7 @@ class Prediction:
     refused: Mapping[ViewName, str] = field(default_factory=dict)
     dropped: Mapping[ViewName, Mapping[str, str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    interval_basis: Mapping[ViewName, IntervalBasis] = field(default_factory=dict)
 
     @property
     def views_disagree(self) -> bool:

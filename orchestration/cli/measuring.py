@@ -14,7 +14,7 @@ from inference.bundled import open_bundled
 from inference.inputs import ImageInput
 from inference.model import Model
 from inference.model_folder import RECORDS, open_model_folder, recorded_digests
-from inference.overlay import draw_overlay, report_json, warnings_of
+from inference.overlay import draw_overlay, interval_lines, report_json, warnings_of
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import errors, output, print_table
 from orchestration.lifecycle.local_champion import local_champion, open_champion
@@ -106,10 +106,13 @@ def measure(
         title="Plumbline measurement",
         provenance="model trained on simulated data" if model.contract.simulated_training_data else None,
         rough_intervals=remark,
+        intervals=interval_lines(prediction),
         warnings=warnings_of(prediction),
     )
     overlay.parent.mkdir(parents=True, exist_ok=True)
     image.save(overlay)
+    for line in interval_lines(prediction):
+        errors.print(line)
     if remark:
         errors.print(f"[yellow]{remark}[/yellow]")
     errors.print(f"overlay: {overlay}   model: {model.digest[:12]}")

@@ -12,7 +12,7 @@ import numpy as np
 
 from inference.measure import predict_examples
 from inference.model import load_model
-from inference.overlay import draw_overlay
+from inference.overlay import draw_overlay, interval_lines
 from orchestration.pipeline import versioning
 from orchestration.pipeline.step_report import Figure, StepReport
 from orchestration.pipeline.workspace import Workspace
@@ -96,6 +96,7 @@ def _draw_overlay(
         title=f"{title} patient of the test set",
         provenance="simulated data" if example.facts.get("simulated") else None,
         rough_intervals=rough_intervals,
+        intervals=interval_lines(prediction),
     )
     path = out / f"overlay_{title.replace(' ', '_')}.png"
     path.parent.mkdir(parents=True, exist_ok=True)

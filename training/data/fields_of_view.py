@@ -99,6 +99,7 @@ def draw_windows(
     points: Float[Tensor, "N K 2"],
     present: Bool[Tensor, "N K"],
     levels: Tensor,
+    fields: Mapping[str, FieldOfView] = FIELDS,
 ) -> Windows:
     """Draw a field of view for each image; an image that lacks the levels of its kind is left whole.
 
@@ -107,10 +108,12 @@ def draw_windows(
         probability: the probability that an image is cut.
         points, present: the landmarks of the images, and whether each one is present.
         levels: the result of ``level_table``.
+        fields: the kinds of field of view; the sum of their shares is one.
     """
     height, middle, spread = (each.cpu().numpy().astype(np.float64) for each in _level_places(points, present, levels))
     count = len(height)
-    kinds = [FIELDS[name] for name in random.choice(list(FIELDS), size=count, p=[k.share for k in FIELDS.values()])]
+    drawn = random.choice(len(fields), size=count, p=[field.share for field in fields.values()])
+    kinds = [list(fields.values())[k] for k in drawn]
     chosen = random.random(count) < probability
     bounds, enlargement = np.tile([-1.0, 1.0, -1.0, 1.0], (count, 1)), np.ones(count)
     for i in np.flatnonzero(chosen):

@@ -5,6 +5,7 @@ Predictions with an exported model belong to ``inference``. Evaluations of a mod
     calibrate        computes intervals, limits and level margin from patients with known values
     candidate        the record of a fit
     candidate_card   the model card of a finished fit
+    interval_widths  half widths of intervals, for images like the calibration's and unlike them
     onnx_export      makes an ONNX graph from weights
     release          makes an evaluated candidate the bundled model
 """

@@ -12,29 +12,38 @@ This command calibrates a finished model again, on the patients of these splits.
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from inference.calibration import LEVEL, Calibration, SpreadLaw, group_of
+from inference.calibration import Calibration, SpreadLaw, group_of
 from inference.contract import read_contract, write_contract
 from inference.input_check import InputLimits, covers_every_vertebra, features_of, limits_from
-from inference.measure import parameters_of, predict_examples, uncertainty_px
-from inference.model import load_model
+from inference.measure import measure_views, parameters_of, predict_examples, uncertainty_px
+from inference.model import Model, load_model
 from spine.dataset import Example, Split, read_manifest
 from spine.errors import ParametersRejected, PlumblineError
 from spine.landmarks import PLATES, S1_PLATE, VIEWS, ViewName
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.planes import PLANE_OF_VIEW
-from spine.measurement.registry import Measured
 from spine.measurement.tilts import margin_names
 from spine.model_digest import model_digest
 from spine.prediction import Prediction
 from spine.study import Points2D
 from spine.types import Floats
+from training.data.changed_examples import changed_example
 from training.export.candidate import CANDIDATE_FILE, read_summary, write_summary
+from training.export.interval_widths import (
+    Known,
+    conformal_quantile,
+    errors_of,
+    scores_of,
+    spread_in_cells,
+    widths_of,
+    with_shifted_groups,
+)
 from training.fit_context import require_data_set
 from training.model.label_shift import shift_points
 
@@ -42,9 +51,8 @@ FLOOR_QUANTILE = 0.2
 LEAST_POINTS = 30
 """A group with fewer landmarks than this number has the law of all landmarks of its view."""
 
-LEAST_PATIENTS = 60
-"""A parameter with fewer patients than this number has the width of all parameters together, because its own 90 %
-quantile would be too rough."""
+CHANGED_VERSIONS = 2
+"""Changed versions of each calibration patient (``data.changed_examples``)."""
 
 LEAST_TO_CHOOSE = 24
 """With fewer studies than this number, the default neighbour width is kept."""
@@ -95,27 +103,49 @@ def calibrate(
     plain = predict_examples(load_model(model), dataset, examples)
     first = Calibration(
         len({e.patient for e in examples}),
-        f"{' and '.join(splits)} split of a data set",
+        _describe(examples, splits),
         limits=_limits(plain) if covers_every_vertebra(contract.names) else None,
         level_margin=level_margin_of(plain),
     )
     with_laws = replace(first, laws=laws_of(plain, examples, label_shift))
-    finished = with_widths(with_laws, plain, examples)
+    unshifted, known = with_widths(with_laws, plain, examples)
+    write_contract(replace(contract, calibration=unshifted), model)
+    changed = _measure_changed(load_model(model), dataset, examples)
+    finished = with_shifted_groups(unshifted, known, changed, label_shift)
     write_contract(replace(contract, calibration=finished), model)
     return finished
 
 
+def _describe(examples: Sequence[Example], splits: Sequence[Split]) -> str:
+    simulated = {bool(e.facts.get("simulated")) for e in examples}
+    patients = "virtual patients" if simulated == {True} else "patients"
+    return f"{patients} of the {' and '.join(splits)} split"
+
+
+def _measure_changed(model: Model, dataset: Path, examples: Sequence[Example]) -> Known:
+    """Predictions for changed versions of the examples, without those that are refused."""
+    known = []
+    for example in examples:
+        for version in range(CHANGED_VERSIONS):
+            changed = changed_example(dataset, example, version)
+            inputs = {view: given for view, given in changed.inputs.items() if view in model.contract.views}
+            prediction = measure_views(model, inputs, example.study_id)
+            known.append((prediction, changed.reference(prediction)))
+    return known
+
+
 def with_widths(
     calibration: Calibration, predictions: Sequence[Prediction], examples: Sequence[Example]
-) -> Calibration:
-    """The calibration with the neighbour width that gives the smallest mean error, and with the interval widths for it.
+) -> tuple[Calibration, Known]:
+    """The calibration with the neighbour width of the smallest mean error and its interval widths; the new predictions.
 
     With few patients, the default neighbour width is kept.
     """
     tried = NEIGHBOUR_WIDTHS if len(examples) >= LEAST_TO_CHOOSE else (NEIGHBOUR_WIDTH,)
     found = {width: _measured_again(calibration, width, predictions, examples) for width in tried}
     best = min(tried, key=lambda width: _mean_error(found[width], examples))
-    return replace(calibration, neighbour_width=best, widths=widths_of(found[best], examples))
+    known = list(zip(found[best], examples, strict=True))
+    return replace(calibration, neighbour_width=best, widths=widths_of(scores_of(known))), known
 
 
 def _measured_again(
@@ -123,7 +153,7 @@ def _measured_again(
 ) -> list[Prediction]:
     again = []
     for prediction, example in zip(predictions, examples, strict=True):
-        spread = {view: _spread_in_cells(prediction, view) for view in prediction.spread_px}
+        spread = {view: spread_in_cells(prediction, view) for view in prediction.spread_px}
         sigma, _ = uncertainty_px(calibration, spread, prediction.cell_px)
         in_space = prediction.points_3d or None
         parameters = parameters_of(prediction.points, in_space, example.views, sigma, width)
@@ -131,30 +161,11 @@ def _measured_again(
     return again
 
 
-def _spread_in_cells(prediction: Prediction, view: ViewName) -> dict[str, float]:
-    return {name: spread / prediction.cell_px[view] for name, spread in prediction.spread_px[view].items()}
-
-
 def _mean_error(predictions: Sequence[Prediction], examples: Sequence[Example]) -> float:
     """Mean absolute error in degrees of all angles that have a truth and a prediction."""
-    errors = [error for _, measured, error in _errors_of(predictions, examples) if measured.unit == "deg"]
+    known = list(zip(predictions, examples, strict=True))
+    errors = [error for _, _, _, measured, error in errors_of(known) if measured.unit == "deg"]
     return float(np.mean(errors)) if errors else 0.0
-
-
-def _errors_of(predictions: Sequence[Prediction], examples: Sequence[Example]) -> Iterator[tuple[str, Measured, float]]:
-    """(parameter, prediction, absolute error) for every parameter that has a truth and a prediction."""
-    for prediction, example in zip(predictions, examples, strict=True):
-        for name, measured in prediction.parameters.items():
-            truth = example.truth.get(name)
-            if measured.value is not None and truth is not None and truth.value is not None:
-                yield name, measured, abs(measured.value - truth.value)
-
-
-def conformal_quantile(scores: Iterable[float], level: float = LEVEL) -> float:
-    """The conformal quantile of n scores: the score whose rank is (n + 1) ``level``, rounded up, but at most n."""
-    ordered = np.sort(np.fromiter(scores, dtype=np.float64))
-    rank = int(np.ceil((len(ordered) + 1) * level))
-    return float(ordered[min(rank, len(ordered)) - 1])
 
 
 def fitted_law(spread: Floats, along: Floats, point_spread: Floats, distance: Floats) -> SpreadLaw:
@@ -187,7 +198,7 @@ def level_margin_of(predictions: Sequence[Prediction]) -> float | None:
 
 
 def _limits(predictions: Sequence[Prediction]) -> InputLimits:
-    return limits_from([features_of(p.points[v], _spread_in_cells(p, v)) for p in predictions for v in p.points])
+    return limits_from([features_of(p.points[v], spread_in_cells(p, v)) for p in predictions for v in p.points])
 
 
 def laws_of(
@@ -213,7 +224,7 @@ def laws_of(
 
 def _collect(groups: dict[str, _Errors], prediction: Prediction, truth: Points2D, view: ViewName) -> None:
     """Add the errors of one image to ``groups``, in cells of its heat maps."""
-    found, cell, spread = prediction.points[view], prediction.cell_px[view], _spread_in_cells(prediction, view)
+    found, cell, spread = prediction.points[view], prediction.cell_px[view], spread_in_cells(prediction, view)
     for name in found.keys() & truth.keys():
         error, errors = (found[name] - truth[name]) / cell, groups[group_of(name)]
         errors.distances.append((spread[name], float(np.hypot(*error))))
@@ -229,17 +240,6 @@ def _collect(groups: dict[str, _Errors], prediction: Prediction, truth: Points2D
         turned = float((found[end] - truth[end] - found[start] + truth[start]) @ normal) / cell / 2**0.5
         both = float(np.hypot(spread[start], spread[end])) / 2**0.5
         groups[group_of(start)].coordinates.append((both, turned, turned))  # counts as two equal, independent errors
-
-
-def widths_of(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, float]:
-    """Parameter -> half width of its interval in sigmas, computed from patients whose true parameters are known."""
-    scores: dict[str, list[float]] = defaultdict(list)
-    for name, measured, error in _errors_of(predictions, examples):
-        if measured.sigma:
-            scores[name].append(error / measured.sigma)
-    pooled = [score for every in scores.values() for score in every]
-    shared = conformal_quantile(pooled) if pooled else 0.0
-    return {name: conformal_quantile(s) if len(s) >= LEAST_PATIENTS else shared for name, s in scores.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

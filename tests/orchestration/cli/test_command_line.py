@@ -35,8 +35,8 @@ from spine.prediction import Prediction
 from spine.scanner import NATIVE_SPACING_MM
 from training.__main__ import config_of, parser
 from training.config import TrainingConfig
-from training.export.calibrate import LEAST_PATIENTS
 from training.export.candidate import FitSummary
+from training.export.interval_widths import LEAST_PATIENTS
 
 
 def command(*arguments, cwd="."):

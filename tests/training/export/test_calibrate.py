@@ -22,13 +22,12 @@ from spine.prediction import Prediction
 from training.export.calibrate import (
     LEAST_TO_CHOOSE,
     calibrate,
-    conformal_quantile,
     fitted_law,
     laws_of,
     main,
-    widths_of,
     with_widths,
 )
+from training.export.interval_widths import conformal_quantile, scores_of, widths_of
 from training.export.onnx_export import finish_export
 
 
@@ -77,7 +76,7 @@ def test_laws_and_widths_come_from_the_errors_on_patients(drawn):
     assert centres.sigma(1.0) < centres.sigma(1.6) < centres.sigma(2.5)
     assert 0.1 < centres.sigma(1.3) < 0.5
     known = [replace(e, truth={"pelvic_tilt": Truth(11.0, "deg")}) for e in examples]
-    assert 2.0 < widths_of(predictions, known)["pelvic_tilt"] < 7.0
+    assert 2.0 < widths_of(scores_of(list(zip(predictions, known, strict=True))))["pelvic_tilt"] < 7.0
 
 
 @pytest.mark.parametrize(("noise_deg", "wanted"), [(0.3, "wide"), (6.0, "narrow")])
@@ -100,9 +99,9 @@ def test_noisier_margins_give_neighbours_more_weight(noise_deg, wanted):
         predictions.append(Prediction(str(seed), {"frontal": moved}, spread, cell_px={"frontal": 1.0}))
     law = SpreadLaw(1.0, 0.6, 0.0, 2.0)
     start = Calibration(LEAST_TO_CHOOSE, "drawn", {"frontal": {"margins": law}})
-    chosen = with_widths(start, predictions, examples).neighbour_width
+    chosen = with_widths(start, predictions, examples)[0].neighbour_width
     assert chosen >= 4.0 if wanted == "wide" else chosen <= 2.0
-    few = with_widths(start, predictions[:5], examples[:5]).neighbour_width
+    few = with_widths(start, predictions[:5], examples[:5])[0].neighbour_width
     assert few == NEIGHBOUR_WIDTH
 
 
