@@ -11,11 +11,13 @@ import numpy as np
 
 from inference.blank_regions import in_blank_regions
 from inference.decoding import Decoded
+from inference.input_check import InputFeatures, InputLimits, features_of
 from inference.inputs import ImageInput
 from inference.levels import LevelEvidence, decide_levels, level_votes
 from inference.mirrored_average import averaged_with_mirror_image
 from inference.model import Model
-from inference.preprocessing import prepare
+from inference.preprocessing import Affine, prepare
+from inference.vertebral_column import centres_of, pitch_of
 from inference.view_check import ViewDetection, check_views, confidence, detections_from, is_clear
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS, ViewName, shifted_name
@@ -26,6 +28,13 @@ MIN_GAIN_SCALE = 0.5
 """With a larger gain in confidence, another scale replaces the first one. The number is a choice: a smaller image shows
 less detail, so a small gain is not enough."""
 
+MIN_ENLARGEMENT = 1.35
+"""A spine that can be enlarged less than this is not run again; a choice."""
+
+_AROUND_PITCHES = 2.0
+_SOME_VERTEBRAE = 2
+AT_ONE_SCALE = "vertebrae are found at one size of the image only"
+
 
 @dataclass(frozen=True)
 class Detection:
@@ -34,7 +43,7 @@ class Detection:
     Attributes:
         decoded: view -> its landmarks, with the level names that fit all views best.
         levels: the evidence for the level names; None if too few landmarks are visible.
-        wrong_views: view -> reason why its image seems to show the other view, or to be turned or mirrored.
+        wrong_views: view -> reason why its image seems to show the other view, to be turned or mirrored, or no spine.
     """
 
     decoded: Mapping[ViewName, Decoded]
@@ -50,8 +59,13 @@ def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Dete
         expected = f"at least one of {model.contract.views}, and only views that the model was trained for"
         remedy = "leave the other views out, or use a model that was trained for them"
         raise ContractViolation("VIEW_UNKNOWN", f"views {tuple(views)}", expected, remedy)
-    detections = _detect_views(model, {view: views[view] for view in order})
-    wrong_views = check_views(model, detections)
+    runs = _run_scales(model, {view: views[view] for view in order})
+    detections = {view: _clearest(model, runs[view]) for view in order}
+    for view in order:
+        if detections[view] is runs[view][0]:  # at a smaller scale, the landmarks are clearer than at a larger one
+            detections[view] = _enlarged(model, view, views[view], detections[view])
+    once = {view: AT_ONE_SCALE for view in order if _is_chance(detections[view], runs[view])}
+    wrong_views = {**once, **check_views(model, detections)}
     if model.contract.mirrored_average and "frontal" in detections:
         detections["frontal"] = averaged_with_mirror_image(model, detections["frontal"])
     decoded = {view: _without_blank_regions(detection) for view, detection in detections.items()}
@@ -62,21 +76,72 @@ def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Dete
     return Detection(decoded, levels, wrong_views)
 
 
-def _detect_views(model: Model, views: Mapping[ViewName, ImageInput]) -> dict[ViewName, ViewDetection]:
-    """The result of each image at the scale at which its landmarks are clearest.
+def _run_scales(model: Model, views: Mapping[ViewName, ImageInput]) -> dict[ViewName, list[ViewDetection]]:
+    """The result of each image at the first scale, and at the others if the first result is unclear.
 
     A radiograph of a small field of view, such as a lumbar one, fills the input with larger vertebrae than a radiograph
     of the whole spine. Its heat maps are narrower if it is made smaller.
     """
     first, *others = model.contract.scales
-    found = dict(zip(views, _detections_at(model, [(view, first) for view in views], views), strict=True))
-    tried = [(view, scale) for view in views if not is_clear(found[view]) for scale in others]
-    names = model.contract.names
-    needed = {view: confidence(detection, names) + MIN_GAIN_SCALE for view, detection in found.items()}
-    for (view, _), detection in zip(tried, _detections_at(model, tried, views), strict=True):
-        if (gained := confidence(detection, names)) > needed[view]:
-            found[view], needed[view] = detection, gained
+    found = {v: [run] for v, run in zip(views, _detections_at(model, [(v, first) for v in views], views), strict=True)}
+    tried = [(view, scale) for view in views if not is_clear(found[view][0]) for scale in others]
+    for (view, _), run in zip(tried, _detections_at(model, tried, views), strict=True):
+        found[view].append(run)
     return found
+
+
+def _clearest(model: Model, runs: Sequence[ViewDetection]) -> ViewDetection:
+    """The run with the highest confidence among those that show a spine; the first run has an advantage."""
+    limits = model.contract.calibration.limits if model.contract.calibration else None
+
+    def rank(run: ViewDetection) -> tuple[bool, float]:
+        accepted = limits is None or not limits.violations(_features(run))
+        return accepted, confidence(run, model.contract.names) + (MIN_GAIN_SCALE if run is runs[0] else 0.0)
+
+    return max(runs, key=rank)
+
+
+def _enlarged(model: Model, view: ViewName, image: ImageInput, found: ViewDetection) -> ViewDetection:
+    """The result for the part of the image that shows the spine, if the spine can be made much larger in the input.
+
+    In a whole-body image, the spine is half as high as the input. The result for the part replaces ``found`` only if it
+    has all of its landmarks.
+    """
+    window = _window(found)
+    if len(model.contract.scales) < 2 or window is None:
+        return found
+    size, normalisation = model.contract.input_shape, model.contract.normalisation
+    left, top, right, bottom = window
+    part = image.image[top:bottom, left:right]
+    prepared = prepare(part, size, spacing_mm=image.spacing_mm, normalisation=normalisation)
+    if prepared.affine.matrix[0, 0] < MIN_ENLARGEMENT * found.prepared.affine.matrix[0, 0]:
+        return found
+    moved = Affine(np.array([[1.0, 0.0, -left], [0.0, 1.0, -top], [0.0, 0.0, 1.0]]))
+    prepared = replace(prepared, affine=prepared.affine.after(moved))
+    again = detections_from(model, [view], [prepared], [found.shape])[0]
+    return again if found.decoded.points.keys() <= again.decoded.points.keys() else found
+
+
+def _window(found: ViewDetection) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom pixel of the part of the image with all landmarks, and some more around it."""
+    pitch = pitch_of(centres_of(found.decoded.points))
+    if pitch is None:
+        return None
+    points = np.stack(list(found.decoded.points.values()))
+    low, high = points.min(axis=0) - _AROUND_PITCHES * pitch, points.max(axis=0) + _AROUND_PITCHES * pitch
+    left, top = np.maximum(low, 0).astype(int)
+    right, bottom = np.minimum(np.ceil(high), [found.shape[1], found.shape[0]]).astype(int)
+    return int(left), int(top), int(right), int(bottom)
+
+
+def _is_chance(chosen: ViewDetection, runs: Sequence[ViewDetection]) -> bool:
+    """Whether a few vertebrae are found at one scale only. A cervical spine looks like a lumbar one at some scale."""
+    few = _features(chosen).vertebrae < InputLimits.vertebrae
+    return len(runs) > 1 and few and sum(_features(run).vertebrae >= _SOME_VERTEBRAE for run in runs) == 1
+
+
+def _features(run: ViewDetection) -> InputFeatures:
+    return features_of(run.decoded.points, run.decoded.spread_cells)
 
 
 def _detections_at(

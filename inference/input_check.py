@@ -32,7 +32,7 @@ class InputFeatures:
         lowest: position of the lowest such vertebra among T1..L5; -1 if there is none.
         downwards: fraction of pairs of neighbouring end plates that are in the right order in the image.
         width_cells: median standard deviation of the heat maps of end plates.
-        on_sacrum: whether the lowest such vertebra is L5 and the S1 plate is seen.
+        on_sacrum: whether the S1 plate is seen, and the lowest such vertebra is L5, or L4 of four lumbar vertebrae.
     """
 
     vertebrae: int
@@ -75,6 +75,15 @@ class InputLimits:
         return [text for holds, text in checks if not holds]
 
 
+def other_part_violations(features: InputFeatures, body_part: str | None) -> list[str]:
+    """A sentence if the image's tag names another part than the spine, and no long column shows that the tag is wrong.
+
+    ``body_part`` is that of ``ImageInput``. Whole-spine radiographs often have the tag of another protocol.
+    """
+    contradicted = body_part is None or features.vertebrae >= LONG_COLUMN
+    return [] if contradicted else [f"the tag BodyPartExamined names the {body_part}"]
+
+
 def covers_every_vertebra(names: Sequence[str]) -> bool:
     """Whether these landmarks include every end plate of T1..L5."""
     known = set(names)
@@ -92,7 +101,7 @@ def features_of(points: Mapping[str, Float[Floats, " 2"]], spread_cells: Mapping
         lowest=whole[-1] if whole else -1,
         downwards=float((np.diff(rows) > 0).mean()) if len(rows) > 1 else 0.0,
         width_cells=float(np.median([width for _, width in plates.values()])) if plates else float("inf"),
-        on_sacrum=sacrum and bool(whole) and VERTEBRAE[whole[-1]] == "L5",
+        on_sacrum=sacrum and bool(whole) and VERTEBRAE[whole[-1]] in ("L4", "L5"),
     )
 
 

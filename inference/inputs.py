@@ -18,15 +18,15 @@ class ImageInput:
         spacing_mm: (row, column) in mm, or None if unknown.
         calibration: source of the spacing.
         geometry: position in the scanner, or None; 3D measurements need it for both views.
+        file, sop_instance_uid: origin of the image, for the report; None if the image is not from a file.
         body_part: the part that the tag BodyPartExamined names, if it is not the spine
             (``spine.radiograph.technique.BODY_PARTS``); else None.
-        file, sop_instance_uid: origin of the image, for the report; None if the image is not from a file.
     """
 
     image: NDArray[np.uint16]
     spacing_mm: tuple[float, float] | None = None
     calibration: CalibrationType = "NONE"
     geometry: ViewGeometry | None = None
-    body_part: str | None = None
     file: str | None = None
     sop_instance_uid: str | None = None
+    body_part: str | None = None

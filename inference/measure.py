@@ -16,7 +16,7 @@ from inference.chain import out_of_chain
 from inference.curves import hidden_vertebrae, unseen_above, without_curves
 from inference.decoding import Decoded
 from inference.detection import Detection, detect_landmarks
-from inference.input_check import features_of
+from inference.input_check import features_of, other_part_violations
 from inference.inputs import ImageInput
 from inference.levels import LevelEvidence
 from inference.model import Model
@@ -44,7 +44,7 @@ DROPPED_WHY: Mapping[str, str] = {
 }
 """Code of a dropped landmark -> the reason in words."""
 
-REFUSED = "not accepted as a radiograph of a whole spine"
+REFUSED = "not accepted as a radiograph of the spine"
 
 PerView = Mapping[ViewName, Mapping[str, float]]
 Calibrated = Mapping[ViewName, ImageInput | StoredImage]
@@ -58,7 +58,7 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
     """
     began = time.perf_counter()
     detection = detect_landmarks(model, views)
-    accepted, refused = _without_refused(detection, model)
+    accepted, refused = _without_refused(detection, model, views)
     decoded = {view: _without_strays(found) for view, found in accepted.items()}
     points = {view: found.points for view, found in decoded.items()}
     points_3d = _points_3d(points, views)
@@ -113,14 +113,17 @@ def _uncertain(levels: LevelEvidence | None, calibration: Calibration | None) ->
     return levels is not None and least is not None and levels.margin <= least
 
 
-def _without_refused(detection: Detection, model: Model) -> tuple[dict[ViewName, Decoded], dict[ViewName, str]]:
+def _without_refused(
+    detection: Detection, model: Model, views: Mapping[ViewName, ImageInput]
+) -> tuple[dict[ViewName, Decoded], dict[ViewName, str]]:
     """(view -> landmarks, view -> reason of a refusal); a refused view has no landmarks."""
     limits = model.contract.calibration.limits if model.contract.calibration else None
     kept, refused = dict(detection.decoded), {}
     for view, found in detection.decoded.items():
         reasons = [detection.wrong_views[view]] if view in detection.wrong_views else []
         if limits and not reasons:
-            reasons = limits.violations(features_of(found.points, found.spread_cells))
+            features = features_of(found.points, found.spread_cells)
+            reasons = limits.violations(features) or other_part_violations(features, views[view].body_part)
         if reasons:
             refused[view] = "; ".join(reasons)
             kept[view] = replace(found, points={}, spread_px={}, dropped={})

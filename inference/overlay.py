@@ -99,7 +99,7 @@ def warnings_of(prediction: Prediction) -> list[str]:
         if basis.withheld is not None
     ]
     warnings += [
-        f"the {view} radiograph was not accepted as a radiograph of a whole spine: {reason}"
+        f"the {view} radiograph was not accepted as a radiograph of the spine: {reason}"
         for view, reason in prediction.refused.items()
     ]
     return warnings

@@ -53,7 +53,7 @@ class Prediction:
             landmarks are visible.
         levels_uncertain: whether ``level_margin`` is so small that all levels may be shifted by one.
         height_mismatches: landmarks that both calibrated views show, but at different heights.
-        refused: view -> reason why its image was not accepted as a radiograph of a whole spine.
+        refused: view -> reason why its image was not accepted as a radiograph of the spine.
         dropped: view -> landmark that was found and dropped -> code of the reason (``registry.ABSENT_CODES``).
         notes: warnings about images that were measured.
         interval_basis: view -> the calibration on which its intervals rest; no key for a refused view, and empty

@@ -83,9 +83,9 @@ def measure(
             r.spacing_mm,
             r.calibration,
             r.geometry,
-            r.facts.get("body_part"),
             path.name,
             r.identity.sop_uid or None,
+            r.facts.get("body_part"),
         )
         for name, (path, r) in radiographs.items()
     }

@@ -18,7 +18,7 @@ from spine.measurement.sagittal import absent
 from spine.measurement.tilts import PlateTilts, vertebra_sigma, vertebra_tilts
 from spine.types import Floats
 
-MIN_VERTEBRAE = 6
+MIN_VERTEBRAE = 5
 """A Cobb angle over fewer visible vertebrae does not describe the curve."""
 
 _TIE_DECIMALS = 6

@@ -198,7 +198,7 @@ _TABLE: tuple[Parameter, ...] = (
         label="Cobb angle (end plates)",
         plane="coronal",
         definition="largest angle between the upper end plate of a cranial and the lower end plate of a more caudal "
-        "vertebra, among the visible vertebrae of T1-L5 (at least six)",
+        "vertebra, among the visible vertebrae of T1-L5 (at least five)",
         sign="not signed; the side of the convexity is reported with it",
         source="Cobb 1948; AO Surgery Reference",
         limits=_CURVE_LIMITS,

@@ -22,8 +22,9 @@ def _between(top: str, bottom: str) -> dict[str, np.ndarray]:
     return {n: p for n, p in FRONTAL.items() if n.split("_")[0] in kept}
 
 
-def test_a_whole_spine_and_a_thoracolumbar_one_pass():
-    for points in (FRONTAL, _between("T9", "L5")):
+def test_a_whole_a_thoracolumbar_and_a_lumbar_spine_pass():
+    lumbar = {**_between("L1", "L5"), "S1_sup": FRONTAL["S1_sup"]}
+    for points in (FRONTAL, _between("T9", "L5"), lumbar):
         assert InputLimits().violations(features_of(points, NARROW)) == []
 
 
@@ -31,10 +32,11 @@ def test_a_whole_spine_and_a_thoracolumbar_one_pass():
     ("points", "spread", "word"),
     [
         (_between("T1", "T12"), 1.0, "no lumbar spine: the lowest vertebra seen is T12"),
-        (_between("L1", "L5"), 1.0, "5 vertebrae seen"),
+        (_between("L1", "L5"), 1.0, "5 vertebrae seen, at least 7 expected"),
+        ({**_between("L4", "L5"), "S1_sup": FRONTAL["S1_sup"]}, 1.0, "2 vertebrae seen, at least 3 expected"),
         (FRONTAL, 4.0, "no vertebra is clearly visible"),
         ({n: np.array([p[0], -p[1]]) for n, p in FRONTAL.items()}, 1.0, "order from head to foot"),
-        ({}, 1.0, "none"),
+        ({}, 1.0, "no vertebra from T1 to L5 is found"),
     ],
 )
 def test_other_images_are_refused(points, spread, word):
