@@ -48,14 +48,16 @@ def _count(names: Sequence[str], vertebra: str) -> int:
 def unseen_above(points: Points2D, image: NDArray[np.uint16], sought: Collection[str]) -> tuple[str, ...]:
     """The vertebrae above the highest found one, if a curve of them fits on the image but was not found there.
 
+    A vertebra is found if points of both of its plates are.
     ``points`` are (column, row) in pixels of ``image``, (H, W). Rows of one grey value above the radiograph are no
     room. ``sought`` are the landmarks that the model looks for.
     """
     centres = centres_of(points)
     pitch = pitch_of(centres)
-    if pitch is None:
+    found = [v for v in centres if all(any(n.startswith(f"{v}_{side}") for n in points) for side in ("sup", "inf"))]
+    if pitch is None or not found:
         return ()
-    highest = next(iter(centres))
+    highest = found[0]
     levels = {level_of(name) for name in sought}
     missing = tuple(v for v in VERTEBRAE[: VERTEBRAE.index(highest)] if v in levels)
     drawn = np.flatnonzero(np.ptp(image, axis=1) > 0)

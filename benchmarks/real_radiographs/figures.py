@@ -145,6 +145,7 @@ def summary(radiographs: Sequence[RadiographFigures]) -> dict[str, float | str]:
         "mid-line Cobb, mean": float(error.mean()),
         "mid-line Cobb, median": float(np.median(error)),
         "mid-line Cobb, within 5": float((error <= 5).mean()),
+        "mid-line Cobb, largest": float(error.max()),
         "end-plate Cobb, mean": float(plates.mean()),
         "end-plate Cobb, median": float(np.median(plates)),
         "end-plate Cobb, within 5": float((plates <= 5).mean()),

@@ -10,7 +10,7 @@ from spine.landmarks import PLATES
 from spine.measurement.fusion import ERROR_INFLATION, LINE_DEPARTURE, NEIGHBOUR_DEPARTURE, fuse_tilts
 from spine.measurement.measure import measure
 from spine.measurement.planes import PlanePoints, planes_from_points_3d
-from spine.measurement.tilts import line_tilts, plate_tilts
+from spine.measurement.tilts import MAX_SIGMA_DEG, line_tilts, plate_tilts
 
 SURE = 1.0
 CURVE = {plate: 20 * np.sin(i / 6) for i, plate in enumerate(PLATES)}
@@ -133,3 +133,13 @@ def test_the_line_through_centres_has_an_uncertainty_too():
     estimated = measure({"sagittal": PlanePoints("sagittal", centres, sigma=dict.fromkeys(centres, 1.0))})
     sigma = estimated["thoracic_kyphosis_t4_t12"].sigma
     assert sigma is not None and 0.3 < sigma < 6
+
+
+def test_a_plate_of_very_uncertain_tilt_without_neighbours_makes_no_angle():
+    points = build_patient(sample_patient(11), 11).reconstruction.points
+    alone = {n: p for n, p in points.items() if n.split("_")[0] not in ("T2", "T3", "T4")}
+    for sd_mm, known in ((0.8, True), (20.0, False)):
+        sigma = {n: sd_mm if n.startswith("T1_") else 0.8 for n in alone}
+        found = plate_tilts(planes_from_points_3d(alone, {"frontal": sigma})["coronal"])
+        assert ("T1_sup" in found.degrees) == ("T1_sup" in found.sigma) == ("T1_sup" in found.method) == known
+        assert max(found.sigma.values()) <= MAX_SIGMA_DEG

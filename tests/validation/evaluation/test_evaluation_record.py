@@ -10,7 +10,7 @@ import pytest
 
 from spine.dataset import Manifest, Truth
 from spine.errors import ContractViolation, EvidenceRejected
-from spine.measurement.registry import PARAMETERS, Measured
+from spine.measurement.registry import CENTRES_NOTE, PARAMETERS, Measured
 from spine.storage import sha256_of_image
 from validation.evaluation.outcomes import NO_PREDICTION, NOT_MEASURED
 from validation.evaluation.record import rank_patients, read_record, verify_statistics, write_record
@@ -239,3 +239,14 @@ def test_reads_of_the_test_set_are_counted(tmp_path):
     path.write_text(path.read_text().replace("champion", "cha\nmpion", 1))
     with pytest.raises(EvidenceRejected, match="TEST_LEDGER_UNREADABLE"):
         read_ledger(path)
+
+
+def test_an_evaluation_states_the_error_of_truths_from_plate_centres(make_trial):
+    trial = make_trial()
+    assert trial.score().studies_from_centres == 0 and CENTRES_NOTE not in trial.score().truth_is
+    first = trial.examples[0]
+    truth = {**first.truth, "cobb": replace(first.truth["cobb"], definition="centres")}
+    trial.examples[0] = replace(first, truth=truth)
+    record = trial.score()
+    assert record.studies_from_centres == 1
+    assert record.truth_is == f"1 of 5 studies {CENTRES_NOTE}"
