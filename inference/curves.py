@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from inference.vertebral_column import centres_of, pitch_of
 from spine.landmarks import VERTEBRAE, level_of
-from spine.measurement.coronal import MIN_VERTEBRAE
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.study import Points2D
 
 MIN_HIDDEN_RUN = 2
 """With at least this many hidden vertebrae in a row, the curve of the spine is unknown."""
 
-MIN_UNSEEN_ABOVE = MIN_VERTEBRAE
+MIN_UNSEEN_ABOVE = 6
 """With at least this many vertebrae missing above the highest found one, a whole curve may lie there."""
 
 _ROOM_PER_VERTEBRA = 0.5

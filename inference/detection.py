@@ -66,7 +66,7 @@ def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Dete
             detections[view] = _enlarged(model, view, views[view], detections[view])
     once = {view: AT_ONE_SCALE for view in order if _is_chance(detections[view], runs[view])}
     wrong_views = {**once, **check_views(model, detections)}
-    if model.contract.mirrored_average and "frontal" in detections:
+    if model.contract.mirrored_average and "frontal" in detections and not is_clear(detections["frontal"]):
         detections["frontal"] = averaged_with_mirror_image(model, detections["frontal"])
     decoded = {view: _without_blank_regions(detection) for view, detection in detections.items()}
     votes = [level_votes(detections[v].heatmaps, model.contract.names, found.cells) for v, found in decoded.items()]

@@ -121,7 +121,7 @@ class TrainingParameters:
         1, "how often an epoch uses an image of the train split with a Cobb angle of at least 45 degrees", ge=1, le=16
     )
     mirrored_average: bool = parameter(
-        False, "the finished model averages each frontal image with its mirror image, which takes twice the time"
+        False, "the finished model averages an unclear frontal image with its mirror image, which takes one more run"
     )
     label_shift: int = parameter(0, "number of levels by which all level names of an image may be wrong", ge=0, le=2)
     devices: int = parameter(1, "number of GPUs that fit one model together; each has one process", ge=1, le=16)

@@ -99,7 +99,7 @@ def _reports() -> dict[str, dict[str, Any]]:
         "CURVE_NOT_SEEN": _report(_only("frontal", "T9", "L5"), views=("frontal",)),
         "BEYOND_ANATOMY": _report(_folded(), views=("lateral",)),
         "MARGINS_REVERSED": _report(_reversed(), views=("lateral",)),
-        "TOO_FEW_VERTEBRAE": _report(_only("frontal", "L1", "L5"), views=("frontal",)),
+        "TOO_FEW_VERTEBRAE": _report(_only("frontal", "L2", "L5"), views=("frontal",)),
         "LENGTHS_UNCALIBRATED": _report(calibrated=False),
     }
 

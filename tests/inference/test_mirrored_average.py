@@ -37,10 +37,11 @@ class _Aside(KnowingSession):
         return [np.stack(parts) for parts in zip(*results, strict=True)]
 
 
-@pytest.mark.parametrize(("averaged", "images"), [(True, 3), (False, 2)])
-def test_errors_to_one_side_cancel_in_frontal_images_only(averaged, images):
-    session = _Aside()
-    model = Model(replace(CONTRACT, mirrored_average=averaged), "0" * 64, session)
+@pytest.mark.parametrize(("asked", "clear", "images"), [(True, False, 3), (True, True, 2), (False, False, 2)])
+def test_errors_to_one_side_cancel_in_unclear_frontal_images_only(monkeypatch, asked, clear, images):
+    monkeypatch.setattr("inference.detection.is_clear", lambda detection: clear)
+    session, averaged = _Aside(), asked and not clear
+    model = Model(replace(CONTRACT, mirrored_average=asked), "0" * 64, session)
     found = detect_landmarks(model, _inputs("frontal", "lateral")).decoded
     for view, expected in (("frontal", 0.0 if averaged else ASIDE), ("lateral", ASIDE)):
         assert found[view].points.keys() == POINTS[view].keys()

@@ -27,7 +27,7 @@ def model_facts(contract: ModelContract) -> Mapping[str, str]:
         "views": ", ".join(contract.views),
         "input": f"one grey image, {shape} px, preprocessing version {contract.preprocessing_version}",
         "output": f"a heat map per landmark (stride {contract.heatmap_stride} px) and a visibility",
-        "mirror images": "averaged with each frontal image" if contract.mirrored_average else "not used",
+        "mirror images": "averaged with unclear frontal images" if contract.mirrored_average else "not used",
     }
 
 
