@@ -52,7 +52,7 @@ class ModelContract:
         letterbox: how an image is fitted into the input; ``centre`` means isotropic, centred, filled with black.
         scales: sizes at which an image is run, as shares of the largest size that fits into the input. The image is run
             at the other scales only if the result at the first one is unclear.
-        mirrored_average: whether an unclear frontal image is also run as its mirror image, and the results are averaged.
+        mirrored_average: whether an unclear frontal image is also run as its mirror image, and both are averaged.
         sign_of_coordinates: direction of columns and rows, as text, for people who read the file.
         simulated_training_data: whether the training images were simulated; None for a mixed set.
         training_note: what the model was trained on, as text.
