@@ -137,15 +137,15 @@ def _group(
         for prediction, example in known
         for view in prediction.points
         if belongs(view, shift_of(spread_in_cells(prediction, view)))
-        for distance in _distances(calibration, prediction, example, view, label_shift)
+        for distance in landmark_distances(calibration, prediction, example, view, label_shift)
     ]
     radius = conformal_quantile(distances) if distances else 1.0
     patients = len({score.patient for score in scores})
     return ShiftGroup("changed images", patients, upper, widths_of(scores), radius)
 
 
-def _distances(
-    calibration: Calibration, prediction: Prediction, example: Example, view: ViewName, label_shift: int
+def landmark_distances(
+    calibration: Calibration, prediction: Prediction, example: Example, view: ViewName, label_shift: int = 0
 ) -> list[float]:
     """Distances of the landmarks of an image from the truth, in radii of their 90 % regions without a shift."""
     found, cell, laws = prediction.points[view], prediction.cell_px[view], calibration.laws.get(view, {})
