@@ -5,7 +5,7 @@ never on both sides.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
 
@@ -44,10 +44,10 @@ def interval_figures(calibration: Calibration, known: Known) -> IntervalFigures:
     count, ends, published = 0, [], []
     for prediction, example in known:
         shifts: dict[ViewName, float] = {view: basis.shift for view, basis in prediction.interval_basis.items()}
-        measured = calibration.with_intervals({ANGLE: prediction.parameters[ANGLE]}, shifts)[ANGLE]
+        bare = replace(prediction.parameters[ANGLE], interval=None)
+        measured = calibration.with_intervals({ANGLE: bare}, shifts)[ANGLE]
         count += not measured.is_absent
-        # Without a group for the shift, the interval of the model itself would stay.
-        if any(calibration.group(view, shift) is None for view, shift in shifts.items()) or measured.interval is None:
+        if measured.interval is None:
             continue
         ends.append(measured.interval)
         published.append(example.truth[ANGLE].value)
