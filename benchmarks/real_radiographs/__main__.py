@@ -174,10 +174,10 @@ def _report_by_shift(model: Model, known: Known) -> None:
     if model.contract.calibration is None:
         return
     for upper, figures in by_shift(model.contract.calibration, [each for each in known if each[0].interval_basis]):
-        sys.stdout.write(
-            f"shift up to {upper:.3f}: {figures.count} angles, {figures.withheld} without an interval, "
-            f"{figures.share:.3f} of the intervals contain the angle, mean width {figures.width:.1f} deg\n"
-        )
+        shifts = f"shift up to {upper:.3f}" if np.isfinite(upper) else "larger shifts"
+        held = f", {figures.share:.3f} of the intervals contain the angle, mean width {figures.width:.1f} deg"
+        kept = figures.count > figures.withheld
+        sys.stdout.write(f"{shifts}: {figures.count} angles, {figures.withheld} withheld{held if kept else ''}\n")
 
 
 if __name__ == "__main__":
