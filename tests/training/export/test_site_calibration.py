@@ -7,7 +7,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from inference.model import Model
+from inference.model import Model, load_model
 from inference.site_calibration import (
     LEAST_SITE_PATIENTS,
     SiteCalibration,
@@ -19,7 +19,7 @@ from spine.errors import EvidenceRejected, ParametersRejected
 from tests.inference.fake_model import CONTRACT
 from tests.training.export.test_interval_widths import CALIBRATION, covered, images
 from training.export.interval_widths import Score, conformal_quantile
-from training.export.site_calibration import left_out_coverage, require_unseen, site_calibration_of
+from training.export.site_calibration import calibrate_site, left_out_coverage, require_unseen, site_calibration_of
 
 MODEL = Model(replace(CONTRACT, calibration=CALIBRATION), "a" * 64, None)
 DAY = date(2026, 11, 30)
@@ -68,6 +68,12 @@ def test_too_few_patients_are_refused():
     same = [(p, replace(e, patient=str(i // 2))) for i, (p, e) in enumerate(images(50, 0, 0.1, 0.3))]
     with pytest.raises(ParametersRejected, match="SITE_PATIENTS_TOO_FEW"):
         site_calibration_of(MODEL, same, "Elsewhere", DAY)  # 25 patients
+
+
+def test_every_study_of_the_data_set_is_measured(taught, drawn):
+    with pytest.raises(ParametersRejected, match="SITE_PATIENTS_TOO_FEW") as refusal:
+        calibrate_site(load_model(taught[0]), drawn[0], "Elsewhere", DAY)
+    assert refusal.value.found.startswith(f"{len(drawn[1].examples)} studies")
 
 
 def test_a_model_without_uncertainty_is_refused():
