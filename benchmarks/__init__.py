@@ -26,6 +26,7 @@ can fail are part of ``tests``.
     outside_radiographs   radiographs from elsewhere that do not show a whole spine
     views                 false alarms and detections of the check for exchanged views
     robustness            errors on degraded images and difficult patients
+    interval_coverage     90 % intervals on unchanged and on changed images
     ablation              angles without some of the steps from landmarks to angles
     comparison            models on one frozen test set
     gate                  error rates, power and time of the gate

@@ -21,6 +21,7 @@ Training itself and the choice of the champion belong elsewhere. The package run
     model_folder      opening of a model folder that a user names
     overlay           the overlay image and the JSON report
     preprocessing     conversion of an image to the input of a network
+    site_calibration  intervals from a site's own labelled studies
     vertebral_column  positions of the vertebrae, and the lean of the spine
     view_check        detection of images that are exchanged, turned or mirrored
 """

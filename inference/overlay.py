@@ -108,8 +108,8 @@ def warnings_of(prediction: Prediction) -> list[str]:
 def interval_lines(prediction: Prediction) -> list[str]:
     """For each view, the calibration on which its 90 % intervals rest; no line for a view without intervals."""
     return [
-        f"{view}: 90 % intervals from {basis.calibration} ({basis.patients})"
-        + (": the image is unlike the unchanged ones" if basis.unlike else "")
+        f"{view}: 90 % intervals from {basis.calibration}, n = {basis.patients}"
+        + ("; the image is unlike their unchanged images" if basis.unlike else "")
         for view, basis in prediction.interval_basis.items()
         if basis.withheld is None
     ]

@@ -7,6 +7,7 @@ Contract: a model is never evaluated on a patient with whose radiographs it was 
     predictions   predictions of a model for the packed radiographs, and overlays of the worst
     ensemble      several models as one
     figures       distances, levels, angles and answered shares
+    intervals     90 % intervals by shift, and calibrated on some of the radiographs
     angles        the three angles of the benchmark
     labels        the reliability of the labels
 """

@@ -6,6 +6,7 @@ zero-shot  the bundled model (or --model) on all radiographs: figures, and overl
            but keeps the calibration
 folds      five fine-tuned models, each on the radiographs of its fold; --models DIR has the folders fold0 .. fold4.
            Several DIRs are averaged; --mirrored as above
+site-calibration   intervals of a model (the bundled one or --model), calibrated on radiographs of some patients
 labels     the reliability of the labels; with --models, the errors of labels and models are estimated
 """
 
@@ -20,6 +21,7 @@ from benchmarks.real_radiographs.angles import smape_percent
 from benchmarks.real_radiographs.ensemble import ensemble, with_mirrored_average
 from benchmarks.real_radiographs.figures import RadiographFigures, summary
 from benchmarks.real_radiographs.folds import FOLDS, fold_of, write_fold
+from benchmarks.real_radiographs.intervals import by_shift, labelled, site_calibrations, spread
 from benchmarks.real_radiographs.labels import own_deviation, twice_labelled
 from benchmarks.real_radiographs.predictions import draw_worst, predict
 from benchmarks.sim_to_real.pack import Pack, read_pack
@@ -28,7 +30,9 @@ from inference.model import Model, load_model
 from spine.dataset import SPLITS
 from spine.prediction import Prediction
 from spine.types import Floats
+from training.export.interval_widths import Known
 
+SITE_SIZES = (30, 45, 60)
 PACKED = Path(".carry/aasce.npz")
 _MIRRORED = "average each radiograph with its mirror image"
 
@@ -54,6 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folds.add_argument("--mirrored", action="store_true", help=_MIRRORED)
     folds.add_argument("--out", type=Path, default=Path("bench/real-radiographs/folds"))
     folds.set_defaults(call=_folds)
+    site = commands.add_parser("site-calibration", help="intervals calibrated on some of the radiographs")
+    site.add_argument("--model", type=Path, default=BUNDLED, help="the bundled model by default")
+    site.add_argument("--draws", type=int, default=50, help="random choices of the patients")
+    site.set_defaults(call=_site_calibration)
     labels = commands.add_parser("labels", help="the reliability of the labels")
     labels.add_argument("--models", type=Path, nargs="+", help="fine-tuned models, as for folds")
     labels.set_defaults(call=_labels)
@@ -79,6 +87,20 @@ def _zero_shot(given: argparse.Namespace, radiographs: Pack) -> int:
 
 def _folds(given: argparse.Namespace, radiographs: Pack) -> int:
     return _report(radiographs, _fold_models(radiographs, given.models, given.mirrored), given.out)
+
+
+def _site_calibration(given: argparse.Namespace, radiographs: Pack) -> int:
+    [(model, rows)] = _one_model(radiographs, given.model)
+    known = labelled(radiographs, predict(model, radiographs, rows)[1])
+    for count in SITE_SIZES:
+        figures = site_calibrations(model, known, count, given.draws)
+        sys.stdout.write(
+            f"{count} patients, {given.draws} draws; each figure on the radiographs of the other patients\n"
+        )
+        sys.stdout.write(f"  90 % intervals that contain the angle: {spread([f.share for f in figures])}\n")
+        sys.stdout.write(f"  mean width, deg: {spread([f.width for f in figures])}\n")
+        sys.stdout.write(f"  share without an interval: {spread([f.withheld / f.count for f in figures])}\n")
+    return 0
 
 
 def _one_model(radiographs: Pack, folder: Path) -> ModelRows:
@@ -146,9 +168,21 @@ def _report(radiographs: Pack, models: ModelRows, out: Path) -> int:
     for name in columns[0]:
         cells = [f"{c[name]:.3f}" if isinstance(c[name], float) else str(c[name]) for c in columns]
         sys.stdout.write(f"{name:<36}{cells[0]:>14}{cells[1]:>14}\n" if name != "shifts" else f"{name}: {cells[0]}\n")
+    for model, _ in models[:1] if len(models) == 1 else ():
+        _report_by_shift(model, labelled(radiographs, predictions))
     worst = draw_worst(radiographs, figures, predictions, out)
     sys.stdout.write(f"overlays of rows {worst} in {out}\n")
     return 0
+
+
+def _report_by_shift(model: Model, known: Known) -> None:
+    if model.contract.calibration is None:
+        return
+    for upper, figures in by_shift(model.contract.calibration, [each for each in known if each[0].interval_basis]):
+        shifts = f"shift up to {upper:.3f}" if np.isfinite(upper) else "larger shifts"
+        held = f", {figures.share:.3f} of the intervals contain the angle, mean width {figures.width:.1f} deg"
+        kept = figures.count > figures.withheld
+        sys.stdout.write(f"{shifts}: {figures.count} angles, {figures.withheld} withheld{held if kept else ''}\n")
 
 
 if __name__ == "__main__":

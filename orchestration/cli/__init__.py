@@ -4,9 +4,11 @@ Options, help texts and terminal output belong here. The work does not: each sub
 package. Dagster, matplotlib, scipy and pydicom are imported in functions, so that ``--help`` and ``measure`` start
 fast.
 
+    calibrating       the subcommand calibrate
     cohort            the subcommand cohort
     main              the command group, error messages and exit codes
     measuring         the subcommands measure, parameters, decoders and read3d
+    model_choice      the model that measures, with the intervals of the site
     options           options that several subcommands share
     pipeline          the subcommands init, run, demo and stage
     population_table  compares the virtual population with published figures in a table and a figure

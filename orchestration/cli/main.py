@@ -21,6 +21,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "stage": ("pipeline", "Run one stage (dvc.yaml calls this)."),
     "quarantine": ("quarantine", "List the studies that could not be used, with the reason and the remedy."),
     "measure": ("measuring", "Measure one or two radiographs with the champion."),
+    "calibrate": ("calibrating", "Calibrate the intervals of a model on labelled studies of your own."),
     "parameters": ("measuring", "List every parameter with definition, sign, unit and source."),
     "decoders": ("measuring", "List the DICOM transfer syntaxes this installation reads."),
     "read3d": ("measuring", "Read 3D reconstructions and list the parameters that can be computed from them."),

@@ -10,15 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inference.bundled import open_bundled
 from inference.inputs import ImageInput
-from inference.model import Model
-from inference.model_folder import RECORDS, open_model_folder, recorded_digests
 from inference.overlay import draw_overlay, interval_lines, report_json, warnings_of
+from orchestration.cli.model_choice import open_chosen_model, with_site_calibration
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import errors, output, print_table
-from orchestration.lifecycle.local_champion import local_champion, open_champion
-from orchestration.pipeline.params import existing_workspace
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import InputRejected, ParametersRejected
 from spine.landmarks import ViewName
@@ -42,6 +38,12 @@ VIEW_CHOICE = click.Choice(["frontal", "lateral"])
 )
 @workspace_option
 @click.option(
+    "--calibration",
+    "calibration_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Intervals of a site, from `plumbline calibrate`.  [the workspace's, if it is of this model]",
+)
+@click.option(
     "--overlay",
     type=click.Path(dir_okay=False, path_type=Path),
     default="overlay.png",
@@ -59,6 +61,7 @@ def measure(
     view: ViewName | None,
     model_folder: Path | None,
     workspace: Path,
+    calibration_file: Path | None,
     overlay: Path,
     json_file: Path | None,
 ) -> None:
@@ -76,7 +79,8 @@ def measure(
 
     _require_safe_outputs(files, overlay, json_file)
     radiographs = _read_radiographs(files, view)
-    model = _open_model(model_folder, Workspace(workspace))
+    model = open_chosen_model(model_folder, Workspace(workspace))
+    model = with_site_calibration(model, calibration_file, Workspace(workspace))
     inputs = {
         name: ImageInput(
             r.image,
@@ -186,28 +190,6 @@ def _require_safe_outputs(files: tuple[Path, ...], overlay: Path, json_file: Pat
         raise click.UsageError("--json -: omit --json to print the measurements on standard output")
     if overlay.suffix.lower() not in (".png", ".jpg", ".jpeg", ".tif", ".tiff"):
         raise click.UsageError(f"--overlay {overlay}: name an image file, e.g. overlay.png")
-
-
-def _open_model(folder: Path | None, workspace: Workspace) -> Model:
-    if folder is not None and str(folder) == "bundled" and not folder.is_dir():
-        return open_bundled()
-    if folder is not None:
-        if not folder.is_dir():
-            raise click.UsageError(f"--model {folder}: no such folder; name a model folder, or bundled")
-        errors.print("[yellow]measuring with the model that --model names, not with the champion[/yellow]")
-        model = open_model_folder(folder)
-        if not recorded_digests(folder):
-            errors.print(f"[yellow]this model is not verified: no {' or '.join(RECORDS)} has its digest[/yellow]")
-        return model
-    if workspace.params_file.is_file():
-        existing_workspace(workspace.root)  # a workspace of another format may have a champion that is not found
-    if local_champion(workspace) is None:
-        where = f"no model was promoted in {workspace.root.name}/"
-        if not workspace.root.exists():
-            where = f"there is no workspace {workspace.root}/"
-        errors.print(f"[yellow]{where}: using the bundled model, trained on virtual patients only[/yellow]")
-        return open_bundled()
-    return open_champion(workspace)
 
 
 @click.command()

@@ -75,6 +75,8 @@ class Workspace:
     """Local copy of the champion, verified against its digest at every use."""
     champion_record = Below("state/champion.json")
     """The version and the digest that the local copy must have."""
+    site_calibration = Below("state/site_calibration.json")
+    """The site's own calibration of a model (``plumbline calibrate``)."""
     previous_champion = Below("state/previous_champion")
     """Local copy of the previous champion, for a rollback while the registry is down."""
     rollback_pending = Below("state/rollback_pending.json")

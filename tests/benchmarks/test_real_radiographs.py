@@ -12,10 +12,12 @@ from benchmarks.real_radiographs.angles import benchmark_angles, s_shaped, smape
 from benchmarks.real_radiographs.ensemble import ensemble, with_mirrored_average
 from benchmarks.real_radiographs.figures import radiograph_figures, summary
 from benchmarks.real_radiographs.folds import FOLDS, fold_of, split_of, write_fold
+from benchmarks.real_radiographs.intervals import ANGLE, by_shift, site_calibrations
 from benchmarks.real_radiographs.labels import own_deviation, twice_labelled
 from benchmarks.sim_to_real.level_matching import midline_tilts_deg
 from benchmarks.sim_to_real.pack import Pack, read_pack
 from benchmarks.sim_to_real.pack_real import pack_radiographs, radiographs_folder
+from inference.calibration import ShiftGroup
 from inference.model import INPUTS, Model
 from spine.dataset import load_example_image, read_manifest
 from spine.intake.aasce import LABEL_NAMES
@@ -23,6 +25,9 @@ from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_view
 from spine.prediction import Prediction
 from tests.inference.fake_model import CONTRACT
+from tests.training.export.test_interval_widths import CALIBRATION
+from tests.training.export.test_interval_widths import images as drawn_images
+from training.export.interval_widths import spread_in_cells
 
 PATIENTS = np.array([str(100 + i // 3) for i in range(90)])
 
@@ -190,3 +195,24 @@ def test_radiographs_from_outside_are_counted_by_kind(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "| chest | 1 | 1 | 0 | 0 | none |" in printed and "lumbar_lateral: 1 refused because" in printed
     assert outside_radiographs.main(["--radiographs", str(tmp_path / "nowhere")]) == 3
+
+
+def test_intervals_are_judged_by_shift_and_site_calibrations_on_the_other_patients():
+    calibration = replace(CALIBRATION, clear={"frontal": 0.15}, shifted=(ShiftGroup("changed", 9, {"frontal": 0.25}),))
+    known = []
+    for prediction, example in drawn_images(120, 4, 0.1, 0.3):
+        basis = calibration.basis("frontal", spread_in_cells(prediction, "frontal"))
+        named = {ANGLE: prediction.parameters["cobb"]}
+        labelled = replace(example, truth={ANGLE: example.truth["cobb"]})
+        known.append((replace(prediction, parameters=named, interval_basis={"frontal": basis}), labelled))
+    calibration = replace(calibration, widths={ANGLE: 100.0})
+    rows = by_shift(calibration, known)
+    assert [upper for upper, _ in rows] == [0.15, 0.25, np.inf]
+    assert [figures.count for _, figures in rows] == pytest.approx([30, 60, 30], abs=14)
+    assert (rows[0][1].share, rows[0][1].withheld) == (1.0, 0)
+    assert rows[0][1].width == pytest.approx(140.0, abs=2.0)  # from 0 to about 140 degrees
+    assert [figures.withheld for _, figures in rows[1:]] == [figures.count for _, figures in rows[1:]]
+    model = Model(replace(CONTRACT, calibration=calibration), "a" * 64, None)
+    sites = site_calibrations(model, known, 40, 10)
+    assert {figures.count for figures in sites} == {80}
+    assert np.mean([figures.share for figures in sites]) == pytest.approx(0.9, abs=0.05)

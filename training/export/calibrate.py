@@ -110,8 +110,8 @@ def calibrate(
     with_laws = replace(first, laws=laws_of(plain, examples, label_shift))
     unshifted, known = with_widths(with_laws, plain, examples)
     write_contract(replace(contract, calibration=unshifted), model)
-    changed = _measure_changed(load_model(model), dataset, examples)
-    finished = with_shifted_groups(unshifted, known, changed, label_shift)
+    changed, cut = _measure_changed(load_model(model), dataset, examples)
+    finished = with_shifted_groups(unshifted, known, changed, cut, label_shift)
     write_contract(replace(contract, calibration=finished), model)
     return finished
 
@@ -122,16 +122,17 @@ def _describe(examples: Sequence[Example], splits: Sequence[Split]) -> str:
     return f"{patients} of the {' and '.join(splits)} split"
 
 
-def _measure_changed(model: Model, dataset: Path, examples: Sequence[Example]) -> Known:
-    """Predictions for changed versions of the examples, without those that are refused."""
-    known = []
+def _measure_changed(model: Model, dataset: Path, examples: Sequence[Example]) -> tuple[Known, Known]:
+    """Predictions for changed versions of the examples: those that show the whole spine, and those that are cut."""
+    whole: list[tuple[Prediction, Example]] = []
+    cut: list[tuple[Prediction, Example]] = []
     for example in examples:
         for version in range(CHANGED_VERSIONS):
             changed = changed_example(dataset, example, version)
             inputs = {view: given for view, given in changed.inputs.items() if view in model.contract.views}
             prediction = measure_views(model, inputs, example.study_id)
-            known.append((prediction, changed.reference(prediction)))
-    return known
+            (cut if changed.is_cut else whole).append((prediction, changed.reference(prediction)))
+    return whole, cut
 
 
 def with_widths(

@@ -26,6 +26,9 @@ quantile would be too rough. A view has one shifted group for each such number o
 CLEAR_SHARE = 0.95
 """Share of the unchanged images whose shift counts as like those of the calibration."""
 
+LEAST_OF_FIELD = 40
+"""A field of view with fewer values of a parameter than this number has no width of its own in a shifted group."""
+
 SHIFTED_GROUPS = 3
 """Largest number of groups with larger shifts; they have equal numbers of images."""
 
@@ -82,15 +85,22 @@ def scores_of(known: Known) -> list[Score]:
 
 def widths_of(scores: Iterable[Score]) -> dict[str, float]:
     """Parameter -> half width of its interval in sigmas."""
-    by_name: dict[str, list[float]] = defaultdict(list)
-    for score in scores:
-        by_name[score.parameter].append(score.sigmas)
+    by_name = _by_parameter(scores)
     pooled = [sigmas for every in by_name.values() for sigmas in every]
     shared = conformal_quantile(pooled) if pooled else 0.0
     return {name: conformal_quantile(s) if len(s) >= LEAST_PATIENTS else shared for name, s in by_name.items()}
 
 
-def with_shifted_groups(calibration: Calibration, plain: Known, changed: Known, label_shift: int = 0) -> Calibration:
+def _by_parameter(scores: Iterable[Score]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = defaultdict(list)
+    for score in scores:
+        found[score.parameter].append(score.sigmas)
+    return dict(found)
+
+
+def with_shifted_groups(
+    calibration: Calibration, plain: Known, changed: Known, cut: Known = (), label_shift: int = 0
+) -> Calibration:
     """The calibration with limits of the shift, and with widths for images of larger shifts.
 
     If too few images have a large shift in a view, the calibration is returned as it is.
@@ -98,10 +108,12 @@ def with_shifted_groups(calibration: Calibration, plain: Known, changed: Known, 
     Args:
         calibration: the calibration with which all predictions were measured.
         plain: predictions for the calibration's own images.
-        changed: predictions for changed versions of these images.
+        changed: predictions for changed versions of these images that show the whole spine.
+        cut: predictions for changed versions that show a part of the spine.
         label_shift: number of levels by which all level names of an image may be wrong.
     """
-    every = [*plain, *changed]
+    whole = [*plain, *changed]
+    every = [*whole, *cut]
     views = [view for view in VIEWS if _shifts(plain, view)]
     clear = {view: float(np.quantile(_shifts(plain, view), CLEAR_SHARE)) for view in views}
     above = {view: [shift for shift in _shifts(every, view) if shift > clear[view]] for view in views}
@@ -110,7 +122,7 @@ def with_shifted_groups(calibration: Calibration, plain: Known, changed: Known, 
         return calibration
     shares = [*(np.arange(1, count) / count), LAST_SHARE]
     limits = [clear, *({view: float(np.quantile(above[view], share)) for view in views} for share in shares)]
-    groups = [_group(calibration, every, *between, label_shift) for between in pairwise([{}, *limits])]
+    groups = [_group(calibration, (whole, cut), *between, label_shift) for between in pairwise([{}, *limits])]
     first = groups[0]
     return replace(calibration, clear=first.upper, widths=first.widths, shifted=tuple(groups[1:]))
 
@@ -121,31 +133,39 @@ def _shifts(known: Known, view: ViewName) -> list[float]:
 
 def _group(
     calibration: Calibration,
-    known: Known,
+    fields: Sequence[Known],
     lower: Mapping[ViewName, float],
     upper: Mapping[ViewName, float],
     label_shift: int,
 ) -> ShiftGroup:
-    """The group of the images whose shift is above ``lower`` and at most ``upper``."""
+    """The group of the images whose shift is above ``lower`` and at most ``upper``; ``fields`` are fields of view.
+
+    With a lower limit, images are unlike those of the calibration. Then the intervals have to be valid in each field of
+    view, because the share of each among the images to come is not known.
+    """
 
     def belongs(view: ViewName, shift: float) -> bool:
         return view in upper and lower.get(view, -np.inf) < shift <= upper[view]
 
-    scores = [score for score in scores_of(known) if belongs(score.view, score.shift)]
+    by_field = [[s for s in scores_of(known) if belongs(s.view, s.shift)] for known in fields]
+    scores = [score for of_field in by_field for score in of_field]
+    widths = widths_of(scores)
+    for name, sigmas in (each for of_field in by_field if lower for each in _by_parameter(of_field).items()):
+        if len(sigmas) >= LEAST_OF_FIELD:
+            widths[name] = max(widths[name], conformal_quantile(sigmas))
     distances = [
         distance
-        for prediction, example in known
+        for prediction, example in (each for known in fields for each in known)
         for view in prediction.points
         if belongs(view, shift_of(spread_in_cells(prediction, view)))
-        for distance in _distances(calibration, prediction, example, view, label_shift)
+        for distance in landmark_distances(calibration, prediction, example, view, label_shift)
     ]
     radius = conformal_quantile(distances) if distances else 1.0
-    patients = len({score.patient for score in scores})
-    return ShiftGroup("changed images", patients, upper, widths_of(scores), radius)
+    return ShiftGroup("changed images", len({score.patient for score in scores}), upper, widths, radius)
 
 
-def _distances(
-    calibration: Calibration, prediction: Prediction, example: Example, view: ViewName, label_shift: int
+def landmark_distances(
+    calibration: Calibration, prediction: Prediction, example: Example, view: ViewName, label_shift: int = 0
 ) -> list[float]:
     """Distances of the landmarks of an image from the truth, in radii of their 90 % regions without a shift."""
     found, cell, laws = prediction.points[view], prediction.cell_px[view], calibration.laws.get(view, {})

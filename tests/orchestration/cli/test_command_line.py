@@ -7,15 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
 import pydicom
 import pytest
 
-from inference.bundled import BUNDLED
+from inference.bundled import BUNDLED, open_bundled
 from inference.calibration import FEW_PATIENTS
 from inference.contract import read_contract
+from inference.site_calibration import SiteCalibration, write_site_calibration
 from orchestration.cli.main import _COMMANDS, main
 from orchestration.cli.measuring import _require_measurements
 from orchestration.cli.pipeline import run_pipeline
@@ -240,6 +242,34 @@ def test_without_a_champion_the_bundled_model_measures_and_a_message_is_printed(
     assert "rough" not in done.stderr
     front, back = (np.array(truth["points"][n]) for n in ("S1_ant", "S1_post"))
     assert slope == pytest.approx(np.degrees(np.arctan2(back[2] - front[2], back[1] - front[1])), abs=6.0)
+
+
+def test_the_calibration_of_a_site_is_used_for_its_model_only(two_patients, tmp_path, monkeypatch):
+    model, case = open_bundled(), two_patients / "case-00000"
+    site = SiteCalibration(
+        "Elsewhere", model.digest, "2026-11-30", 41, {"cobb": 9.0}, {"cobb": 0.9}, {"frontal": 9.0}, 1.0
+    )
+    monkeypatch.setattr("orchestration.cli.calibrating.calibrate_site", lambda *given: site)
+    data = tmp_path / "data"
+    write_manifest(Manifest("galbusera39", 0, ()), data)
+    call = ("calibrate", "--dataset", data, "--name", "Elsewhere", "-w", tmp_path / "ws")
+    assert command(*call).returncode == 2  # neither a workspace nor --out
+    assert command("init", "-w", tmp_path / "ws").returncode == 0
+    done = command(*call)
+    assert done.returncode == 0 and "90 %" in done.stdout and "41 patients" in done.stdout
+    measured = ("measure", case / "frontal.dcm", "-w", tmp_path / "ws", "--overlay", tmp_path / "o.png")
+    own = command(*measured)
+    basis = json.loads(own.stdout)["views"]["frontal"]["intervals"]
+    assert basis["rest_on"] == "the own calibration of Elsewhere, 2026-11-30, images like these"
+    assert "the own calibration of Elsewhere" in " ".join(own.stderr.split())
+    other = tmp_path / "other.json"
+    write_site_calibration(replace(site, model_digest="f" * 64), other)
+    refused = command(*measured, "--calibration", other)
+    assert refused.returncode == 3 and "SITE_CALIBRATION_OF_OTHER_MODEL" in refused.stderr
+    shutil.copy(other, tmp_path / "ws" / "state" / "site_calibration.json")
+    unused = command(*measured)
+    assert unused.returncode == 0 and "is not used" in " ".join(unused.stderr.split())
+    assert "Elsewhere" not in json.loads(unused.stdout)["intervals"]["calibrated_on"]
 
 
 def test_an_edited_model_is_refused_and_an_unverified_one_gets_a_warning(two_patients, tmp_path):

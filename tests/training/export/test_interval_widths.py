@@ -66,3 +66,17 @@ def test_regions_of_landmarks_grow_with_the_shift():
 def test_with_few_shifted_images_no_limit_is_set():
     few = with_shifted_groups(CALIBRATION, images(40, 0, -0.02, 0.02), images(LEAST_PATIENTS - 20, 1, 0.1, 0.5))
     assert few == CALIBRATION
+
+
+def test_intervals_of_unlike_images_hold_in_each_field_of_view():
+    plain, whole = images(400, 0, -0.02, 0.02), images(600, 1, -0.02, 0.5)
+    cut = [
+        (replace(p, parameters={"cobb": replace(p.parameters["cobb"], sigma=0.4)}), e)
+        for p, e in images(300, 2, -0.02, 0.5)
+    ]
+    done = with_shifted_groups(CALIBRATION, plain, whole, cut)
+    new = images(2000, 7, 0.05, 0.48)
+    assert covered(done, new) > 0.97  # an error of a cut image has more sigmas
+    harder = [(replace(p, parameters={"cobb": replace(p.parameters["cobb"], sigma=0.4)}), e) for p, e in new]
+    assert covered(done, harder) == pytest.approx(0.9, abs=0.04)
+    assert done.widths["cobb"] == pytest.approx(with_shifted_groups(CALIBRATION, plain, whole).widths["cobb"], rel=0.15)

@@ -1,0 +1,53 @@
+"""The model that measures: the champion, the bundled model or a folder, with the intervals of the site."""
+
+from pathlib import Path
+
+import click
+
+from inference.bundled import open_bundled
+from inference.model import Model
+from inference.model_folder import RECORDS, open_model_folder, recorded_digests
+from inference.site_calibration import read_site_calibration
+from orchestration.cli.terminal import errors
+from orchestration.lifecycle.local_champion import local_champion, open_champion
+from orchestration.pipeline.params import existing_workspace
+from orchestration.pipeline.workspace import Workspace
+
+
+def open_chosen_model(folder: Path | None, workspace: Workspace) -> Model:
+    """The model in ``folder``, or else the workspace's champion, or else the bundled model."""
+    if folder is not None and str(folder) == "bundled" and not folder.is_dir():
+        return open_bundled()
+    if folder is not None:
+        if not folder.is_dir():
+            raise click.UsageError(f"--model {folder}: no such folder; name a model folder, or bundled")
+        errors.print("[yellow]measuring with the model that --model names, not with the champion[/yellow]")
+        model = open_model_folder(folder)
+        if not recorded_digests(folder):
+            errors.print(f"[yellow]this model is not verified: no {' or '.join(RECORDS)} has its digest[/yellow]")
+        return model
+    if workspace.params_file.is_file():
+        existing_workspace(workspace.root)  # a workspace of another format may have a champion that is not found
+    if local_champion(workspace) is None:
+        where = f"no model was promoted in {workspace.root.name}/"
+        if not workspace.root.exists():
+            where = f"there is no workspace {workspace.root}/"
+        errors.print(f"[yellow]{where}: using the bundled model, trained on virtual patients only[/yellow]")
+        return open_bundled()
+    return open_champion(workspace)
+
+
+def with_site_calibration(model: Model, file: Path | None, workspace: Workspace) -> Model:
+    """The model with the intervals of ``file``, or else with those of the workspace's calibration of this model."""
+    if file is not None:
+        return read_site_calibration(file).applied_to(model)
+    if not workspace.site_calibration.is_file():
+        return model
+    site = read_site_calibration(workspace.site_calibration)
+    if site.model_digest == model.digest:
+        return site.applied_to(model)
+    errors.print(
+        f"[yellow]the calibration of {site.name} is of model {site.model_digest[:12]}, so it is not used: run "
+        f"`plumbline calibrate` for model {model.digest[:12]}[/yellow]"
+    )
+    return model
