@@ -65,7 +65,7 @@ def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Dete
         if detections[view] is runs[view][0]:  # at a smaller scale, the landmarks are clearer than at a larger one
             detections[view] = _enlarged(model, view, views[view], detections[view])
     once = {view: AT_ONE_SCALE for view in order if _is_chance(detections[view], runs[view])}
-    wrong_views = {**once, **check_views(model, detections)}
+    wrong_views = {**once, **check_views(model, detections, {view: runs[view][0].prepared for view in order})}
     if model.contract.mirrored_average and "frontal" in detections and not is_clear(detections["frontal"]):
         detections["frontal"] = averaged_with_mirror_image(model, detections["frontal"])
     decoded = {view: _without_blank_regions(detection) for view, detection in detections.items()}
@@ -91,14 +91,20 @@ def _run_scales(model: Model, views: Mapping[ViewName, ImageInput]) -> dict[View
 
 
 def _clearest(model: Model, runs: Sequence[ViewDetection]) -> ViewDetection:
-    """The run with the highest confidence among those that show a spine; the first run has an advantage."""
+    """The run with the highest confidence among those that show a spine.
+
+    The first run has an advantage. If it shows a spine, runs that lose more than one of its vertebrae do not count.
+    """
     limits = model.contract.calibration.limits if model.contract.calibration else None
+    first, accepted = runs[0], [run for run in runs if limits is None or not limits.violations(_features(run))]
+    if any(run is first for run in accepted):
+        most = _features(first).vertebrae
+        accepted = [run for run in accepted if _features(run).vertebrae >= most - 1]
 
-    def rank(run: ViewDetection) -> tuple[bool, float]:
-        accepted = limits is None or not limits.violations(_features(run))
-        return accepted, confidence(run, model.contract.names) + (MIN_GAIN_SCALE if run is runs[0] else 0.0)
+    def rank(run: ViewDetection) -> float:
+        return confidence(run, model.contract.names) + (MIN_GAIN_SCALE if run is first else 0.0)
 
-    return max(runs, key=rank)
+    return max(accepted or runs, key=rank)
 
 
 def _enlarged(model: Model, view: ViewName, image: ImageInput, found: ViewDetection) -> ViewDetection:

@@ -51,7 +51,7 @@ class InputLimits:
 
     vertebrae: int = 7
     above_sacrum: int = 3
-    lowest: int = VERTEBRAE.index("L3")
+    lowest: int = VERTEBRAE.index("L4")
     downwards: float = 0.9
     width_cells: float = 2.2
 
