@@ -3,7 +3,7 @@
 Contract: a model is a folder with ``model.onnx`` and ``contract.json``. A contract of another preprocessing version is
 refused.
 
-Every network has the same inputs and outputs. The inputs are ``picture`` (N, 1, H, W) float32, and ``view`` (N,) int64,
+Every network has the same inputs and outputs. The inputs are ``image`` (N, 1, H, W) float32, and ``view`` (N,) int64,
 the position of the view in ``spine.landmarks.VIEWS``. The outputs are ``heatmaps`` (N, K, H / stride, W / stride), each
 of which sums to one, and ``visibility`` (N, K) logits.
 """

@@ -18,10 +18,9 @@ from spine.landmarks import VIEWS, ViewName
 from spine.model_digest import GRAPH_FILE, model_digest
 from spine.types import Float
 
-INPUTS = ("picture", "view")
+INPUTS = ("image", "view")
 OUTPUTS = ("heatmaps", "visibility")
-"""Names in the ONNX graph. Renaming ``picture`` would change the digest of the bundled model, and the evaluation record
-contains this digest."""
+"""Names in the ONNX graph."""
 
 
 @dataclass(frozen=True)

@@ -86,3 +86,14 @@ def test_a_refused_view_leaves_the_other_measured():
 def test_a_model_without_limits_refuses_nothing():
     found = measure_views(_model(None), _inputs(*VIEWS))
     assert not found.refused and found.parameters["cobb"].value is not None
+
+
+def test_the_tag_of_another_body_part_refuses_a_short_column_only():
+    lumbar = {**_between("L1", "L5"), "S1_sup": FRONTAL["S1_sup"]}
+    for points, refused in ((FRONTAL, False), (lumbar, True)):
+        model = knowing_model({**POINTS, "frontal": points}, SHAPE)
+        model = replace(model, contract=replace(CONTRACT, calibration=Calibration(1, "none", limits=InputLimits())))
+        inputs = _inputs(*VIEWS)
+        inputs["frontal"] = replace(inputs["frontal"], body_part="chest")
+        found = measure_views(model, inputs)
+        assert ("the tag BodyPartExamined names the chest" in found.refused.values()) == refused

@@ -72,3 +72,22 @@ def test_the_first_scale_stays_where_no_other_is_clearer():
     decoded, run = found(None)
     assert run == 6
     assert decoded["frontal"].cell_px == pytest.approx(found(1.0)[0]["frontal"].cell_px)
+
+
+def _half_size():
+    """A whole image in which the spine has half its size, and the landmarks there."""
+    return {v: {n: p / 2 + [64, 128] for n, p in points.items()} for v, points in POINTS.items()}
+
+
+@pytest.mark.parametrize(("scales", "runs"), [(SCALES, 2), ((1.0,), 1)])
+def test_a_small_spine_is_run_again_enlarged(scales, runs):
+    session = KnowingSession(_half_size(), SHAPE)
+    model = Model(replace(CONTRACT, scales=scales), "0" * 64, session)
+    detect_landmarks(model, _inputs("lateral"))
+    assert session.calls == runs
+
+
+def test_a_spine_of_usual_size_is_run_once():
+    session = KnowingSession(POINTS, SHAPE)
+    detect_landmarks(Model(replace(CONTRACT, scales=SCALES), "0" * 64, session), _inputs("lateral"))
+    assert session.calls == 1

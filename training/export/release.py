@@ -8,10 +8,11 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from inference.bundled import BUNDLED, RELEASE_FILE
+from inference.bundled import BUNDLED, BUNDLED_NAME, RELEASE_FILE
 from inference.contract import read_contract
 from spine.errors import EvidenceRejected, PlumblineError
 from spine.model_digest import CONTRACT_FILE, GRAPH_FILE, model_digest
@@ -48,14 +49,15 @@ def release(candidate: Path, record: Path, out: Path = BUNDLED, wider: Path | No
     evidence = _evidence(record, digest)
     more = _evidence(wider, digest) if wider else evidence
     summary = read_summary(candidate)
-    fits = [
+    fits = [*_earlier_fits(summary)]
+    fits += [
         {"seconds": round(s.seconds), "gpus": s.devices, "seed": s.seed, "steps": s.steps, "device": s.device}
         for s in summary.stages
     ]
     out.mkdir(parents=True, exist_ok=True)
     for name in (GRAPH_FILE, CONTRACT_FILE, WEIGHTS_FILE):
         shutil.copyfile(candidate / name, out / name)
-    write_text_atomically(out / CARD_FILE, card_markdown(bundled_card(candidate, summary, evidence, more)))
+    write_text_atomically(out / CARD_FILE, card_markdown(bundled_card(candidate, summary, evidence, more, fits)))
     digests = {"model_digest": digest, "record_digest": evidence.digest, "wider_record_digest": more.digest}
     write_text_atomically(out / RELEASE_FILE, json.dumps({**digests, "fits": fits}, indent=1, sort_keys=True))
     return digest
@@ -89,12 +91,34 @@ def _evidence(path: Path, digest: str) -> EvaluationRecord:
     return record
 
 
-def bundled_card(folder: Path, summary: FitSummary, record: EvaluationRecord, wider: EvaluationRecord) -> ModelCard:
-    """The card of the bundled model. Its errors by subgroup come from the record ``wider``."""
+def _earlier_fits(summary: FitSummary) -> list[dict[str, Any]]:
+    """The fits of the bundled model, if the fit of ``summary`` started from it."""
+    if summary.config.init_from != BUNDLED_NAME:
+        return []
+    fits: list[dict[str, Any]] = json.loads((BUNDLED / RELEASE_FILE).read_text())["fits"]
+    return fits
+
+
+def bundled_card(
+    folder: Path,
+    summary: FitSummary,
+    record: EvaluationRecord,
+    wider: EvaluationRecord,
+    fits: Sequence[Mapping[str, Any]],
+) -> ModelCard:
+    """The card of the bundled model.
+
+    Args:
+        folder, summary: the candidate and the record of its fit.
+        record: evaluation record of the candidate.
+        wider: evaluation record from which the errors by subgroup come.
+        fits: seconds, GPUs and device of every fit whose weights the next one started from.
+    """
     contract = read_contract(folder)
-    gpu_minutes = sum(round(stage.seconds) * stage.devices for stage in summary.stages) / 60
-    runs = ", ".join(f"{stage.seconds:.0f} s on {stage.devices} GPUs" for stage in summary.stages)
-    cost = f"{gpu_minutes:.0f} GPU minutes ({runs}) on {summary.device}"
+    gpu_minutes = sum(fit["seconds"] * fit["gpus"] for fit in fits) / 60
+    runs = ", ".join(f"{fit['seconds']} s on {_gpus(fit['gpus'])}" for fit in fits)
+    devices = ", ".join(dict.fromkeys(fit["device"] for fit in fits if "device" in fit))
+    cost = f"{gpu_minutes:.0f} GPU minutes ({runs}; {devices})"
     return ModelCard(
         model=record.model_digest,
         facts={**model_facts(contract), "size": size_text(record)},
@@ -103,6 +127,10 @@ def bundled_card(folder: Path, summary: FitSummary, record: EvaluationRecord, wi
         group_errors=group_errors_of(wider),
         limits=(*limits_of(record, virtual_training=contract.simulated_training_data is True), *_LIMITS),
     )
+
+
+def _gpus(count: int) -> str:
+    return "one GPU" if count == 1 else f"{count} GPUs"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -208,6 +208,8 @@ def test_impossible_uids(original, tag, uid):
         ({"BitsAllocated": 32}, "BITS_UNSUPPORTED"),
         ({"HighBit": 15}, "BITS_UNSUPPORTED"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, "SOP_CLASS_UNSUPPORTED"),
+        ({"Modality": "MR"}, "MODALITY_UNSUPPORTED"),
+        ({"SliceThickness": "4.0"}, "MODALITY_UNSUPPORTED"),
         ({"Rows": 60000, "Columns": 60000}, "IMAGE_SIZE_UNSUPPORTED"),
         ({"Rows": 0}, "IMAGE_SIZE_UNSUPPORTED"),
         ({"Rows": 151}, "TRUNCATED"),
@@ -244,3 +246,8 @@ def test_identifiers_stay_out_of_repr_facts_logs_and_errors(original, caplog):
 def test_ages(original, text, years):
     path = with_raw(original, 0x00101010, "AS", text.encode())
     assert read_radiograph(path).facts.get("age_years") == years
+
+
+@pytest.mark.parametrize(("tag", "part"), [("CHEST", "chest"), ("C SPINE", "neck"), ("TSPINE", None), ("", None)])
+def test_another_body_part_is_a_fact_and_the_spine_is_none(original, tag, part):
+    assert read_radiograph(edited(original, BodyPartExamined=tag)).facts.get("body_part") == part

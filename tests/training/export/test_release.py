@@ -12,6 +12,7 @@ import pytest
 from inference.bundled import BUNDLED
 from spine.errors import EvidenceRejected
 from tests.judged_workspace import write_dataset, write_scored_record
+from training.export.candidate import CANDIDATE_FILE, write_summary
 from training.export.release import main, release
 from validation.evaluation.record import read_record
 
@@ -51,10 +52,23 @@ def test_the_card_repeats_the_records(candidate, tmp_path):
     assert f"| Pelvic tilt | {tilt.n} of 18 | {error.value:.2f}° [{error.low:.2f}, {error.high:.2f}] |" in text
     assert "| tested on | 18 **virtual patients**, frozen test set" in text
     assert "\n- trained on virtual patients only" in text
-    assert re.search(r"\| cost \| \d+ GPU minutes \(\d+ s on 1 GPUs\) on ", text)
+    assert re.search(r"\| cost \| \d+ GPU minutes \(\d+ s on one GPU; .+\) \|", text)
     assert "| osteoporotic | 18 |" in text, "the errors by subgroup are those of the wider record"
     facts = json.loads((tmp_path / "bundled" / "release.json").read_text())
     assert (facts["record_digest"], facts["wider_record_digest"]) == (record.digest, read_record(wider).digest)
+
+
+def test_the_cost_includes_the_fits_of_the_bundled_model_that_a_fit_started_from(candidate, tmp_path):
+    summary = candidate[1]
+    from_bundled = replace(summary, config=replace(summary.config, init_from="bundled"))
+    folder = tmp_path / "candidate"
+    shutil.copytree(candidate[0], folder)
+    write_summary(from_bundled, folder / CANDIDATE_FILE)
+    release(folder, record_of(tmp_path, str(summary.model_digest)), out=tmp_path / "bundled")
+    earlier = json.loads((BUNDLED / "release.json").read_text())["fits"]
+    fits = json.loads((tmp_path / "bundled" / "release.json").read_text())["fits"]
+    assert fits[:-1] == earlier
+    assert f"{earlier[0]['seconds']} s on 2 GPUs" in (tmp_path / "bundled" / "card.md").read_text()
 
 
 def test_the_errors_by_subgroup_are_renewed_from_a_record_of_the_same_bytes(tmp_path):
