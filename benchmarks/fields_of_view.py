@@ -4,7 +4,8 @@ Each image of a patient is measured alone: whole, cut to a thoracolumbar or a lu
 height below T12. ``varied`` rows show lumbar laterals of varied patients (``sample_patient(seed, varied=True)``), which
 have flat and strongly curved backs, slips and fractures, with the appearances of plain radiographs.
 
-Contract: the frozen test split is refused. The truth of an image follows from the true landmarks on the uncut image.
+Contract: the frozen test split is refused. The truth of a lateral follows from the true landmarks on the uncut image,
+that of a frontal from those on the image.
 """
 
 import sys
@@ -49,6 +50,12 @@ class Radiograph:
     image: NDArray[np.uint16]
     points: Points2D
     spacing_mm: float
+
+    @property
+    def shown(self) -> Points2D:
+        """The landmarks on the image."""
+        height, width = self.image.shape
+        return {n: p for n, p in self.points.items() if -0.5 <= p[0] < width - 0.5 and -0.5 <= p[1] < height - 0.5}
 
     def cut(self, field: str, random: np.random.Generator) -> "Radiograph | None":
         """This image cut to another field of view, or None if it lacks the levels."""
@@ -109,7 +116,9 @@ def result_of(model: Model, radiograph: Radiograph) -> Result:
     """Measure one image alone."""
     view, spacing = radiograph.view, (radiograph.spacing_mm, radiograph.spacing_mm)
     prediction = measure_views(model, {view: ImageInput(radiograph.image, spacing, "GEOMETRY")})
-    truth = measure(planes_from_view(view, radiograph.points, spacing, "GEOMETRY"))
+    # A curve depends on the vertebrae that the image shows; lordosis L1-S1 does not.
+    known = radiograph.points if view == "lateral" else radiograph.shown
+    truth = measure(planes_from_view(view, known, spacing, "GEOMETRY"))
     return Result(prediction, truth, _levels_off(prediction.points.get(view, {}), radiograph.points))
 
 

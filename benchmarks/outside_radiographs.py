@@ -1,12 +1,14 @@
 """``python -m benchmarks.outside_radiographs``: what a model makes of radiographs that do not show a whole spine.
 
 There is one folder for each kind (``chest``, ``lumbar_lateral``, ``cervical_lateral``). A folder whose name ends in
-``lateral`` has lateral views, every other folder has frontal views. The table has one row for each kind: the number of
+``lateral`` has lateral views, every other folder has frontal views. Laterals in which the patient faces right are
+mirrored first, if the file ``films.csv`` of the folder says so. The table has one row for each kind: the number of
 refused and of measured radiographs, the median number of vertebrae found, and the largest angle. The radiographs have
-no labels, so no error is computed.
+no labels, so no error is computed. ``--overlays`` writes an overlay of each measured radiograph.
 """
 
 import argparse
+import csv
 import os
 import sys
 from collections import Counter
@@ -21,6 +23,7 @@ from inference.bundled import BUNDLED
 from inference.inputs import ImageInput
 from inference.measure import measure_views
 from inference.model import Model, load_model
+from inference.overlay import draw_overlay, warnings_of
 from spine.landmarks import LEVELS, ViewName, level_of
 from spine.prediction import Prediction
 
@@ -37,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--radiographs", type=Path, default=RADIOGRAPHS, help="folder with one folder for each kind")
     parser.add_argument("--model", type=Path, default=BUNDLED, help="model folder; the bundled model by default")
+    parser.add_argument("--overlays", type=Path, help="folder for an overlay of each measured radiograph")
     given = parser.parse_args(arguments)
     kinds = (
         sorted(folder for folder in given.radiographs.glob("*") if folder.is_dir())
@@ -47,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"skipped: found no folders of radiographs in {given.radiographs}\n")
         return 3
     model = load_model(given.model)
-    found = {folder.name: [_measured(model, path) for path in _files(folder)] for folder in kinds}
+    found = {folder.name: [_measured(model, path, given.overlays) for path in _files(folder)] for folder in kinds}
     head = ("radiographs", "count", "refused", "measured", "vertebrae found, median", "largest angle, deg")
     print_table(head, [_row(kind, predictions) for kind, predictions in found.items()])
     for kind, predictions in found.items():
@@ -60,11 +64,27 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
 
 
-def _measured(model: Model, path: Path) -> Prediction:
+def _measured(model: Model, path: Path, overlays: Path | None) -> Prediction:
     view: ViewName = "lateral" if path.parent.name.endswith("lateral") else "frontal"
     with Image.open(path) as opened:
         grey = np.asarray(opened.convert("L")).astype(np.uint16) * 16
-    return measure_views(model, {view: ImageInput(grey)}, path.stem)
+    if path.name in _facing_right(path.parent):
+        grey = np.ascontiguousarray(grey[:, ::-1])
+    found = measure_views(model, {view: ImageInput(grey)}, path.stem)
+    if overlays and not found.refused:
+        overlays.mkdir(parents=True, exist_ok=True)
+        overlay = draw_overlay({view: grey}, found.points, found.parameters, warnings=warnings_of(found))
+        overlay.save(overlays / f"{path.stem}.png")
+    return found
+
+
+def _facing_right(folder: Path) -> set[str]:
+    """The files of laterals in which the patient faces right; the reader of DICOM files turns them by a tag."""
+    table = folder / "films.csv"
+    if not table.is_file():
+        return set()
+    with table.open(newline="") as opened:
+        return {row["file"] for row in csv.DictReader(opened) if row.get("anterior") == "right"}
 
 
 def _row(kind: str, predictions: Sequence[Prediction]) -> tuple[str, ...]:
