@@ -20,7 +20,7 @@ from inference.input_check import features_of, other_part_violations
 from inference.inputs import ImageInput
 from inference.levels import LevelEvidence
 from inference.model import Model
-from inference.vertebral_column import lean_notes, lean_of
+from inference.vertebral_column import field_of_view, lean_notes, lean_of
 from spine.dataset import Example, load_example_image
 from spine.landmarks import VERTEBRAE, VIEWS, ViewName, level_of
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
@@ -181,9 +181,12 @@ def _chain_notes(decoded: Mapping[ViewName, Decoded]) -> tuple[str, ...]:
 
 
 def _notes(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, ImageInput]) -> tuple[str, ...]:
-    """Warnings about images in which the spine leans so much that they may be turned."""
+    """Images of a part of the spine, and images in which the spine leans so much that they may be turned."""
+    fields = {view: field_of_view(found) or "" for view, found in points.items()}
+    lumbar = [view for view, field in fields.items() if field.startswith("lumbar")]
+    parts = [f"the {view} radiograph shows a part of the spine: {fields[view]}" for view in lumbar]
     leans = {view: lean_of(found, views[view].spacing_mm) for view, found in points.items()}
-    return tuple(note for view, lean in leans.items() for note in lean_notes(lean, view))
+    return (*parts, *(note for view, lean in leans.items() for note in lean_notes(lean, view)))
 
 
 def _explain_refusals(parameters: Mapping[str, Measured], refused: Mapping[ViewName, str]) -> dict[str, Measured]:

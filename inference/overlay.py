@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from inference.calibration import LEVEL, Calibration
 from inference.contract import PREPROCESSING_VERSION
 from inference.drawing import FOUND, TRUTH, font, render_view
+from inference.vertebral_column import field_of_view
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import IntervalBasis, Prediction
@@ -162,6 +163,7 @@ def _view_json(view: ViewName, prediction: Prediction, model: "Model", given: "I
         "calibration": given.calibration,
         "lengths_allowed": given.calibration in LENGTHS_ALLOWED,
         "geometry_known": given.geometry is not None,
+        "field_of_view": field_of_view(found),
         "landmarks_px": {name: _rounded(point, 3) for name, point in found.items()},
         "radius_90_px": {name: round(r, 3) for name, r in prediction.radius_px.get(view, {}).items()},
         "spread_px": {name: round(float(value), 3) for name, value in spread.items()},

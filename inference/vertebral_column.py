@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from spine.landmarks import VERTEBRAE, ViewName, level_of
+from spine.landmarks import LEVELS, VERTEBRAE, ViewName, level_of
 from spine.types import Float, Floats
 
 MAX_LEAN_DEG: Mapping[ViewName, float] = {"frontal": 11.0, "lateral": 18.0}
@@ -25,6 +25,22 @@ def centres_of(points: Mapping[str, Float[Floats, " 2"]]) -> dict[str, Float[Flo
     for name, point in points.items():
         of_level.setdefault(level_of(name), []).append(point)
     return {v: np.add.reduce(of_level[v]) / len(of_level[v]) for v in VERTEBRAE if v in of_level}
+
+
+def field_of_view(points: Mapping[str, Float[Floats, " 2"]]) -> str | None:
+    """The part of the spine that is found, such as ``lumbar, T12 to S1``; None without a vertebra.
+
+    It is ``whole`` from T4 or higher to L5, ``thoracolumbar`` from T10 or higher and ``lumbar`` from below T10.
+    """
+    levels = {level_of(name) for name in points}
+    found = [level for level in LEVELS if level in levels]
+    if not found:
+        return None
+    first = LEVELS.index(found[0])
+    part = "lumbar" if first > LEVELS.index("T10") else "thoracolumbar"
+    if first <= LEVELS.index("T4"):
+        part = "whole" if found[-1] in ("L5", "S1") else "thoracic"
+    return f"{part}, {found[0]} to {found[-1]}"
 
 
 def pitch_of(centres: Mapping[str, Float[Floats, " 2"]]) -> float | None:

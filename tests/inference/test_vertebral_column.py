@@ -5,7 +5,7 @@ import pytest
 
 from inference.measure import measure_views
 from inference.overlay import report_json
-from inference.vertebral_column import MAX_LEAN_DEG, centres_of, lean_notes, lean_of, pitch_of
+from inference.vertebral_column import MAX_LEAN_DEG, centres_of, field_of_view, lean_notes, lean_of, pitch_of
 from tests.inference.fake_model import knowing_model
 from tests.inference.test_measure_views import POINTS, SHAPE, _inputs
 
@@ -54,3 +54,20 @@ def test_an_upright_radiograph_and_too_short_a_column_get_no_warning():
 def test_the_lean_is_measured_in_the_patient_with_pixels_that_are_not_square():
     wide = {n: p * np.array([2.0, 1.0]) for n, p in FRONTAL.items()}
     assert lean_of(wide, (1.0, 0.5)) == pytest.approx(lean_of(FRONTAL))
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        ("T1", "S1", "whole, T1 to S1"),
+        ("T4", "L5", "whole, T4 to L5"),
+        ("T5", "S1", "thoracolumbar, T5 to S1"),
+        ("T10", "S1", "thoracolumbar, T10 to S1"),
+        ("T11", "S1", "lumbar, T11 to S1"),
+        ("T1", "T12", "thoracic, T1 to T12"),
+    ],
+)
+def test_the_field_of_view_follows_from_the_levels_found(first, last, expected):
+    levels = LEVELS[LEVELS.index(first) : LEVELS.index(last) + 1]
+    assert field_of_view({f"{level}_sup": np.zeros(2) for level in levels}) == expected
+    assert field_of_view({"HIP_L": np.zeros(2)}) is None
