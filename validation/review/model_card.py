@@ -18,7 +18,7 @@ from validation.review.subgroup_names import DIMENSIONS, group_of, in_order
 
 NOT_PROVIDED = "not provided"
 INTENDED_USE = (
-    "finding landmarks of the spine on frontal and lateral whole-spine radiographs and measuring its alignment, for "
+    "finding landmarks of the spine on frontal and lateral radiographs and measuring its alignment, for "
     "research and for review by a person"
 )
 COMMON_LIMITS = (
