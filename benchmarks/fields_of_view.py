@@ -1,7 +1,8 @@
 """``python -m benchmarks.fields_of_view -w WS``: a model on virtual radiographs of every field of view.
 
 Each image of a patient is measured alone: whole, cut to a thoracolumbar or a lumbar field, and (laterals) cut at any
-height below T12. ``varied`` rows show lumbar laterals of varied patients (``sample_patient(seed, varied=True)``), which
+height below T12. Chests, necks, heads, pelves and thighs are cut out too; they show no spine to measure, and refusing
+them is right. ``varied`` rows show lumbar laterals of varied patients (``sample_patient(seed, varied=True)``), which
 have flat and strongly curved backs, slips and fractures, with the appearances of plain radiographs.
 
 Contract: the frozen test split is refused. The truth of a lateral follows from the true landmarks on the uncut image,
@@ -10,9 +11,10 @@ that of a frontal from those on the image.
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from benchmarks.figures import print_table
@@ -31,6 +33,7 @@ from spine.measurement.registry import Measured
 from spine.prediction import Prediction
 from spine.study import Points2D
 from spine.types import Floats
+from training.data.fields_of_view import FIELDS, draw_windows, level_table
 
 VARIED, VARIED_SEED = 60, 4711
 FAR_OFF_DEG = 10.0
@@ -38,6 +41,7 @@ _PIXEL_MM = 1.0
 """Pixel size of the varied patients' images. 896 rows show the spine from the neck to the hips."""
 _SHAPE = (896, 448)
 _FIELDS = ("whole", "thoracolumbar", "lumbar", "cut below T12")
+_WITHOUT_SPINE = tuple(name for name, field in FIELDS.items() if not field.shows_spine)
 _LORDOSIS = ("lumbar_lordosis_l1_l5", "lumbar_lordosis_l1_s1")
 
 
@@ -84,6 +88,19 @@ def _edges(points: Points2D, field: str, random: np.random.Generator) -> tuple[f
     if field == "lumbar":
         return points["T12_sup"][1] + random.uniform(-2.0, 0.5) * step, below
     return points["T12_sup"][1] - random.uniform(1.0, 9.0) * step, first + random.uniform(-0.5, 5.5) * step
+
+
+def without_spine(radiograph: Radiograph, field: str, random: np.random.Generator) -> NDArray[np.uint16] | None:
+    """A part of the image without a spine to measure (a field of ``training.data.fields_of_view``), or None."""
+    height, width = radiograph.image.shape
+    points = (np.stack(list(radiograph.points.values())) + 0.5) * 2 / [width, height] - 1
+    present = torch.ones(1, len(points), dtype=torch.bool)
+    kind = {field: replace(FIELDS[field], share=1.0)}
+    levels = level_table(list(radiograph.points))
+    windows = draw_windows(random, 1.0, torch.from_numpy(points[None]).float(), present, levels, kind)
+    left, right, top, bottom = ((windows.bounds[0].numpy() + 1) / 2 * [width, width, height, height]).astype(int)
+    part = np.ascontiguousarray(radiograph.image[top:bottom, left:right])
+    return part if bool(windows.cut[0]) and min(part.shape) > 32 else None
 
 
 @dataclass(frozen=True)
@@ -193,6 +210,10 @@ def _see(results: Sequence[Result], parameter: str) -> str:
     return f"{see:.2f} ({float((found - truth).mean()):+.2f}, n {len(pairs)})"
 
 
+def _is_refused(prediction: Prediction) -> bool:
+    return bool(prediction.refused) or all(m.is_absent for m in prediction.parameters.values())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; return 0."""
     folder, dataset, examples = read_arguments("fields_of_view", __doc__.splitlines()[0], arguments)
@@ -204,18 +225,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if view.spacing_mm is not None
     ]
     varied = list(varied_laterals(VARIED))
-    rows = []
+    rows, refused = [], []
     for view in VIEWS:
         given = [radiograph for radiograph in wholes if radiograph.view == view]
         for field in _FIELDS if view == "lateral" else _FIELDS[:-1]:
             cut = given if field == "whole" else [c for r in given if (c := r.cut(field, random)) is not None]
             rows.append((f"{view}, {field}", *row_of([result_of(model, r) for r in cut])))
+        for field in _WITHOUT_SPINE:
+            parts = [part for r in given if (part := without_spine(r, field, random)) is not None]
+            count = sum(_is_refused(measure_views(model, {view: ImageInput(part)})) for part in parts)
+            refused.append((f"{view}, {field}", str(len(parts)), f"{100 * count / max(len(parts), 1):.1f}"))
     rows.append(("lateral, varied, whole", *row_of([result_of(model, r) for r in varied])))
     lumbar = [c for r in varied if (c := r.cut("lumbar", random)) is not None]
     rows.append(("lateral, varied, lumbar", *row_of([result_of(model, r) for r in lumbar])))
     head = ("field of view", "images", "refused, %", "uncertain by one, %", "levels off, %", "levels off, untold, %")
     angles = ("L1-S1: SEE (bias), deg", "sacral slope", "Cobb", f"untold lordosis error > {FAR_OFF_DEG:g} deg, %")
     print_table((*head, *angles), rows)
+    print_table(("no spine to measure", "images", "refused, or nothing is measured, %"), refused)
     return 0
 
 

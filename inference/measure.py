@@ -79,6 +79,7 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
         cell_px=cell_px,
         radius_px=radius_px,
         level_margin=detection.levels.margin if detection.levels else None,
+        view_level_margins=detection.view_margins,
         levels_uncertain=_uncertain(detection.levels, calibration),
         height_mismatches=() if points_3d is None else _height_mismatches(points, points_3d),
         refused=refused,

@@ -51,6 +51,7 @@ class Prediction:
         radius_px: view -> landmark -> radius of the 90 % region around the point, pixels; empty without a calibration.
         level_margin: how much better the heat maps fit the reported levels than levels shifted by one; None if too few
             landmarks are visible.
+        view_level_margins: view -> the same margin by the evidence of this view alone.
         levels_uncertain: whether ``level_margin`` is so small that all levels may be shifted by one.
         height_mismatches: landmarks that both calibrated views show, but at different heights.
         refused: view -> reason why its image was not accepted as a radiograph of the spine.
@@ -69,6 +70,7 @@ class Prediction:
     cell_px: Mapping[ViewName, float] = field(default_factory=dict)
     radius_px: Mapping[ViewName, Mapping[str, float]] = field(default_factory=dict)
     level_margin: float | None = None
+    view_level_margins: Mapping[ViewName, float] = field(default_factory=dict)
     levels_uncertain: bool = False
     height_mismatches: tuple[str, ...] = ()
     refused: Mapping[ViewName, str] = field(default_factory=dict)

@@ -193,8 +193,11 @@ def fitted_law(spread: Floats, along: Floats, point_spread: Floats, distance: Fl
 
 
 def level_margin_of(predictions: Sequence[Prediction]) -> float | None:
-    """The level margin that 98 % of the patients exceed, but at least 0. Below it, level names can be one level off."""
-    margins = [p.level_margin for p in predictions if p.level_margin is not None]
+    """The level margin that 98 % of the images exceed, but at least 0. Below it, level names can be one level off.
+
+    The margins are those of single images, because a patient may have only one.
+    """
+    margins = [margin for p in predictions for margin in p.view_level_margins.values()]
     return max(0.0, float(np.quantile(margins, 1 - SURE_OF_LEVELS))) if margins else None
 
 
