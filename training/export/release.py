@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,9 @@ _LIMITS = (
 )
 
 
-def release(candidate: Path, record: Path, out: Path = BUNDLED, wider: Path | None = None) -> str:
+def release(
+    candidate: Path, record: Path, out: Path = BUNDLED, wider: Path | None = None, tried: Path | None = None
+) -> str:
     """Copy a candidate and its card into the folder of the bundled model; returns the model's digest.
 
     Args:
@@ -41,6 +44,7 @@ def release(candidate: Path, record: Path, out: Path = BUNDLED, wider: Path | No
         record: evaluation record of the candidate.
         out: folder that is written.
         wider: another evaluation record of the same model, on more patients, from which the errors by subgroup come.
+        tried: text file, each line of which says what was tried on real radiographs, by which command, and the result.
 
     Raises:
         EvidenceRejected: a record belongs to another model, or to real patients.
@@ -57,7 +61,9 @@ def release(candidate: Path, record: Path, out: Path = BUNDLED, wider: Path | No
     out.mkdir(parents=True, exist_ok=True)
     for name in (GRAPH_FILE, CONTRACT_FILE, WEIGHTS_FILE):
         shutil.copyfile(candidate / name, out / name)
-    write_text_atomically(out / CARD_FILE, card_markdown(bundled_card(candidate, summary, evidence, more, fits)))
+    card = bundled_card(candidate, summary, evidence, more, fits)
+    lines = tuple(tried.read_text().splitlines()) if tried else ()
+    write_text_atomically(out / CARD_FILE, card_markdown(replace(card, tried=lines)))
     digests = {"model_digest": digest, "record_digest": evidence.digest, "wider_record_digest": more.digest}
     write_text_atomically(out / RELEASE_FILE, json.dumps({**digests, "fits": fits}, indent=1, sort_keys=True))
     return digest
@@ -140,11 +146,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("candidate", type=Path, nargs="?", help="folder of a finished fit")
     parser.add_argument("record", type=Path, nargs="?", help="evaluation record of the candidate")
     parser.add_argument("--wider", type=Path, help="evaluation record on more patients, for the errors by subgroup")
+    parser.add_argument("--tried", type=Path, help="text file: what was tried on real radiographs, one result a line")
     parser.add_argument("--out", type=Path, default=BUNDLED, help="folder of the bundled model")
     options = parser.parse_args(arguments)
     try:
         if options.candidate and options.record:
-            digest = release(options.candidate, options.record, options.out, options.wider)
+            digest = release(options.candidate, options.record, options.out, options.wider, options.tried)
         elif options.wider and not options.candidate:
             digest = renew_subgroups(options.wider, options.out)
         else:

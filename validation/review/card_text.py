@@ -35,8 +35,9 @@ def card_markdown(card: ModelCard, *, brief: bool = False) -> str:
         "Training": [_facts(card.training)],
         "Evaluation": _evaluation(card.evaluation, brief=brief) if card.evaluation else ["Not evaluated yet."],
         GROUPS_TITLE: _groups(card.group_errors) if card.group_errors else [],
+        "Tried on real radiographs": [_list(card.tried)] if card.tried else [],
         "Decision": [_facts(card.decision)] if card.decision else [],
-        "Limits": ["\n".join(f"- {limit}" for limit in card.limits)],
+        "Limits": [_list(card.limits)],
     }
     lines = [f"{deeper}# Model {card.model[:12]}", f"**Not for diagnosis.** Intended use: {card.intended_use}."]
     for title, paragraphs in sections.items():
@@ -50,6 +51,10 @@ def with_group_errors(text: str, errors: GroupErrors) -> str:
     _, heading, after = rest.partition("\n## ")
     section = "\n\n".join([f"\n## {GROUPS_TITLE}", *_groups(errors)])
     return f"{before}{section}\n{heading}{after}"
+
+
+def _list(texts: Iterable[str]) -> str:
+    return "\n".join(f"- {text}" for text in texts)
 
 
 def _facts(facts: Mapping[str, str]) -> str:

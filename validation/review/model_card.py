@@ -27,7 +27,7 @@ COMMON_LIMITS = (
     "not for diagnosis or treatment",
 )
 _VIRTUAL_TRAINING = "trained on virtual patients only: before use on real radiographs, measure the errors on them"
-VIRTUAL_TEST = "every figure on this card was measured on virtual patients and says nothing about real radiographs"
+VIRTUAL_TEST = "the evaluation was made on virtual patients and says nothing about real radiographs"
 
 Triple = tuple[float, float | None, float | None]
 """A figure, and the low and the high end of its 95 % interval."""
@@ -84,6 +84,7 @@ class ModelCard:
         training: name -> text of each fact about the training.
         limits: limitations that a user must know.
         evaluation, decision, group_errors: the content of these sections; None for a section without a record.
+        tried: what was tried on real radiographs and how it went; each text names its command.
     """
 
     model: str
@@ -93,6 +94,7 @@ class ModelCard:
     evaluation: CardEvaluation | None = None
     decision: Mapping[str, str] | None = None
     group_errors: GroupErrors | None = None
+    tried: tuple[str, ...] = ()
     intended_use: str = INTENDED_USE
 
 

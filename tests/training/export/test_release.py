@@ -45,13 +45,16 @@ def test_the_card_repeats_the_records(candidate, tmp_path):
     digest = str(candidate[1].model_digest)
     path = record_of(tmp_path / "test", digest)
     wider = record_of(tmp_path / "wider", digest, condition="osteoporotic")
-    release(candidate[0], path, tmp_path / "bundled", wider)
+    tried = tmp_path / "tried.txt"
+    tried.write_text("ten chests: nine refused (`command`)\n")
+    release(candidate[0], path, tmp_path / "bundled", wider, tried)
     text, record = (tmp_path / "bundled" / "card.md").read_text(), read_record(path)
     tilt = record.statistics["pelvic_tilt"]
     error = tilt.figures["standard_error_of_estimate"]
     assert f"| Pelvic tilt | {tilt.n} of 18 | {error.value:.2f}° [{error.low:.2f}, {error.high:.2f}] |" in text
     assert "| tested on | 18 **virtual patients**, frozen test set" in text
     assert "\n- trained on virtual patients only" in text
+    assert "## Tried on real radiographs\n\n- ten chests: nine refused (`command`)\n" in text
     assert re.search(r"\| cost \| \d+ GPU minutes \(\d+ s on one GPU; .+\) \|", text)
     assert "| osteoporotic | 18 |" in text, "the errors by subgroup are those of the wider record"
     facts = json.loads((tmp_path / "bundled" / "release.json").read_text())
