@@ -69,7 +69,8 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
     parameters = parameters_of(points, points_3d, views, sigma_px, width)
     parameters = _explain_dropped(parameters, decoded, in_3d=points_3d is not None)
     parameters = within_anatomy(_without_unseen_curves(parameters, points, views, model))
-    parameters = _explain_refusals(parameters, refused)
+    uncertain = _uncertain(detection.levels, calibration)
+    parameters = _explain_refusals(_with_uncertain_levels(parameters) if uncertain else parameters, refused)
     basis = {view: calibration.basis(view, d.spread_cells) for view, d in decoded.items() if calibration and d.points}
     shifts = {view: each.shift for view, each in basis.items()}
     return Prediction(
@@ -80,7 +81,7 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
         radius_px=radius_px,
         level_margin=detection.levels.margin if detection.levels else None,
         view_level_margins=detection.view_margins,
-        levels_uncertain=_uncertain(detection.levels, calibration),
+        levels_uncertain=uncertain,
         height_mismatches=() if points_3d is None else _height_mismatches(points, points_3d),
         refused=refused,
         dropped={view: d.dropped for view, d in decoded.items() if d.dropped},
@@ -112,6 +113,15 @@ def predict_examples(
 def _uncertain(levels: LevelEvidence | None, calibration: Calibration | None) -> bool:
     least = calibration.level_margin if calibration else None
     return levels is not None and least is not None and levels.margin <= least
+
+
+def _with_uncertain_levels(parameters: Mapping[str, Measured]) -> dict[str, Measured]:
+    """The parameters, with a finding for each curve: the names of its end vertebrae and apex may be one level off."""
+    finding = {"levels": "levels uncertain by one"}
+    return {
+        name: replace(m, detail={**m.detail, **finding}) if m.detail and PARAMETERS[name].of_curve else m
+        for name, m in parameters.items()
+    }
 
 
 def _without_refused(

@@ -75,7 +75,10 @@ def test_levels_are_uncertain_below_the_calibrated_margin():
     session = KnowingSession(POINTS, SHAPE)
     assert not measure_views(_model(session, 4.0), _inputs(*VIEWS)).levels_uncertain
     doubtful = _Doubtful(POINTS, SHAPE)
-    assert measure_views(_model(doubtful, 4.0), _inputs(*VIEWS)).levels_uncertain
+    found = measure_views(_model(doubtful, 4.0), _inputs(*VIEWS))
+    assert found.levels_uncertain
+    assert found.parameters["cobb"].detail["levels"] == "levels uncertain by one"
+    assert found.parameters["sacral_slope"].detail is None
     assert not measure_views(_model(doubtful, None), _inputs(*VIEWS)).levels_uncertain
 
 

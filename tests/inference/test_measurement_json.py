@@ -90,6 +90,7 @@ def _reports() -> dict[str, dict[str, Any]]:
     return {
         "whole": _report(),
         "uncalibrated model": _report(calibration=None),
+        "uncertain levels": _report(calibration=replace(CALIBRATION, level_margin=1e3)),
         "VIEW_MISSING": _report(views=("frontal",)),
         "VIEW_REFUSED": _report(_only("frontal", "T1", "T11"), calibration=limits),
         "LANDMARKS_NOT_SEEN": _report(_only("lateral", "T6", "L5"), views=("lateral",)),
