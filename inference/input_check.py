@@ -20,6 +20,9 @@ from spine.types import Float, Floats
 LONG_COLUMN = 12
 """With at least this number of visible vertebrae, the limits on order and map width are less strict."""
 
+LONG_WIDTH = 1.5
+"""Factor on the limit of the map width for a long column."""
+
 _SIDES = (("_left", "_right"), ("_post", "_ant"))
 
 
@@ -63,7 +66,7 @@ class InputLimits:
         # Vertebrae of a severe curve lie across the image and some are hard to see, but only a spine shows so many.
         long = features.vertebrae >= LONG_COLUMN
         downwards = self.downwards - (0.1 if long else 0.0)
-        width = self.width_cells * (1.2 if long else 1.0)
+        width = self.width_cells * (LONG_WIDTH if long else 1.0)
         least = min(self.above_sacrum, self.vertebrae) if features.on_sacrum else self.vertebrae
         few = f"{features.vertebrae} vertebrae seen, at least {least} expected"
         checks = [
