@@ -81,18 +81,7 @@ def measure(
     radiographs = _read_radiographs(files, view)
     model = open_chosen_model(model_folder, Workspace(workspace))
     model = with_site_calibration(model, calibration_file, Workspace(workspace))
-    inputs = {
-        name: ImageInput(
-            r.image,
-            r.spacing_mm,
-            r.calibration,
-            r.geometry,
-            path.name,
-            r.identity.sop_uid or None,
-            r.facts.get("body_part"),
-        )
-        for name, (path, r) in radiographs.items()
-    }
+    inputs = {name: _input_of(path, radiograph) for name, (path, radiograph) in radiographs.items()}
     prediction = measure_views(model, inputs)
     _require_measurements(prediction, files)
     report = json.dumps(report_json(prediction, model, inputs), indent=1, allow_nan=False)
@@ -120,6 +109,18 @@ def measure(
     if remark:
         errors.print(f"[yellow]{remark}[/yellow]")
     errors.print(f"overlay: {overlay}   model: {model.digest[:12]}")
+
+
+def _input_of(path: Path, radiograph: "Radiograph") -> ImageInput:
+    return ImageInput(
+        radiograph.image,
+        radiograph.spacing_mm,
+        radiograph.calibration,
+        radiograph.geometry,
+        path.name,
+        radiograph.identity.sop_uid or None,
+        radiograph.facts.get("body_part"),
+    )
 
 
 def _read_radiographs(files: tuple[Path, ...], view: ViewName | None) -> "dict[ViewName, tuple[Path, Radiograph]]":

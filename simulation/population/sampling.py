@@ -78,6 +78,11 @@ def sample_patient(seed: int, *, varied: bool = False) -> PatientParameters:
     slips of all degrees, and wedge fractures in patients of every condition.
     """
     rng = np.random.default_rng([seed, 0x5EED])
+    patient = _sample(rng, varied=varied)
+    return _with_severe_findings(rng, patient) if varied else patient
+
+
+def _sample(rng: np.random.Generator, *, varied: bool) -> PatientParameters:
     condition, field_of_view = _choose(rng, CONDITION_SHARES), _choose(rng, FIELD_SHARES)
     anatomy = _choose(rng, ANATOMY_SHARES)
     group, fused = _sample_surgery(rng, condition)
@@ -87,7 +92,7 @@ def sample_patient(seed: int, *, varied: bool = False) -> PatientParameters:
     size, bmi, femoral_head_radius = _sample_build(rng, age, sex)
     slip = sample_listhesis(rng, group, angles.incidence, vertebral_column(anatomy)) or Slip("L4", 0.0)
     lateral = sample_lateral_listhesis(rng, condition, curves) or Slip("L3", 0.0)
-    patient = PatientParameters(
+    return PatientParameters(
         age_years=age,
         sex=sex,
         condition=condition,
@@ -117,7 +122,6 @@ def sample_patient(seed: int, *, varied: bool = False) -> PatientParameters:
         bone_density=_clip("bone_density", sample_density(rng, condition, age, sex)),
         femoral_head_radius_mm=femoral_head_radius,
     )
-    return _with_severe_findings(rng, patient) if varied else patient
 
 
 def _with_severe_findings(rng: np.random.Generator, patient: PatientParameters) -> PatientParameters:
