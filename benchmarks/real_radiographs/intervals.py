@@ -87,7 +87,8 @@ def by_shift(calibration: Calibration, known: Known) -> list[tuple[float, Interv
 
 def site_calibrations(model: Model, known: Known, count: int, draws: int) -> list[IntervalFigures]:
     """Figures of the other radiographs, for intervals calibrated on those of ``count`` patients drawn at random."""
-    patients = sorted({example.patient for _, example in known})
+    # A site needs this number of patients whose angle is measured.
+    patients = sorted({e.patient for prediction, e in known if not prediction.parameters[ANGLE].is_absent})
     figures = []
     for draw in range(draws):
         drawn = set(np.random.default_rng((SEED, count, draw)).choice(patients, count, replace=False).tolist())
