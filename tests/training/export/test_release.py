@@ -93,7 +93,10 @@ def test_the_errors_by_subgroup_are_renewed_from_a_record_of_the_same_bytes(tmp_
 def test_the_card_of_the_bundled_model_is_of_these_bytes_and_as_the_writer_writes_it(candidate, tmp_path):
     text = (BUNDLED / "card.md").read_text()
     assert json.loads((BUNDLED / "release.json").read_text())["model_digest"] in text
-    release(candidate[0], record_of(tmp_path, str(candidate[1].model_digest)), out=tmp_path / "bundled")
+    tried = tmp_path / "tried.txt"
+    tried.write_text("nothing yet\n")
+    record = record_of(tmp_path, str(candidate[1].model_digest))
+    release(candidate[0], record, out=tmp_path / "bundled", tried=tried)
     written = (tmp_path / "bundled" / "card.md").read_text()
     assert layout(text) == layout(written)
 
