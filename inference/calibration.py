@@ -186,8 +186,6 @@ def _with_interval(name: str, measured: Measured, group: ShiftGroup | None) -> M
 def calibration_from_json(record: Mapping[str, Any] | None) -> Calibration | None:
     """The calibration from its ``dataclasses.asdict`` form.
 
-    The bundled model's calibration has neither ``neighbour_width`` nor limits of the shift.
-
     Raises:
         KeyError, TypeError: the record is not a calibration.
     """
@@ -198,7 +196,7 @@ def calibration_from_json(record: Mapping[str, Any] | None) -> Calibration | Non
         for view, groups in cast(Mapping[str, Mapping[str, Any]], record["laws"]).items()
     }
     limits = InputLimits(**record["limits"]) if record.get("limits") else None
-    shifted = tuple(ShiftGroup(**group) for group in record.get("shifted", ()))  # the bundled contract has no groups
+    shifted = tuple(ShiftGroup(**group) for group in record["shifted"])
     return Calibration(**{**record, "laws": laws, "limits": limits, "shifted": shifted})
 
 

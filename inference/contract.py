@@ -121,7 +121,7 @@ def _from_json(record: Mapping[str, Any]) -> ModelContract:
     fields["names"] = tuple(str(n) for n in record["names"])
     fields["views"] = tuple(cast(ViewName, v) for v in record["views"])
     fields["input_shape"] = (int(record["input_shape"][0]), int(record["input_shape"][1]))
-    fields["scales"] = tuple(float(s) for s in record.get("scales", (1.0,)))  # the bundled contract has no scales
+    fields["scales"] = tuple(float(s) for s in record["scales"])
     fields["normalisation"] = Normalisation(**record["normalisation"])
     fields["calibration"] = calibration_from_json(record.get("calibration"))
     return ModelContract(**fields)

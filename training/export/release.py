@@ -53,11 +53,11 @@ def release(
     evidence = _evidence(record, digest)
     more = _evidence(wider, digest) if wider else evidence
     summary = read_summary(candidate)
-    fits = [*_earlier_fits(summary)]
-    fits += [
+    own = [
         {"seconds": round(s.seconds), "gpus": s.devices, "seed": s.seed, "steps": s.steps, "device": s.device}
         for s in summary.stages
     ]
+    fits = [*_earlier_fits(summary, own), *own]
     out.mkdir(parents=True, exist_ok=True)
     for name in (GRAPH_FILE, CONTRACT_FILE, WEIGHTS_FILE):
         shutil.copyfile(candidate / name, out / name)
@@ -97,12 +97,15 @@ def _evidence(path: Path, digest: str) -> EvaluationRecord:
     return record
 
 
-def _earlier_fits(summary: FitSummary) -> list[dict[str, Any]]:
-    """The fits of the bundled model, if the fit of ``summary`` started from it."""
+def _earlier_fits(summary: FitSummary, own: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The fits of the bundled model, if the fit of ``summary`` started from it, without its ``own`` fits.
+
+    If the same candidate is released again, its fits are already those of the bundled model.
+    """
     if summary.config.init_from != BUNDLED_NAME:
         return []
     fits: list[dict[str, Any]] = json.loads((BUNDLED / RELEASE_FILE).read_text())["fits"]
-    return fits
+    return fits[: -len(own)] if fits[-len(own) :] == own else fits
 
 
 def bundled_card(

@@ -61,14 +61,20 @@ def test_the_card_repeats_the_records(candidate, tmp_path):
     assert (facts["record_digest"], facts["wider_record_digest"]) == (record.digest, read_record(wider).digest)
 
 
-def test_the_cost_includes_the_fits_of_the_bundled_model_that_a_fit_started_from(candidate, tmp_path):
+def test_the_cost_includes_the_fits_of_the_bundled_model_that_a_fit_started_from(candidate, tmp_path, monkeypatch):
     summary = candidate[1]
     from_bundled = replace(summary, config=replace(summary.config, init_from="bundled"))
     folder = tmp_path / "candidate"
     shutil.copytree(candidate[0], folder)
     write_summary(from_bundled, folder / CANDIDATE_FILE)
-    release(folder, record_of(tmp_path, str(summary.model_digest)), out=tmp_path / "bundled")
+    record = record_of(tmp_path, str(summary.model_digest))
+    release(folder, record, out=tmp_path / "bundled")
     earlier = json.loads((BUNDLED / "release.json").read_text())["fits"]
+    again = tmp_path / "again"
+    with monkeypatch.context() as changed:
+        changed.setattr("training.export.release.BUNDLED", tmp_path / "bundled")
+        release(folder, record, out=again)
+    assert (again / "release.json").read_text() == (tmp_path / "bundled" / "release.json").read_text()
     fits = json.loads((tmp_path / "bundled" / "release.json").read_text())["fits"]
     assert fits[:-1] == earlier
     assert f"{earlier[0]['seconds']} s on 2 GPUs" in (tmp_path / "bundled" / "card.md").read_text()
