@@ -27,6 +27,10 @@ def find_chromium() -> str | None:
     return os.environ.get(CHROMIUM_VARIABLE) or next((path for name in _NAMES if (path := shutil.which(name))), None)
 
 
+class FrameReloaded(Exception):
+    """The document of the frame was replaced between two calls of the protocol."""
+
+
 class Page:
     """One tab."""
 
@@ -45,6 +49,8 @@ class Page:
         while True:
             message = self._receive(PATIENCE_S)
             if message.get("id") == self._last:
+                if "Cannot find context" in message.get("error", {}).get("message", ""):
+                    raise FrameReloaded
                 assert "error" not in message, f"{method}: {message['error']}"
                 return message["result"]
 
@@ -79,12 +85,15 @@ class Page:
         return result["result"].get("value")
 
     def evaluate_in_frame(self, expression: str) -> Any:
-        """The value of an expression inside the page's only frame; None if there is no frame yet."""
+        """The value of an expression inside the page's only frame; None while there is no frame or it reloads."""
         children = self.send("Page.getFrameTree")["frameTree"].get("childFrames", [])
         if not children:
             return None
         world = self.send("Page.createIsolatedWorld", frameId=children[0]["frame"]["id"])["executionContextId"]
-        result = self.send("Runtime.evaluate", expression=expression, contextId=world, returnByValue=True)
+        try:
+            result = self.send("Runtime.evaluate", expression=expression, contextId=world, returnByValue=True)
+        except FrameReloaded:
+            return None
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
