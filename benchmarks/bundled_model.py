@@ -7,16 +7,19 @@ Wrong images of a spine are made from them (``wrong_images``). Real radiographs 
 
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
 from benchmarks import not_spines, wrong_images
 from benchmarks.demo import demo_workspace
 from benchmarks.figures import Figure, python, run_command, timed
 from benchmarks.real_radiographs.folds import radiograph_of
 from benchmarks.sim_to_real.pack import read_pack
+from benchmarks.wrong_images import CountingSession
 from inference.bundled import open_bundled
 from inference.inputs import ImageInput
 from inference.measure import measure_views
@@ -29,6 +32,9 @@ from spine.study import Points2D
 
 PAIRS = 30
 OF_EACH_KIND = 100
+BLUR_PX = 6.0
+"""Blurring by this standard deviation makes the heat maps about as wide as those of real radiographs."""
+
 PACKED = Path(".carry/aasce.npz")
 _CHILD = """
 import sys
@@ -41,7 +47,12 @@ for views in first_pairs(sys.argv[1], 3):
 def figures() -> list[Figure]:
     """Time and memory, refusals of images without a spine, and reactions to wrong images of a spine."""
     workspace, model = demo_workspace(), open_bundled()
-    return [*_cost(model, workspace), *refusals(model, workspace), *_wrong_images(model, workspace)]
+    return [
+        *_cost(model, workspace),
+        *cost_of_unclear(model, workspace),
+        *refusals(model, workspace),
+        *_wrong_images(model, workspace),
+    ]
 
 
 def first_pairs(workspace: Path | str, count: int) -> list[dict[ViewName, ImageInput]]:
@@ -74,6 +85,29 @@ def _cost(model: Model, workspace: Workspace) -> list[Figure]:
         Figure("ratio of these two times", ratio, "", "<= 1.3", "median of the ratios of all pairs"),
         Figure("peak memory of a process that measures three pairs", peak / 1024, "GiB", "< 1.5"),
     ]
+
+
+def cost_of_unclear(model: Model, workspace: Workspace) -> list[Figure]:
+    """What a pair of blurred images costs, which the network is run on again, beside the pair itself."""
+    ratios: list[float] = []
+    counts: list[int] = []
+    for views in first_pairs(workspace.root, PAIRS):
+        session = CountingSession(model.session)
+        counted, blurred = replace(model, session=session), {v: _blurred(given) for v, given in views.items()}
+        clear_s = timed(partial(measure_views, model, views))[1]
+        ratios.append(timed(partial(measure_views, counted, blurred))[1] / clear_s)
+        counts.append(session.images)
+    how = f"of {len(counts)} pairs of the demo"
+    return [
+        Figure("images that the network is run on, blurred pair, median", statistics.median(counts), "", "<= 6", how),
+        Figure("images that the network is run on, blurred pair, largest", max(counts), "", "", how),
+        Figure("time of a blurred pair, times that of the pair, median", statistics.median(ratios), "", "<= 3", how),
+    ]
+
+
+def _blurred(given: ImageInput) -> ImageInput:
+    image = ndimage.gaussian_filter(given.image.astype(np.float32), BLUR_PX)
+    return replace(given, image=image.astype(given.image.dtype))
 
 
 def refusals(model: Model, workspace: Workspace) -> list[Figure]:

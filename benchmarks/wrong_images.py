@@ -80,22 +80,23 @@ def _refused_or_inconsistent(prediction: Prediction) -> bool:
 
 
 def _second_runs(model: Model, pairs: Sequence[Inputs]) -> Figure:
-    session = _CountingSession(model.session)
+    session = CountingSession(model.session)
     for pair in pairs:
         measure_views(replace(model, session=session), pair)
     share = 100 * (session.calls - len(pairs)) / len(pairs)
     return Figure("correct pairs for which the network runs twice", share, "%", "<= 10", f"of {len(pairs)}")
 
 
-class _CountingSession:
-    """An onnxruntime session that counts its calls."""
+class CountingSession:
+    """An onnxruntime session that counts its calls and images."""
 
     def __init__(self, session: object) -> None:
-        self.session, self.calls = session, 0
+        self.session, self.calls, self.images = session, 0, 0
 
-    def run(self, outputs: list[str], inputs: dict[str, object]) -> object:
+    def run(self, outputs: list[str], inputs: dict[str, NDArray[np.generic]]) -> object:
         """Run the session."""
         self.calls += 1
+        self.images += len(next(iter(inputs.values())))
         return self.session.run(outputs, inputs)  # type: ignore[attr-defined]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from inference.calibration import Calibration, calibration_from_json, calibration_violations
+from inference.input_check import InputLimits
 from spine.errors import ContractViolation, EvidenceRejected
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName, mirrored_name
 from spine.model_digest import CONTRACT_FILE, GRAPH_FILE
@@ -79,6 +80,11 @@ class ModelContract:
     def heatmap_shape(self) -> tuple[int, int]:
         """(h, w) of one heat map."""
         return self.input_shape[0] // self.heatmap_stride, self.input_shape[1] // self.heatmap_stride
+
+    @property
+    def limits(self) -> InputLimits | None:
+        """Limits of the input check; None if every image is accepted."""
+        return self.calibration.limits if self.calibration else None
 
 
 def write_contract(contract: ModelContract, folder: Path) -> None:

@@ -18,7 +18,14 @@ from inference.mirrored_average import averaged_with_mirror_image
 from inference.model import Model
 from inference.preprocessing import Affine, prepare
 from inference.vertebral_column import centres_of, pitch_of
-from inference.view_check import ViewDetection, check_views, confidence, detections_from, is_clear
+from inference.view_check import (
+    ViewDetection,
+    check_views,
+    confidence,
+    detections_from,
+    is_clear,
+    shows_whole_spine,
+)
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS, ViewName, shifted_name
 
@@ -83,14 +90,17 @@ def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Dete
 
 
 def _run_scales(model: Model, views: Mapping[ViewName, ImageInput]) -> dict[ViewName, list[ViewDetection]]:
-    """The result of each image at the first scale, and at the others if the first result is unclear.
+    """The result of each image at the first scale, and at the others if it is unclear and shows no whole spine.
 
     A radiograph of a small field of view, such as a lumbar one, fills the input with larger vertebrae than a radiograph
     of the whole spine. Its heat maps are narrower if it is made smaller.
     """
     first, *others = model.contract.scales
     found = {v: [run] for v, run in zip(views, _detections_at(model, [(v, first) for v in views], views), strict=True)}
-    tried = [(view, scale) for view in views if not is_clear(found[view][0]) for scale in others]
+    limits = model.contract.limits
+    unclear = [v for v in views if not is_clear(found[v][0])]
+    partial = [v for v in unclear if limits is None or not shows_whole_spine(found[v][0], limits)]
+    tried = [(view, scale) for view in partial for scale in others]
     for (view, _), run in zip(tried, _detections_at(model, tried, views), strict=True):
         found[view].append(run)
     return found
@@ -101,7 +111,7 @@ def _clearest(model: Model, runs: Sequence[ViewDetection]) -> ViewDetection:
 
     The first run has an advantage. If it shows a spine, runs that lose more than one of its vertebrae do not count.
     """
-    limits = model.contract.calibration.limits if model.contract.calibration else None
+    limits = model.contract.limits
     first, accepted = runs[0], [run for run in runs if limits is None or not limits.violations(_features(run))]
     if any(run is first for run in accepted):
         most = _features(first).vertebrae

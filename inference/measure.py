@@ -128,7 +128,7 @@ def _without_refused(
     detection: Detection, model: Model, views: Mapping[ViewName, ImageInput]
 ) -> tuple[dict[ViewName, Decoded], dict[ViewName, str]]:
     """(view -> landmarks, view -> reason of a refusal); a refused view has no landmarks."""
-    limits = model.contract.calibration.limits if model.contract.calibration else None
+    limits = model.contract.limits
     kept, refused = dict(detection.decoded), {}
     for view, found in detection.decoded.items():
         reasons = [detection.wrong_views[view]] if view in detection.wrong_views else []

@@ -38,6 +38,16 @@ class _Seeing(KnowingSession):
         return [np.stack([_widened(m, self.widths[o]) for m, o in zip(maps, own, strict=True)]), logits]
 
 
+class _Counting(_Seeing):
+    """Counts the images that it is run on."""
+
+    images = 0
+
+    def run(self, outputs, inputs):
+        self.images += len(inputs["view"])
+        return super().run(outputs, inputs)
+
+
 def _view_of(pixels) -> int:
     """0 for the frontal image, 1 for the lateral, -1 for neither: a turned one."""
     known = [prepare(IMAGES[v], CONTRACT.input_shape).pixels[0] for v in VIEWS]
@@ -110,11 +120,20 @@ def test_a_turned_image_is_refused_and_the_other_is_measured(view, how):
     turn = next(t for name, t in TURNS.items() if name.startswith(how))
     given = _given(frontal="frontal", lateral="lateral")
     given[view] = replace(given[view], image=np.ascontiguousarray(turn(IMAGES[view])))
-    session = _Seeing(0.85, 1.6)
+    session = _Seeing(0.85, 2.0)
     found = measure_views(_model(session), given)
     assert session.calls == 2
     assert list(found.refused) == [view] and how in found.refused[view]
     assert found.points["lateral" if view == "frontal" else "frontal"]
+
+
+@pytest.mark.parametrize(("cells", "images"), [(1.3, 2), (2.0, 6)])
+def test_a_whole_spine_is_run_neither_smaller_nor_head_down_unless_its_maps_are_very_wide(cells, images):
+    session = _Counting(cells, 2.5)
+    model = _model(session)
+    model = replace(model, contract=replace(model.contract, scales=(1.0, 0.7, 0.5)))
+    found = measure_views(model, _given(frontal="frontal"))
+    assert not found.refused and session.images == images
 
 
 def test_an_image_without_a_spine_as_the_other_view_is_not_called_that_view():
