@@ -53,8 +53,9 @@ nothing. On the 425 labelled AASCE radiographs that pass the validation, the sta
 ERROR_INFLATION: Mapping[Plane, float] = {"coronal": 2.5, "sagittal": 1.0}
 """Plane -> factor on the standard deviations of tilts from margins. A network errs alike on neighbouring plates, so
 their tilts are not independent evidence. In a series with the correlation r between neighbours, n values count as
-n (1 - r) / (1 + r) independent ones. On virtual patients r is 0.72 in the coronal plane (`python -m
-benchmarks.ablation`). In the sagittal plane r is 0.5, but the factor 1.7 makes no angle of virtual patients better."""
+n (1 - r) / (1 + r) independent ones. In the coronal plane r was 0.72 with the model for which the factor was chosen. It
+is 0.68 now (virtual patients, `python -m benchmarks.ablation`). In the sagittal plane r is 0.5, but the factor 1.7
+makes no angle of virtual patients better."""
 
 DEGREES_OF_FREEDOM = 3.0
 """Degrees of freedom of the Student distribution of a margin's error."""
