@@ -2,8 +2,12 @@
 
 Contract: ``champion`` does not rely on the assets before it. A blocking check stops its own run, but not a run that
 launches ``champion`` alone. The function that ``champion`` calls therefore verifies policy, evidence and verdict again.
+A run that judges the candidate succeeds whatever the verdict is: if the model may not be promoted, ``champion`` is not
+materialised, and an observation says why. A run of ``champion`` alone asks for a promotion, so there a refusal is a
+failure.
 """
 
+from collections.abc import Iterator
 from functools import partial
 
 import dagster as dg
@@ -14,7 +18,7 @@ from orchestration.dagster.assets.model import evaluation, registered_candidate
 from orchestration.dagster.resources import ModelTracking, WritableWorkspace
 from orchestration.lifecycle.approvals import approve_verdict
 from orchestration.lifecycle.judging import judge_candidate, rescore_champion
-from orchestration.lifecycle.promotion import promote_champion
+from orchestration.lifecycle.promotion import is_ordinary_refusal, promote_champion
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.workspace import Workspace
 from validation.promotion.approval import SignOff
@@ -58,16 +62,27 @@ class ApprovalConfig(dg.Config):
         return approve_verdict(workspace, params, self.verdict, SignOff(self.approver, self.comment)).digest
 
 
-@_configured(kinds={"mlflow"}, deps=[verdict, registered_candidate])
+@_configured(kinds={"mlflow"}, deps=[verdict, registered_candidate], output_required=False)
 def champion(
     context: dg.AssetExecutionContext,
     config: ApprovalConfig,
     workspace: WritableWorkspace,
     tracking: ModelTracking,
     watcher: Watcher,
-) -> Materialised:
+) -> Iterator[Materialised | dg.AssetObservation]:
     """The model in service. Every promotion verifies policy, evidence and verdict, however it was launched."""
     tracked, params = tracking.applied_to(workspace.folders), workspace.params
     promoter = f"dagster run {context.run.run_id}"
     work = lambda _: promote_champion(tracked, params, promoter, config.grant(tracked, params))  # noqa: E731
-    return materialised("champion", watcher, work, tracking=tracking)
+    try:
+        yield materialised("champion", watcher, work, tracking=tracking)
+    except dg.Failure as failure:
+        if not (_judged_here(context) and is_ordinary_refusal(failure.__cause__)):
+            raise
+        context.log.warning(f"champion is skipped: {failure.description}")
+        yield dg.AssetObservation("champion", description=f"skipped: {failure.description}", metadata=failure.metadata)
+
+
+def _judged_here(context: dg.AssetExecutionContext) -> bool:
+    """Whether the asset ``verdict`` is a part of this run."""
+    return context.job_def.has_node_named("verdict")

@@ -52,6 +52,7 @@ class StubSteps:
     figures: dict[str, dict] = field(default_factory=dict)
     raises: dict[str, Exception] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    refusal: GateRefused | None = None
 
     def step(self, name: str, workspace: Workspace, progress=None) -> StepReport:
         self.calls.append(name)
@@ -75,8 +76,11 @@ class StubSteps:
 
     def promote(self, workspace: Workspace, promoter: str) -> StepReport:
         self.calls.append("champion")
-        if not workspace.verdict_file.exists() or read_verdict(workspace.verdict_file).decision != "PROMOTE":
-            raise GateRefused("VERDICT_REJECT", found="no passing verdict", expected="PROMOTE", remedy="explain")
+        if self.refusal is not None:
+            raise self.refusal
+        decision = read_verdict(workspace.verdict_file).decision if workspace.verdict_file.exists() else "ABSENT"
+        if decision != "PROMOTE":
+            raise GateRefused(f"VERDICT_{decision}", found="no passing verdict", expected="PROMOTE", remedy="explain")
         workspace.champion_record.write_text(json.dumps({"promoter": promoter}))
         return StepReport("champion", {"version": "1"})
 
