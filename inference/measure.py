@@ -38,6 +38,13 @@ MAX_Z_DISAGREEMENT_MM = 20.0
 neighbouring level, about 25 mm away, in one view. The 3D point would be wrong by half of this distance, so the point is
 absent."""
 
+LEAST_IN_A_LATERAL: Mapping[str, float] = {
+    "lumbar_lordosis_l1_s1": 0.0,
+    "lumbar_lordosis_l1_l5": -10.0,
+    "sacral_slope": 5.0,
+}
+"""Parameter -> value in degrees. Smaller values are rare in patients, and usual in a mirrored lateral radiograph."""
+
 DROPPED_WHY: Mapping[str, str] = {
     "LANDMARKS_IN_BLANK_REGION": "the {view} image is blank there",
     "LANDMARKS_OUT_OF_CHAIN": "found in the {view} image out of line with the other vertebrae",
@@ -85,7 +92,7 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
         height_mismatches=() if points_3d is None else _height_mismatches(points, points_3d),
         refused=refused,
         dropped={view: d.dropped for view, d in decoded.items() if d.dropped},
-        notes=(*_notes(points, views), *_chain_notes(decoded)),
+        notes=(*_notes(points, views), *_chain_notes(decoded), *_kyphosis_notes(parameters)),
         points_3d=points_3d or {},
         parameters=calibration.with_intervals(parameters, shifts) if calibration else parameters,
         interval_basis=basis,
@@ -189,6 +196,16 @@ def _chain_notes(decoded: Mapping[ViewName, Decoded]) -> tuple[str, ...]:
             levels = ", ".join(v for v in VERTEBRAE if v in lost)
             notes.append(f"{levels} left out: found in the {view} image out of line with the other vertebrae")
     return tuple(notes)
+
+
+def _kyphosis_notes(parameters: Mapping[str, Measured]) -> tuple[str, ...]:
+    """A warning if the lumbar spine or the sacrum leans as it does in a mirrored lateral radiograph."""
+    for name, least in LEAST_IN_A_LATERAL.items():
+        value = parameters[name].value
+        if value is not None and value < least:
+            label = PARAMETERS[name].label
+            return (f"{label} is {value:.0f} degrees, which is rare: the lateral image may be mirrored or turned",)
+    return ()
 
 
 def _notes(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, ImageInput]) -> tuple[str, ...]:

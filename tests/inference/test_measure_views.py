@@ -96,6 +96,13 @@ def test_a_landmark_at_two_heights_is_dropped_and_named() -> None:
     assert found.parameters["sacral_slope"].value is not None
 
 
+def test_a_lateral_that_measures_as_a_mirrored_one_gets_a_note() -> None:
+    mirrored = {name: np.array([SHAPE[1] - 1 - x, y]) for name, (x, y) in POINTS["lateral"].items()}
+    for lateral, noted in ((POINTS["lateral"], False), (mirrored, True)):
+        found = measure_views(knowing_model({"lateral": lateral}, SHAPE), _inputs("lateral"))
+        assert any("may be mirrored" in note for note in found.notes) == noted, found.notes
+
+
 def test_no_view_and_unknown_views_are_refused() -> None:
     with pytest.raises(ContractViolation, match="VIEW_UNKNOWN"):
         measure_views(knowing_model(POINTS, SHAPE), {})

@@ -30,7 +30,7 @@ from orchestration.pipeline.steps import _share_of_an_epoch
 from orchestration.pipeline.workspace import Workspace
 from simulation.cohort.cohort import write_cohort
 from simulation.cohort.config import CohortConfig
-from spine.dataset import Manifest, write_manifest
+from spine.dataset import Manifest, read_manifest, write_manifest
 from spine.errors import GateRefused, InputRejected
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
@@ -247,16 +247,24 @@ def test_without_a_champion_the_bundled_model_measures_and_a_message_is_printed(
 def test_the_calibration_of_a_site_is_used_for_its_model_only(two_patients, tmp_path, monkeypatch):
     model, case = open_bundled(), two_patients / "case-00000"
     site = SiteCalibration(
-        "Elsewhere", model.digest, "2026-11-30", 41, {"cobb": 9.0}, {"cobb": 0.9}, {"frontal": 9.0}, 1.0
+        "Elsewhere", model.digest, "2026-11-30", 41, {"cobb": 9.0}, {"cobb": 4.25}, {"cobb": 0.9}, {"frontal": 9.0}, 1.0
     )
     monkeypatch.setattr("orchestration.cli.calibrating.calibrate_site", lambda *given: site)
-    data = tmp_path / "data"
+    data, validated = tmp_path / "data", tmp_path / "validation" / "result.json"
     write_manifest(Manifest("galbusera39", 0, ()), data)
+    validated.parent.mkdir()
     call = ("calibrate", "--dataset", data, "--name", "Elsewhere", "-w", tmp_path / "ws")
     assert command(*call).returncode == 2  # neither a workspace nor --out
     assert command("init", "-w", tmp_path / "ws").returncode == 0
+    for result, state in ((None, "no"), ({"success": False}, "a failed"), ({"success": True}, "an outdated")):
+        if result is not None:
+            validated.write_text(json.dumps(result))
+        assert f"{state} validation of dataset" in command(*call).stderr
+    validated.write_text(json.dumps({"success": True, "digest": read_manifest(data).digest}))
+    assert "one line of text" in command(*call, "--name", " ").stderr
     done = command(*call)
     assert done.returncode == 0 and "90 %" in done.stdout and "41 patients" in done.stdout
+    assert "4.2 deg" in done.stdout
     measured = ("measure", case / "frontal.dcm", "-w", tmp_path / "ws", "--overlay", tmp_path / "o.png")
     own = command(*measured)
     basis = json.loads(own.stdout)["views"]["frontal"]["intervals"]
