@@ -59,6 +59,7 @@ def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str
         seconds=metrics.get("cost/seconds"),
         epochs=metrics.get("cost/epochs"),
         images=_whole(metrics.get(IMAGES_METRIC)),
+        settings=dict(sorted(params.items())),
         energy=_known(tags.get("plumbline.energy")),
         dataset=tags.get("plumbline.dataset"),
         dvc_version=_known(tags.get("plumbline.dvc_version")),

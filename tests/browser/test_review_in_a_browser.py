@@ -138,6 +138,12 @@ def test_patients_change_by_keyboard_and_the_page_is_reached_by_tab(page: Page) 
     assert second != UNANSWERED
     page.press("k")
     assert study(page) == UNANSWERED
+    for control in ("choose-set", "choose-group", "choose-sort"):
+        page.press("Tab")
+        assert page.evaluate("document.activeElement.id") == control
+    page.press("ArrowDown")
+    assert study(page) == UNANSWERED, "an arrow key in a list of choices changes the choice, not the patient"
+    page.choose("choose-sort", "loss")
     page.press("Tab")
     assert page.evaluate("document.activeElement.dataset.study") == UNANSWERED, "one tab stop for the whole list"
     page.press("ArrowDown")
@@ -183,14 +189,34 @@ def test_filter_and_sort(page: Page) -> None:
 
 
 def test_it_fits_a_laptop(judged: Judged) -> None:
-    for width, height in ((1366, 768), (1280, 720)):
+    for width, height in ((1366, 768), (1280, 800), (1280, 720)):
         with browser(width, height) as tab:
             tab.open(judged.workspace.report_page.as_uri())
             assert tab.evaluate("document.documentElement.scrollWidth") <= width, "the page has no sideways scrolling"
+            bottom = tab.evaluate(f"{BOX}(document.querySelector('table.decisions')).bottom")
+            assert bottom <= height or height < 768, "a refusal has the most text"
             tab.show("viewer")
-            shown = "[...document.querySelectorAll('article:not([hidden]) .radiograph')]"
-            tops = f"{shown}.map(f => f.getBoundingClientRect().top)"
-            assert all(top < height / 2 for top in tab.evaluate(tops))
+            for ratio in ("0.3", "0.5", "1.4"):
+                tab.evaluate(f"document.querySelectorAll('figure[style]').forEach(f => f.style = '--ratio: {ratio}')")
+                seen = "[...document.querySelectorAll('article:not([hidden]) :is(.radiograph, .answers)')]"
+                assert tab.evaluate(f"{seen}.length") == 3
+                boxes = tab.evaluate(f"{seen}.map(e => {{ const b = {BOX}(e); return [b.top, b.bottom, b.right]; }})")
+                assert all(top >= 0 and right <= width for top, _, right in boxes), (ratio, boxes)
+                seen_whole = boxes if height >= 800 else boxes[:2]
+                assert all(bottom <= height for _, bottom, _ in seen_whole), (ratio, boxes)
+
+
+BOX = "(e => e.getBoundingClientRect())"
+
+
+def test_level_names_stand_beside_the_image_and_change_with_the_model(page: Page) -> None:
+    page.click(f"#list button[data-study={MOST_CHANGED}]")
+    names = "[...document.querySelectorAll('article:not([hidden]) .levels-of')].filter(e => e.getClientRects().length)"
+    assert page.evaluate(f"{names}.map(e => e.className)") == ["levels-of challenger"] * 2
+    assert page.evaluate(f"{names}.every(e => {BOX}(e).right <= {BOX}(e.parentElement.querySelector('img')).left + 1)")
+    assert page.evaluate(f"{names}.every(e => e.children.length >= 10)")
+    page.click("[data-show=champion]")
+    assert page.evaluate(f"{names}.map(e => e.className)") == ["levels-of champion"] * 2
 
 
 def test_it_can_be_read_in_a_narrow_window(judged: Judged) -> None:

@@ -6,6 +6,7 @@ The package contains everything that a reviewer reads. Statistics are in ``valid
     page               the report as one HTML file
     patients           the patients on the page, with their figures and images
     svg_outline        the outline of a spine as an SVG layer
+    decision_table     the errors, limits and differences of the compared parameters, at the top of the page
     rule_table         the results of a verdict's rules as table rows
     figure_tables      the statistics of both models as tables
     agreement_charts   the regression and Bland-Altman charts

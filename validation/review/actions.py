@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict
 from validation.promotion.approval import may_be_promoted, needs_approval
+from validation.review.rule_table import describe_rule, rule_row
 from validation.review.verdict_status import VerdictStatus
 
 
@@ -74,6 +75,39 @@ def approval_notice(
         "Any person except the author of its training run can approve:\n"
         f"  plumbline approve {verdict.digest[:12]} --as NAME --comment WHY -w {where}"
     )
+
+
+def headline_for(verdict: Verdict, policy: Policy | None = None, status: VerdictStatus | None = None) -> str:
+    """The decision in two sentences: its reason, and what a person does next."""
+    return f"{_reason_for(verdict)} {_next_step(verdict, policy, status)}"
+
+
+def _reason_for(verdict: Verdict) -> str:
+    every, refused = len(verdict.evaluated), verdict.refusals
+    if not refused:
+        return f"All {every} required rules passed."
+    if may_be_promoted(verdict):
+        return "Every limit is kept, and only a person's approval is missing."
+    row = rule_row(refused[0])
+    cause = describe_rule(row, row.about)
+    if len(refused) == 1:
+        return f"1 of {every} required rules did not pass: {cause}."
+    return f"{len(refused)} of {every} required rules did not pass, first of all {cause}."
+
+
+def _next_step(verdict: Verdict, policy: Policy | None, status: VerdictStatus | None) -> str:
+    if status is not None and status.decided:
+        return f"Nothing is left to decide: {status.actions[-1]}."
+    if may_be_promoted(verdict):
+        approval = verdict.decision == "HOLD" or (policy is not None and needs_approval(policy, verdict))
+        return (
+            f"Look at the patients below, then {'approve and promote' if approval else 'promote'} or reject the model."
+        )
+    return {
+        "HOLD": "The champion stays, because the challenger was not shown to be better.",
+        "REJECT": "The champion stays, and an approval cannot change that.",
+        "INSUFFICIENT": "Complete the evidence and judge again; until then the champion stays.",
+    }[verdict.decision]
 
 
 def advice_for(verdict: Verdict, policy: Policy | None = None, status: VerdictStatus | None = None) -> str:

@@ -1,11 +1,11 @@
-"""The differences between the training runs of champion and challenger: data, code, environment and cost.
+"""The differences between the training runs of champion and challenger: settings, data, code, environment and cost.
 
 An unknown fact is shown as ``not known`` and never counts as unchanged. If the machine does not report the energy that
 it uses, the energy is shown as ``not measured``.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from validation.evaluation.record import CodeVersion
@@ -39,6 +39,7 @@ class RunFacts:
         seconds: duration of the training.
         epochs: number of complete passes over the data.
         images: number of training images.
+        settings: name of a training parameter -> its value as text, with dots between levels.
         energy: energy that the devices used, as text.
         dataset, dvc_version: digest and DVC version of the dataset.
     """
@@ -58,6 +59,7 @@ class RunFacts:
     seconds: float | None = None
     epochs: float | None = None
     images: int | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
     energy: str | None = None
     dataset: str | None = None
     dvc_version: str | None = None
@@ -66,12 +68,25 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Change:
-    """One fact of both runs as text. ``differs`` is None if the fact of at least one run is not known."""
+    """One fact of both runs as text. ``differs`` is None if the fact of at least one run is not known.
 
+    ``kind`` is ``training parameter``, ``data``, ``code``, ``environment`` or ``cost``.
+    """
+
+    kind: str
     what: str
     champion: str
     challenger: str
     differs: bool | None
+
+
+@dataclass(frozen=True)
+class SortedChanges:
+    """The facts that differ, the facts that at least one run does not record, and the facts that are the same."""
+
+    changed: tuple[Change, ...]
+    unknown: tuple[Change, ...]
+    same: tuple[Change, ...]
 
 
 @dataclass(frozen=True)
@@ -110,28 +125,57 @@ def compare_data(challenger: RunFacts, champion: RunFacts | None) -> DataChange:
 
 
 def compare_runs(challenger: RunFacts, champion: RunFacts | None) -> tuple[Change, ...]:
-    """The facts of both runs about data, code, environment, training and cost, in the order of the page."""
+    """The facts of both runs, by kind: training parameters, data, code, environment, cost."""
     other = champion or RunFacts()
-    pairs = [
-        ("dataset", other.dataset, challenger.dataset),
-        ("dataset version (DVC)", other.dvc_version, challenger.dvc_version),
-        *((f"{split} patients", _in_split(other, split), _in_split(challenger, split)) for split in SPLITS),
-        ("code (git commit)", commit_of(other), commit_of(challenger)),
-        ("preset", other.preset, challenger.preset),
-        ("seed", other.seed, challenger.seed),
-        ("device", device_of(other), device_of(challenger)),
+    rows = [
+        *_settings(other, challenger),
+        _change("data", "dataset", _short(other.dataset), _short(challenger.dataset)),
+        _change("data", "dataset version (DVC)", other.dvc_version, challenger.dvc_version),
+        *(_change("data", f"{s} patients", _in_split(other, s), _in_split(challenger, s)) for s in SPLITS),
+        _change("data", "training images", _count(other.images), _count(challenger.images)),
+        _change("code", "code (git commit)", commit_of(_brief(other)), commit_of(_brief(challenger))),
+        _change("environment", "device", device_of(other), device_of(challenger)),
         *(
-            (f"library: {name}", other.versions.get(name), challenger.versions.get(name))
+            _change("environment", f"library: {name}", other.versions.get(name), challenger.versions.get(name))
             for name in sorted({*other.versions, *challenger.versions})
         ),
-        ("training images", _count(other.images), _count(challenger.images)),
-        ("epochs", epochs_of(other), epochs_of(challenger)),
-        (f"cost, {processor_of(challenger)} minutes", minutes(other), minutes(challenger)),
+        _change("cost", "epochs", epochs_of(other), epochs_of(challenger)),
+        _change("cost", f"cost, {processor_of(challenger)} minutes", minutes(other), minutes(challenger)),
     ]
-    rows = [_change(what, before, after) for what, before, after in pairs]
-    spent = _change("energy of the devices", other.energy, challenger.energy)
+    spent = _change("cost", "energy of the devices", other.energy, challenger.energy)
     energy = replace(spent, champion=other.energy or NOT_MEASURED, challenger=challenger.energy or NOT_MEASURED)
     return (*rows, energy)
+
+
+def _brief(facts: RunFacts) -> RunFacts:
+    return replace(facts, commit=_short(facts.commit))
+
+
+def _short(digest: str | None) -> str | None:
+    return digest and digest[:_DIGITS]
+
+
+_DIGITS = 12
+"""The number of digits that tell two digests apart on the page. The provenance has all digits."""
+
+
+def sort_changes(changes: Sequence[Change]) -> SortedChanges:
+    """The facts in three groups. Within a group the order stays."""
+    return SortedChanges(*(tuple(c for c in changes if c.differs is wanted) for wanted in (True, None, False)))
+
+
+def _settings(before: RunFacts, after: RunFacts) -> list[Change]:
+    """The training parameters of both runs. Preset and seed are also known for a run without logged parameters."""
+    ours, theirs = (
+        {"preset": facts.preset, "seed": facts.seed, **{k: v for k, v in facts.settings.items() if k not in _TWICE}}
+        for facts in (after, before)
+    )
+    names = dict.fromkeys([*ours, *theirs])
+    return [_change("training parameter", name, theirs.get(name), ours.get(name)) for name in names]
+
+
+_TWICE = ("preset", "seed", "devices")
+"""Training parameters that a run also states in its tags."""
 
 
 def minutes(facts: RunFacts) -> str | None:
@@ -144,9 +188,9 @@ def epochs_of(facts: RunFacts) -> str | None:
     return "less than one" if facts.epochs == 0 else _count(facts.epochs)
 
 
-def _change(what: str, before: str | None, after: str | None) -> Change:
+def _change(kind: str, what: str, before: str | None, after: str | None) -> Change:
     differs = None if before is None or after is None else before != after
-    return Change(what, before or NOT_KNOWN, after or NOT_KNOWN, differs)
+    return Change(kind, what, before or NOT_KNOWN, after or NOT_KNOWN, differs)
 
 
 def _in_split(facts: RunFacts, split: str) -> str | None:

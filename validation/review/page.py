@@ -19,10 +19,11 @@ from spine.storage import write_text_atomically
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict
-from validation.review.actions import advice_for, options_for
+from validation.review.actions import advice_for, headline_for, options_for
 from validation.review.agreement_charts import AgreementDrawing, draw_agreements
-from validation.review.changes import RunFacts, commit_of, compare_data, compare_runs
+from validation.review.changes import RunFacts, commit_of, compare_data, compare_runs, sort_changes
 from validation.review.chart_style import ROLE_COLOURS
+from validation.review.decision_table import decision_table
 from validation.review.figure_tables import (
     AGREEMENT_HEADINGS,
     LANDMARK_HEADINGS,
@@ -124,6 +125,8 @@ def render_review(material: ReviewMaterial) -> str:
     )
     return environment.get_template("review.html.jinja").render(
         verdict=verdict,
+        headline=headline_for(verdict, policy, status) if verdict else "",
+        decision=decision_table(verdict, policy, material.challenger, material.champion) if verdict else None,
         advice=advice_for(verdict, policy, status) if verdict else "",
         status=status,
         open=status is None or not status.decided,
@@ -142,7 +145,7 @@ def render_review(material: ReviewMaterial) -> str:
         shown=min(SHOWN, material.challenger.n_patients),
         in_both=sum(p.loss_rank <= SHOWN and p.change_rank is not None and p.change_rank <= SHOWN for p in patients),
         groups=_group_choices(patients),
-        changes=compare_runs(material.challenger_run, material.champion_run),
+        changes=sort_changes(compare_runs(material.challenger_run, material.champion_run)),
         data=compare_data(material.challenger_run, material.champion_run),
         reads=material.test_set_reads,
         provenance=_provenance(material),

@@ -19,7 +19,7 @@ from validation.gates.comparison_terms import Comparison
 from validation.gates.paired import loss_of
 from validation.gates.subgroups import has_truth
 from validation.review.subgroup_names import groups_of
-from validation.review.svg_outline import draw_layer
+from validation.review.svg_outline import Layer, draw_layer
 
 SHOWN = 20
 """The number of worst patients on the page. The page shows as many most changed patients."""
@@ -48,13 +48,14 @@ class EncodedImage:
 
 @dataclass(frozen=True)
 class ViewDrawing:
-    """One view of a patient: the image as a data URL, and an SVG layer of outlines for each role."""
+    """One view of a patient: the image as a data URL, SVG layers of outlines, and the layer of each role."""
 
     view: str
     alt: str
     data: str
     size: tuple[int, int]
     layers: str
+    roles: tuple[Layer, ...]
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class AnswerRow:
     """One parameter of a patient as text: the true value, and both predictions with their errors.
 
     ``worse`` is True if the challenger has no prediction, or if its error exceeds the champion's by ``NOTABLE``.
+    ``judged`` is True if the gate compares the parameter with the champion's.
     """
 
     label: str
@@ -69,6 +71,7 @@ class AnswerRow:
     challenger: str
     champion: str
     worse: bool
+    judged: bool
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ def describe_patients(
             loss_rank=ranks[name][0],
             change_rank=ranks[name][1],
             place=_place(ranks[name][0], len(ranks)),
-            answers=_answers(ours[name], theirs.get(name)),
+            answers=_answers(ours[name], theirs.get(name), list(comparison.margins)),
             views=_views(name, images, points),
             remarks=_remarks(ours[name], theirs.get(name)),
         )
@@ -186,9 +189,9 @@ def _loss(study: StudyOutcome, comparison: Comparison) -> float:
     return sum(losses) / len(losses) if losses else 0.0
 
 
-def _answers(ours: StudyOutcome, theirs: StudyOutcome | None) -> tuple[AnswerRow, ...]:
+def _answers(ours: StudyOutcome, theirs: StudyOutcome | None, compared: Sequence[str]) -> tuple[AnswerRow, ...]:
     rows = []
-    for name in sorted(PARAMETERS, key=lambda n: not PARAMETERS[n].in_paper):
+    for name in dict.fromkeys((*compared, *PARAMETERS)):
         outcome, other = ours.parameter(name), theirs.parameter(name) if theirs else None
         if outcome.truth is None:
             continue
@@ -197,14 +200,16 @@ def _answers(ours: StudyOutcome, theirs: StudyOutcome | None) -> tuple[AnswerRow
         unit = "°" if outcome.unit == "deg" else " mm"
         truth = f"{outcome.truth:.1f}{unit}".replace("-", "−")
         theirs_text = _answer(other, unit) if other else "no champion"
-        rows.append(AnswerRow(PARAMETERS[name].label, truth, _answer(outcome, unit), theirs_text, worse))
+        judged, label = name in compared, PARAMETERS[name].label
+        rows.append(AnswerRow(label, truth, _answer(outcome, unit), theirs_text, worse, judged))
     return tuple(rows)
 
 
 def _answer(outcome: ParameterOutcome, unit: str) -> str:
     if outcome.predicted is None or outcome.error is None:
         return "not predicted"
-    return f"{outcome.predicted:.1f}{unit} ({outcome.error:+.1f})".replace("-", "−")
+    space = "\u00a0" if unit == "°" else " "  # only the longer texts in mm may be folded
+    return f"{outcome.predicted:.1f}{unit}{space}({outcome.error:+.1f})".replace("-", "−")
 
 
 def _views(
@@ -215,11 +220,12 @@ def _views(
         if name != study:
             continue
         layers = {role: points[role].get(study, {}).get(view, {}) for role in _LAYERS if role in points}
-        strokes = "".join(draw_layer(view, found, role, image.size) for role, found in layers.items())
+        roles = tuple(draw_layer(view, found, role, image.size) for role, found in layers.items())
+        strokes = "".join(layer.strokes for layer in roles)
         counts = ", ".join(f"{role} {len(found)}" for role, found in layers.items())
         alt = f"{view} radiograph of study {study}; number of landmarks drawn: {counts}"
         data = "data:image/jpeg;base64," + base64.b64encode(image.jpeg).decode()
-        drawn.append(ViewDrawing(view, alt, data, image.size, strokes))
+        drawn.append(ViewDrawing(view, alt, data, image.size, strokes, roles))
     return tuple(drawn)
 
 

@@ -18,6 +18,7 @@ _BADGES = {
     "NO_BASELINE": "NOT KNOWN", "SEED_SPREAD_UNKNOWN": "NOT KNOWN", "SUBGROUPS_TOO_SMALL": "NOT JUDGED",
     "COST_NOT_COMPARED": "NOT JUDGED", "BASELINE_IS_CHAMPION": "THE SAME",
 }  # fmt: skip
+ABSENT = "–"
 _RELATIONS = {"<=": "at most", ">=": "at least", "<": "below", ">": "above"}
 
 
@@ -65,18 +66,27 @@ def rule_table(verdict: Verdict) -> RuleTable:
     passed, unasked = verdict.passed, verdict.unasked
     kinds = sorted({str(r.kind) for r in passed}, key=lambda k: (list(_KINDS).index(k) if k in _KINDS else 99, k))
     groups = [
-        PassedRules(_title(kind), kind in _MATTERS, tuple(_row(r) for r in passed if r.kind == kind)) for kind in kinds
+        PassedRules(_title(kind), kind in _MATTERS, tuple(rule_row(r) for r in passed if r.kind == kind))
+        for kind in kinds
     ]
     if unasked:
-        groups.append(PassedRules(_UNASKED, True, tuple(map(_row, unasked)), evaluated=False))
-    return RuleTable(tuple(_row(r) for r in verdict.refusals), tuple(groups))
+        groups.append(PassedRules(_UNASKED, True, tuple(map(rule_row, unasked)), evaluated=False))
+    return RuleTable(tuple(rule_row(r) for r in verdict.refusals), tuple(groups))
 
 
 def _title(kind: str) -> str:
     return _KINDS.get(kind, kind.replace("_", " "))
 
 
-def _row(result: RuleResult) -> RuleRow:
+def describe_rule(row: RuleRow, what: str) -> str:
+    """The result in one line: what was found, and its limit. The finding replaces a figure that does not exist."""
+    if row.figure == ABSENT:
+        return f"{what}: {row.found or row.code}"
+    return f"{what} {row.figure}" + (f", {row.limit} required" if row.limit != ABSENT else "")
+
+
+def rule_row(result: RuleResult) -> RuleRow:
+    """One result as text."""
     unit = {"deg": "°", "": ""}.get(result.unit, f" {result.unit}")
     name = PARAMETERS[result.subject].label if result.subject in PARAMETERS else result.subject.replace("_", " ")
     interval = ""
@@ -91,9 +101,9 @@ def _row(result: RuleResult) -> RuleRow:
         code=result.code,
         kind=_title(result.kind),
         about=f"{name}: {result.figure_name.replace('_', ' ')}",
-        figure="–" if result.figure is None else f"{_number(result.figure)}{unit}",
+        figure=ABSENT if result.figure is None else f"{_number(result.figure)}{unit}",
         interval=interval,
-        limit=limit or "–",
+        limit=limit or ABSENT,
         found=result.found,
         reason=result.reason,
         source=result.source,

@@ -1,6 +1,11 @@
-"""The outline of a spine as one SVG layer in the image's pixels, for the page's patient viewer."""
+"""The outline of a spine as one SVG layer in the image's pixels, and its level names, for the page's patient viewer.
+
+The names stand in a strip beside the image, so that they cover no bone. The layer has a thin leader from the edge of
+the image to each named level.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 from spine.landmarks import ViewName
@@ -18,12 +23,34 @@ _EVERY = 6
 """Only every sixth point of a line is written, because a page has hundreds of lines."""
 
 
-def draw_layer(view: ViewName, points: Points2D, role: str, size: tuple[int, int]) -> str:
-    """The outline of one role as an SVG group of class ``layer <role>``, for an image of ``size`` (columns, rows)."""
+@dataclass(frozen=True)
+class LevelName:
+    """The name of a level, and the row of the level as a percentage of the image's height."""
+
+    text: str
+    top: float
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The outline of one role as an SVG group of class ``layer <role>``, and the names of its levels."""
+
+    role: str
+    strokes: str
+    names: tuple[LevelName, ...]
+
+
+def draw_layer(view: ViewName, points: Points2D, role: str, size: tuple[int, int]) -> Layer:
+    """The layer of one role, for an image of ``size`` (columns, rows)."""
     outline = outline_of(view, points, size)
+    levels = [label for label in outline.labels if label.kind == "level"]
     strokes = [_path(kind, _lines(outline, kind)) for kind in dict.fromkeys(_CLASSES.values())]
+    strokes.append(
+        _path("leader", [f"0 {label.at[1] + 0.5:.1f}H{max(float(label.at[0]), 0.0):.1f}" for label in levels])
+    )
     strokes.append(_path("mark", [f"{_at(dot)}h0" for dot in outline.dots]))
-    return f'<g class="layer {escape(role)}">{"".join(strokes)}{_names(outline, size[1])}</g>'
+    names = tuple(LevelName(label.text, 100 * (float(label.at[1]) + 0.5) / size[1]) for label in levels)
+    return Layer(role, f'<g class="layer {escape(role)}">{"".join(strokes)}</g>', names)
 
 
 def _lines(outline: Outline, kind: str) -> list[str]:
@@ -39,13 +66,3 @@ def _path(kind: str, parts: Sequence[str]) -> str:
 def _at(point: Floats) -> str:
     """The point as SVG text. In SVG coordinates the centre of a pixel is half a unit from its edge."""
     return f"{float(point[0]) + 0.5:.1f} {float(point[1]) + 0.5:.1f}"
-
-
-def _names(outline: Outline, height: int) -> str:
-    size = height / 72
-    texts = [
-        f'<text x="{label.at[0]:.1f}" y="{label.at[1] + size / 3:.1f}" text-anchor="end">{label.text}</text>'
-        for label in outline.labels
-        if label.kind == "level"
-    ]
-    return f'<g class="names" font-size="{size:.1f}">{"".join(texts)}</g>' if texts else ""

@@ -18,7 +18,7 @@ from validation.gates.verdict import Decision
 from validation.promotion.approval import NEEDED
 from validation.review.actions import advice_for, options_for
 from validation.review.card_text import card_json, card_markdown
-from validation.review.changes import NOT_KNOWN, PatientFact, RunFacts, compare_data, compare_runs
+from validation.review.changes import NOT_KNOWN, PatientFact, RunFacts, compare_data, compare_runs, sort_changes
 from validation.review.claim import ClaimSource, claim_json, claim_markdown, fill_checklist
 from validation.review.model_card import NOT_PROVIDED, judged_card
 from validation.review.page import ReviewMaterial
@@ -117,6 +117,21 @@ def test_unknown_facts_do_not_count_as_unchanged() -> None:
     assert same["code (git commit)"].differs is False
     assert same["library: torch"].differs is True
     assert compare_data(known, None).known is False
+
+
+def test_changed_facts_come_first_and_include_every_training_parameter() -> None:
+    before = RunFacts(commit="c" * 40, seed="1", settings={"learning_rate": "0.001", "width": "1.0", "seed": "1"})
+    after = replace(before, seed="2", settings={"learning_rate": "0.0001", "width": "1.0", "cut": "0.1", "seed": "2"})
+    found = sort_changes(compare_runs(after, before))
+    assert [(c.what, c.champion, c.challenger) for c in found.changed] == [
+        ("seed", "1", "2"), ("learning_rate", "0.001", "0.0001"),
+    ]  # fmt: skip
+    assert {c.kind for c in found.changed} == {"training parameter"}
+    assert [c.what for c in found.same] == ["width", "code (git commit)"]
+    assert ("cut", NOT_KNOWN) in [(c.what, c.champion) for c in found.unknown]
+    every = compare_runs(after, before)
+    assert sorted(map(id, every)) == sorted(map(id, (*sort_changes(every).changed, *sort_changes(every).unknown,
+                                                     *sort_changes(every).same)))  # fmt: skip
 
 
 def test_commands_name_the_verdict_by_its_digest(material: Make) -> None:
