@@ -14,7 +14,7 @@ from orchestration.tracking.review_page import required_action, status_of_action
 from spine.errors import GateRefused
 from validation.gates.verdict import Verdict, read_verdict
 from validation.gates.verdict_text import explain as explanation
-from validation.gates.verdict_text import verdict_table
+from validation.gates.verdict_text import explain_briefly, verdict_table
 
 
 @click.command()
@@ -23,7 +23,7 @@ def verdict(workspace: Path) -> None:
     """Print the latest verdict: a row for every parameter, and for every other rule that does not pass.
 
     A parameter's row shows its error, the limit, and the outcome of all its rules. Approvals, promotions and other
-    actions are listed below the table. `plumbline explain` explains each rule.
+    actions are listed below the table. `plumbline explain` gives the reasons.
 
     \b
     Example:  plumbline verdict -w workspace/demo
@@ -87,17 +87,20 @@ _MOST_DECIMALS = 9
 
 @click.command()
 @click.argument("verdict_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@click.option("--all", "every", is_flag=True, help="Print every rule with its figure, limit, reason and code.")
 @workspace_option
-def explain(verdict_file: Path | None, workspace: Path) -> None:
-    """Explain a verdict (by default the workspace's latest verdict), and list the actions that were taken on it.
+def explain(verdict_file: Path | None, workspace: Path, every: bool) -> None:
+    """Explain the latest verdict, or the verdict in a file, in five sentences, and list the actions taken on it.
 
     \b
-    Example:  plumbline explain workspace/demo/state/verdicts/latest.json
+    Example:  plumbline explain -w workspace/demo --all
     """
     chosen = existing_workspace(workspace)
     judged = read_verdict(verdict_file or chosen.verdict_file)
-    print_text(explanation(judged) + "\n")
+    print_text((explanation(judged) if every else explain_briefly(judged)) + "\n")
     _print_status(chosen, judged)
+    if not every:
+        print_text("\n`plumbline explain --all` prints every rule.")
 
 
 @click.command()

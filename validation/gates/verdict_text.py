@@ -1,10 +1,12 @@
-"""A verdict as text: the reasons of the decision in sentences and as a table."""
+"""A verdict as text: the reasons of the decision in five sentences, rule by rule, and as a table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spine.measurement.registry import PARAMETERS
+from validation.gates.paired import POOLED
 from validation.gates.rule_results import Outcome, RuleResult
+from validation.gates.subgroups import EVERYBODY
 from validation.gates.verdict import SEVERITY, Decision, Verdict, decides
 
 _OPENING: dict[Decision, str] = {
@@ -68,6 +70,43 @@ def explain(verdict: Verdict) -> str:
     return "\n".join([*lines, "", _basis(verdict)])
 
 
+def explain_briefly(verdict: Verdict) -> str:
+    """The verdict in five sentences: decision, rules, the most important result, the evidence, and the two models."""
+    every, refused = len(verdict.evaluated), verdict.refusals
+    if refused:
+        names = list(dict.fromkeys(_name(r) for r in refused))
+        shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+        counted = f"{len(refused)} of {every} required rules did not pass; they are about {shown}."
+        result = f"The most serious result is {_finding(refused[0])} [{refused[0].code}]."
+    else:
+        unasked = len(verdict.unasked)
+        counted = f"All {every} required rules passed" + (f", and {unasked} more were not judged." if unasked else ".")
+        result = _gain_of(verdict)
+    evidence, models = _basis(verdict).split("\n")
+    lines = [_BRIEFLY[verdict.decision], counted, result, evidence, models.replace(". Verdict", ", verdict")]
+    return "\n".join(lines)
+
+
+_BRIEFLY: dict[Decision, str] = {
+    "PROMOTE": "PROMOTE: the challenger may become champion.",
+    "HOLD": "HOLD: the challenger keeps all limits, but a person must approve it or it was not shown to be better.",
+    "REJECT": "REJECT: the challenger breaks a limit or is worse than the champion, and must not go into service.",
+    "INSUFFICIENT": "INSUFFICIENT: the evidence does not allow a decision, so the champion stays.",
+}
+_NAMED = 3
+"""The number of subjects that the brief text names."""
+
+
+def _gain_of(verdict: Verdict) -> str:
+    gain = next((d for d in verdict.differences if (d.subject, d.group) == (POOLED, EVERYBODY)), None)
+    if gain is None:
+        return "There is no champion to compare with, so the limits alone decide."
+    return (
+        f"Over all parameters the error is {gain.mean:+.2f} margins against the champion's "
+        f"(95 % interval {gain.low:+.2f} to {gain.high:+.2f}; below zero is better)."
+    )
+
+
 def summarise_verdict(verdict: Verdict) -> str:
     """The decision, the number of rules that passed, and the evidence, as text. The single results are left out."""
     text = f"{len(verdict.passed)} of {len(verdict.evaluated)} rules passed"
@@ -99,9 +138,12 @@ def _basis(verdict: Verdict) -> str:
     )
 
 
+def _name(result: RuleResult) -> str:
+    return PARAMETERS[result.subject].label if result.subject in PARAMETERS else result.subject
+
+
 def _finding(result: RuleResult) -> str:
-    name = PARAMETERS[result.subject].label if result.subject in PARAMETERS else result.subject
-    what = f"{name}, {result.figure_name.replace('_', ' ')}"
+    what = f"{_name(result)}, {result.figure_name.replace('_', ' ')}"
     if result.figure is None:
         return f"{what}: {result.found or 'no figure'}"
     unit = f" {result.unit}" if result.unit else ""

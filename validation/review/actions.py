@@ -27,7 +27,9 @@ def options_for(
 ) -> tuple[Option, ...]:
     """The actions that are possible now, in the order in which the reviewer performs them."""
     file = f"state/verdicts/{verdict.digest}.json"
-    explain = Option("Explain the verdict", "Prints every rule with its reason.", f"plumbline explain {file} -w .")
+    explain = Option(
+        "Explain the verdict", "Prints every rule with its reason.", f"plumbline explain {file} --all -w ."
+    )
     promote = Option(
         "Promote",
         "Makes this model the champion. The gate verifies every digest again.",

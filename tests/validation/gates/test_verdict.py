@@ -20,7 +20,7 @@ from validation.gates.paired import paired_difference, pooled_difference
 from validation.gates.policy import FRONTAL_RADIOGRAPHS_POLICY, AcceptedEvidence, FirstChampion, Policy, read_policy
 from validation.gates.rule_kinds import ParameterRule
 from validation.gates.verdict import read_verdict, write_verdict
-from validation.gates.verdict_text import explain, verdict_table
+from validation.gates.verdict_text import explain, explain_briefly, verdict_table
 
 
 def with_figure(record: EvaluationRecord, parameter: str, name: str, value: Any) -> EvaluationRecord:
@@ -336,3 +336,17 @@ def test_the_text_counts_what_it_lists_and_what_it_leaves_out(
         assert int(counted[1]) == listed
         assert listed + int(left_out[1]) == len(verdict.evaluated)
         assert counted[2] in (None, str(len(verdict.evaluated)))
+
+
+def test_the_brief_explanation_has_five_sentences(
+    policy: Policy, good: EvaluationRecord, champion: EvaluationRecord, scored: Scored
+) -> None:
+    worse = scored(noise=6.0, seed=3)
+    for verdict in (ruled(policy, good, champion), ruled(policy, good), ruled(policy, worse, champion)):
+        lines = explain_briefly(verdict).splitlines()
+        assert len(lines) == 5
+        assert all(line.endswith(".") for line in lines)
+        assert lines[0].startswith(f"{verdict.decision}: ")
+        assert f"verdict {verdict.digest[:12]}" in lines[4]
+        assert not verdict.refusals or verdict.refusals[0].code in lines[2]
+    assert "8 more" not in lines[1] and " more." in lines[1], "only the first subjects are named"
