@@ -24,6 +24,7 @@ from spine.dataset import Example, ExampleView, Manifest, Truth, write_manifest
 from spine.landmarks import GALBUSERA39, VIEWS
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
+from tests.validation.gates.records import FACTS
 from validation.evaluation.predicted_points import FILE, write_predicted_points
 from validation.evaluation.record import evaluate, read_record, write_record
 from validation.gates.evidence import Evidence
@@ -111,6 +112,7 @@ def write_scored_record(manifest: Manifest, role: Any, digest: str, out: Path, *
         code_commit="c" * 40,
         code_dirty=False,
         evaluated_at=AT,
+        model_facts=FACTS,
         resamples=200,
     )
     write_record(record, out / "record.json")

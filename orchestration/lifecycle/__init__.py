@@ -3,14 +3,15 @@
 Each module collects inputs from the workspace and calls the function of ``validation.promotion`` that decides. The
 rules of these decisions do not belong here. ``orchestration.tracking`` writes what MLflow shows.
 
-    registration     registers a candidate as an MLflow run and a model version
-    judging          scores the champion, and compares the evidence with the policy
-    baseline         scores the last approved model
-    seed_evidence    finds evaluation records of other seeds, as evidence for a verdict
-    seed_fits        fits and evaluates several seeds of a recipe
-    approvals        records that a person approves or rejects a verdict
-    promotion        promotes the judged candidate
-    history          audit, repair, reinstatement and rollback
-    local_champion   the workspace's local copy of the champion
-    virtual_study    measures the bundled virtual study, for the smoke test
+    registration       registers a candidate as an MLflow run and a model version
+    judging            scores the champion, and compares the evidence with the policy
+    baseline           scores the last approved model
+    champion_training  finds what the champion learnt from, in its sealed record
+    seed_evidence      finds evaluation records of other seeds, as evidence for a verdict
+    seed_fits          fits and evaluates several seeds of a recipe
+    approvals          records that a person approves or rejects a verdict
+    promotion          promotes the judged candidate
+    history            audit, repair, reinstatement and rollback
+    local_champion     the workspace's local copy of the champion
+    virtual_study      measures the bundled virtual study, for the smoke test
 """

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestration.lifecycle.baseline import baseline_record, score_baseline
+from orchestration.lifecycle.champion_training import champion_training
 from orchestration.lifecycle.seed_evidence import gather_seed_evidence
 from orchestration.pipeline.evaluate import evaluate_model
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
@@ -37,7 +38,12 @@ def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
     folder = workspace.state / "champion_to_score"
     fetch_champion(workspace.tracking_uri, PRODUCTION_MODEL, into=folder)
     report = evaluate_model(
-        workspace, folder, workspace.champion_evaluation, role="champion", step="champion_evaluation"
+        workspace,
+        folder,
+        workspace.champion_evaluation,
+        role="champion",
+        step="champion_evaluation",
+        training=champion_training(workspace, champion.model_digest),
     )
     scored = {"last approved": score_baseline(workspace, champion.model_digest)}
     report = replace(report, figures={**report.figures, **scored})

@@ -7,6 +7,7 @@ seconds and most commands need neither.
     evaluate            makes predictions on the frozen test set, and the evaluation record
     intake              takes in studies from the source and from finished batches of the inbox
     lock                locks a workspace, so that it has one writer at a time
+    model_facts         how a model was made, for its evaluation record
     multi_gpu           a fit on several GPUs under torchrun
     names               the names of models and experiments in MLflow
     params              reads and validates params.yaml

@@ -14,6 +14,7 @@ from inference.measure import predict_examples
 from inference.model import load_model
 from inference.overlay import draw_overlay, interval_lines
 from orchestration.pipeline import versioning
+from orchestration.pipeline.model_facts import facts_of_model, facts_of_training
 from orchestration.pipeline.step_report import Figure, StepReport
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Example, load_example_image, read_manifest
@@ -21,6 +22,7 @@ from spine.measurement.registry import PAPER_PARAMETERS
 from spine.model_digest import model_size
 from spine.prediction import Prediction
 from spine.types import Progress
+from validation.evaluation.model_facts import TrainingFacts
 from validation.evaluation.predicted_points import FILE, write_predicted_points
 from validation.evaluation.record import EvaluationRecord, evaluate, rank_patients, write_record
 from validation.evaluation.test_set_check import verify_images
@@ -35,10 +37,12 @@ def evaluate_model(
     role: Literal["challenger", "champion", "baseline"],
     step: str,
     progress: Progress | None = None,
+    training: TrainingFacts | None = None,
 ) -> StepReport:
     """Run the model in ``model_folder`` on the frozen test set; write record, landmarks and overlays to ``out``.
 
-    The record and the test-set ledger contain the model's role. The report contains the name of the step.
+    The record and the test-set ledger contain the model's role. The report contains the name of the step. ``training``
+    has the facts of the training, if ``model_folder`` does not contain the record of the fit.
     """
     manifest = read_manifest(workspace.dataset)
     examples = manifest.in_split("test")
@@ -60,6 +64,7 @@ def evaluate_model(
         code_dirty=dirty,
         evaluated_at=datetime.now(UTC),
         model_bytes=model_size(model_folder),
+        model_facts=facts_of_model(model, training or facts_of_training(model_folder, model.digest, manifest)),
         preprocessing=model.contract.preprocessing_version,
     )
     calibration = model.contract.calibration

@@ -5,6 +5,7 @@ Code that compares predictions with reference values belongs here. Decisions abo
 
     record             makes, writes, reads and verifies the evaluation record
     outcomes           the truth and the prediction of each parameter in one study
+    model_facts        how a model was made: landmarks, input, and training
     agreement          agreement statistics with intervals
     landmark_errors    landmark errors and level shifts
     sides              the side of the major curve, and whether a view is mirrored

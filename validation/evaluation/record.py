@@ -24,11 +24,12 @@ from spine.prediction import Prediction
 from validation.evaluation.agreement import RESAMPLES, SEED, Agreement, Figure, agree, proportion
 from validation.evaluation.code_environment import evaluating_environment
 from validation.evaluation.landmark_errors import LandmarkError, LandmarkSummary, summarise
+from validation.evaluation.model_facts import ModelFacts
 from validation.evaluation.outcomes import StudyOutcome, outcome_of
 from validation.evaluation.sealing import digest_of, open_sealed, unreadable, write_sealed
 from validation.evaluation.test_set_check import predictions_by_study, require_frozen, require_one_kind
 
-SCHEMA = "plumbline.evaluation/4"
+SCHEMA = "plumbline.evaluation/5"
 ModelRole = Literal["challenger", "champion", "baseline"]
 UNANSWERED = 5.0
 """In the ranking of patients, the error of a parameter without prediction, in multiples of the mean absolute error."""
@@ -64,6 +65,7 @@ class EvaluationRecord:
         level_shift_rate: share of views with shifted level names, among the views with enough points.
         studies_from_centres: number of studies with a reference value that is measured from plate centres alone.
         model_bytes: total size of the model's files; None if it was not measured.
+        model_facts: how the model was made; None if this is not known.
     """
 
     model_digest: str
@@ -84,6 +86,7 @@ class EvaluationRecord:
     level_shift_rate: Figure
     studies_from_centres: int = 0
     model_bytes: int | None = None
+    model_facts: ModelFacts | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -126,6 +129,7 @@ def evaluate(
     code_dirty: bool,
     evaluated_at: datetime,
     model_bytes: int | None = None,
+    model_facts: ModelFacts | None = None,
     preprocessing: int | None = None,
     resamples: int = RESAMPLES,
     seed: int = SEED,
@@ -168,6 +172,7 @@ def evaluate(
         level_shift_rate=_level_shift_rate(studies),
         studies_from_centres=sum(example.is_from_centres for example in examples),
         model_bytes=model_bytes,
+        model_facts=model_facts,
     )
 
 

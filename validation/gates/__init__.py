@@ -5,6 +5,7 @@
     expansion          turns a rule for many parameters into one rule for each parameter
     rule_kinds         the kinds of rule that a policy can contain
     comparison_terms   the policy's sections on margins, power, subgroups, baseline and seeds
+    change_terms       the policy's section on what a retraining may change by itself
     policies           the policy files that ship with Plumbline
     evidence           the evaluation records for one verdict
     preconditions      checks that the records can be judged and compared
@@ -12,6 +13,7 @@
     study_rules        evaluates the limits on figures that are computed from the single studies
     timing             compares the challenger's time with the champion's time
     comparison         compares the challenger with the champion, the approved baseline and fits of other seeds
+    change_control     whether a challenger is inside the plan of what a retraining may change
     paired             the paired differences of losses, their bounds and the power
     subgroups          the paired differences and the limits in groups of patients
     seed_spread        the spread of a figure between fits that differ only in their seed, and tables of spreads

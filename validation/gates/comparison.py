@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from spine.measurement.registry import PARAMETERS
+from validation.evaluation.model_facts import new_patients
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.comparison_terms import Margin
+from validation.gates.comparison_terms import Equal, Margin
 from validation.gates.evidence import Evidence
 from validation.gates.paired import (
     POOLED,
@@ -41,13 +42,16 @@ def evaluate_comparison(policy: Policy, evidence: Evidence) -> list[RuleResult]:
         return [plain_result("comparison/model/digest", "comparison", "HOLD", "SAME_MODEL", found=found, reason=reason)]
     losses = paired_losses(challenger, champion, policy.comparison)
     results = [_planned_power(policy, name, losses) for name in policy.comparison.margins if policy.comparison.power]
-    return results + evaluate_losses(policy, losses)
+    return results + evaluate_losses(policy, losses, new_patients(challenger.model_facts, champion.model_facts))
 
 
-def evaluate_losses(policy: Policy, losses: PairedLosses) -> list[RuleResult]:
-    """The results on non-inferiority to the champion in every parameter, and on the gain over all parameters."""
+def evaluate_losses(policy: Policy, losses: PairedLosses, added: int | None = None) -> list[RuleResult]:
+    """The results on non-inferiority to the champion in every parameter, and on the gain over all parameters.
+
+    ``added`` is the number of patients from which only the challenger learnt; None if this is not known.
+    """
     found = _differences(losses)
-    return [*_non_inferior(policy, found, "champion", 1.0), _gain(policy, found[POOLED])]
+    return [*_non_inferior(policy, found, "champion", 1.0), _gain(policy, found[POOLED], added)]
 
 
 def evaluate_baseline(policy: Policy, evidence: Evidence) -> list[RuleResult]:
@@ -198,18 +202,20 @@ def _compared(
     )
 
 
-def _gain(policy: Policy, difference: Difference | None) -> RuleResult:
+def _gain(policy: Policy, difference: Difference | None, added: int | None) -> RuleResult:
     wanted = policy.comparison
     rule = "comparison/all parameters/pooled_loss"
     if difference is None:
         return _insufficient(rule, "FIGURE_MISSING", "no study has a true value in both records", wanted.reason, POOLED)
     better = is_number(difference.high) and difference.high < -wanted.required_gain
+    equal = _is_equal(wanted.equal, difference, added)
+    note = f"; equal, with {added} new training patients: a person may approve" if equal and not better else ""
     return RuleResult(
         rule=rule,
         kind="comparison",
         subject=POOLED,
         outcome="PASS" if better else "HOLD",
-        code="BETTER_THAN_CHAMPION" if better else "NO_GAIN",
+        code="BETTER_THAN_CHAMPION" if better else "EQUAL_WITH_MORE_DATA" if equal else "NO_GAIN",
         reason=wanted.reason,
         source="policy",
         figure_name=_UPPER_BOUND,
@@ -219,9 +225,19 @@ def _gain(policy: Policy, difference: Difference | None) -> RuleResult:
         relation="<",
         threshold=0.0 - wanted.required_gain,
         unit="margins",
-        found=f"mean difference {difference.mean:+.2f} margins over {difference.n} studies",
+        found=f"mean difference {difference.mean:+.2f} margins over {difference.n} studies{note}",
         n=difference.n,
     )
+
+
+def _is_equal(terms: Equal | None, difference: Difference, added: int | None) -> bool:
+    """Whether the challenger counts as equal and learnt from enough new patients.
+
+    A worse model has a larger bound, so a model that became worse never enters this path.
+    """
+    if terms is None or added is None or added < terms.new_patients:
+        return False
+    return is_number(difference.high) and difference.high < terms.within
 
 
 def _seed_spread(policy: Policy, name: str, other_seeds: Sequence[EvaluationRecord]) -> tuple[float, str] | None:

@@ -43,6 +43,19 @@ class Power(Justified):
     at_least: Annotated[float, Field(gt=0, lt=1)]
 
 
+class Equal(Justified):
+    """When a person may approve a challenger that was not shown to be better: it is equal, and learnt from new data.
+
+    Attributes:
+        within: the upper 97.5 % bound of the mean paired difference over all parameters, in margins, must lie below
+            this number. Every parameter must also keep its margin.
+        new_patients: the smallest number of patients from which the challenger learnt and the champion did not.
+    """
+
+    within: Positive
+    new_patients: Annotated[int, Field(ge=1)]
+
+
 class Comparison(Strict):
     """The comparison of the challenger with the champion. Both models are evaluated on the same test set.
 
@@ -51,11 +64,13 @@ class Comparison(Strict):
             ``margin: {cobb: 1.0}, penalty: 30.0, ...``.
         required_gain: the smallest gain, in margins. The paired differences of the parameters, each divided by its
             margin, are averaged. The upper 97.5 % bound of the average must lie below ``-required_gain``.
+        equal: when an approval may replace the gain; None if it never may.
         resamples: number of bootstrap resamples of the patients.
     """
 
     margins: Annotated[dict[ParameterName, Margin], BeforeValidator(for_each_parameter), Field(min_length=1)]
     required_gain: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    equal: Equal | None = None
     resamples: Annotated[int, Field(ge=1000)] = 4000
     seed: int = 20190405
     power: Power | None = None

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from spine.errors import ParametersRejected
 from validation.evaluation.sealing import digest_of
+from validation.gates.change_terms import ChangeControl
 from validation.gates.comparison_terms import Baseline, Comparison, Seeds, Subgroups
 from validation.gates.expansion import expand_rules
 from validation.gates.policy_file import describe_violations, read_content
@@ -96,6 +97,7 @@ class Policy(Strict):
     subgroups: Subgroups | None = None
     baseline: Baseline | None = None
     seeds: Seeds | None = None
+    change_control: ChangeControl | None = None
     approval: Approval = Field(default_factory=Approval)
     virtual_study: VirtualStudyLimits = Field(default_factory=VirtualStudyLimits)
 

@@ -25,6 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from spine.errors import EvidenceRejected
 from validation.evaluation.sealing import canonical_json, digest_of, read_sealed, write_sealed
+from validation.gates.change_control import evaluate_change
 from validation.gates.comparison import evaluate_baseline, evaluate_comparison, evaluate_seeds
 from validation.gates.evidence import Evidence
 from validation.gates.policy import Policy
@@ -120,6 +121,7 @@ def judge(policy: Policy, evidence: Evidence, *, judged_at: datetime) -> Verdict
             differences = paired_differences(evidence.challenger, evidence.champion, policy)
         results += evaluate_subgroups(policy, evidence.challenger, differences)
         results += evaluate_baseline(policy, evidence) + evaluate_seeds(policy, evidence.other_seeds)
+        results += evaluate_change(policy, evidence)
     challenger, champion, baseline = evidence.challenger, evidence.champion, evidence.baseline
     return Verdict(
         decision=decide(results),

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from spine.errors import EvidenceRejected, GateRefused
 from validation.evaluation.sealing import canonical_json, digest_of, read_sealed, write_sealed
 from validation.gates.policy import Policy
+from validation.gates.rule_results import APPROVABLE
 from validation.gates.verdict import Verdict
 from validation.promotion.champion_record import ChampionRecord
 from validation.promotion.history import HistoryEntry, append_entry, read_history, require_clock_not_behind
@@ -27,9 +28,6 @@ from validation.promotion.history_length import open_for_append
 from validation.promotion.refusals import Refusal, require_no_refusal
 
 SCHEMA = "plumbline.approval/1"
-NEEDED = "APPROVAL_NEEDED"
-"""The code of the only rule that an approval satisfies."""
-
 Decision = Literal["granted", "rejected"]
 
 
@@ -111,7 +109,7 @@ def needs_approval(policy: Policy, verdict: Verdict) -> bool:
 
 
 def may_be_promoted(verdict: Verdict) -> bool:
-    """Whether the verdict is PROMOTE, or is HOLD for the single reason that an approval is missing."""
+    """Whether the verdict is PROMOTE, or is HOLD only for reasons that an approval satisfies (``APPROVABLE``)."""
     return verdict.decision == "PROMOTE" or _held_for_approval(verdict)
 
 
@@ -132,7 +130,7 @@ def grant(request: ApprovalRequest) -> Path:
         raise GateRefused(
             "APPROVAL_POINTLESS",
             found=f"a {verdict.decision} verdict",
-            expected="a PROMOTE verdict, or a HOLD verdict whose only reason is a missing approval",
+            expected="a PROMOTE verdict, or a HOLD verdict for reasons that an approval satisfies",
             remedy="read the reasons with `plumbline explain`; train a better model or provide more evidence",
         )
     return _record(request, "granted")
@@ -269,7 +267,7 @@ def require_other_person(approver: str, author: str | None) -> None:
 
 
 def _held_for_approval(verdict: Verdict) -> bool:
-    return verdict.decision == "HOLD" and all(r.code == NEEDED for r in verdict.refusals)
+    return verdict.decision == "HOLD" and all(r.code in APPROVABLE for r in verdict.refusals)
 
 
 def _require_allowed_hours(sign_off: SignOff, policy: Policy) -> None:

@@ -71,7 +71,8 @@ def approval_notice(
         return ""
     if verdict.decision != "HOLD" and (policy is None or not needs_approval(policy, verdict)):
         return ""
-    why = f" ({policy.approval.reason})" if policy is not None and needs_approval(policy, verdict) else ""
+    reasons = [r.reason for r in verdict.refusals] or ([policy.approval.reason] if policy is not None else [])
+    why = f" ({reasons[0]})" if reasons else ""
     return (
         f"The policy requires an approval before this model may go into service{why}. "
         "Any person except the author of its training run can approve:\n"

@@ -9,6 +9,7 @@ from validation.gates.verdict import Verdict
 _KINDS = {
     "comparison": "comparison with the champion",
     "first_champion": "first champion",
+    "change": "change control",
     "limit": "limits",
     "evidence": "evidence",
 }

@@ -88,7 +88,7 @@ def test_file_round_trip(make_trial, tmp_path):
         ("EVIDENCE_UNREADABLE", lambda text: ""),
         ("EVIDENCE_UNREADABLE", lambda text: "[]"),
         ("EVIDENCE_UNREADABLE", lambda text: text.replace('"predicted": 22.0', '"predicted": NaN', 1)),
-        ("EVIDENCE_SCHEMA", lambda text: text.replace("plumbline.evaluation/4", "plumbline.evaluation/9")),
+        ("EVIDENCE_SCHEMA", lambda text: text.replace("plumbline.evaluation/5", "plumbline.evaluation/9")),
         ("EVIDENCE_SCHEMA", lambda text: json.dumps({**json.loads(text), "schema": "plumbline.verdict/1"})),
     ],
 )
@@ -124,7 +124,7 @@ def test_sealed_forgeries_are_refused(make_trial, tmp_path, forge):
     write_record(make_trial(4).score(), path)
     content = json.loads(path.read_text())["content"]
     forge(content)
-    write_sealed("plumbline.evaluation/4", content, path)
+    write_sealed("plumbline.evaluation/5", content, path)
     with pytest.raises(EvidenceRejected, match=r"EVIDENCE_UNREADABLE|STATISTICS_INCONSISTENT"):
         read_record(path)
 

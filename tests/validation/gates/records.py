@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from spine.dataset import Example, ExampleView, Manifest, Truth
+from spine.landmarks import GALBUSERA39
 from spine.measurement.registry import PARAMETERS, Measured, Unit
 from spine.prediction import Prediction
 from validation.evaluation.landmark_errors import LandmarkError, summarise
+from validation.evaluation.model_facts import ModelFacts, TrainingFacts
 from validation.evaluation.outcomes import ParameterOutcome, StudyOutcome
 from validation.evaluation.record import EvaluationRecord, evaluate, statistics_of
 from validation.gates.evidence import Evidence
@@ -21,6 +23,9 @@ Scored = Callable[..., EvaluationRecord]
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 B, C = "b" * 64, "c" * 64
 PLATES = tuple(f"{level}_{side}" for level in ("T9", "T10", "T11", "T12", "L1", "L2", "L3") for side in ("sup", "inf"))
+PLANNED = {"preset": "shared", "learning_rate": "0.001", "weight_decay": "0.01", "batch_size": "8", "width": "1.0"}
+FACTS = ModelFacts("galbusera39", GALBUSERA39.names, (512, 256), TrainingFacts(("virtual",), ("q1", "q2"), PLANNED))
+"""A model inside the plan of the default policy."""
 
 
 def build_record(
@@ -66,6 +71,7 @@ def build_record(
         code_dirty=False,
         evaluated_at=AT,
         model_bytes=8_000_000,
+        model_facts=FACTS,
         resamples=200,
     )
     return replace(record, studies=tuple(_with_side(study) for study in record.studies))

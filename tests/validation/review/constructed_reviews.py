@@ -9,6 +9,7 @@ from spine.dataset import Example, ExampleView, Manifest, Truth
 from spine.landmarks import GALBUSERA39, VIEWS
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
+from tests.validation.gates.records import FACTS
 from validation.evaluation.record import EvaluationRecord, evaluate
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -57,6 +58,6 @@ def record(role: Any, digest: str, seed: int, n: int = N) -> tuple[EvaluationRec
     scored = evaluate(
         predictions, examples, model_digest=digest, model_role=role, landmark_set="galbusera39",
         test_digest=test_digest, dataset_digest="d" * 64, dvc_version="v1", code_commit="c" * 40, code_dirty=False,
-        evaluated_at=AT, model_bytes=8_400_000, resamples=200,
+        evaluated_at=AT, model_facts=FACTS, model_bytes=8_400_000, resamples=200,
     )  # fmt: skip
     return scored, predictions

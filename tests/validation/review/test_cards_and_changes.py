@@ -15,7 +15,6 @@ from validation.evaluation.predicted_points import read_predicted_points, write_
 from validation.gates.policy import Approval, Policy
 from validation.gates.rule_results import plain_result
 from validation.gates.verdict import Decision
-from validation.promotion.approval import NEEDED
 from validation.review.actions import advice_for, options_for
 from validation.review.card_text import card_json, card_markdown
 from validation.review.changes import NOT_KNOWN, PatientFact, RunFacts, compare_data, compare_runs, sort_changes
@@ -137,7 +136,7 @@ def test_changed_facts_come_first_and_include_every_training_parameter() -> None
 def test_commands_name_the_verdict_by_its_digest(material: Make) -> None:
     verdict = material().verdict
     asked = plain_result(
-        "first_champion/model/approval", "first_champion", "HOLD", NEEDED, found="none", reason="a rule"
+        "first_champion/model/approval", "first_champion", "HOLD", "APPROVAL_NEEDED", found="none", reason="a rule"
     )
     decisions: tuple[Decision, ...] = ("PROMOTE", "HOLD", "REJECT", "INSUFFICIENT")
     cases = [*((d, verdict.results) for d in decisions), ("HOLD", (asked,))]

@@ -13,7 +13,6 @@ from validation.gates.evidence import Evidence
 from validation.gates.paired import POOLED
 from validation.gates.rule_results import plain_result
 from validation.gates.verdict import judge
-from validation.promotion.approval import NEEDED
 from validation.review.actions import headline_for
 from validation.review.decision_table import decision_table
 from validation.review.page import ReviewMaterial, render_review
@@ -90,7 +89,9 @@ def test_without_a_champion_the_table_has_no_difference(material: Make) -> None:
 
 def test_the_banner_has_two_sentences(material: Make) -> None:
     verdict = material().verdict
-    asked = plain_result("first_champion/model/approval", "first_champion", "HOLD", NEEDED, found="none", reason="rule")
+    asked = plain_result(
+        "first_champion/model/approval", "first_champion", "HOLD", "APPROVAL_NEEDED", found="none", reason="rule"
+    )
     passed = replace(verdict, decision="PROMOTE", results=verdict.passed)
     held = replace(verdict, decision="HOLD", results=(asked,))
     done = VerdictStatus(actions=("promoted on 2026-11-23 12:00 UTC as version 3 by R",), decided=True)
