@@ -11,6 +11,7 @@ fast.
     model_choice      the model that measures, with the intervals of the site
     options           options that several subcommands share
     pipeline          the subcommands init, run, demo and stage
+    planning          the subcommand plan
     population_table  compares the virtual population with published figures in a table and a figure
     quarantine        the subcommand quarantine
     registry          the subcommands champion, history, rollback, reinstate, approve and reject

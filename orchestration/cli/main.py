@@ -33,6 +33,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "verdict": ("verdicts", "Print the latest verdict as a table."),
     "explain": ("verdicts", "Explain a verdict."),
     "review": ("verdicts", "Write the report on the judged candidate."),
+    "plan": ("planning", "Write the change control plan: what retraining may change by itself."),
     "promote": ("verdicts", "Promote the judged candidate, after verifying its evidence again."),
     "approve": ("registry", "Approve a verdict, as somebody other than the candidate's author."),
     "reject": ("registry", "Reject the model of a verdict for good."),

@@ -71,6 +71,8 @@ class Workspace:
     """Approvals and rejections of verdicts by people, one sealed record each."""
     report_page = Below("state/report/report.html")
     """The report on the candidate, from which a reviewer decides."""
+    change_plan = Below("state/change_plan")
+    """The predetermined change control plan, written by `plumbline plan`."""
     champion = Below("state/champion")
     """Local copy of the champion, verified against its digest at every use."""
     champion_record = Below("state/champion.json")

@@ -14,6 +14,8 @@ The package contains everything that a reviewer reads. Statistics are in ``valid
     forest             the forest plot of the paired differences
     chart_style        the colours and axes of all charts, and the conversion of charts to SVG
     changes            the differences between the training runs of champion and challenger
+    change_plan        the predetermined change control plan that follows from a policy
+    change_plan_text   a change control plan as Markdown and JSON
     actions            the meaning of each decision, and the commands that a reviewer can run
     verdict_status     the approvals, refusals, promotions and rollbacks that followed a verdict
     model_card         the content of a model card
