@@ -89,10 +89,10 @@ def _reason_for(verdict: Verdict) -> str:
     every, refused = len(verdict.evaluated), verdict.refusals
     if not refused:
         return f"All {every} required rules passed."
-    if may_be_promoted(verdict):
-        return "Every limit is kept, and only a person's approval is missing."
     row = rule_row(refused[0])
     cause = describe_rule(row, row.about)
+    if may_be_promoted(verdict):
+        return f"Every limit is kept, and only a person's approval is missing ({cause})."
     if len(refused) == 1:
         return f"1 of {every} required rules did not pass: {cause}."
     return f"{len(refused)} of {every} required rules did not pass, first of all {cause}."

@@ -218,7 +218,7 @@ def test_hash_follows_the_meaning_not_the_layout(tmp_path: Path) -> None:
 def test_required_sections_cannot_be_left_out(section: str, tmp_path: Path) -> None:
     found = refused(tmp_path, edited(lambda c: c.pop(section)))
     assert f"{section}: is missing" in found
-    assert "only subgroups, baseline, seeds, approval, virtual_study may be omitted" in found
+    assert "only subgroups, baseline, seeds, change_control, approval, virtual_study may be omitted" in found
 
 
 @pytest.mark.parametrize("section", ["subgroups", "baseline", "seeds"])
