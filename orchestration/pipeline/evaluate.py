@@ -21,10 +21,21 @@ from spine.measurement.registry import PAPER_PARAMETERS
 from spine.model_digest import model_size
 from spine.prediction import Prediction
 from spine.types import Progress
+from validation.evaluation.code_environment import evaluating_environment
 from validation.evaluation.predicted_points import FILE, write_predicted_points
-from validation.evaluation.record import EvaluationRecord, evaluate, rank_patients, write_record
+from validation.evaluation.record import EvaluationRecord, evaluate, rank_patients, read_record, write_record
 from validation.evaluation.test_set_check import verify_images
 from validation.evaluation.test_set_ledger import record_read
+
+
+def is_evaluated(workspace: Workspace, digest: str, record_file: Path) -> bool:
+    """Whether a record file has this model's errors on the present dataset and test set, by the same code."""
+    if not record_file.is_file():
+        return False
+    record, manifest = read_record(record_file), read_manifest(workspace.dataset)
+    ours = (digest, manifest.test_digest, manifest.digest)
+    same_code = evaluating_environment().items() <= record.environment.items()
+    return same_code and ours == (record.model_digest, record.test_digest, record.dataset_digest)
 
 
 def evaluate_model(

@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,9 @@ def test_an_equal_challenger_does_not_replace_the_champion(finished: FinishedRun
     params = read_params(finished.workspace.params_file)
     report = rescore_champion(finished.workspace, params)
     assert report.figures["model"] == finished.outcome.reports["evaluation"].figures["model"]
+    reads = finished.workspace.test_set_ledger.read_text()
+    assert rescore_champion(finished.workspace, params) == replace(report, skipped=True)
+    assert finished.workspace.test_set_ledger.read_text() == reads, "a record of the same model is used again"
     verdict = judge_candidate(finished.workspace, params)
     assert verdict.figures["decision"] == "HOLD", read_verdict(finished.workspace.verdict_file).refusals
     with pytest.raises(GateRefused, match="VERDICT_HOLD"):

@@ -24,7 +24,7 @@ from orchestration.cli.pipeline import run_pipeline
 from orchestration.cli.verdicts import _figures
 from orchestration.dagster.run import RunOutcome
 from orchestration.pipeline.lock import workspace_lock
-from orchestration.pipeline.params import read_params
+from orchestration.pipeline.params import Params, read_params
 from orchestration.pipeline.step_report import StepReport
 from orchestration.pipeline.steps import _share_of_an_epoch
 from orchestration.pipeline.workspace import Workspace
@@ -102,6 +102,36 @@ def test_training_from_a_model_uses_its_resolution_and_landmarks(tmp_path, monke
     assert params.dataset.landmark_set == "corners68" and params.training.label_shift == 1
     assert (params.validation.profile, params.gate.policy) == ("frontal_radiographs", "frontal_radiographs")
     assert params.training.init_from == str(BUNDLED)
+
+
+def test_own_studies_start_from_the_bundled_model_unless_told_otherwise(tmp_path):
+    own = ("--source", "folder", "--location", tmp_path)
+    done = command("init", "-w", tmp_path / "a", *own)
+    assert "will start from the bundled model" in done.stderr
+    started = read_params(tmp_path / "a" / "params.yaml").training
+    assert (started.init_from, started.heatmap_stride) == ("bundled", read_contract(BUNDLED).heatmap_stride)
+    for number, setting in enumerate(("init_from=null", "preset=galbusera2019", "width=0.5")):
+        other = params_after("init", *own, "--set", f"training.{setting}", workspace=tmp_path / str(number))
+        assert other.training.init_from is None
+    assert params_after("init", workspace=tmp_path / "virtual").training.init_from is None
+
+
+def test_a_run_without_a_workspace_says_what_is_missing(tmp_path):
+    refused = command("run", "-w", tmp_path / "none")
+    assert refused.returncode == 2 and "--source" in refused.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_params_lists_every_parameter_with_default_range_and_meaning():
+    listed = command("params").stdout
+    for key, value in Params().plain().items():
+        for name in value if isinstance(value, dict) else ():
+            assert f"{key}.{name}" in listed
+    chosen = command("params", "learning_rate")
+    assert "training.learning_rate" in chosen.stdout and "0.001" in chosen.stdout and "> 0, < 1" in chosen.stdout
+    assert "cohort" not in chosen.stdout
+    unknown = command("params", "learning_speed")
+    assert unknown.returncode == 2 and "PARAMETER_UNKNOWN" in unknown.stderr
 
 
 def test_training_outside_a_workspace_is_python_m_training(tmp_path):
