@@ -10,6 +10,7 @@ from orchestration.pipeline.workspace import Workspace
 from spine.model_digest import model_digest
 from tests.validation.gates.records import build_record
 from validation.evaluation.record import write_record
+from validation.promotion.local_artifacts import experiment_location
 
 
 def register_candidate(workspace: Workspace, note: str, *, champion: str | None = None, noise: float = 1.0) -> str:
@@ -27,7 +28,7 @@ def register_candidate(workspace: Workspace, note: str, *, champion: str | None 
         write_record(rival, workspace.champion_evaluation / "record.json")
     client = MlflowClient(tracking_uri=workspace.tracking_uri, registry_uri=workspace.tracking_uri)
     known = client.get_experiment_by_name("training")
-    where = (workspace.artifact_root / "training").as_uri()
+    where = experiment_location(workspace.tracking_uri, "training")
     experiment = known.experiment_id if known else client.create_experiment("training", artifact_location=where)
     if known is None:
         client.create_registered_model(CANDIDATES_MODEL)

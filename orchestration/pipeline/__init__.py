@@ -11,7 +11,6 @@ seconds and most commands need neither.
     names               the names of models and experiments in MLflow
     params              reads and validates params.yaml
     policies            the gate policy of a workspace
-    registry_ownership  refuses a copied workspace that would write into its original
     report              the part of a candidate's report that is made from the workspace's files
     stages              the table of the stages, and the dvc.yaml that is made from it
     step_report         the report of one step
