@@ -75,6 +75,7 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
                 while True:
                     time.sleep(LOOK_FOR_DEAD_RUNS_EVERY_S)
                     running.check()
+                    running.rotate_logs()
                     fail_abandoned_runs(instance, workspace)
         except KeyboardInterrupt:
             fail_abandoned_runs(instance, workspace, older_than_s=0.0)
