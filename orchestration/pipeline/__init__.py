@@ -4,6 +4,7 @@ Workspace, parameters and DVC belong here too. Registration, judging and promoti
 ``orchestration.lifecycle``. torch and DVC are imported in the functions that use them, because these imports take
 seconds and most commands need neither.
 
+    cache               DVC's cache: the files of a version, and those that no version needs
     evaluate            makes predictions on the frozen test set, and the evaluation record
     intake              takes in studies from the source and from finished batches of the inbox
     lock                locks a workspace, so that it has one writer at a time
