@@ -9,6 +9,7 @@ fast.
     main              the command group, error messages and exit codes
     measuring         the subcommands measure, parameters, decoders and read3d
     model_choice      the model that measures, with the intervals of the site
+    operations        the subcommands status, backup, restore and clean
     options           options that several subcommands share
     pipeline          the subcommands init, run, demo and stage
     population_table  compares the virtual population with published figures in a table and a figure

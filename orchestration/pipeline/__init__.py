@@ -7,6 +7,7 @@ seconds and most commands need neither.
     cache               DVC's cache: the files of a version, and those that no version needs
     evaluate            makes predictions on the frozen test set, and the evaluation record
     intake              takes in studies from the source and from finished batches of the inbox
+    leftover            something that may be removed, with its size
     lock                locks a workspace, so that it has one writer at a time
     multi_gpu           a fit on several GPUs under torchrun
     names               the names of models and experiments in MLflow

@@ -9,20 +9,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from orchestration.cli.main import plumbline
-from orchestration.environment import quiet_environment
 from orchestration.lifecycle.backup import restore_backup, write_backup
-from orchestration.lifecycle.judging import judge_candidate
-from orchestration.lifecycle.local_champion import local_champion, open_champion
+from orchestration.lifecycle.local_champion import open_champion
 from orchestration.pipeline.lock import WorkspaceBusy, workspace_lock
-from orchestration.pipeline.params import Params, read_params, write_params
+from orchestration.pipeline.params import Params, write_params
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import EvidenceRejected, ParametersRejected
 from spine.storage import sha256_of_file
-from tests.served_workspace import register_candidate
-from validation.gates.verdict import read_verdict
+from tests.served_workspace import done, served_workspace, typed
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
@@ -117,37 +112,7 @@ def test_a_damaged_archive_restores_nothing(small: Workspace, tmp_path: Path, da
 
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_mlflow_database: Path) -> Workspace:
-    """A workspace with a champion, a previous champion and their history, with MLflow in its own database."""
-    for name, value in quiet_environment().items():
-        monkeypatch.setenv(name, value)
-    made = Workspace(tmp_path / "ws")
-    for module in ("orchestration.tracking.describe", "orchestration.lifecycle.judging"):
-        monkeypatch.setattr(f"{module}.review_candidate", lambda *_: (made.root / "report.html", {}))
-    made.prepare()
-    shutil.copy(empty_mlflow_database, made.state / "mlflow" / "mlflow.db")
-    write_params(Params(), made.params_file)
-    promote(made, "a", None, 1.0)
-    champion = local_champion(made)
-    assert champion is not None
-    promote(made, "bb", champion.digest, 0.5)
-    return made
-
-
-def promote(workspace: Workspace, note: str, champion: str | None, noise: float) -> None:
-    register_candidate(workspace, note, champion=champion, noise=noise)
-    judge_candidate(workspace, read_params(workspace.params_file))
-    assert read_verdict(workspace.verdict_file).decision == "PROMOTE"
-    done(workspace, "promote", "--by", "R. Viewer")
-
-
-def typed(workspace: Workspace, *command: str) -> Result:
-    return CliRunner().invoke(plumbline, [*command, "-w", str(workspace.root)])
-
-
-def done(workspace: Workspace, *command: str) -> str:
-    result = typed(workspace, *command)
-    assert result.exit_code == 0, (command, result.output, result.exception)
-    return result.output
+    return served_workspace(tmp_path / "ws", monkeypatch, empty_mlflow_database)
 
 
 @pytest.mark.slow
