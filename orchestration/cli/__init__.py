@@ -9,7 +9,7 @@ fast.
     main              the command group, error messages and exit codes
     measuring         the subcommands measure, parameters, decoders and read3d
     model_choice      the model that measures, with the intervals of the site
-    operations        the subcommands status, backup, restore and clean
+    operations        the subcommands backup, restore and clean
     options           options that several subcommands share
     pipeline          the subcommands init, run, demo and stage
     population_table  compares the virtual population with published figures in a table and a figure
@@ -17,6 +17,7 @@ fast.
     registry          the subcommands champion, history, rollback, reinstate, approve and reject
     run_cost          the wall time and the peak memory of a run
     seeds             the subcommand seeds
+    status            the subcommand status
     terminal          progress bars, step lines and tables
     training          the subcommands train, adopt and release
     verdicts          the subcommands verdict, explain, review and promote

@@ -38,12 +38,12 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "reject": ("registry", "Reject the model of a verdict for good."),
     "champion": ("registry", "Show challenger, champion and previous champion."),
     "history": ("registry", "Show, verify or repair the history of promotions."),
-    "status": ("operations", "Show services, runs, champion and disk use of a workspace on one screen."),
+    "rollback": ("registry", "Return to the previous good model."),
+    "reinstate": ("registry", "Permit a denied or rejected model to go into service again."),
+    "status": ("status", "Show services, runs, champion and disk use of a workspace on one screen."),
     "backup": ("operations", "Write a workspace into an archive."),
     "restore": ("operations", "Restore a workspace from an archive, and verify it."),
     "clean": ("operations", "Remove what no model and no record needs."),
-    "rollback": ("registry", "Return to the previous good model."),
-    "reinstate": ("registry", "Permit a denied or rejected model to go into service again."),
 }
 
 

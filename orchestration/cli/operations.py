@@ -1,4 +1,4 @@
-"""The subcommands of the operator: ``status``, ``backup``, ``restore`` and ``clean``."""
+"""The subcommands of the operator: ``backup``, ``restore`` and ``clean``."""
 
 from pathlib import Path
 
@@ -72,6 +72,9 @@ def clean(workspace: Path, dry_run: bool, days: float) -> None:
 
     chosen = existing_workspace(workspace)
     found = clean_workspace(chosen, days, dry_run=dry_run)
+    if not found:
+        output.print("nothing to remove")
+        return
     kinds = dict.fromkeys(leftover.kind for leftover in found)
     rows = [(kind, [item.size_bytes for item in found if item.kind == kind]) for kind in kinds]
     cells = [(kind, str(len(sizes)), human_size(sum(sizes))) for kind, sizes in rows]

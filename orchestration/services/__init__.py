@@ -6,5 +6,6 @@ Dagster is imported after the environment variables are set, because it reads th
     cleaning      removes what no model and no record needs
     interruption  handles SIGTERM like Ctrl-C
     processes     starts, supervises and stops child processes
+    status        services, runs, models, disk use and next run of a workspace
     up            starts Dagster and MLflow and supervises them
 """
