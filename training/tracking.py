@@ -30,6 +30,7 @@ from training.curves import draw_curves
 from training.export.candidate import FitSummary, read_summary
 from training.export.candidate_card import candidate_card
 from training.journal import JOURNAL_FILE, JournalContent, read_journal
+from validation.promotion.local_artifacts import experiment_location
 from validation.review.card_text import card_markdown
 
 if TYPE_CHECKING:
@@ -70,7 +71,6 @@ def replay_journal(
     registered_model: str,
     tags: Mapping[str, str],
     dataset: DatasetReference,
-    artifact_root: Path | None = None,
 ) -> TrackedModel:
     """Log journal, model and data set of a candidate as one run, and register the model, exactly once.
 
@@ -79,7 +79,6 @@ def replay_journal(
         experiment, registered_model: names of the experiment and the registered model, which are created if missing.
         tags: tags of run and version, such as git commit, dirty flag and Dagster run.
         dataset: data set of the fit, which must match the record of the candidate.
-        artifact_root: folder for the artefacts of a new experiment, if the database has no server.
 
     Raises:
         ContractViolation: the candidate is unfinished, was altered, or was trained on another data set.
@@ -88,7 +87,7 @@ def replay_journal(
 
     summary, contract = _checked(candidate, dataset)
     client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
-    experiment_id = _experiment(client, experiment, artifact_root)
+    experiment_id = _experiment(client, experiment, tracking_uri)
     known = _finished(client, experiment_id, registered_model, str(summary.model_digest))
     if known is not None:
         return known
@@ -150,12 +149,11 @@ def _checked(candidate: Path, dataset: DatasetReference) -> tuple[FitSummary, Mo
     return summary, contract
 
 
-def _experiment(client: "MlflowClient", name: str, artifact_root: Path | None) -> str:
+def _experiment(client: "MlflowClient", name: str, tracking_uri: str) -> str:
     known = client.get_experiment_by_name(name)
     if known is not None:
         return str(known.experiment_id)
-    location = None if artifact_root is None else (artifact_root.resolve() / name).as_uri()
-    return str(client.create_experiment(name, artifact_location=location))
+    return str(client.create_experiment(name, artifact_location=experiment_location(tracking_uri, name)))
 
 
 def _finished(client: "MlflowClient", experiment_id: str, model: str, digest: str) -> TrackedModel | None:

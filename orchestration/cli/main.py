@@ -41,6 +41,10 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "history": ("registry", "Show, verify or repair the history of promotions."),
     "rollback": ("registry", "Return to the previous good model."),
     "reinstate": ("registry", "Permit a denied or rejected model to go into service again."),
+    "status": ("status", "Show services, runs, champion and disk use of a workspace on one screen."),
+    "backup": ("operations", "Write a workspace into an archive."),
+    "restore": ("operations", "Restore a workspace from an archive, and verify it."),
+    "clean": ("operations", "Remove what no model and no record needs."),
 }
 
 

@@ -157,6 +157,15 @@ def _print_points(title: str, columns: Sequence[str], rows: Sequence[Sequence[st
         _print_folded(note, "", output.width)
 
 
+def human_size(count: float) -> str:
+    """A number of bytes with a decimal unit: 950 B, 12 kB, 3.4 GB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
 def print_text(text: str) -> None:
     """Print lines of text, folded to the window; list items are indented under their dash."""
     available = _window_width()

@@ -35,7 +35,6 @@ def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, 
         registered_model=CANDIDATES_MODEL,
         tags={**_tags(params, record), **(tags or {})},
         dataset=_dataset_reference(workspace, params),
-        artifact_root=workspace.artifact_root,
     )
     log_evidence(
         tracked.run_id,

@@ -24,6 +24,7 @@ from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.interruption import interruptible
 from orchestration.services.processes import HOST, Service, Supervised, free_port, require_free_port
+from orchestration.services.status import write_services
 from spine.errors import PlumblineError
 from spine.storage import write_text_atomically
 
@@ -71,10 +72,14 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
         try:
             with Supervised(services, workspace.state / "logs", environment) as running:
                 running.wait_until_up()
+                write_services(
+                    workspace, {"Dagster": f"http://{HOST}:{dagster_port}", "MLflow": f"http://{HOST}:{mlflow_port}"}
+                )
                 _print_addresses(workspace, dagster_port, mlflow_port)
                 while True:
                     time.sleep(LOOK_FOR_DEAD_RUNS_EVERY_S)
                     running.check()
+                    running.rotate_logs()
                     fail_abandoned_runs(instance, workspace)
         except KeyboardInterrupt:
             fail_abandoned_runs(instance, workspace, older_than_s=0.0)

@@ -188,14 +188,14 @@ def test_an_invalid_value_names_the_option_or_the_file_that_set_it(tmp_path):
     option = command("init", "-w", tmp_path / "ws", "--set", "training.minutes=-2")
     assert "training.minutes" in option.stderr and "correct the option that set it" in option.stderr
     assert "params.yaml" not in option.stderr
-    (tmp_path / "params.yaml").write_text("format: 2\ntraining: {minutes: -2}")
+    (tmp_path / "params.yaml").write_text("format: 3\ntraining: {minutes: -2}")
     assert "correct params.yaml" in command("init", "-w", tmp_path).stderr
 
 
 def test_exit_codes_distinguish_usage_refusal_and_failure(tmp_path):
     (tmp_path / "x.dcm").write_text("not a radiograph")
     (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "params.yaml").write_text("format: 2\ncohort: {count: -1}")
+    (tmp_path / "bad" / "params.yaml").write_text("format: 3\ncohort: {count: -1}")
     assert command("measure").returncode == 2
     not_dicom = command("measure", tmp_path / "x.dcm", "-w", tmp_path)
     assert not_dicom.returncode == 1
