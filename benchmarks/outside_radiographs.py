@@ -70,10 +70,11 @@ def _measured(model: Model, path: Path, overlays: Path | None) -> Prediction:
         grey = np.asarray(opened.convert("L")).astype(np.uint16) * 16
     if path.name in _facing_right(path.parent):
         grey = np.ascontiguousarray(grey[:, ::-1])
-    found = measure_views(model, {view: ImageInput(grey)}, path.stem)
+    given = {view: ImageInput(grey)}
+    found = measure_views(model, given, path.stem)
     if overlays and not found.refused:
         overlays.mkdir(parents=True, exist_ok=True)
-        overlay = draw_overlay({view: grey}, found.points, found.parameters, warnings=warnings_of(found))
+        overlay = draw_overlay(given, found.points, found.parameters, warnings=warnings_of(found))
         overlay.save(overlays / f"{path.stem}.png")
     return found
 

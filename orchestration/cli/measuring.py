@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from inference.inputs import ImageInput
-from inference.overlay import draw_overlay, interval_lines, report_json, warnings_of
+from inference.measurement_json import report_json
+from inference.overlay import draw_overlay, interval_lines, warnings_of
 from orchestration.cli.model_choice import open_chosen_model, with_site_calibration
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import errors, output, print_table
@@ -93,7 +94,7 @@ def measure(
     calibration = model.contract.calibration
     remark = calibration.remark if calibration else None
     image = draw_overlay(
-        {name: given.image for name, given in inputs.items()},
+        inputs,
         prediction.points,
         prediction.parameters,
         title="Plumbline measurement",
@@ -101,6 +102,7 @@ def measure(
         rough_intervals=remark,
         intervals=interval_lines(prediction),
         warnings=warnings_of(prediction),
+        unscaled=prediction.lengths_withheld,
     )
     overlay.parent.mkdir(parents=True, exist_ok=True)
     image.save(overlay)

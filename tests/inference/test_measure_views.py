@@ -7,7 +7,8 @@ import pytest
 
 from inference.inputs import ImageInput
 from inference.measure import measure_views, predict_examples
-from inference.overlay import draw_overlay, report_json
+from inference.measurement_json import report_json
+from inference.overlay import draw_overlay
 from spine.dataset import Example, ExampleView
 from spine.errors import ContractViolation
 from spine.landmarks import VERTEBRAE, VIEWS, ViewName
@@ -113,16 +114,16 @@ def test_examples_are_predicted_in_order_with_progress(tmp_path: Path) -> None:
 
 def test_the_overlay_draws_the_landmarks_and_the_banner() -> None:
     found = measure_views(knowing_model(POINTS, SHAPE), _inputs("frontal", "lateral"))
-    images = {v: np.full(SHAPE, 100, np.uint16) for v in VIEWS}
-    plain = draw_overlay(images, {}, {})
-    drawn = draw_overlay(images, found.points, found.parameters, truth_points=POINTS, provenance="simulated data")
+    given = {v: ImageInput(np.full(SHAPE, 100, np.uint16)) for v in VIEWS}
+    plain = draw_overlay(given, {}, {})
+    drawn = draw_overlay(given, found.points, found.parameters, truth_points=POINTS, provenance="simulated data")
     assert drawn.size == plain.size
     assert drawn.size[1] > 1000
     difference = np.abs(np.asarray(drawn, dtype=int) - np.asarray(plain, dtype=int)).sum(axis=2)
     assert (difference[74 : 74 + 1150] > 60).sum() > 5000
     banner = np.asarray(drawn)[-46:]
     assert (banner[2, 2] == (255, 196, 64)).all()
-    one = draw_overlay({"lateral": IMAGE}, {"lateral": found.points["lateral"]}, found.parameters)
+    one = draw_overlay({"lateral": ImageInput(IMAGE)}, {"lateral": found.points["lateral"]}, found.parameters)
     assert one.size[0] < drawn.size[0]
 
 
