@@ -12,6 +12,7 @@ Training itself and the choice of the champion belong elsewhere. The package run
     decoding          conversion of heat maps to landmarks
     detection         landmarks of one study, named by the vertebral levels that fit best
     drawing           the outline of a spine and construction lines, drawn on one radiograph
+    facing            the side to which the patient faces in a lateral image
     input_check       the check that an image is a radiograph of the spine
     inputs            one radiograph with its calibration
     levels            the decision which vertebra is which

@@ -4,6 +4,8 @@ Contract: parameters come first. Values, landmarks and lengths have one decimal,
 absent parameter has its reason.
 """
 
+import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +52,12 @@ def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewNam
             "landmarks_3d_mm": "LPS, isocentre as origin; empty if a view's position in the scanner is unknown",
         },
     }
+
+
+def report_text(report: Mapping[str, Any]) -> str:
+    """The report as indented JSON, with the numbers of a list on one line."""
+    text = json.dumps(report, indent=1, allow_nan=False)
+    return re.sub(r"\[\s+([-\d.,\se+]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text)
 
 
 def _model_json(model: "Model") -> dict[str, Any]:
