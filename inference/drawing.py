@@ -36,8 +36,8 @@ class Style:
 
 STYLES: Mapping[str, Style] = {
     "thoracic_kyphosis_t4_t12": Style("TK", (96, 214, 255)),
-    "lumbar_lordosis_l1_s1": Style("LL L1-S1", (255, 214, 92)),
-    "lumbar_lordosis_l1_l5": Style("LL L1-L5", (214, 164, 72), 1.2),
+    "lumbar_lordosis_l1_s1": Style("L1-S1", (255, 214, 92)),
+    "lumbar_lordosis_l1_l5": Style("L1-L5", (214, 164, 72), 1.2),
     "pelvic_incidence": Style("PI", (208, 148, 255)),
     "sacral_slope": Style("SS", (128, 232, 150)),
     "pelvic_tilt": Style("PT", (255, 140, 200)),

@@ -18,10 +18,10 @@ from spine.outline import Anchor
 from spine.study import Points2D
 from spine.types import Floats
 
-_REACH, _STUB, _BEYOND, _SHORT, _GAP = 0.30, 0.045, 0.012, 0.09, 0.006
+_REACH, _STUB, _BEYOND, _SHORT, _GAP, _ROOM = 0.30, 0.045, 0.012, 0.09, 0.006, 0.075
 """Fractions of the diagonal of the area of the image that is as wide as half its height: largest length of a plate's
 line to the side where two lines meet, its length to the other side, the length beyond their intersection, the length of
-a line that is drawn to one side only, and the distance of a label from its line."""
+a line that is drawn to one side only, the distance of a label from its line, and the width of a label."""
 
 _REACH_APART = 0.18
 """Length of a plate's line if the two lines meet farther away than ``_REACH``."""
@@ -63,7 +63,8 @@ def drawn_constructions(
     pixels are assumed to be square. A construction whose landmarks are not all in ``points`` is left out, and so is a
     curve below ``LEAST_CURVE_DEG``, whose lines would be parallel.
     """
-    frame = _Frame(points, float(np.hypot(min(size[0], size[1] / 2), size[1])), spacing_mm or (1.0, 1.0))
+    extent = float(np.hypot(min(size[0], size[1] / 2), size[1]))
+    frame = _Frame(points, size[0], extent, spacing_mm or (1.0, 1.0))
     drawn = []
     for name, measured in parameters.items():
         lines = measured.construction
@@ -75,9 +76,10 @@ def drawn_constructions(
 
 @dataclass(frozen=True)
 class _Frame:
-    """The landmarks of the image, a length that fits the image, and (row, column) spacing."""
+    """The landmarks and the columns of the image, a length that fits the image, and (row, column) spacing."""
 
     points: Points2D
+    columns: int
     extent: float
     spacing_mm: tuple[float, float]
 
@@ -136,8 +138,11 @@ def _two_plates(name: str, first: ConstructionLine, second: ConstructionLine, fr
         vertex = centres[0] + meet[0] * along[0]
         lines.append(_arc(vertex, -along[0], -along[1], 0.35 * min(meet)))
     outer = max(e[0] for e in ends) if right else min(e[0] for e in ends)
-    at = np.array([outer + (_GAP if right else -_GAP) * frame.extent, np.mean([e[1] for e in ends])])
-    return DrawnConstruction(name, tuple(lines), (), at, "left" if right else "right")
+    at, side = np.array([outer, np.mean([e[1] for e in ends])]), -1 if right else 1
+    if near and (frame.columns - outer if right else outer) < _ROOM * frame.extent:
+        at, side = lines[-1][_ARC_POINTS // 2], -side  # no room beyond the intersection
+    anchor: Anchor = "left" if side < 0 else "right"
+    return DrawnConstruction(name, tuple(lines), (), at - np.array([side * _GAP * frame.extent, 0.0]), anchor)
 
 
 def _at_vertex(name: str, first: ConstructionLine, second: ConstructionLine, frame: _Frame) -> DrawnConstruction:
