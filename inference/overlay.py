@@ -135,7 +135,7 @@ def _draw_warnings(draw: "ImageDraw", warnings: Sequence[str], corner: tuple[int
     left, top = corner
     if not warnings:
         return top
-    lines = [line for warning in warnings for line in wrap(warning, 66)]
+    lines = [line for warning in warnings for line in wrap(warning, 64, initial_indent="- ", subsequent_indent="  ")]
     draw.rectangle((left - 4, top, left + _TABLE - 2 * _GAP, top + 16 + 20 * len(lines)), fill=_WARNING)
     for i, line in enumerate(lines):
         draw.text((left + 4, top + 8 + 20 * i), line, fill=_GROUND, font=font(16))
