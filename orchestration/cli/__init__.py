@@ -15,6 +15,7 @@ fast.
     pipeline          the subcommands init, run, demo and stage
     population_table  compares the virtual population with published figures in a table and a figure
     quarantine        the subcommand quarantine
+    radiograph_files  the radiographs that a user names
     registry          the subcommands champion, history, rollback, reinstate, approve and reject
     run_cost          the wall time and the peak memory of a run
     seeds             the subcommand seeds

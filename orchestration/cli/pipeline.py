@@ -232,7 +232,7 @@ def _measure_one(workspace: Workspace, *, promoted: bool) -> None:
     overlay, report = workspace.state / "measured" / "overlay.png", workspace.state / "measured" / "measurement.json"
     report.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "orchestration.cli.main", "measure", str(case / "frontal.dcm")]
-    command += [str(case / "lateral.dcm"), "--overlay", str(overlay), "--json", str(report), "-w", str(workspace.root)]
+    command += [str(case / "lateral.dcm"), "--overlay", str(overlay), "--out", str(report), "-w", str(workspace.root)]
     command += [] if promoted else ["--model", str(workspace.candidate)]
     subprocess.run(command, check=True)
     output.print(f"measured one pair: {overlay} and {report}")

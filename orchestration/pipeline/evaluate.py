@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
+from inference.inputs import ImageInput
 from inference.measure import predict_examples
 from inference.model import load_model
 from inference.overlay import draw_overlay, interval_lines
@@ -100,7 +99,10 @@ def _draw_overlay(
 ) -> str:
     """Draw truth and prediction of one patient; return the path of the PNG."""
     image = draw_overlay(
-        {name: np.asarray(load_example_image(workspace.dataset, view)) for name, view in example.views.items()},
+        {
+            name: ImageInput(load_example_image(workspace.dataset, view), view.spacing_mm, view.calibration)
+            for name, view in example.views.items()
+        },
         prediction.points,
         prediction.parameters,
         truth_points={name: view.points for name, view in example.views.items()},
@@ -108,6 +110,7 @@ def _draw_overlay(
         provenance="simulated data" if example.facts.get("simulated") else None,
         rough_intervals=rough_intervals,
         intervals=interval_lines(prediction),
+        unscaled=prediction.lengths_withheld,
     )
     path = out / f"overlay_{title.replace(' ', '_')}.png"
     path.parent.mkdir(parents=True, exist_ok=True)

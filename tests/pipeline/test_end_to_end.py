@@ -167,7 +167,7 @@ def test_measure_writes_json_and_overlay_without_torch(finished: FinishedRun, tm
         "assert not {'torch', 'mlflow', 'dagster', 'lightning'} & set(sys.modules), 'heavy import'"
     )
     arguments = ["measure", str(case / "frontal.dcm"), str(case / "lateral.dcm"), "-w", str(finished.workspace.root)]
-    outputs = ["--overlay", str(tmp_path / "o.png"), "--json", str(tmp_path / "m.json")]
+    outputs = ["--overlay", str(tmp_path / "o.png"), "--out", str(tmp_path / "m.json")]
     done = subprocess.run([sys.executable, "-c", code, *arguments, *outputs], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "m.json").read_text())
