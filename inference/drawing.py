@@ -41,7 +41,7 @@ STYLES: Mapping[str, Style] = {
     "pelvic_incidence": Style("PI", (208, 148, 255)),
     "sacral_slope": Style("SS", (128, 232, 150)),
     "pelvic_tilt": Style("PT", (255, 140, 200)),
-    "t1_pelvic_angle": Style("TPA", (120, 136, 214), 0.8),
+    "t1_pelvic_angle": Style("TPA", (150, 165, 240), 0.8),
     "cobb": Style("Cobb", (255, 92, 120), 2.2),
     "cobb_secondary_cranial": Style("Cobb", (255, 160, 112)),
     "cobb_secondary_caudal": Style("Cobb", (255, 196, 140)),
