@@ -3,7 +3,7 @@
 Contract: an archive is a tar file, compressed if its name ends in ``.gz`` or ``.tgz``. It has everything that champion,
 records, history and runs need, and ``backup.json`` with the SHA-256 of every file. No run and no decision can be
 written meanwhile. SQLite files are copied by SQLite's backup, so the services may keep running. DVC's cache is left
-out, except for versions of the data that a model in service names: the current version lies in ``data/``. A restore
+out, except for older versions of the data that a model in service names: a restore fills it from ``data/``. A restore
 verifies every file before the workspace appears. An archive contains the pseudonym key and quarantined studies, so it
 is as confidential as ``state/``; only its owner can read it.
 """
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO
 
 from orchestration.lifecycle.data_in_use import data_versions_in_use
-from orchestration.pipeline.cache import current_versions, files_of
+from orchestration.pipeline.cache import current_versions, files_of, fill_cache, lists_of
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import EvidenceRejected, ParametersRejected
@@ -35,7 +35,7 @@ from validation.promotion.history import history_lock
 SCHEMA = "plumbline.backup/1"
 MANIFEST = "backup.json"
 LEFT_OUT = (".dvc/cache", ".dvc/tmp", "state/logs", "state/evidence")
-_NOT_NEEDED = (".lock", "-wal", "-shm", "-journal", PARTIAL_SUFFIX)
+_NOT_NEEDED = ("-wal", "-shm", "-journal", PARTIAL_SUFFIX)
 _SQLITE_HEADER = b"SQLite format 3\0"
 
 
@@ -99,18 +99,29 @@ def _write(workspace: Workspace, archive: Path, scratch: Path) -> Backup:
 
 
 def files_to_keep(workspace: Workspace) -> Iterator[Path]:
-    """The files of a backup. Folders behind symbolic links are included."""
-    older = data_versions_in_use(workspace) - current_versions(workspace)
-    yield from sorted(files_of(workspace, older))
+    """The files and empty folders of a backup. Folders behind symbolic links are included."""
+    current = current_versions(workspace)
+    older = files_of(workspace, data_versions_in_use(workspace) - current)
+    yield from sorted(older.union(lists_of(workspace, current)))
     for folder, folders, names in os.walk(workspace.root, followlinks=True):
         here = Path(folder)
         folders[:] = sorted(n for n in folders if (here / n).relative_to(workspace.root).as_posix() not in LEFT_OUT)
-        yield from (here / n for n in sorted(names) if not n.endswith(_NOT_NEEDED) and (here / n).is_file())
+        if not folders and not names:
+            yield here  # an empty folder is an output of a stage too
+        yield from (here / n for n in sorted(names) if _is_needed(here / n))
+
+
+def _is_needed(path: Path) -> bool:
+    lock = path.suffix == ".lock" and path.name != "dvc.lock"
+    return not lock and not path.name.endswith(_NOT_NEEDED) and path.is_file()
 
 
 def _add(tar: tarfile.TarFile, name: str, path: Path, digests: dict[str, str], scratch: Path) -> int:
-    """Add one file, note its digest, and return its size."""
+    """Add one file, note its digest, and return its size. An empty folder has neither."""
     real = path.resolve()
+    if real.is_dir():
+        tar.add(real, name, recursive=False)
+        return 0
     with real.open("rb") as stream:
         is_database = stream.read(len(_SQLITE_HEADER)) == _SQLITE_HEADER
     if is_database:
@@ -167,6 +178,7 @@ def restore_backup(archive: Path, workspace: Workspace) -> Backup:
     with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}.restoring.") as scratch:
         staged = Path(scratch) / "workspace"
         done = _extract(archive, staged)
+        fill_cache(Workspace(staged))
         if root.exists():
             root.rmdir()
         shutil.move(staged, root)

@@ -39,6 +39,8 @@ def small(tmp_path: Path) -> Workspace:
     made.pseudonym_key_file.chmod(0o600)
     (made.state / "logs").mkdir()
     (made.state / "logs" / "mlflow.log").write_text("not needed")
+    made.screening.mkdir()
+    (made.root / "dvc.lock").write_text("stages: {}\n")  # no lock, but the versions of the data
     (tmp_path / "disk").mkdir()
     (tmp_path / "disk" / "far.dcm").write_text("behind a link")
     (made.inbox / "batch").symlink_to(tmp_path / "disk")
@@ -49,7 +51,9 @@ def test_every_file_returns_with_its_content_mode_and_links(small: Workspace, tm
     done = write_backup(small, tmp_path / "archives" / "a.tar.gz")
     assert (tmp_path / "archives" / "a.tar.gz").stat().st_mode & 0o777 == 0o600, "it has the pseudonym key"
     there = Workspace(tmp_path / "there")
-    assert restore_backup(tmp_path / "archives" / "a.tar.gz", there).files == done.files == 5
+    assert restore_backup(tmp_path / "archives" / "a.tar.gz", there).files == done.files == 6
+    assert (there.root / "dvc.lock").exists() and not (there.state / "workspace.lock").exists()
+    assert there.screening.is_dir(), "DVC compares empty folders too"
     assert (there.dataset / "image.npy").read_bytes() == b"pixels"
     assert (there.dataset / "image.npy").samefile(there.studies / "a" / "image.npy"), "one copy on disk, as before"
     assert there.pseudonym_key_file.stat().st_mode & 0o777 == 0o600
@@ -95,7 +99,8 @@ def test_a_damaged_archive_restores_nothing(small: Workspace, tmp_path: Path, da
     else:
         with tarfile.open(archive) as old, tarfile.open(bad, "w") as new:
             for member in old.getmembers():
-                content = old.extractfile(member).read()  # type: ignore[union-attr]
+                stream = old.extractfile(member)
+                content = stream.read() if stream is not None else b""  # None for an empty folder
                 if damage == "altered":
                     content = content.replace(b"behind", b"beside")
                 dropped = {"missing": "params.yaml", "none of ours": "backup.json"}.get(damage)
