@@ -92,11 +92,11 @@ def _grey(path: Path) -> NDArray[np.uint16]:
 
 def _measured(model: Model, path: Path, overlays: Path | None) -> Prediction:
     view: ViewName = "lateral" if path.parent.name.endswith("lateral") else "frontal"
-    grey = _grey(path)
-    found = measure_views(model, {view: ImageInput(grey)}, path.stem)
+    given = {view: ImageInput(_grey(path))}
+    found = measure_views(model, given, path.stem)
     if overlays and not found.refused:
         overlays.mkdir(parents=True, exist_ok=True)
-        overlay = draw_overlay({view: grey}, found.points, found.parameters, warnings=warnings_of(found))
+        overlay = draw_overlay(given, found.points, found.parameters, warnings=warnings_of(found))
         overlay.save(overlays / f"{path.stem}.png")
     return found
 

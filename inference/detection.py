@@ -90,6 +90,11 @@ def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Dete
     return Detection(decoded, levels, alone, wrong_views)
 
 
+def clearest_run(model: Model, view: ViewName, image: ImageInput) -> ViewDetection:
+    """The run of one image at the scale that shows its spine most clearly."""
+    return _clearest(model, _run_scales(model, {view: image})[view])
+
+
 def _run_scales(model: Model, views: Mapping[ViewName, ImageInput]) -> dict[ViewName, list[ViewDetection]]:
     """The result of each image at the first scale, and at the others if it is unclear and shows no whole spine.
 

@@ -10,4 +10,5 @@ Dagster. In the list below, each package imports only packages that are below it
     tracking/     what is written to MLflow about runs and models
     pipeline/     workspace, params.yaml, and the steps that both Dagster and DVC call
     environment   the environment variables that every process starts with
+    log_rotation  rotates log files by size
 """

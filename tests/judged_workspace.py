@@ -29,6 +29,7 @@ from validation.evaluation.predicted_points import FILE, write_predicted_points
 from validation.evaluation.record import evaluate, read_record, write_record
 from validation.gates.evidence import Evidence
 from validation.gates.verdict import judge, write_verdict
+from validation.promotion.local_artifacts import experiment_location
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CHALLENGER, CHAMPION = "a" * 64, "b" * 64
@@ -148,7 +149,7 @@ def track_run(workspace: Workspace, manifest: Manifest, digest: str, seed: str) 
     """A run and a registered candidate, as a reviewer sees those that ``training.tracking`` writes."""
     client = MlflowClient(tracking_uri=workspace.tracking_uri, registry_uri=workspace.tracking_uri)
     known = client.get_experiment_by_name("plumbline")
-    place = workspace.artifact_root.resolve().as_uri()
+    place = experiment_location(workspace.tracking_uri, "plumbline")
     experiment = known.experiment_id if known else client.create_experiment("plumbline", artifact_location=place)
     tags = {
         "plumbline.model_digest": digest,

@@ -70,7 +70,7 @@ def history(
         _repair(chosen, person or getpass.getuser())
         _update_pages(chosen)
     if verify:
-        _verify(chosen)
+        verify_history(chosen)
     entries = read_history(chosen.promotion_ledger)
     columns = ("", "when", "event", "version", "model", "by", "reason", "verdict")
     rows = []
@@ -91,8 +91,12 @@ def _repair(workspace: Workspace, person: str) -> None:
     output.print(f"champion: {f'version {champion.version}' if champion else 'none; no model was ever in service'}")
 
 
-def _verify(workspace: Workspace) -> None:
-    """Print every fault. Without faults, print the accepted losses and the other histories."""
+def verify_history(workspace: Workspace) -> None:
+    """Print every fault. Without faults, print the accepted losses and the other histories.
+
+    Raises:
+        GateRefused: HISTORY_NOT_VERIFIED.
+    """
     faults = lifecycle.audit_history(workspace)
     if faults:
         rows = [(f.code, f.place, f.found, f.remedy) for f in faults]

@@ -9,6 +9,8 @@ training process imports ``pipes`` and needs no Dagster.
     definitions   the code location that Dagster loads
     instance      the Dagster instance of a workspace
     jobs          the jobs that can be launched by name
+    old_runs      finished runs that may be removed
+    overview      unfinished and last runs, and the next scheduled run
     pipes         Dagster Pipes for fits on several GPUs
     resources     paths, versions, tracking and device for assets, checks and sensors
     run           runs the job retrain in this process, for the command line

@@ -1,13 +1,15 @@
 """A Dagster logger that appends events to a text file, for runs on the command line.
 
-Contract: only runs that name this logger in their run config use it. The file is never rotated. A run writes about
-30 kB.
+Contract: only runs that name this logger in their run config use it. A run writes about 30 kB. The file is rotated
+when a run starts.
 """
 
 import logging
 from pathlib import Path
 
 import dagster as dg
+
+from orchestration.log_rotation import rotate
 
 EVENTS_FILE = "events_file"
 
@@ -29,5 +31,7 @@ class _Appending(logging.Handler):
 def events_file(init_context: dg.InitLoggerContext) -> logging.Logger:
     """A logger that appends to the configured path."""
     logger = logging.Logger("plumbline.events", logging.DEBUG)
-    logger.addHandler(_Appending(Path(init_context.logger_config["path"])))
+    path = Path(init_context.logger_config["path"])
+    rotate(path)
+    logger.addHandler(_Appending(path))
     return logger

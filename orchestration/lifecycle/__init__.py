@@ -12,6 +12,9 @@ rules of these decisions do not belong here. ``orchestration.tracking`` writes w
     approvals          records that a person approves or rejects a verdict
     promotion          promotes the judged candidate
     history            audit, repair, reinstatement and rollback
+    data_in_use        the versions of the data that models and records name
+    backup             writes a workspace into an archive, and restores it
+    failed_fits        fits that failed or were abandoned
     local_champion     the workspace's local copy of the champion
     virtual_study      measures the bundled virtual study, for the smoke test
 """

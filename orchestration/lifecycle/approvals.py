@@ -11,7 +11,6 @@ from pathlib import Path
 from orchestration.pipeline.names import PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.policies import workspace_policy
-from orchestration.pipeline.registry_ownership import require_own_registry
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.registry import author_of_model
 from spine.errors import EvidenceRejected
@@ -19,6 +18,7 @@ from validation.gates.verdict import Verdict, read_verdict
 from validation.promotion.approval import Approval, ApprovalRequest, SignOff, grant, read_approval, reject
 from validation.promotion.approval_check import usable_approval
 from validation.promotion.champion_record import champion_record_or_none
+from validation.promotion.database import database_exists
 from validation.promotion.history import read_history
 from validation.promotion.registry_errors import errors_as_refusals
 
@@ -39,7 +39,7 @@ def reject_verdict(workspace: Workspace, params: Params, verdict: str, sign_off:
 def _decide(
     decide: Callable[[ApprovalRequest], Path], workspace: Workspace, params: Params, verdict: str, sign_off: SignOff
 ) -> Approval:
-    require_own_registry(workspace)
+    database_exists(workspace.tracking_uri)  # refuses a damaged file before anything else
     judged = find_verdict(workspace, verdict)
     with errors_as_refusals():
         request = ApprovalRequest(

@@ -22,7 +22,6 @@ from orchestration.lifecycle.virtual_study import measure_virtual_study
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.policies import workspace_policy
-from orchestration.pipeline.registry_ownership import require_own_registry
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.registry import author_of_model
 from spine.errors import GateRefused
@@ -42,18 +41,9 @@ from validation.promotion.smoke_test import require_smoke_test
 
 
 def audit_history(workspace: Workspace) -> Sequence[Fault]:
-    """The faults: a copied workspace, or a disagreement of history, champion record, registry, alias and local copy."""
+    """The faults: the disagreements of history, champion record, registry, alias and local copy."""
     faults = audit.audit(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
-    return [*_copied(workspace), *faults, *_local_faults(workspace)]
-
-
-def _copied(workspace: Workspace) -> Iterator[Fault]:
-    try:
-        require_own_registry(workspace)
-    except GateRefused as refusal:
-        if refusal.code != "WORKSPACE_COPIED":
-            raise
-        yield Fault(refusal.code, "state/mlflow", refusal.found, refusal.remedy)
+    return [*faults, *_local_faults(workspace)]
 
 
 def _local_faults(workspace: Workspace) -> Iterator[Fault]:
@@ -82,7 +72,6 @@ def describe_other_histories(workspace: Workspace) -> Sequence[str]:
 
 def accept_history_loss(workspace: Workspace, sign_off: SignOff) -> HistoryEntry:
     """Record in a new entry that a history, or its end, is lost; then repair the history."""
-    require_own_registry(workspace)
     uri, ledger, now = workspace.tracking_uri, workspace.promotion_ledger, datetime.now(UTC)
     entry = repair.accept_history_loss(uri, PRODUCTION_MODEL, ledger_path=ledger, sign_off=sign_off, at=now)
     repair_history(workspace, sign_off.approver)
@@ -91,7 +80,6 @@ def accept_history_loss(workspace: Workspace, sign_off: SignOff) -> HistoryEntry
 
 def reinstate_model(workspace: Workspace, model: str, sign_off: SignOff) -> Reinstatement:
     """Remove the denial and the rejections of a model, which is named by version or by the beginning of its digest."""
-    require_own_registry(workspace)
     return reinstate(
         ReinstatementRequest(
             tracking_uri=workspace.tracking_uri,
@@ -108,7 +96,6 @@ def reinstate_model(workspace: Workspace, model: str, sign_off: SignOff) -> Rein
 
 def repair_history(workspace: Workspace, promoter: str) -> Repair:
     """Complete an interrupted change, correct the aliases, clean up, and renew the local copy."""
-    require_own_registry(workspace)
     uri, ledger, now = workspace.tracking_uri, workspace.promotion_ledger, datetime.now(UTC)
     done = repair.repair(uri, PRODUCTION_MODEL, ledger_path=ledger, promoter=promoter, at=now)
     if done.champion is not None and not workspace.rollback_pending.exists():
@@ -118,7 +105,6 @@ def repair_history(workspace: Workspace, promoter: str) -> Repair:
 
 def roll_back(workspace: Workspace, params: Params, *, reason: str, promoter: str, to: str | None) -> Rollback:
     """Return to the last good model, or to version ``to``; the local copy follows."""
-    require_own_registry(workspace)
     done = rollback(
         RollbackRequest(
             tracking_uri=workspace.tracking_uri,

@@ -4,15 +4,17 @@ Workspace, parameters and DVC belong here too. Registration, judging and promoti
 ``orchestration.lifecycle``. torch and DVC are imported in the functions that use them, because these imports take
 seconds and most commands need neither.
 
+    cache               DVC's cache: the files of a version, and those that no version needs
     evaluate            makes predictions on the frozen test set, and the evaluation record
     intake              takes in studies from the source and from finished batches of the inbox
+    leftover            something that may be removed, with its size
     lock                locks a workspace, so that it has one writer at a time
     model_facts         how a model was made, for its evaluation record
     multi_gpu           a fit on several GPUs under torchrun
     names               the names of models and experiments in MLflow
     params              reads and validates params.yaml
+    params_table        every parameter of params.yaml with default, range and meaning
     policies            the gate policy of a workspace
-    registry_ownership  refuses a copied workspace that would write into its original
     report              the part of a candidate's report that is made from the workspace's files
     stages              the table of the stages, and the dvc.yaml that is made from it
     step_report         the report of one step

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
+from inference.inputs import ImageInput
 from inference.measure import predict_examples
 from inference.model import load_model
 from inference.overlay import draw_overlay, interval_lines
@@ -18,15 +17,30 @@ from orchestration.pipeline.model_facts import facts_of_model, facts_of_training
 from orchestration.pipeline.step_report import Figure, StepReport
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Example, load_example_image, read_manifest
+from spine.errors import EvidenceRejected
 from spine.measurement.registry import PAPER_PARAMETERS
 from spine.model_digest import model_size
 from spine.prediction import Prediction
 from spine.types import Progress
+from validation.evaluation.code_environment import evaluating_environment
 from validation.evaluation.model_facts import TrainingFacts
 from validation.evaluation.predicted_points import FILE, write_predicted_points
-from validation.evaluation.record import EvaluationRecord, evaluate, rank_patients, write_record
+from validation.evaluation.record import EvaluationRecord, evaluate, rank_patients, read_record, write_record
 from validation.evaluation.test_set_check import verify_images
 from validation.evaluation.test_set_ledger import record_read
+
+
+def is_evaluated(workspace: Workspace, digest: str, record_file: Path) -> bool:
+    """Whether a record file has this model's errors on the present dataset and test set, by the same code."""
+    if not record_file.is_file():
+        return False
+    try:
+        record, manifest = read_record(record_file), read_manifest(workspace.dataset)
+    except EvidenceRejected:
+        return False  # a record of an earlier schema, or a damaged one, is made anew
+    ours = (digest, manifest.test_digest, manifest.digest)
+    same_code = evaluating_environment().items() <= record.environment.items()
+    return same_code and ours == (record.model_digest, record.test_digest, record.dataset_digest)
 
 
 def evaluate_model(
@@ -94,7 +108,10 @@ def _draw_overlay(
 ) -> str:
     """Draw truth and prediction of one patient; return the path of the PNG."""
     image = draw_overlay(
-        {name: np.asarray(load_example_image(workspace.dataset, view)) for name, view in example.views.items()},
+        {
+            name: ImageInput(load_example_image(workspace.dataset, view), view.spacing_mm, view.calibration)
+            for name, view in example.views.items()
+        },
         prediction.points,
         prediction.parameters,
         truth_points={name: view.points for name, view in example.views.items()},
@@ -102,6 +119,7 @@ def _draw_overlay(
         provenance="simulated data" if example.facts.get("simulated") else None,
         rough_intervals=rough_intervals,
         intervals=interval_lines(prediction),
+        unscaled=prediction.lengths_withheld,
     )
     path = out / f"overlay_{title.replace(' ', '_')}.png"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,10 +7,10 @@ at once, with the reason.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from orchestration.pipeline.registry_ownership import require_own_registry
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import PlumblineError
 from spine.storage import locked
+from validation.promotion.database import database_exists
 
 
 class WorkspaceBusy(PlumblineError):
@@ -25,8 +25,7 @@ def workspace_lock(workspace: Workspace) -> Iterator[None]:
 
     Raises:
         WorkspaceBusy: another process has the lock (``RUN_IN_PROGRESS``).
-        GateRefused: the workspace is a copy (``WORKSPACE_COPIED``), or its database is damaged
-            (``REGISTRY_UNAVAILABLE``).
+        GateRefused: the registry's database is damaged (``REGISTRY_UNAVAILABLE``).
     """
     with locked(workspace.state / "workspace.lock", wait=False) as acquired:
         if not acquired:
@@ -36,7 +35,7 @@ def workspace_lock(workspace: Workspace) -> Iterator[None]:
                 expected="one writer at a time",
                 remedy="wait until the other run ends, or stop it",
             )
-        require_own_registry(workspace)
+        database_exists(workspace.tracking_uri)  # refuses a damaged file before anything is written
         yield
 
 
@@ -56,5 +55,5 @@ def services_lock(workspace: Workspace) -> Iterator[None]:
                 expected="one web server, daemon and tracking server per workspace",
                 remedy="use the running services, or stop them first",
             )
-        require_own_registry(workspace)
+        database_exists(workspace.tracking_uri)  # refuses a damaged file before anything is written
         yield

@@ -106,14 +106,14 @@ def _as_violation(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         raise ValueError(error.found) from error
 
 
-FORMAT: Literal[2] = 2
+FORMAT: Literal[3] = 3
 """Version of a workspace's files. Increase it when params.yaml or the layout of the workspace changes."""
 
 
 class Params(_Strict):
     """All parameters of params.yaml."""
 
-    format: Annotated[Literal[2], Field(description="version of the workspace's files; do not edit it")] = FORMAT
+    format: Annotated[Literal[3], Field(description="version of the workspace's files; do not edit it")] = FORMAT
     source: Source = Source()  # type: ignore[call-arg]
     cohort: Cohort = Cohort()  # type: ignore[call-arg]
     dataset: Dataset = Dataset()  # type: ignore[call-arg]
@@ -185,8 +185,9 @@ def _require_format(content: Any, path: Path) -> None:
             "WORKSPACE_FORMAT",
             found=f"{'no format' if found is None else f'format {found}'} in {path}",
             expected=f"format {FORMAT}, which this version reads",
-            remedy="make a new workspace with `plumbline init`, set its parameters again, and give it the same source; "
-            "or use the version that made this workspace",
+            remedy="make the workspace anew: copy params.yaml, data/ and state/pseudonym.key to a new folder, write "
+            f"`format: {FORMAT}` into the new params.yaml, and run `plumbline run -w` with the new folder. Champion "
+            "and history stay in the old folder, which the version that made it still reads",
         )
 
 
@@ -208,8 +209,7 @@ def _violation(error: Any) -> str:
 
 def write_params(params: Params, path: Path) -> None:
     """Write params.yaml with all defaults, so that DVC sees every change."""
-    header = "# All parameters of the pipeline. Names, ranges and defaults: orchestration/pipeline/params.py, "
-    header += "training/config.py\n"
+    header = "# All parameters of the pipeline. `plumbline params` lists names, ranges and defaults.\n"
     write_text_atomically(path, header + yaml.safe_dump(params.plain(), sort_keys=False))
 
 
@@ -232,6 +232,6 @@ def _rejected(origin: str, violations: list[str]) -> ParametersRejected:
     return ParametersRejected(
         "PARAMS_INVALID",
         found="; ".join(violations),
-        expected="the names and ranges of orchestration/pipeline/params.py and training/config.py",
+        expected="the names and ranges that `plumbline params` lists",
         remedy=f"correct {origin}",
     )

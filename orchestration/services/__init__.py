@@ -3,7 +3,9 @@
 Starting, supervising and stopping processes belongs here. Jobs and assets do not: see ``orchestration.dagster``.
 Dagster is imported after the environment variables are set, because it reads them at import.
 
+    cleaning      removes what no model and no record needs
     interruption  handles SIGTERM like Ctrl-C
     processes     starts, supervises and stops child processes
+    status        services, runs, models, disk use and next run of a workspace
     up            starts Dagster and MLflow and supervises them
 """

@@ -1,7 +1,8 @@
 """Supervised child processes: starts them, waits until they respond, notices when one dies, and stops them all.
 
-Contract: each child leads its own process group, so its children stop with it. Each child writes to its own log
-file. Stopping sends SIGTERM first and SIGKILL after ``GRACE_S``.
+Contract: each child leads its own process group, so its children stop with it. Each child appends to its own log
+file, which keeps the output of earlier starts until it is rotated. Stopping sends SIGTERM first and SIGKILL after
+``GRACE_S``.
 """
 
 import os
@@ -13,9 +14,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
+from orchestration.log_rotation import rotate
 from spine.errors import ParametersRejected, PlumblineError
 
 HOST = "127.0.0.1"
@@ -23,6 +27,9 @@ HOST = "127.0.0.1"
 
 GRACE_S = 10.0
 START_TIMEOUT_S = 120.0
+
+_START = "plumbline starts"
+"""Marks in a log where the output of a start begins."""
 
 
 class ServiceFailed(PlumblineError):
@@ -71,7 +78,10 @@ class Supervised:
         self.stop()
 
     def _start(self, service: Service) -> None:
-        with self.log_of(service.name).open("wb") as log:
+        rotate(self.log_of(service.name))
+        with self.log_of(service.name).open("ab") as log:
+            log.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {_START} {service.name}\n".encode())
+            log.flush()  # before the child writes
             self._running[service.name] = subprocess.Popen(
                 list(service.command),
                 stdin=subprocess.DEVNULL,
@@ -84,6 +94,11 @@ class Supervised:
     def log_of(self, name: str) -> Path:
         """The log file of a service."""
         return self._logs / f"{name.replace(' ', '-')}.log"
+
+    def rotate_logs(self) -> None:
+        """Rotate the logs that have become too large."""
+        for service in self._services:
+            rotate(self.log_of(service.name))
 
     def wait_until_up(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Wait until every health address responds; wait at most ``timeout_s`` for each address.
@@ -123,7 +138,8 @@ class Supervised:
 
     def _failed(self, code: str, name: str, what: str) -> ServiceFailed:
         log = self.log_of(name)
-        last = log.read_text(errors="replace").strip().splitlines()[-3:] if log.exists() else []
+        lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+        last = list(takewhile(lambda line: _START not in line, reversed(lines[-3:])))[::-1]
         found = f"{name}: {what}" + (f" ({' | '.join(line.strip() for line in last)})" if last else "")
         return ServiceFailed(code, found=found, expected="a running service", remedy=f"read {log}")
 

@@ -8,7 +8,7 @@ import pytest
 from inference.calibration import Calibration
 from inference.input_check import InputFeatures, InputLimits, covers_every_vertebra, features_of, limits_from
 from inference.measure import REFUSED, measure_views
-from inference.overlay import report_json
+from inference.measurement_json import report_json
 from spine.landmarks import CORNERS68, GALBUSERA39, MARGINS175, PLATES, VERTEBRAE, VIEWS
 from tests.inference.fake_model import CONTRACT, knowing_model
 from tests.inference.test_measure_views import POINTS, SHAPE, SPINE, _inputs

@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,7 @@ def test_measure_writes_json_and_overlay_without_torch(finished: FinishedRun, tm
         "assert not {'torch', 'mlflow', 'dagster', 'lightning'} & set(sys.modules), 'heavy import'"
     )
     arguments = ["measure", str(case / "frontal.dcm"), str(case / "lateral.dcm"), "-w", str(finished.workspace.root)]
-    outputs = ["--overlay", str(tmp_path / "o.png"), "--json", str(tmp_path / "m.json")]
+    outputs = ["--overlay", str(tmp_path / "o.png"), "--out", str(tmp_path / "m.json")]
     done = subprocess.run([sys.executable, "-c", code, *arguments, *outputs], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "m.json").read_text())
@@ -198,6 +199,9 @@ def test_an_equal_challenger_does_not_replace_the_champion(finished: FinishedRun
     params = read_params(finished.workspace.params_file)
     report = rescore_champion(finished.workspace, params)
     assert report.figures["model"] == finished.outcome.reports["evaluation"].figures["model"]
+    reads = finished.workspace.test_set_ledger.read_text()
+    assert rescore_champion(finished.workspace, params) == replace(report, skipped=True)
+    assert finished.workspace.test_set_ledger.read_text() == reads, "a record of the same model is used again"
     verdict = judge_candidate(finished.workspace, params)
     assert verdict.figures["decision"] == "HOLD", read_verdict(finished.workspace.verdict_file).refusals
     with pytest.raises(GateRefused, match="VERDICT_HOLD"):

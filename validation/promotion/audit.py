@@ -78,11 +78,16 @@ def audit(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[
 
 
 def other_histories(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[HistoryLength, ...]:
-    """The lengths that the database stores for this registered model's histories at other places."""
+    """The stored lengths of this registered model's other histories.
+
+    A length with the same first entry belongs to this history, which was in another place before a move or a restore.
+    ``audit`` compares such a length with the file.
+    """
     with errors_as_refusals():
-        place = place_of(ledger_path)
+        place, entries = place_of(ledger_path), read_history(ledger_path)
+        first = entries[0].digest if entries else ""
         lengths = known_lengths(open_champion_record(tracking_uri, production_model))
-        return tuple(length for length in lengths if length.place != place)
+        return tuple(length for length in lengths if length.place != place and length.first != first)
 
 
 def digest_in_registry(tracking_uri: str, model: str, version: str) -> str:

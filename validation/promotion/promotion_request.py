@@ -22,8 +22,8 @@ class PromotionRequest:
         promoter: the person or program that promotes the model.
         measure_virtual_study: the function that runs a model for the smoke test. A request with None is refused.
         approval: the file of the sealed approval, if the policy requires an approval.
-        artifact_root: the folder for the artefacts of a new experiment of promotions. None means the folder
-            ``artifacts`` beside a local database, or the tracking server's choice.
+        artifact_root: the address below which a new experiment of promotions stores its artefacts. None means the
+            folder ``artifacts`` beside an SQLite database, or the tracking server's choice.
     """
 
     verdict_path: Path

@@ -17,6 +17,7 @@ from validation.gates.verdict import Verdict
 from validation.gates.verdict_text import summarise_verdict
 from validation.promotion.champion import TAG, download, model_altered
 from validation.promotion.history_length import place_of
+from validation.promotion.local_artifacts import experiment_location
 from validation.promotion.promotion_request import PromotionRequest
 
 if TYPE_CHECKING:
@@ -182,7 +183,5 @@ def _experiment(client: "MlflowClient", request: PromotionRequest) -> str:
     known = client.get_experiment_by_name(name)
     if known is not None:
         return str(known.experiment_id)
-    if root is None and request.tracking_uri.startswith("sqlite:///"):
-        # MLflow's own default folder would be below the working directory of the promoter.
-        root = (Path(request.tracking_uri.removeprefix("sqlite:///")).parent / "artifacts").as_uri()
-    return str(client.create_experiment(name, artifact_location=f"{root.rstrip('/')}/{name}" if root else None))
+    location = f"{root.rstrip('/')}/{name}" if root else experiment_location(request.tracking_uri, name)
+    return str(client.create_experiment(name, artifact_location=location))

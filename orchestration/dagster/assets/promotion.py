@@ -31,7 +31,7 @@ _asset = partial(_configured, config_schema=NO_CONFIG)
 def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
     """The champion's errors on the same frozen test set, computed by the same code as the candidate's errors."""
     tracked = tracking.applied_to(workspace.folders)
-    return materialised("champion_evaluation", watcher, lambda _: rescore_champion(tracked, workspace.params))
+    return materialised("champion_evaluation", watcher, lambda p: rescore_champion(tracked, workspace.params, p))
 
 
 @_asset(kinds={"python", "yaml"}, deps=[evaluation, champion_evaluation, registered_candidate])

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import dagster as dg
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from mlflow import MlflowClient
 
 from orchestration.cli.main import plumbline
 from orchestration.dagster.definitions import definitions_with
@@ -264,36 +264,36 @@ def files_of(workspace: Workspace) -> dict[str, bytes]:
     return {str(p): p.read_bytes() for p in workspace.root.rglob("*") if p.is_file() and ".lock" not in p.name}
 
 
-def test_a_copied_workspace_writes_nothing_into_its_original(
-    served: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_copied_workspace_is_independent_and_a_moved_one_works(served: Workspace, tmp_path: Path) -> None:
     copied = Workspace(Path(shutil.copytree(served.root, tmp_path / "copy")))
-    before = files_of(served), files_of(copied)
-    for command in WRITING:
-        message = refused(copied, "WORKSPACE_COPIED", *command)
-        assert str(served.root) in message and "plumbline init" in message
-        assert "ln -s" not in message, "its old place exists"
-    assert "WORKSPACE_COPIED" in refused(copied, "HISTORY_NOT_VERIFIED", "history", "--verify")
-    assert (files_of(served), files_of(copied)) == before
-    # A named registry is not the workspace's own. A workspace that was moved works where its old place is a link.
-    monkeypatch.setenv("PLUMBLINE_TRACKING_URI", served.own_tracking_uri)
-    done(copied, "history", "--repair")
-    monkeypatch.delenv("PLUMBLINE_TRACKING_URI")
+    before = files_of(served)
+    done(copied, "history", "--verify")
+    done(
+        copied, "reject", read_verdict(copied.verdict_file).digest, "--as", "R. Viewer", "--comment", "in the copy only"
+    )
+    assert "rejected" in done(copied, "history")
+    assert files_of(served) == before, "a copy writes nothing into its original"
     moved = Workspace(served.root.rename(tmp_path / "moved"))
-    message = refused(moved, "WORKSPACE_COPIED", "history", "--repair")
-    assert message.endswith(f": ln -s {moved.root} {tmp_path / 'ws'}")
-    (tmp_path / "ws").symlink_to(moved.root)
-    done(moved, "history", "--repair")
-    done(Workspace(tmp_path / "ws"), "history", "--verify")
+    assert "another history" not in done(moved, "history", "--verify")
+    champion = local_champion(moved)
+    assert champion is not None
+    candidate(moved, "bb", champion=champion.digest, noise=0.5)
+    done(moved, "promote", "--by", "R. Viewer")
+    done(moved, "rollback", "--reason", "a test")
+    done(moved, "history", "--verify")
+    assert str(tmp_path / "ws") not in addresses_in(moved), "the database names no folder of the workspace"
 
 
-def test_artefacts_behind_a_link_are_the_workspaces_own(workspace: Workspace, tmp_path: Path) -> None:
-    """The folder of the artefacts is a link to another disk, whose path MLflow stores."""
-    workspace.artifact_root.rename(tmp_path / "disk")
-    workspace.artifact_root.symlink_to(tmp_path / "disk")
-    client = MlflowClient(tracking_uri=workspace.tracking_uri, registry_uri=workspace.tracking_uri)
-    client.create_experiment("plumbline", artifact_location=(tmp_path / "disk" / "plumbline").as_uri())
-    done(workspace, "history", "--repair")
+def addresses_in(workspace: Workspace) -> str:
+    with closing(sqlite3.connect(workspace.state / "mlflow" / "mlflow.db")) as database:
+        queries = ("artifact_location FROM experiments", "artifact_uri FROM runs", "source FROM model_versions")
+        return str([database.execute(f"SELECT {query}").fetchall() for query in queries])
+
+
+def test_artefacts_may_lie_behind_a_link_to_another_disk(served: Workspace, tmp_path: Path) -> None:
+    served.artifact_root.rename(tmp_path / "disk")
+    served.artifact_root.symlink_to(tmp_path / "disk")
+    done(served, "history", "--verify")
 
 
 def test_a_lost_history_is_reported_beside_the_champion(served: Workspace) -> None:

@@ -113,7 +113,9 @@ def stubs(monkeypatch) -> StubSteps:
     monkeypatch.setattr(steps, "run_step", stub.step)
     monkeypatch.setattr(steps, "compute_step", stub.step)
     monkeypatch.setattr(model, "register_candidate", lambda ws, params, tags: stub.step("registered_candidate", ws))
-    monkeypatch.setattr(promotion, "rescore_champion", lambda ws, params: stub.step("champion_evaluation", ws))
+    monkeypatch.setattr(
+        promotion, "rescore_champion", lambda ws, params, progress=None: stub.step("champion_evaluation", ws)
+    )
     monkeypatch.setattr(promotion, "judge_candidate", lambda ws, params: stub.judge(ws))
     promote = lambda ws, params, promoter, approval="": stub.promote(ws, promoter)  # noqa: E731
     monkeypatch.setattr(promotion, "promote_champion", promote)

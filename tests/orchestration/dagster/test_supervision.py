@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 import urllib.request
+from functools import partial
 
 import psutil
 import pytest
 import yaml
 
 from orchestration.environment import quiet_environment
+from orchestration.log_rotation import rotate
 from orchestration.pipeline.lock import services_lock
 from orchestration.pipeline.params import Params, write_params
 from orchestration.pipeline.workspace import Workspace
@@ -80,7 +82,7 @@ def test_a_first_service_that_dies_is_reported_and_nothing_else_is_started(tmp_p
 @pytest.mark.slow
 def test_grandchildren_go_too(tmp_path):
     with Supervised([python("parent", PARENT)], tmp_path, {}) as running:
-        grandchild = int(wait_for(lambda: running.log_of("parent").read_text().strip()))
+        grandchild = int(wait_for(lambda: running.log_of("parent").read_text().splitlines()[1:])[0])
         assert alive(grandchild)
     wait_for(lambda: not alive(grandchild))
 
@@ -91,6 +93,29 @@ def test_stubborn_process_is_forced(tmp_path, monkeypatch):
     with Supervised([python("stubborn", STUBBORN)], tmp_path, {}) as running:
         wait_for(lambda: "up" in running.log_of("stubborn").read_text())
     assert time.monotonic() - started < 15
+
+
+def test_logs_are_appended_and_rotated_while_the_service_writes(tmp_path, monkeypatch):
+    talking = "import time\nfor i in range(9999): print('line', i, flush=True); time.sleep(0.01)"
+    with Supervised([python("talking", talking)], tmp_path, {}) as running:
+        wait_for(lambda: running.log_of("talking").read_text().count("line 9\n") == 1)
+    assert (tmp_path / "talking.log").read_text().count("plumbline starts talking") == 1
+    with Supervised([python("talking", talking)], tmp_path, {}) as running:
+        wait_for(lambda: running.log_of("talking").read_text().count("line 9\n") == 2)
+        monkeypatch.setattr("orchestration.services.processes.rotate", partial(rotate, limit_bytes=100))
+        running.rotate_logs()
+        kept = (tmp_path / "talking.log.1").read_text()
+        first = wait_for(lambda: (tmp_path / "talking.log").read_text().split("\n")[0])
+    assert kept.count("plumbline starts talking") == 2
+    assert first.startswith("line "), "the service writes on, at the beginning of the emptied file"
+
+
+def test_only_the_last_files_are_kept(tmp_path):
+    for number in range(7):
+        (tmp_path / "a.log").write_text(str(number))
+        assert rotate(tmp_path / "a.log", limit_bytes=0)
+    assert not rotate(tmp_path / "a.log", limit_bytes=0), "it is empty"
+    assert {p.name: p.read_text() for p in tmp_path.glob("a.log.*")} == {f"a.log.{i}": str(7 - i) for i in range(1, 5)}
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_changes_are_merged_and_an_impossible_one_changes_nothing(tmp_path):
     assert path.read_text() == text
 
 
-@pytest.mark.parametrize("text", ["a: [", "format: 2\ncohort: 5", "- 1"])
+@pytest.mark.parametrize("text", ["a: [", "format: 3\ncohort: 5", "- 1"])
 def test_damaged_files_are_refused_with_a_code(tmp_path, text):
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(ParametersRejected, match="PARAMS_INVALID"):
@@ -89,10 +89,12 @@ def test_a_real_source_has_no_cohort_stage():
     assert "/data/x" in stages_for(params)[0].deps
 
 
-@pytest.mark.parametrize("first_line", ["", "format: 1\n", "format: 3\n"])
+@pytest.mark.parametrize("first_line", ["", "format: 2\n", "format: 4\n"])
 def test_a_workspace_of_another_format_is_refused_with_the_way_out(tmp_path, first_line):
     path = tmp_path / "params.yaml"
     write_params(Params(), path)
     path.write_text(path.read_text().replace(f"format: {FORMAT}\n", first_line))
-    with pytest.raises(ParametersRejected, match=r"WORKSPACE_FORMAT.*make a new workspace with `plumbline init`"):
+    with pytest.raises(
+        ParametersRejected, match=r"WORKSPACE_FORMAT.*copy params.yaml, data/ and state/pseudonym.key to a new folder"
+    ):
         read_params(path)

@@ -1,0 +1,65 @@
+"""The versions of the data that a model or an evaluation record of a workspace names.
+
+Contract: the challenger, the champion, the previous champion and the last approved model count, and every evaluation
+record on disk. Beside the current version, only these versions must stay in DVC's cache.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestration.environment import links_from_environment
+from orchestration.pipeline.cache import current_versions
+from orchestration.pipeline.names import PRODUCTION_MODEL
+from orchestration.pipeline.report import RECORD
+from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.run_facts import read_run_facts
+from validation.evaluation.record import read_record
+from validation.promotion.approved_baseline import last_approved
+from validation.promotion.champion import TAG, open_registry, version_numbered
+from validation.promotion.champion_record import champion_record_or_none
+from validation.promotion.database import database_exists
+from validation.promotion.history import read_history
+from validation.promotion.registry_errors import errors_as_refusals
+from validation.review.changes import RunFacts
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def data_versions_in_use(workspace: Workspace) -> frozenset[str]:
+    """The current versions, and those that the models and records name."""
+    named = [facts.dvc_version for facts in runs_in_use(workspace)]
+    named += [read_record(path).dvc_version for path in _records(workspace)]
+    return current_versions(workspace) | {version for version in named if version}
+
+
+def runs_in_use(workspace: Workspace) -> list[RunFacts]:
+    """The training runs of the champion, the previous champion and the last approved model.
+
+    Raises:
+        GateRefused: REGISTRY_UNAVAILABLE.
+    """
+    if not database_exists(workspace.tracking_uri):
+        return []
+    with errors_as_refusals():
+        client, links = open_registry(workspace.tracking_uri), links_from_environment()
+        return [read_run_facts(client, digest, links) for digest in sorted(_models(workspace, client))]
+
+
+def _models(workspace: Workspace, client: "MlflowClient") -> set[str]:
+    """The digests of these models."""
+    record = champion_record_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
+    serving = record.serving() if record is not None else None
+    if record is None or serving is None:
+        return set()
+    approved = last_approved(read_history(workspace.promotion_ledger), PRODUCTION_MODEL, record.denials())
+    previous = version_numbered(client, PRODUCTION_MODEL, serving.previous) if serving.previous else None
+    digests = {serving.digest, approved.model_digest if approved is not None else ""}
+    return {d for d in digests | {previous.tags.get(TAG + "model_digest", "") if previous is not None else ""} if d}
+
+
+def _records(workspace: Workspace) -> Iterator[Path]:
+    folders = (workspace.evaluation, workspace.champion_evaluation, workspace.baseline_evaluation)
+    yield from (folder / RECORD for folder in folders if (folder / RECORD).exists())
+    yield from (workspace.state / "seeds").glob(f"*/evaluation/{RECORD}")

@@ -1,0 +1,57 @@
+"""MLflow's artefacts without a server: the folder ``artifacts`` beside the SQLite database.
+
+Contract: the database contains only addresses below ``mlflow-artifacts:/``, which name no folder and no host. So a
+workspace can be moved, copied or restored elsewhere. MLflow's server resolves such an address in the folder of its
+option ``--artifacts-destination``. MLflow's client resolves it only through a server. For a client of an SQLite
+database, ``artifact_repository`` resolves it. It is a plug-in of MLflow: pyproject.toml registers it for the scheme
+(https://mlflow.org/docs/latest/ml/plugins/).
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from validation.promotion.database import sqlite_file
+
+if TYPE_CHECKING:
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
+
+SCHEME = "mlflow-artifacts"
+_SQLITE = "sqlite:///"
+
+
+def experiment_location(tracking_uri: str, experiment: str) -> str | None:
+    """Where a new experiment stores its artefacts; None if the tracking server decides."""
+    return f"{SCHEME}:/{experiment}" if tracking_uri.startswith(_SQLITE) else None
+
+
+def artifact_repository(
+    artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None
+) -> "ArtifactRepository":
+    """The files behind an address of the scheme ``mlflow-artifacts``. MLflow calls this function.
+
+    Raises:
+        MlflowException: the address has a host, or leaves the folder of the artefacts.
+    """
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+    from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
+    from mlflow.tracking import get_tracking_uri
+
+    tracking_uri = tracking_uri or get_tracking_uri()
+    if not tracking_uri.startswith(_SQLITE):
+        return MlflowArtifactsRepository(artifact_uri, tracking_uri, registry_uri)
+    folder = _folder(artifact_uri, sqlite_file(tracking_uri).parent / "artifacts")
+    return LocalArtifactRepository(folder.as_uri(), tracking_uri, registry_uri)
+
+
+def _folder(artifact_uri: str, root: Path) -> Path:
+    from mlflow.exceptions import MlflowException
+
+    address: Any = urlsplit(artifact_uri)
+    parts = [part for part in unquote(address.path).split("/") if part]
+    if address.netloc or ".." in parts:
+        raise MlflowException.invalid_parameter_value(
+            f"found {artifact_uri}; expected {SCHEME}:/PATH without a host, inside {root}; "
+            "an address with a host needs the MLflow server of that host as tracking URI"
+        )
+    return root.joinpath(*parts)
