@@ -208,6 +208,20 @@ def test_an_equal_challenger_does_not_replace_the_champion(finished: FinishedRun
         promote_champion(finished.workspace, params, "test")
 
 
+def test_the_records_seal_how_both_models_were_made(finished: FinishedRun):
+    """The champion's facts come from the record that was made when it was a candidate, so change control compares."""
+    ours = read_record(finished.workspace.evaluation / "record.json").model_facts
+    theirs = read_record(finished.workspace.champion_evaluation / "record.json").model_facts
+    assert ours is not None and ours == theirs
+    assert (ours.landmark_set, len(ours.landmarks), ours.input_shape) == ("galbusera39", 39, (128, 64))
+    train = read_manifest(finished.workspace.dataset).in_split("train")
+    assert ours.training is not None and ours.training.sources == ("virtual",)
+    assert ours.training.patients == tuple(sorted({e.patient for e in train}))
+    assert ours.training.parameters["learning_rate"] == "0.002"
+    verdict = read_verdict(finished.workspace.verdict_file)
+    assert {r.code for r in verdict.results if r.kind == "change"} == {"INSIDE_CHANGE_PLAN"}
+
+
 def test_an_altered_champion_does_not_measure(finished: FinishedRun):
     graph = finished.workspace.champion / "model.onnx"
     bytes_before = graph.read_bytes()

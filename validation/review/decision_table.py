@@ -18,7 +18,7 @@ from validation.gates.rule_results import RuleResult
 from validation.gates.study_rules import evaluate_studies
 from validation.gates.subgroups import EVERYBODY
 from validation.gates.verdict import SEVERITY, Verdict, decides
-from validation.review.rule_table import ABSENT, describe_rule, rule_row
+from validation.review.rule_table import ABSENT, describe_rule, figure_of, rule_row
 
 MOST_CAUSES = 1
 """The largest number of causes in a cell, so that the table fits a window. The rule table has all of them."""
@@ -112,7 +112,7 @@ def _differing(label: str, subject: str, verdict: Verdict, about: Sequence[RuleR
 
 def _cause(result: RuleResult, *, named: bool = False) -> str:
     row = rule_row(result)
-    what = row.about if named else result.figure_name.replace("_", " ")
+    what = row.about if named else figure_of(result)
     return describe_rule(row, what)
 
 

@@ -119,39 +119,59 @@ def render_review(material: ReviewMaterial) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    verdict, policy, status, records = material.verdict, material.policy, material.status, material.records
-    patients = describe_patients(
-        material.challenger, material.champion, policy.comparison, material.images, material.points
-    )
+    content = {**_verdict_content(material), **_patients_content(material), **_run_content(material)}
     return environment.get_template("review.html.jinja").render(
-        verdict=verdict,
-        headline=headline_for(verdict, policy, status) if verdict else "",
-        decision=decision_table(verdict, policy, material.challenger, material.champion) if verdict else None,
-        advice=advice_for(verdict, policy, status) if verdict else "",
-        status=status,
-        open=status is None or not status.decided,
-        written=day(material.written_at) if material.written_at else None,
-        options=options_for(verdict, policy, status) if verdict else (),
-        rules=rule_table(verdict) if verdict else None,
         challenger=material.challenger,
         champion=material.champion,
-        charts=draw_charts(records, verdict),
+        charts=draw_charts(material.records, material.verdict),
         agreement_headings=AGREEMENT_HEADINGS,
-        agreement_rows=agreement_rows(records),
+        agreement_rows=agreement_rows(material.records),
         landmark_headings=LANDMARK_HEADINGS,
-        landmark_rows=landmark_rows(records),
-        level_shifts=level_shifts(records),
-        patients=patients,
-        shown=min(SHOWN, material.challenger.n_patients),
-        in_both=sum(p.loss_rank <= SHOWN and p.change_rank is not None and p.change_rank <= SHOWN for p in patients),
-        groups=_group_choices(patients),
-        changes=sort_changes(compare_runs(material.challenger_run, material.champion_run)),
-        data=compare_data(material.challenger_run, material.champion_run),
-        reads=material.test_set_reads,
-        provenance=_provenance(material),
+        landmark_rows=landmark_rows(material.records),
+        level_shifts=level_shifts(material.records),
         colours=ROLE_COLOURS,
         svg=Markup,  # The charts and layers escape all texts themselves.
+        **content,
     )
+
+
+def _verdict_content(material: ReviewMaterial) -> dict[str, object]:
+    """The parts of the page about the decision: name in the template -> value."""
+    verdict, policy, status = material.verdict, material.policy, material.status
+    return {
+        "verdict": verdict,
+        "headline": headline_for(verdict, policy, status) if verdict else "",
+        "decision": decision_table(verdict, policy, material.challenger, material.champion) if verdict else None,
+        "advice": advice_for(verdict, policy, status) if verdict else "",
+        "status": status,
+        "open": status is None or not status.decided,
+        "written": day(material.written_at) if material.written_at else None,
+        "options": options_for(verdict, policy, status) if verdict else (),
+        "rules": rule_table(verdict) if verdict else None,
+    }
+
+
+def _patients_content(material: ReviewMaterial) -> dict[str, object]:
+    """The parts of the page about single patients: name in the template -> value."""
+    comparison, images, points = material.policy.comparison, material.images, material.points
+    patients = describe_patients(material.challenger, material.champion, comparison, images, points)
+    return {
+        "patients": patients,
+        "shown": min(SHOWN, material.challenger.n_patients),
+        "in_both": sum(p.loss_rank <= SHOWN and p.change_rank is not None and p.change_rank <= SHOWN for p in patients),
+        "groups": _group_choices(patients),
+    }
+
+
+def _run_content(material: ReviewMaterial) -> dict[str, object]:
+    """The parts of the page about data, training and provenance: name in the template -> value."""
+    ours, theirs = material.challenger_run, material.champion_run
+    return {
+        "changes": sort_changes(compare_runs(ours, theirs)),
+        "data": compare_data(ours, theirs),
+        "reads": material.test_set_reads,
+        "provenance": _provenance(material),
+    }
 
 
 def draw_charts(records: Sequence[EvaluationRecord], verdict: Verdict | None) -> Charts:

@@ -86,6 +86,11 @@ def describe_rule(row: RuleRow, what: str) -> str:
     return f"{what} {row.figure}" + (f", {row.limit} required" if row.limit != ABSENT else "")
 
 
+def figure_of(result: RuleResult) -> str:
+    """The name of the result's figure, with the group of patients if the figure is of one group."""
+    return result.figure_name.replace("_", " ").replace("in a group", f"in the group {result.group}")
+
+
 def rule_row(result: RuleResult) -> RuleRow:
     """One result as text."""
     unit = {"deg": "°", "": ""}.get(result.unit, f" {result.unit}")
@@ -101,7 +106,7 @@ def rule_row(result: RuleResult) -> RuleRow:
         outcome=_BADGES.get(result.code, "NOT REQUIRED") if result.outcome == "NOT_ASKED" else result.outcome,
         code=result.code,
         kind=_title(result.kind),
-        about=f"{name}: {result.figure_name.replace('_', ' ')}",
+        about=f"{name}: {figure_of(result)}",
         figure=ABSENT if result.figure is None else f"{_number(result.figure)}{unit}",
         interval=interval,
         limit=limit or ABSENT,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from markupsafe import escape
 
 from tests.validation.review.constructed_reviews import AT
 from validation.evaluation.outcomes import ParameterOutcome
@@ -76,6 +77,16 @@ def test_every_refusal_is_in_the_rows_or_among_the_other_rules(material: Make) -
     assert found.together is not None
     (gain,) = [r for r in given.verdict.results if r.subject == POOLED and r.group == "all" and r.kind == "comparison"]
     assert (found.together.outcome == "PASS") == (gain.outcome == "PASS")
+
+
+def test_a_cause_names_its_group(material: Make) -> None:
+    given = material()
+    grouped = [r for r in given.verdict.refusals if r.group != "all"]
+    assert grouped
+    text = render_review(given)
+    for result in grouped:
+        assert f"in the group {escape(result.group)}" in text
+    assert "in a group" not in text
 
 
 def test_without_a_champion_the_table_has_no_difference(material: Make) -> None:
