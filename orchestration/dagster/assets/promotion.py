@@ -13,7 +13,8 @@ from functools import partial
 import dagster as dg
 
 from orchestration.dagster.assets.data import Watcher, dataset, validation
-from orchestration.dagster.assets.materialising import NO_CONFIG, Materialised, materialised
+from orchestration.dagster.assets.launchpad import GateForm, apply_launchpad
+from orchestration.dagster.assets.materialising import NO_CONFIG, Materialised, materialised, refusals_as_failures
 from orchestration.dagster.assets.model import evaluation, registered_candidate
 from orchestration.dagster.resources import ModelTracking, WritableWorkspace
 from orchestration.lifecycle.approvals import approve_verdict
@@ -34,9 +35,17 @@ def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, w
     return materialised("champion_evaluation", watcher, lambda p: rescore_champion(tracked, workspace.params, p))
 
 
-@_asset(kinds={"python", "yaml"}, deps=[evaluation, champion_evaluation, registered_candidate])
-def verdict(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
+@_configured(kinds={"python", "yaml"}, deps=[evaluation, champion_evaluation, registered_candidate])
+def verdict(
+    context: dg.AssetExecutionContext,
+    config: GateForm,  # type: ignore[valid-type]
+    workspace: WritableWorkspace,
+    tracking: ModelTracking,
+    watcher: Watcher,
+) -> Materialised:
     """PROMOTE, HOLD, REJECT or INSUFFICIENT: the policy applied to the evidence, with a reason for each rule."""
+    with refusals_as_failures():
+        apply_launchpad(context, workspace.folders, "gate")
     tracked = tracking.applied_to(workspace.folders)
     return materialised("verdict", watcher, lambda _: judge_candidate(tracked, workspace.params), tracking=tracking)
 

@@ -53,6 +53,7 @@ class StubSteps:
     raises: dict[str, Exception] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     refusal: GateRefused | None = None
+    tags: dict[str, str] = field(default_factory=dict)
 
     def step(self, name: str, workspace: Workspace, progress=None) -> StepReport:
         self.calls.append(name)
@@ -68,6 +69,10 @@ class StubSteps:
                 "DATASET_INVALID", ["PI is not PT + SS in study 7"], expected="every expectation met", remedy="look"
             )
         return report
+
+    def register(self, workspace: Workspace, tags: dict[str, str]) -> StepReport:
+        self.tags = dict(tags)
+        return self.step("registered_candidate", workspace)
 
     def judge(self, workspace: Workspace) -> StepReport:
         self.calls.append("verdict")
@@ -112,7 +117,7 @@ def stubs(monkeypatch) -> StubSteps:
     )
     monkeypatch.setattr(steps, "run_step", stub.step)
     monkeypatch.setattr(steps, "compute_step", stub.step)
-    monkeypatch.setattr(model, "register_candidate", lambda ws, params, tags: stub.step("registered_candidate", ws))
+    monkeypatch.setattr(model, "register_candidate", lambda ws, params, tags: stub.register(ws, tags))
     monkeypatch.setattr(
         promotion, "rescore_champion", lambda ws, params, progress=None: stub.step("champion_evaluation", ws)
     )
