@@ -18,7 +18,7 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,8 +90,8 @@ def _write(workspace: Workspace, archive: Path, scratch: Path) -> Backup:
     # gzip's default level takes five times as long for images, and saves little.
     with tarfile.open(archive, "x:gz", compresslevel=1) if compressed else tarfile.open(archive, "x") as tar:
         for path in files_to_keep(workspace):
-            name = path.relative_to(workspace.root).as_posix()
-            size += _add(tar, name, path, digests, scratch)
+            with suppress(FileNotFoundError):  # a temporary file of a running service
+                size += _add(tar, path.relative_to(workspace.root).as_posix(), path, digests, scratch)
         facts = {"schema": SCHEMA, "at": datetime.now(UTC).isoformat(timespec="seconds"), "files": digests}
         scratch.write_text(json.dumps(facts, indent=1))
         tar.add(scratch, MANIFEST)
