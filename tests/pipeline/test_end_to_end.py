@@ -265,11 +265,9 @@ def test_a_restored_and_moved_workspace_has_champion_history_runs_and_versions(f
     moved = Workspace(there.root.rename(tmp_path / "moved"))
     assert audit_history(moved) == []
     assert open_champion(moved).digest == open_champion(finished.workspace).digest
-    (version,) = versions_of(open_registry(moved.tracking_uri), CANDIDATES_MODEL)
-    assert {a.path for a in open_registry(moved.tracking_uri).list_artifacts(version.run_id)} >= {
-        "evaluation",
-        "report",
-    }
+    client = open_registry(moved.tracking_uri)
+    (version,) = versions_of(client, CANDIDATES_MODEL)
+    assert {a.path for a in client.list_artifacts(version.run_id)} >= {"evaluation", "report"}
     for name in STAGE_NAMES:
         assert is_up_to_date(moved, name) == is_up_to_date(finished.workspace, name), name
     assert is_up_to_date(moved, "dataset")
@@ -294,7 +292,7 @@ def test_params_and_data_are_enough_to_make_a_workspace_of_an_older_format_anew(
         shutil.copy(old.root / name, new.root / name)
     text = new.params_file.read_text()
     new.params_file.write_text(text.replace(f"format: {FORMAT}", f"format: {FORMAT - 1}"))
-    with pytest.raises(ParametersRejected, match="WORKSPACE_FORMAT.*copy params.yaml, data/"):
+    with pytest.raises(ParametersRejected, match=r"WORKSPACE_FORMAT.*copy params\.yaml, data/"):
         prepare_workspace(new, None, None, ())
     new.params_file.write_text(text)
     prepare_workspace(new, None, None, ())
