@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO
 
 from orchestration.lifecycle.data_in_use import data_versions_in_use
-from orchestration.pipeline.cache import current_versions, files_of, fill_cache, lists_of
+from orchestration.pipeline.cache import current_versions, files_of, fill_cache, lists_of, unused_files
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import EvidenceRejected, ParametersRejected
@@ -100,15 +100,23 @@ def _write(workspace: Workspace, archive: Path, scratch: Path) -> Backup:
 
 def files_to_keep(workspace: Workspace) -> Iterator[Path]:
     """The files and empty folders of a backup. Folders behind symbolic links are included."""
-    current = current_versions(workspace)
-    older = files_of(workspace, data_versions_in_use(workspace) - current)
-    yield from sorted(older.union(lists_of(workspace, current)))
+    yield from _cached(workspace)
     for folder, folders, names in os.walk(workspace.root, followlinks=True):
         here = Path(folder)
         folders[:] = sorted(n for n in folders if (here / n).relative_to(workspace.root).as_posix() not in LEFT_OUT)
         if not folders and not names:
             yield here  # an empty folder is an output of a stage too
         yield from (here / n for n in sorted(names) if _is_needed(here / n))
+
+
+def _cached(workspace: Workspace) -> list[Path]:
+    """Older data that a model or record names, and the lists of the current files. All, if a record is not readable."""
+    current = current_versions(workspace)
+    try:
+        older = files_of(workspace, data_versions_in_use(workspace) - current)
+    except EvidenceRejected:
+        return unused_files(workspace, ())
+    return sorted(older.union(lists_of(workspace, current)))
 
 
 def _is_needed(path: Path) -> bool:
