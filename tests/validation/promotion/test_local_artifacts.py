@@ -18,7 +18,7 @@ def test_mlflow_knows_the_plug_in():
 
 def test_an_installation_without_the_plug_in_is_refused_before_anything_is_stored(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("validation.promotion.local_artifacts.entry_points", lambda **_: ())
-    with pytest.raises(ParametersRejected, match="PLUG_IN_MISSING.*make setup"):
+    with pytest.raises(ParametersRejected, match=r"PLUG_IN_MISSING.*make setup"):
         experiment_location("sqlite:///mlflow.db", "plumbline")
 
 
