@@ -17,6 +17,7 @@ can fail are part of ``tests``.
     neighbour_tilts       departure of a plate's tilt from its neighbours and from the line of centres
     plate_centres         error of angles from plate centres alone
     contact_sheet         contact sheets of virtual patients
+    example_overlay       the overlay of the documentation
     training_rate         speed of fits, share of the time for rendering, share of the GPU's peak rate
     seed_fits             fits of one recipe with several seeds on a GPU machine
     seeds                 the spread between these fits on one test set

@@ -4,7 +4,8 @@ There is one folder for each kind (``chest``, ``lumbar_lateral``, ``cervical_lat
 ``lateral`` has lateral views, every other folder has frontal views. Laterals in which the patient faces right are
 mirrored first, if the file ``films.csv`` of the folder says so. The table has one row for each kind: the number of
 refused and of measured radiographs, the median number of vertebrae found, and the largest angle. The radiographs have
-no labels, so no error is computed. ``--overlays`` writes an overlay of each measured radiograph.
+no labels, so no error is computed. ``--overlays`` writes an overlay of each measured radiograph. A second table says
+how many lumbar laterals are refused if they are given mirrored, head down or as a frontal.
 """
 
 import argparse
@@ -16,9 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.figures import print_table
+from benchmarks.wrong_images import TURNS, Turn
 from inference.bundled import BUNDLED
 from inference.inputs import ImageInput
 from inference.measure import measure_views
@@ -30,6 +33,7 @@ from spine.prediction import Prediction
 RADIOGRAPHS = Path(
     os.environ.get("PLUMBLINE_SHARED", Path(__file__).resolve().parents[2] / "shared"), "data/real_films_dev"
 )
+WRONGLY_GIVEN = "lumbar_lateral"
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
@@ -54,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = {folder.name: [_measured(model, path, given.overlays) for path in _files(folder)] for folder in kinds}
     head = ("radiographs", "count", "refused", "measured", "vertebrae found, median", "largest angle, deg")
     print_table(head, [_row(kind, predictions) for kind, predictions in found.items()])
+    if (given.radiographs / WRONGLY_GIVEN).is_dir():
+        rows = _wrongly_given(model, _files(given.radiographs / WRONGLY_GIVEN))
+        print_table((f"{WRONGLY_GIVEN}, wrongly given", "count", "refused"), rows)
     for kind, predictions in found.items():
         for reason, count in Counter(r for p in predictions for r in p.refused.values()).most_common(3):
             sys.stdout.write(f"{kind}: {count} refused because: {reason}\n")
@@ -64,16 +71,32 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
 
 
-def _measured(model: Model, path: Path, overlays: Path | None) -> Prediction:
-    view: ViewName = "lateral" if path.parent.name.endswith("lateral") else "frontal"
+def _wrongly_given(model: Model, paths: Sequence[Path]) -> list[tuple[str, str, str]]:
+    """(how the laterals are given, their number, number refused)."""
+    images = [_grey(path) for path in paths]
+    ways: list[tuple[str, ViewName, Turn]] = [(how, "lateral", turn) for how, turn in TURNS.items()]
+    ways.append(("given as frontal", "frontal", lambda image: image))
+    rows = []
+    for how, view, turn in ways:
+        given = [{view: ImageInput(np.ascontiguousarray(turn(image)))} for image in images]
+        refused = sum(bool(measure_views(model, views).refused) for views in given)
+        rows.append((how, str(len(images)), str(refused)))
+    return rows
+
+
+def _grey(path: Path) -> NDArray[np.uint16]:
     with Image.open(path) as opened:
         grey = np.asarray(opened.convert("L")).astype(np.uint16) * 16
-    if path.name in _facing_right(path.parent):
-        grey = np.ascontiguousarray(grey[:, ::-1])
-    found = measure_views(model, {view: ImageInput(grey)}, path.stem)
+    return np.ascontiguousarray(grey[:, ::-1]) if path.name in _facing_right(path.parent) else grey
+
+
+def _measured(model: Model, path: Path, overlays: Path | None) -> Prediction:
+    view: ViewName = "lateral" if path.parent.name.endswith("lateral") else "frontal"
+    given = {view: ImageInput(_grey(path))}
+    found = measure_views(model, given, path.stem)
     if overlays and not found.refused:
         overlays.mkdir(parents=True, exist_ok=True)
-        overlay = draw_overlay({view: grey}, found.points, found.parameters, warnings=warnings_of(found))
+        overlay = draw_overlay(given, found.points, found.parameters, warnings=warnings_of(found))
         overlay.save(overlays / f"{path.stem}.png")
     return found
 

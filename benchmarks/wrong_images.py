@@ -40,7 +40,9 @@ def exchanged(model: Model, pairs: Sequence[Inputs]) -> list[Figure]:
     return [*rows, _second_runs(model, pairs)]
 
 
-_TURNS: Mapping[str, Callable[[NDArray[np.uint16]], NDArray[np.uint16]]] = {
+Turn = Callable[[NDArray[np.uint16]], NDArray[np.uint16]]
+
+TURNS: Mapping[str, Turn] = {
     "turned by 180 degrees": lambda a: a[::-1, ::-1],
     "upside down": lambda a: a[::-1],
     "mirrored": lambda a: a[:, ::-1],
@@ -51,7 +53,7 @@ def wrong_way_round(model: Model, pairs: Sequence[Inputs]) -> list[Figure]:
     """Single radiographs that are upside down or mirrored, with unchanged DICOM tags."""
     rows = []
     for view in VIEWS:
-        for how, turn in _TURNS.items():
+        for how, turn in TURNS.items():
             radiographs = [replace(p[view], image=np.ascontiguousarray(turn(p[view].image))) for p in pairs]
             found: Iterable[Inputs] = ({view: ImageInput(f.image, f.spacing_mm)} for f in radiographs)
             # A mirrored frontal image looks like that of another patient, so there is no target.

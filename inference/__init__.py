@@ -11,17 +11,20 @@ Training itself and the choice of the champion belong elsewhere. The package run
     curves            the decision whether the curves of a radiograph are known
     decoding          conversion of heat maps to landmarks
     detection         landmarks of one study, named by the vertebral levels that fit best
-    drawing           the outline of a spine, drawn on one radiograph
+    drawing           the outline of a spine and construction lines, drawn on one radiograph
+    facing            the side to which the patient faces in a lateral image
     input_check       the check that an image is a radiograph of the spine
     inputs            one radiograph with its calibration
     levels            the decision which vertebra is which
     measure           measurement of the radiographs of a study
+    measurement_json  the JSON report of a measurement
     mirrored_average  mean of a frontal image and its mirror image
     model             a loaded model
     model_folder      opening of a model folder that a user names
-    overlay           the overlay image and the JSON report
+    overlay           the overlay image
     preprocessing     conversion of an image to the input of a network
     site_calibration  intervals from a site's own labelled studies
+    value_table       the table of measured parameters as text
     vertebral_column  positions of the vertebrae, and the lean of the spine
     view_check        detection of images that are exchanged, turned or mirrored
 """

@@ -72,11 +72,12 @@ def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Dete
         raise ContractViolation("VIEW_UNKNOWN", f"views {tuple(views)}", expected, remedy)
     runs = _run_scales(model, {view: views[view] for view in order})
     detections = {view: _clearest(model, runs[view]) for view in order}
+    inputs = {view: found.prepared for view, found in detections.items()}
     for view in order:
         if detections[view] is runs[view][0]:  # at a smaller scale, the landmarks are clearer than at a larger one
             detections[view] = _enlarged(model, view, views[view], detections[view])
     once = {view: AT_ONE_SCALE for view in order if _is_chance(detections[view], runs[view])}
-    wrong_views = {**once, **check_views(model, detections, {view: runs[view][0].prepared for view in order})}
+    wrong_views = {**once, **check_views(model, detections, inputs)}
     if model.contract.mirrored_average and "frontal" in detections and not is_clear(detections["frontal"]):
         detections["frontal"] = averaged_with_mirror_image(model, detections["frontal"])
     decoded = {view: _without_blank_regions(detection) for view, detection in detections.items()}
@@ -87,6 +88,11 @@ def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Dete
         decoded = {view: _shifted(found, levels.shift) for view, found in decoded.items()}
     alone = {view: evidence.margin for view, own in votes.items() if (evidence := decide_levels([own])) is not None}
     return Detection(decoded, levels, alone, wrong_views)
+
+
+def clearest_run(model: Model, view: ViewName, image: ImageInput) -> ViewDetection:
+    """The run of one image at the scale that shows its spine most clearly."""
+    return _clearest(model, _run_scales(model, {view: image})[view])
 
 
 def _run_scales(model: Model, views: Mapping[ViewName, ImageInput]) -> dict[ViewName, list[ViewDetection]]:

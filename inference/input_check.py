@@ -61,14 +61,15 @@ class InputLimits:
     def violations(self, features: InputFeatures) -> list[str]:
         """A sentence for every limit that the features violate."""
         if features.vertebrae == 0:
-            return ["no vertebra from T1 to L5 is found"]
+            return ["no spine is found"]
         lowest = VERTEBRAE[features.lowest]
         # Vertebrae of a severe curve lie across the image and some are hard to see, but only a spine shows so many.
         long = features.vertebrae >= LONG_COLUMN
         downwards = self.downwards - (0.1 if long else 0.0)
         width = self.width_cells * (LONG_WIDTH if long else 1.0)
         least = min(self.above_sacrum, self.vertebrae) if features.on_sacrum else self.vertebrae
-        few = f"{features.vertebrae} vertebrae seen, at least {least} expected"
+        seen = "1 vertebra" if features.vertebrae == 1 else f"{features.vertebrae} vertebrae"
+        few = f"{seen} seen, at least {least} expected"
         checks = [
             (features.vertebrae >= least, few),
             (features.lowest >= self.lowest, f"no lumbar spine: the lowest vertebra seen is {lowest}"),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spine.scanner import ViewGeometry
-from spine.study import CalibrationType
+from spine.study import LENGTHS_ALLOWED, CalibrationType
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class ImageInput:
         file, sop_instance_uid: origin of the image, for the report; None if the image is not from a file.
         body_part: the part that the tag BodyPartExamined names, if it is not the spine
             (``spine.radiograph.technique.BODY_PARTS``); else None.
+        notes: what a person must know about the reading of the image, for the notes of the measurement.
     """
 
     image: NDArray[np.uint16]
@@ -30,3 +31,9 @@ class ImageInput:
     file: str | None = None
     sop_instance_uid: str | None = None
     body_part: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def lengths_allowed(self) -> bool:
+        """Whether the spacing is calibrated to the patient."""
+        return self.calibration in LENGTHS_ALLOWED

@@ -26,7 +26,13 @@ from spine.landmarks import VERTEBRAE, VIEWS, ViewName, level_of
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.margins import margins_in_space
 from spine.measurement.measure import measure
-from spine.measurement.planes import PLANE_OF_VIEW, PlanePoints, planes_from_points_3d, planes_from_view
+from spine.measurement.planes import (
+    PLANE_OF_VIEW,
+    PlanePoints,
+    planes_from_points_3d,
+    planes_from_view,
+    with_plausible_lengths,
+)
 from spine.measurement.registry import PARAMETERS, Measured, Plane, within_anatomy
 from spine.prediction import Prediction
 from spine.scanner import ViewGeometry, triangulate
@@ -37,6 +43,13 @@ MAX_Z_DISAGREEMENT_MM = 20.0
 """Both views show a landmark at the same height. If the heights differ by more than this, the landmark was found at a
 neighbouring level, about 25 mm away, in one view. The 3D point would be wrong by half of this distance, so the point is
 absent."""
+
+LEAST_IN_A_LATERAL: Mapping[str, float] = {
+    "lumbar_lordosis_l1_s1": 0.0,
+    "lumbar_lordosis_l1_l5": -10.0,
+    "sacral_slope": 5.0,
+}
+"""Parameter -> value in degrees. Smaller values are rare in patients, and usual in a mirrored lateral radiograph."""
 
 DROPPED_WHY: Mapping[str, str] = {
     "LANDMARKS_IN_BLANK_REGION": "the {view} image is blank there",
@@ -66,7 +79,8 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
     cell_px = {view: found.cell_px for view, found in decoded.items()}
     sigma_px, radius_px = uncertainty_px(calibration, {v: d.spread_cells for v, d in decoded.items()}, cell_px)
     width = calibration.neighbour_width if calibration else NEIGHBOUR_WIDTH
-    parameters = parameters_of(points, points_3d, views, sigma_px, width)
+    planes = planes_of(points, points_3d, views, sigma_px, width)
+    parameters = _parameters_in(planes, points, points_3d)
     parameters = _explain_dropped(parameters, decoded, in_3d=points_3d is not None)
     parameters = within_anatomy(_without_unseen_curves(parameters, points, views, model))
     uncertain = _uncertain(detection.levels, calibration)
@@ -85,10 +99,16 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
         height_mismatches=() if points_3d is None else _height_mismatches(points, points_3d),
         refused=refused,
         dropped={view: d.dropped for view, d in decoded.items() if d.dropped},
-        notes=(*_notes(points, views), *_chain_notes(decoded)),
+        notes=(
+            *_notes(points, views),
+            *_length_notes(planes, views),
+            *_chain_notes(decoded),
+            *_kyphosis_notes(parameters),
+        ),
         points_3d=points_3d or {},
         parameters=calibration.with_intervals(parameters, shifts) if calibration else parameters,
         interval_basis=basis,
+        lengths_withheld=_lengths_withheld(planes, views),
         seconds=time.perf_counter() - began,
     )
 
@@ -191,6 +211,16 @@ def _chain_notes(decoded: Mapping[ViewName, Decoded]) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _kyphosis_notes(parameters: Mapping[str, Measured]) -> tuple[str, ...]:
+    """A warning if the lumbar spine or the sacrum leans as it does in a mirrored lateral radiograph."""
+    for name, least in LEAST_IN_A_LATERAL.items():
+        value = parameters[name].value
+        if value is not None and value < least:
+            label = PARAMETERS[name].label
+            return (f"{label} is {value:.0f} degrees, which is rare: the lateral image may be mirrored or turned",)
+    return ()
+
+
 def _notes(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, ImageInput]) -> tuple[str, ...]:
     """Images of a part of the spine, and images in which the spine leans so much that they may be turned."""
     fields = {view: field_of_view(found) or "" for view, found in points.items()}
@@ -198,6 +228,20 @@ def _notes(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, ImageIn
     parts = [f"the {view} radiograph shows a part of the spine: {fields[view]}" for view in lumbar]
     leans = {view: lean_of(found, views[view].spacing_mm) for view, found in points.items()}
     return (*parts, *(note for view, lean in leans.items() for note in lean_notes(lean, view)))
+
+
+def _lengths_withheld(planes: Mapping[Plane, PlanePoints], views: Mapping[ViewName, ImageInput]) -> dict[ViewName, str]:
+    """View -> why no length is measured in it."""
+    reasons = {view: planes[PLANE_OF_VIEW[view]].lengths_reason for view in views}
+    return {view: reason for view, reason in reasons.items() if reason is not None}
+
+
+def _length_notes(planes: Mapping[Plane, PlanePoints], views: Mapping[ViewName, ImageInput]) -> tuple[str, ...]:
+    """Notes from reading the images, and calibrated images whose lengths are withheld."""
+    given = [note for image in views.values() for note in image.notes]
+    withheld = _lengths_withheld(planes, views).items()
+    wrong = [f"no lengths from the {view} radiograph: {r}" for view, r in withheld if views[view].lengths_allowed]
+    return (*given, *wrong)
 
 
 def _explain_refusals(parameters: Mapping[str, Measured], refused: Mapping[ViewName, str]) -> dict[str, Measured]:
@@ -265,7 +309,10 @@ def planes_of(
             if (geometry := views[view].geometry) is not None
         }
         planes = planes_from_points_3d(points_3d, sigma_mm)
-    return {plane: replace(of_plane, neighbour_width=neighbour_width) for plane, of_plane in planes.items()}
+    return {
+        plane: replace(with_plausible_lengths(of_plane), neighbour_width=neighbour_width)
+        for plane, of_plane in planes.items()
+    }
 
 
 def parameters_of(
@@ -280,7 +327,15 @@ def parameters_of(
     ``points`` are pixels, ``points_3d`` LPS mm. ``sigma_px`` contains standard deviations of a coordinate by view and
     landmark; it is empty without a calibration.
     """
-    measured = measure(planes_of(points, points_3d, views, sigma_px, neighbour_width))
+    return _parameters_in(planes_of(points, points_3d, views, sigma_px, neighbour_width), points, points_3d)
+
+
+def _parameters_in(
+    planes: Mapping[Plane, PlanePoints],
+    points: Mapping[ViewName, Points2D],
+    points_3d: Mapping[str, Floats] | None,
+) -> dict[str, Measured]:
+    measured = measure(planes)
     if points_3d is None:
         return measured
     dropped = _height_mismatches(points, points_3d)

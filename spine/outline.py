@@ -12,24 +12,26 @@ from typing import Literal
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from spine.landmarks import HIPS, PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE, ViewName, level_of
+from spine.landmarks import HIPS, LEVELS, PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE, ViewName, level_of
 from spine.measurement.planes import PLANE_OF_VIEW, planes_from_view
-from spine.measurement.registry import Measured
 from spine.measurement.tilts import plate_tilts
 from spine.study import Points2D
 from spine.types import Floats
 
-LineKind = Literal["curve", "plate", "plate_side", "tilt", "sacrum", "hip_axis", "pelvis", "cobb"]
-LabelKind = Literal["level", "hip", "cobb"]
+LineKind = Literal["curve", "plate", "plate_side", "tilt", "sacrum", "hip_axis", "pelvis"]
+LabelKind = Literal["level", "hip"]
 Anchor = Literal["right", "left", "top"]
 
 CURVE_POINTS = 300
 _DESIGN_ROWS = 1150
 """Image height, in pixels, for which the distances between labels are set. The distances scale with the height."""
 
-_LEVEL_ASIDE, _COBB_REACH, _COBB_EDGE = 0.085, 0.36, 0.03
-"""Fractions of the image width: distance of a level name from the spine, half the length of a Cobb line, and distance
-of the Cobb label from the edge."""
+_ASIDE: Mapping[ViewName, float] = {"frontal": 0.6, "lateral": 0.3}
+"""Distance of a level's name from its leftmost landmark, in heights of the vertebra and its disc. The name then lies
+beside the transverse processes (frontal) or in front of the vertebral body (lateral)."""
+
+_HALF_WIDTH = 0.6
+"""Half the width of a vertebral body in the same unit, for vertebrae without margins."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,8 @@ class Line:
     """A polyline of one kind through (N, 2) points.
 
     Kinds: ``curve`` (smooth line through the plate centres), ``plate`` (left to right margin), ``plate_side`` (front
-    to back margin), ``tilt`` (along the measured tilt of a plate without left and right margins), ``sacrum`` (S1
-    plate), ``hip_axis``, ``pelvis`` (S1 plate to the middle of the hips, lateral view), ``cobb`` (end plates that
-    define the Cobb angle).
+    to back margin), ``tilt`` (perpendicular to the line of centres, for a plate without margins), ``sacrum`` (S1
+    plate), ``hip_axis``, ``pelvis`` (S1 plate to the middle of the hips, lateral view).
     """
 
     kind: LineKind
@@ -66,19 +67,15 @@ class Outline:
     labels: tuple[Label, ...]
 
 
-def outline_of(view: ViewName, points: Points2D, size: tuple[int, int], cobb: Measured | None = None) -> Outline:
-    """The outline of the landmarks of one view. The frontal view includes the end plates of ``cobb``.
-
-    ``points`` are (column, row) in an image of ``size`` (columns, rows).
-    """
+def outline_of(view: ViewName, points: Points2D, size: tuple[int, int]) -> Outline:
+    """The outline of the landmarks of one view: ``points`` (column, row) in an image of ``size`` (columns, rows)."""
     centres, tilts = _centres(points), _tilts(view, points)
     hips = {name: points[name] for name in HIPS if name in points}
-    cobb_lines, cobb_label = _cobb(centres, tilts, size, cobb) if view == "frontal" else ((), ())
     return Outline(
-        lines=(*_curve(centres), *_plates(points, centres, tilts, size[1]), *_pelvis(view, points, hips), *cobb_lines),
+        lines=(*_curve(centres), *_plates(points, centres, tilts, size[1]), *_pelvis(view, points, hips)),
         rings=tuple(hips.values()),
         dots=tuple(points.values()),
-        labels=(*_level_labels(centres, size), *_hip_labels(hips, size[1]), *cobb_label),
+        labels=(*_level_labels(view, points, centres, size), *_hip_labels(hips, size[1])),
     )
 
 
@@ -114,8 +111,9 @@ def _plates(points: Points2D, centres: Mapping[str, Floats], tilts: Mapping[str,
     lines = []
     for plate in (*PLATES, S1_PLATE):
         across = _pair("plate", points, f"{plate}_left", f"{plate}_right")
-        lines += across + _pair("plate_side", points, f"{plate}_ant", f"{plate}_post")
-        if plate in centres and not across and plate in tilts and plate != S1_PLATE:
+        along = _pair("plate_side", points, f"{plate}_ant", f"{plate}_post")
+        lines += across + along
+        if plate in centres and not (across or along) and plate in tilts and plate != S1_PLATE:
             reach = (8.0 + 5.0 * VERTEBRAE.index(level_of(plate)) / len(VERTEBRAE)) * rows / 512
             lines.append(_through("tilt", centres[plate], tilts[plate], reach))
     return lines
@@ -140,32 +138,31 @@ def _pelvis(view: ViewName, points: Points2D, hips: Points2D) -> Sequence[Line]:
     return lines
 
 
-def _cobb(
-    centres: Mapping[str, Floats], tilts: Mapping[str, float], size: tuple[int, int], cobb: Measured | None
-) -> tuple[Sequence[Line], Sequence[Label]]:
-    if cobb is None or cobb.value is None or not cobb.detail:
-        return (), ()
-    ends = (f"{cobb.detail.get('upper_end_vertebra')}_sup", f"{cobb.detail.get('lower_end_vertebra')}_inf")
-    if not all(plate in centres and plate in tilts for plate in ends):
-        return (), ()
-    lines = [_through("cobb", centres[plate], tilts[plate], _COBB_REACH * size[0]) for plate in ends]
-    # The label is on the concave side of the curve.
-    left = cobb.detail.get("side") == "right"
-    column = size[0] * (1 - _COBB_EDGE if left else _COBB_EDGE)
-    middle = (centres[ends[0]] + centres[ends[1]]) / 2
-    at = np.array([column, middle[1]])
-    return lines, (Label("cobb", f"Cobb {cobb.value:.0f}°", at, "right" if left else "left"),)
-
-
-def _level_labels(centres: Mapping[str, Floats], size: tuple[int, int]) -> Sequence[Label]:
-    """The name of each level, left of the spine. A name that would overlap the name above it is left out."""
+def _level_labels(
+    view: ViewName, points: Points2D, centres: Mapping[str, Floats], size: tuple[int, int]
+) -> Sequence[Label]:
+    """The name of each level, left of its vertebra. A name that would overlap the name above it is left out."""
+    middles = {
+        level: np.mean(own, axis=0)
+        for level in (*VERTEBRAE, "S1")
+        if (own := [centres[plate] for plate in (f"{level}_sup", f"{level}_inf") if plate in centres])
+    }
     labels, free_below = [], -np.inf
-    for level in (*VERTEBRAE, "S1"):
-        own = [centres[plate] for plate in (f"{level}_sup", f"{level}_inf") if plate in centres]
-        if own and (middle := np.mean(own, axis=0))[1] > free_below:
-            labels.append(Label("level", level, middle - np.array([_LEVEL_ASIDE * size[0], 0.0]), "right"))
-            free_below = middle[1] + 13 * size[1] / _DESIGN_ROWS
+    for level, middle in middles.items():
+        if middle[1] > free_below:
+            pitch = _pitch(level, middles, size)
+            own = [p[0] for name, p in points.items() if level_of(name) == level]
+            left = min([middle[0] - _HALF_WIDTH * pitch, *own]) - _ASIDE[view] * pitch
+            labels.append(Label("level", level, np.array([left, middle[1]]), "right"))
+            free_below = middle[1] + 12 * size[1] / _DESIGN_ROWS
     return labels
+
+
+def _pitch(level: str, middles: Mapping[str, Floats], size: tuple[int, int]) -> float:
+    """Mean distance from a vertebra to its neighbours; a share of the image height if none of them is visible."""
+    place = LEVELS.index(level)
+    beside = [middles[name] for name in LEVELS[max(place - 1, 0) : place + 2] if name in middles and name != level]
+    return float(np.mean([np.linalg.norm(other - middles[level]) for other in beside])) if beside else size[1] / 30
 
 
 def _hip_labels(hips: Points2D, rows: int) -> Sequence[Label]:

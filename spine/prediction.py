@@ -59,6 +59,7 @@ class Prediction:
         notes: warnings about images that were measured.
         interval_basis: view -> the calibration on which its intervals rest; no key for a refused view, and empty
             without a calibration.
+        lengths_withheld: view -> why no length is measured in it; no key for a view with lengths.
     """
 
     study_id: str
@@ -77,6 +78,7 @@ class Prediction:
     dropped: Mapping[ViewName, Mapping[str, str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     interval_basis: Mapping[ViewName, IntervalBasis] = field(default_factory=dict)
+    lengths_withheld: Mapping[ViewName, str] = field(default_factory=dict)
 
     @property
     def views_disagree(self) -> bool:

@@ -1,6 +1,7 @@
 """`python -m training` runs a fit on a machine that has only torch, lightning, numpy and scipy.
 
-Contract: the exit code is 0 after a finished fit, otherwise the exit code of the error class. The reason is on stderr.
+Contract: the exit code is 0 after a finished fit, 130 after Ctrl-C, otherwise the exit code of the error class. The
+reason is on stderr.
 """
 
 import argparse
@@ -38,6 +39,9 @@ def main(arguments: Sequence[str] | None = None, implied: Mapping[str, Any] | No
     except PlumblineError as error:
         sys.stderr.write(f"\n{error}\n")
         return error.exit_code
+    except KeyboardInterrupt as stopped:
+        sys.stderr.write(f"\ninterrupted: {stopped.__cause__ or 'start the same command again to continue'}\n")
+        return 130
     if leads:
         sys.stderr.write(
             f"\nvalidation landmark error {summary.validation_error:.2f} {summary.error_unit} "

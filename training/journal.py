@@ -112,3 +112,15 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[f"{prefix}{name}"] = json.dumps(value) if isinstance(value, list) else str(value)
     return flat
+
+
+def latest_figures(folder: Path) -> str:
+    """The loss and the validation error at the last validation of a fit, as text; empty before the first one."""
+    found = read_journal(folder).measurements if (folder / JOURNAL_FILE).is_file() else ()
+    if not found:
+        return ""
+    values = found[-1].values
+    errors = [name for name in values if name.startswith("validation/landmark_error_") and "median" not in name]
+    parts = [f"loss {values['train/loss']:.3f}"] if "train/loss" in values else []
+    parts += [f"validation error {values[name]:.2f} {name.rpartition('_')[2]}" for name in errors]
+    return ", ".join(parts)

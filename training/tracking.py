@@ -4,8 +4,10 @@ Contract: a second replay of the same candidate finds the first run and logs not
 FAILED. If a replay was killed, the next replay sets this status. The registered model consists of the candidate's
 bytes. It contains neither pickle files nor code.
 
-Metrics have names such as ``train/loss``, ``validation/landmark_error_mm`` and ``cost/seconds``. Parameters have the
-names of ``TrainingConfig``, with dots between levels.
+A run has few metrics, so that a table of runs can show them all: ``train/loss``, ``validation/landmark_error_mm``,
+``cost/seconds`` and the best validation error. Every other figure of the journal is in the table
+``tables/training.json``. Parameters have the names of ``TrainingConfig``, with dots between levels. The start and end
+times of the run are those of the fit.
 """
 
 import json
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 
 KEY_TAG = "plumbline.model_digest"
 _EVIDENCE_TAG = "plumbline.evidence_logged"
+_TABLES_TAG = "mlflow.loggedArtifacts"
+"""MLflow's tag that lists the tables of a run."""
+
 _BATCH = 500
 
 
@@ -71,6 +76,7 @@ def replay_journal(
     registered_model: str,
     tags: Mapping[str, str],
     dataset: DatasetReference,
+    run_name: str | None = None,
 ) -> TrackedModel:
     """Log journal, model and data set of a candidate as one run, and register the model, exactly once.
 
@@ -79,6 +85,7 @@ def replay_journal(
         experiment, registered_model: names of the experiment and the registered model, which are created if missing.
         tags: tags of run and version, such as git commit, dirty flag and Dagster run.
         dataset: data set of the fit, which must match the record of the candidate.
+        run_name: name of the run; by default preset, seed and digest.
 
     Raises:
         ContractViolation: the candidate is unfinished, was altered, or was trained on another data set.
@@ -91,20 +98,23 @@ def replay_journal(
     known = _finished(client, experiment_id, registered_model, str(summary.model_digest))
     if known is not None:
         return known
+    journal = read_journal(candidate)
+    end_ms = _milliseconds(journal.facts.get("finished_s")) or int(1000 * time.time())
     run = client.create_run(
         experiment_id,
-        run_name=f"{summary.config.preset} seed {summary.config.seed} {str(summary.model_digest)[:8]}",
+        start_time=end_ms - int(1000 * summary.seconds),
+        run_name=run_name or f"{summary.config.preset} seed {summary.config.seed} {str(summary.model_digest)[:8]}",
         tags={**_tags(summary, dataset), **tags, KEY_TAG: str(summary.model_digest)},
     )
     run_id = str(run.info.run_id)
     try:
-        _log_figures(client, run_id, read_journal(candidate), summary)
+        _log_figures(client, run_id, journal, summary)
         _log_dataset(client, run_id, dataset)
         version = _register(client, run, candidate, registered_model, (summary, contract), tags)
     except BaseException:
         client.set_terminated(run_id, "FAILED")
         raise
-    client.set_terminated(run_id, "FINISHED")
+    client.set_terminated(run_id, "FINISHED", end_time=end_ms)
     return TrackedModel(run_id, version, f"models:/{registered_model}/{version}", experiment_id)
 
 
@@ -181,6 +191,8 @@ def _tags(summary: FitSummary, dataset: DatasetReference) -> dict[str, str]:
         "plumbline.seed": str(summary.config.seed),
         "plumbline.device": summary.device,
         "plumbline.energy": summary.energy,
+        "plumbline.epochs": str(summary.epochs),
+        "plumbline.images_per_second": f"{summary.images_per_second:.1f}",
         **{f"plumbline.version.{name}": version for name, version in summary.versions.items()},
     }
 
@@ -191,24 +203,46 @@ def _log_figures(client: "MlflowClient", run_id: str, journal: JournalContent, s
     params = [Param(name, value[:5000]) for name, value in journal.parameters.items()]
     for start in range(0, len(params), 100):
         client.log_batch(run_id, params=params[start : start + 100])
+    error = f"landmark_error_{summary.error_unit}"
+    shown = ("train/loss", f"validation/{error}")
     metrics = [
-        Metric(name, value, int(1000 * m.time_s), m.step)
+        Metric(name, m.values[name], int(1000 * m.time_s), m.step)
         for m in journal.measurements
-        for name, value in m.values.items()
+        for name in shown
+        if name in m.values
     ]
-    end = int(1000 * float(journal.facts.get("finished_s", 0))) or 1
-    cost = {
-        "cost/seconds": summary.seconds,
-        "cost/epochs": float(summary.epochs),
-        "cost/images_per_second": summary.images_per_second,
-        f"validation/best_landmark_error_{summary.error_unit}": summary.validation_error,
-    }
-    cost |= {f"cost/{name.lower()}_joules": joules for name, joules in summary.joules.items()}
-    metrics += [Metric(name, value, end, summary.steps) for name, value in cost.items()]
+    end = _milliseconds(journal.facts.get("finished_s")) or 1
+    last = {"cost/seconds": summary.seconds, f"validation/best_{error}": summary.validation_error}
+    metrics += [Metric(name, value, end, summary.steps) for name, value in last.items()]
     _log_metrics(client, run_id, metrics)
+    names = sorted({name for m in journal.measurements for name in m.values})
+    rows = [[m.step, m.time_s, *(m.values.get(name) for name in names)] for m in journal.measurements]
+    log_table(client, run_id, "training", ["step", "time_s", *names], rows)
     with tempfile.TemporaryDirectory() as scratch:
         for path in draw_curves(journal.measurements, Path(scratch)):
             client.log_artifact(run_id, str(path), "curves")
+
+
+def log_table(
+    client: "MlflowClient", run_id: str, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Log a table as ``tables/<name>.json``, which MLflow's Evaluation view compares between runs; replace an old one.
+
+    MLflow's own ``log_table`` appends to a table, so a second call would double its rows.
+    """
+    path = f"tables/{name}.json"
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / Path(path).name
+        file.write_text(json.dumps({"columns": list(columns), "data": [list(row) for row in rows]}))
+        client.log_artifact(run_id, str(file), "tables")
+    known = json.loads(client.get_run(run_id).data.tags.get(_TABLES_TAG, "[]"))
+    entry = {"path": path, "type": "table"}
+    if entry not in known:
+        client.set_tag(run_id, _TABLES_TAG, json.dumps([*known, entry]))
+
+
+def _milliseconds(seconds: Any) -> int:
+    return int(1000 * float(seconds or 0.0))
 
 
 def _log_metrics(client: "MlflowClient", run_id: str, metrics: Sequence["Metric"]) -> None:

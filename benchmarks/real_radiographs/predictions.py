@@ -79,7 +79,7 @@ def draw_worst(
         labels: Points2D = dict(zip(LABEL_NAMES, corners, strict=True))
         points = {n: p for n, p in predictions[i].points["frontal"].items() if n in labels}
         draw_overlay(
-            {"frontal": radiograph},
+            {"frontal": ImageInput(radiograph)},
             {"frontal": points},
             predictions[i].parameters,
             truth_points={"frontal": labels},

@@ -11,12 +11,15 @@ fast.
     model_choice      the model that measures, with the intervals of the site
     operations        the subcommands backup, restore and clean
     options           options that several subcommands share
+    params            the subcommand params
     pipeline          the subcommands init, run, demo and stage
     population_table  compares the virtual population with published figures in a table and a figure
     quarantine        the subcommand quarantine
+    radiograph_files  the radiographs that a user names
     registry          the subcommands champion, history, rollback, reinstate, approve and reject
     run_cost          the wall time and the peak memory of a run
     seeds             the subcommand seeds
+    start_model       the model that a fit starts from, and the settings that follow
     status            the subcommand status
     terminal          progress bars, step lines and tables
     training          the subcommands train, adopt and release

@@ -14,10 +14,17 @@ from orchestration.cli.model_choice import open_chosen_model
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import errors, output, print_table
 from orchestration.lifecycle.local_champion import local_champion
+from orchestration.pipeline.steps import require_valid_dataset
 from orchestration.pipeline.workspace import Workspace
 from spine.measurement.registry import PARAMETERS
 from training.export.site_calibration import calibrate_site, require_unseen
 from training.fit_context import require_data_set
+
+
+def _one_line(context: click.Context, option: click.Parameter, name: str) -> str:
+    if not name.strip() or not name.isprintable():
+        raise click.BadParameter("found an empty name or a line break; expected one line of text")
+    return name.strip()
 
 
 @click.command()
@@ -27,7 +34,7 @@ from training.fit_context import require_data_set
     required=True,
     help="Folder of a data set with the site's labelled studies.",
 )
-@click.option("--name", required=True, help="Name of the site; every interval states it.")
+@click.option("--name", required=True, callback=_one_line, help="Name of the site; every interval states it.")
 @click.option(
     "--model",
     "model_folder",
@@ -56,16 +63,17 @@ def calibrate(dataset: Path, name: str, model_folder: Path | None, workspace: Pa
     if out is None and not chosen.params_file.is_file():
         raise click.UsageError(f"--out is missing, and {workspace} is not a workspace; give --out FILE or -w WORKSPACE")
     require_data_set(dataset)
+    require_valid_dataset(dataset, dataset.parent / "validation")
     model = open_chosen_model(model_folder, chosen)
     require_unseen(_folder_of(model_folder, chosen), dataset)
     site = calibrate_site(model, dataset, name, date.today())
     path = out or chosen.site_calibration
     write_site_calibration(site, path)
     rows = [
-        [PARAMETERS[parameter].label, f"{width:.2f}", f"{100 * site.coverage[parameter]:.0f} %"]
-        for parameter, width in site.widths.items()
+        [PARAMETERS[p].label, f"{half:.1f} {PARAMETERS[p].unit}", f"{100 * site.coverage[p]:.0f} %"]
+        for p, half in site.half_widths.items()
     ]
-    print_table("Intervals", ("parameter", "half width, sigmas", "hold, left out"), rows)
+    print_table("Intervals", ("parameter", "mean half width", "contain the label, patients left out"), rows)
     output.print(f"{site.patients} patients; calibration of model {site.model_digest[:12]}: {path}")
     absent = [PARAMETERS[p].label for p in PARAMETERS if p not in site.widths]
     if absent:

@@ -18,6 +18,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("pipeline", "Run the whole pipeline once on virtual patients."),
     "init": ("pipeline", "Make a workspace: params.yaml and dvc.yaml."),
     "run": ("pipeline", "Run the pipeline of a workspace, from studies to verdict and promotion."),
+    "params": ("params", "List the parameters of params.yaml with default, range and meaning."),
     "stage": ("pipeline", "Run one stage (dvc.yaml calls this)."),
     "quarantine": ("quarantine", "List the studies that could not be used, with the reason and the remedy."),
     "measure": ("measuring", "Measure one or two radiographs with the champion."),
@@ -73,6 +74,7 @@ def plumbline() -> None:
     \b
     Start here:   plumbline demo
     Then:         plumbline measure FRONTAL.dcm LATERAL.dcm --overlay overlay.png
+    Settings:     plumbline params lists what --set and params.yaml accept
     Exit codes:   0 done, 1 failed, 2 wrong usage, 3 refused (gate, evidence, altered model), 4 busy, 130 interrupted
     """
 

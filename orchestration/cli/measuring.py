@@ -4,32 +4,40 @@ Contract: ``measure`` imports neither torch, MLflow nor Dagster. scipy and pydic
 read and measure, so that ``--help`` and usage errors do not wait for these imports.
 """
 
-import json
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import click
 
 from inference.inputs import ImageInput
-from inference.overlay import draw_overlay, interval_lines, report_json, warnings_of
+from inference.measurement_json import report_json, report_text
+from inference.model import Model
+from inference.overlay import draw_overlay, interval_lines, warnings_of
+from inference.value_table import grouped_absences, value_rows
 from orchestration.cli.model_choice import open_chosen_model, with_site_calibration
 from orchestration.cli.options import workspace_option
-from orchestration.cli.terminal import errors, output, print_table
+from orchestration.cli.radiograph_files import NamedFiles, identification_of, input_of, open_radiographs
+from orchestration.cli.terminal import errors, output, print_table, print_text
 from orchestration.pipeline.workspace import Workspace
-from spine.errors import InputRejected, ParametersRejected
+from spine.errors import InputRejected
 from spine.landmarks import ViewName
 from spine.measurement.registry import PARAMETERS
 from spine.prediction import Prediction
 
-if TYPE_CHECKING:
-    from spine.radiograph.read import Radiograph
-
-VIEW_CHOICE = click.Choice(["frontal", "lateral"])
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--view", type=VIEW_CHOICE, help="The view of a single file, if its DICOM tags do not name the view.")
+@click.argument("files", nargs=-1, type=_FILE)
+@click.option("--frontal", type=_FILE, help="The frontal radiograph, if its tags do not name the view.")
+@click.option("--lateral", type=_FILE, help="The lateral radiograph, if its tags do not name the view.")
+@click.option(
+    "--facing",
+    type=click.Choice(["left", "right"]),
+    help="The side of the stored lateral image to which the patient faces, if no tag says it.  [the model reads it]",
+)
 @click.option(
     "--model",
     "model_folder",
@@ -40,7 +48,7 @@ VIEW_CHOICE = click.Choice(["frontal", "lateral"])
 @click.option(
     "--calibration",
     "calibration_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=_FILE,
     help="Intervals of a site, from `plumbline calibrate`.  [the workspace's, if it is of this model]",
 )
 @click.option(
@@ -48,59 +56,111 @@ VIEW_CHOICE = click.Choice(["frontal", "lateral"])
     type=click.Path(dir_okay=False, path_type=Path),
     default="overlay.png",
     show_default=True,
-    help="Image file to write, with landmarks and angles.",
+    help="Image file to write, with landmarks, construction lines and values.",
 )
 @click.option(
-    "--json",
-    "json_file",
+    "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write the measurements to (docs/measurement-json.md).  [standard output]",
+    help="File to write the measurements to, as JSON (docs/measurement-json.md).",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on a terminal also.  [a table; JSON into a pipe]")
+@click.option("--identify", is_flag=True, help="Write study date and pseudonym of the patient on the overlay.")
 def measure(
     files: tuple[Path, ...],
-    view: ViewName | None,
+    frontal: Path | None,
+    lateral: Path | None,
+    facing: Literal["left", "right"] | None,
     model_folder: Path | None,
     workspace: Path,
     calibration_file: Path | None,
     overlay: Path,
-    json_file: Path | None,
+    out: Path | None,
+    as_json: bool,
+    identify: bool,
 ) -> None:
     """Measure one or two radiographs (FRONTAL.dcm LATERAL.dcm, in any order) with the champion.
 
     If the workspace has no champion yet, the bundled model is used and a message is printed.
 
-    The command writes JSON and an overlay image. The JSON has landmarks in px, 3D landmarks in mm if both views are
-    calibrated, and every parameter. An absent parameter has a reason. Not for diagnosis.
+    The command prints a table, or JSON if the output goes into a pipe, and writes an overlay image. Every parameter has
+    a value, with its 90 % interval if the model is calibrated, or a reason for its absence. Not for diagnosis.
 
     \b
-    Example:  plumbline measure frontal.dcm lateral.dcm --overlay overlay.png > measurement.json
+    Example:  plumbline measure frontal.dcm lateral.dcm --overlay overlay.png --out measurement.json
+              plumbline measure --frontal a.dcm --lateral b.dcm --facing left
+              plumbline measure frontal.dcm lateral.dcm | jq .parameters.cobb.value
     """
+    from inference.facing import turned_to_canonical
     from inference.measure import measure_views
 
-    _require_safe_outputs(files, overlay, json_file)
-    radiographs = _read_radiographs(files, view)
-    model = open_chosen_model(model_folder, Workspace(workspace))
-    model = with_site_calibration(model, calibration_file, Workspace(workspace))
-    inputs = {name: _input_of(path, radiograph) for name, (path, radiograph) in radiographs.items()}
+    place = Workspace(workspace)
+    named = NamedFiles(files, frontal, lateral, facing)
+    _require_safe_outputs(named.all, overlay, out)
+    opened = open_radiographs(named)
+    identification = identification_of(opened, place) if identify else None
+    model = with_site_calibration(open_chosen_model(model_folder, place), calibration_file, place)
+    inputs = {view: input_of(view, each) for view, each in opened.items()}
+    inputs |= {view: turned_to_canonical(model, inputs[view]) for view, each in opened.items() if each.needs_facing}
     prediction = measure_views(model, inputs)
-    _require_measurements(prediction, files)
-    report = json.dumps(report_json(prediction, model, inputs), indent=1, allow_nan=False)
-    if json_file:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(report + "\n")
-    else:
+    _require_measurements(prediction, named.all)
+    _write_values(prediction, model, inputs, out, as_json=as_json)
+    _write_overlay(prediction, model, inputs, overlay, identification)
+
+
+def _write_values(
+    prediction: Prediction, model: Model, inputs: Mapping[ViewName, ImageInput], out: Path | None, *, as_json: bool
+) -> None:
+    """JSON to the file ``out``; on standard output a table on a terminal, and JSON in a pipe if there is no file."""
+    report = report_text(report_json(prediction, model, inputs))
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(report + "\n")
+    if as_json or not (out or _on_terminal()):
         click.echo(report)
+    elif _on_terminal():
+        _print_values(prediction, model)
+
+
+def _on_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _print_values(prediction: Prediction, model: Model) -> None:
+    calibration = model.contract.calibration
+    rows = value_rows(prediction.parameters, rough=bool(calibration and calibration.rough))
+    columns = {
+        "parameter": [row.label for row in rows],
+        "value": [row.value for row in rows],
+        "90 % interval": [row.interval for row in rows],
+        "remark": [row.remark for row in rows],
+    }
+    shown = {name: cells for name, cells in columns.items() if any(cells)}
+    print_table("Measurement, not for diagnosis", tuple(shown), list(zip(*shown.values(), strict=True)))
+    for line in grouped_absences(prediction.parameters):
+        print_text(line)
+
+
+def _write_overlay(
+    prediction: Prediction,
+    model: Model,
+    inputs: Mapping[ViewName, ImageInput],
+    overlay: Path,
+    identification: str | None,
+) -> None:
+    """Write the overlay, and say on the terminal what the intervals rest on."""
     calibration = model.contract.calibration
     remark = calibration.remark if calibration else None
     image = draw_overlay(
-        {name: given.image for name, given in inputs.items()},
+        inputs,
         prediction.points,
         prediction.parameters,
         title="Plumbline measurement",
+        identification=identification,
         provenance="model trained on simulated data" if model.contract.simulated_training_data else None,
         rough_intervals=remark,
         intervals=interval_lines(prediction),
         warnings=warnings_of(prediction),
+        unscaled=prediction.lengths_withheld,
     )
     overlay.parent.mkdir(parents=True, exist_ok=True)
     image.save(overlay)
@@ -109,47 +169,6 @@ def measure(
     if remark:
         errors.print(f"[yellow]{remark}[/yellow]")
     errors.print(f"overlay: {overlay}   model: {model.digest[:12]}")
-
-
-def _input_of(path: Path, radiograph: "Radiograph") -> ImageInput:
-    return ImageInput(
-        radiograph.image,
-        radiograph.spacing_mm,
-        radiograph.calibration,
-        radiograph.geometry,
-        path.name,
-        radiograph.identity.sop_uid or None,
-        radiograph.facts.get("body_part"),
-    )
-
-
-def _read_radiographs(files: tuple[Path, ...], view: ViewName | None) -> "dict[ViewName, tuple[Path, Radiograph]]":
-    from spine.intake.pairing import require_one_examination
-    from spine.radiograph.read import read_radiograph
-
-    if len(files) > 2 or (view and len(files) != 1):
-        raise click.UsageError("give one file, or one frontal and one lateral file; --view needs a single file")
-    found: dict[ViewName, tuple[Path, Radiograph]] = {}
-    for file in files:
-        try:
-            radiograph = read_radiograph(file)
-        except InputRejected as error:
-            what = f"{file.name}: {error.found}"
-            raise type(error)(error.code, found=what, expected=error.expected, remedy=error.remedy) from error
-        if view and radiograph.view and view != radiograph.view:
-            raise click.UsageError(f"--view {view}: the tags of {file.name} say {radiograph.view}; omit --view")
-        name = radiograph.view or view
-        if name is None or name in found:
-            known = "another file has the same view" if name else "its tags do not name the view"
-            raise ParametersRejected(
-                "VIEW_UNCLEAR",
-                found=f"{file.name}: {known}",
-                expected="one frontal file, one lateral file, or one file of each view",
-                remedy="give one file of each view" if name else "measure this file alone, with --view",
-            )
-        found[name] = file, radiograph
-    require_one_examination({name: radiograph for name, (_, radiograph) in found.items()})
-    return found
 
 
 def _require_measurements(prediction: Prediction, files: tuple[Path, ...]) -> None:
@@ -179,16 +198,16 @@ def _describe_visible(prediction: Prediction) -> str:
     return "; ".join([*seen, *(f"{view}: refused, {why}" for view, why in prediction.refused.items())])
 
 
-def _require_safe_outputs(files: tuple[Path, ...], overlay: Path, json_file: Path | None) -> None:
+def _require_safe_outputs(files: tuple[Path, ...], overlay: Path, out: Path | None) -> None:
     """Refuse outputs that would replace an input or each other, and an overlay that is not an image."""
     inputs = {file.resolve() for file in files}
-    for option, path in (("--overlay", overlay), ("--json", json_file)):
+    for option, path in (("--overlay", overlay), ("--out", out)):
         if path is not None and path.resolve() in inputs:
             raise click.UsageError(f"{option} {path}: this is an input file; name another file")
-    if json_file is not None and json_file.resolve() == overlay.resolve():
-        raise click.UsageError(f"--json and --overlay both name {overlay}; name two files")
-    if json_file is not None and str(json_file) == "-":
-        raise click.UsageError("--json -: omit --json to print the measurements on standard output")
+    if out is not None and out.resolve() == overlay.resolve():
+        raise click.UsageError(f"--out and --overlay both name {overlay}; name two files")
+    if out is not None and str(out) == "-":
+        raise click.UsageError("--out -: omit --out to print the measurements on standard output")
     if overlay.suffix.lower() not in (".png", ".jpg", ".jpeg", ".tif", ".tiff"):
         raise click.UsageError(f"--overlay {overlay}: name an image file, e.g. overlay.png")
 

@@ -24,7 +24,11 @@ location_option = click.option(
 )
 
 setting_option = click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a parameter: training.minutes=3."
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set a parameter: training.minutes=3. `plumbline params` lists them.",
 )
 
 _recipe_option = click.option(

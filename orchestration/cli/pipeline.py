@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ import yaml
 
 from orchestration.cli.options import parameter_options, workspace_option
 from orchestration.cli.run_cost import sampled_memory, write_run_record
+from orchestration.cli.start_model import default_start
 from orchestration.cli.terminal import errors, output, print_step, print_text, progress_bar
 from orchestration.cli.verdicts import print_verdict
 from orchestration.pipeline.lock import workspace_lock
@@ -22,7 +25,9 @@ from orchestration.pipeline.versioning import dvc_repository
 from orchestration.pipeline.workspace import Workspace
 from spine.intake.sources import open_source
 from spine.storage import write_text_atomically
+from spine.types import Progress
 from training.fields import merged
+from training.journal import latest_figures
 from training.recipe import read_recipes
 
 if TYPE_CHECKING:
@@ -65,11 +70,14 @@ def prepare_workspace(
     recipes: tuple[str, ...] = (),
 ) -> Params:
     """Write params.yaml and dvc.yaml. Settings override recipes, which override the source and existing values."""
-    known = workspace.params_file.exists()
+    known, recipe = workspace.params_file.exists(), read_recipes(recipes)
     content = read_params(workspace.params_file).plain() if known else Params().plain()
     _choose_source(content, source, location)
-    content = merged(content, read_recipes(recipes))
-    for setting in settings:
+    content = merged(content, recipe)
+    start = () if known else default_start(content["source"]["kind"], settings, recipe)
+    if start:
+        errors.print("training will start from the bundled model; for random weights: --set training.init_from=null")
+    for setting in (*start, *settings):
         _apply(content, setting)
     # The file's own values were validated by read_params, so an invalid value comes from an option.
     origin = "the option that set it (--recipe, --set, --minutes, --patients); nothing was written"
@@ -109,7 +117,7 @@ def _apply(content: dict[str, Any], setting: str) -> None:
     if not separator:
         raise click.UsageError(f"--set {setting}: write KEY=VALUE, e.g. training.minutes=3")
     if not isinstance(place, dict) or name not in place:
-        raise click.UsageError(f"--set {setting}: no such parameter; params.yaml lists the names")
+        raise click.UsageError(f"--set {setting}: no such parameter; `plumbline params` lists them")
     try:
         place[name] = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -132,6 +140,11 @@ def run(workspace: Path, minutes: float | None, settings: tuple[str, ...], **par
               plumbline run -w bundled --recipe bundled
     """
     chosen = Workspace(workspace)
+    if not chosen.params_file.exists() and not (parameters["source"] or parameters["recipes"]):
+        raise click.UsageError(
+            f"{workspace} has no params.yaml. Name a workspace with -w, or say what a new one reads: --source folder "
+            "--location FOLDER, --source virtual, or --recipe NAME"
+        )
     prepare_workspace(chosen, settings=settings + training_time(minutes), **parameters)
     raise SystemExit(run_pipeline(chosen))
 
@@ -147,7 +160,7 @@ def run_pipeline(workspace: Workspace) -> int:
 
     started = time.perf_counter()
     with sampled_memory() as peak:
-        outcome = run_retrain(workspace, on_step=print_step, progress=progress_bar)
+        outcome = run_retrain(workspace, on_step=print_step, progress=partial(_progress_of, workspace))
     write_run_record(workspace, outcome.reports, started, peak)
     errors.print(f"[dim]pipeline: {time.perf_counter() - started:.0f} s, peak memory {peak.mib / 1024:.1f} GiB[/dim]")
     if outcome.verdict_reached:
@@ -162,6 +175,16 @@ def run_pipeline(workspace: Workspace) -> int:
         return 3
     output.print(f"[red]stopped[/red] in {outcome.failed_step}: {outcome.reason}")
     return outcome.exit_code
+
+
+def _progress_of(workspace: Workspace, step: str) -> AbstractContextManager[Progress]:
+    """The progress bar of a step; training also shows its loss and its validation error."""
+    title = step.replace("_", " ")
+    return (
+        progress_bar(title, partial(latest_figures, workspace.candidate))
+        if step == "candidate"
+        else progress_bar(title)
+    )
 
 
 def _reason(workspace: Workspace, outcome: "RunOutcome") -> str:
@@ -209,7 +232,7 @@ def _measure_one(workspace: Workspace, *, promoted: bool) -> None:
     overlay, report = workspace.state / "measured" / "overlay.png", workspace.state / "measured" / "measurement.json"
     report.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "orchestration.cli.main", "measure", str(case / "frontal.dcm")]
-    command += [str(case / "lateral.dcm"), "--overlay", str(overlay), "--json", str(report), "-w", str(workspace.root)]
+    command += [str(case / "lateral.dcm"), "--overlay", str(overlay), "--out", str(report), "-w", str(workspace.root)]
     command += [] if promoted else ["--model", str(workspace.candidate)]
     subprocess.run(command, check=True)
     output.print(f"measured one pair: {overlay} and {report}")

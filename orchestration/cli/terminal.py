@@ -6,50 +6,85 @@ Results are folded to the width of the window and never cut.
 
 import os
 import textwrap
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
-from orchestration.pipeline.step_report import Figure, StepReport
+from orchestration.pipeline.step_report import Figure, StepReport, progress_text
 from spine.types import Progress as ProgressCall
 
 errors = Console(stderr=True, highlight=False)
 output = Console(highlight=False, soft_wrap=True)
 
 _LOG_EVERY_SECONDS = 15.0
+_FIRST_LINE_SECONDS = 5.0
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[ProgressCall]:
-    """A ``progress(done, total)`` function that draws a bar until the block ends."""
+def progress_bar(title: str, status: Callable[[], str] = str) -> Iterator[ProgressCall]:
+    """A ``progress(done, total)`` function that draws a bar until the block ends.
+
+    ``status`` returns a text that is shown behind the position, such as the present loss.
+    """
     if not errors.is_terminal:
-        yield _LogLines(title)
+        lines = _LogLines(title, status)
+        first = threading.Timer(_FIRST_LINE_SECONDS, lines.first)
+        first.daemon = True
+        first.start()
+        try:
+            yield lines
+        finally:
+            first.cancel()
         return
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    columns += [
+        TimeElapsedColumn(),
+        TextColumn("elapsed,"),
+        TimeRemainingColumn(),
+        TextColumn("left {task.fields[now]}"),
+    ]
     with Progress(*columns, console=errors, transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(title, total=None, now="")
+        yield lambda done, total: bar.update(task, completed=done, total=total, now=status())
 
 
 class _LogLines:
-    """Progress in a log file: at most one line every fifteen seconds."""
+    """Progress in a log file: at most one line every fifteen seconds, and one for each step of five seconds or more."""
 
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self._last = time.monotonic()
+    def __init__(self, title: str, status: Callable[[], str]) -> None:
+        self._title, self._status = title, status
+        self._began = self._last = time.monotonic()
+        self._silent = True
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
         if now - self._last >= _LOG_EVERY_SECONDS:
             self._last = now
-            # Training reports its progress in thousandths of the training time.
-            position = f"{done / 10:.0f} %" if total == 1000 else f"{done} of {total}"
-            errors.print(f"  {self._title}: {position}")
+            self._print(progress_text(done, total, now - self._began))
+
+    def first(self) -> None:
+        """Print that the step is at work, if no line was printed yet."""
+        if self._silent:
+            self._print(f"at work, {time.monotonic() - self._began:.0f} s elapsed")
+
+    def _print(self, text: str) -> None:
+        self._silent = False
+        line = ", ".join(filter(None, (f"{self._title}: {text}", self._status())))
+        errors.print(f"  {line}", soft_wrap=True)
 
 
 def print_step(report: StepReport) -> None:

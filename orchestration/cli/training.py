@@ -6,15 +6,13 @@ it starts from. With ``--dataset``, it calls the function of ``python -m trainin
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from inference.bundled import BUNDLED_NAME, find_model_folder
-from inference.contract import read_contract
 from orchestration.cli.options import SOURCES, location_option, setting_option, workspace_option
 from orchestration.cli.pipeline import prepare_workspace, run_pipeline, training_time
+from orchestration.cli.start_model import implied_parameters, settings_from
 from orchestration.cli.terminal import errors, output, print_step
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.steps import adopt_candidate
@@ -22,13 +20,13 @@ from orchestration.pipeline.workspace import Workspace
 from training.__main__ import main
 from training.export.release import release as write_release
 
-_SMALL_STEPS = 1e-4
-_LARGER_STEPS = 3e-4
-"""Learning rates of a fit from trained weights: small steps for similar images, larger steps for other images."""
-
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--from", "start", help="The model to start from: bundled, or the folder of a fitted model.")
+@click.option(
+    "--from",
+    "start",
+    help="The model to start from: bundled (the default in a new workspace with --source), or a fitted model's folder.",
+)
 @click.option("--source", type=SOURCES, help="Train in a workspace, on the studies of this source.")
 @location_option
 @click.option("--minutes", type=float, help="Training time.")
@@ -65,12 +63,11 @@ def train(
         raise click.UsageError(
             f"no such option with --source: {' '.join(arguments)}; set parameters with --set KEY=VALUE"
         )
-    settings = (*_settings_of(start, source), *settings, *training_time(minutes))
+    settings = (*(settings_from(start, source) if start else ()), *settings, *training_time(minutes))
     chosen = Workspace(workspace)
     params = prepare_workspace(chosen, source, location, settings)
-    errors.print(
-        f"training for {params.training.minutes} minutes on {source} studies, from {start or 'random weights'}"
-    )
+    begin = params.training.init_from or "random weights"
+    errors.print(f"training for {params.training.minutes} minutes on {source} studies, from {begin}")
     raise SystemExit(run_pipeline(chosen))
 
 
@@ -91,30 +88,7 @@ def _fit_folder(start: str | None, minutes: float | None, arguments: tuple[str, 
     if known.parse_known_args(arguments)[0].dataset is None and "--help" not in arguments:
         raise click.UsageError("give --source KIND (and --location FOLDER), or --dataset FOLDER --out FOLDER")
     given = [*arguments, *(["--minutes", str(minutes)] if minutes is not None else [])]
-    return main([*given, *(["--init-from", start] if start else [])], _implied(start, _SMALL_STEPS) if start else {})
-
-
-def _implied(start: str, learning_rate: float) -> dict[str, Any]:
-    """The training parameters that follow from the model from which the fit starts."""
-    contract = read_contract(find_model_folder(start))
-    return {
-        "heatmap_stride": contract.heatmap_stride,
-        "input_shape": list(contract.input_shape),
-        "learning_rate": learning_rate,
-    }
-
-
-def _settings_of(start: str | None, source: str) -> tuple[str, ...]:
-    """Input size, resolution, landmarks and learning rate that follow from ``start``; ``--set`` overrides them."""
-    if start is None:
-        return ()
-    radiographs = source == "aasce"
-    implied = _implied(start, _LARGER_STEPS if radiographs else _SMALL_STEPS)
-    implied["init_from"] = start if start == BUNDLED_NAME else str(Path(start).expanduser().resolve())
-    settings = tuple(f"training.{name}={value}" for name, value in implied.items())
-    # Labels of real radiographs are vertebral corners (another landmark set), and their level names are inconsistent.
-    landmark_set = read_contract(find_model_folder(start)).landmark_set
-    return (*settings, "training.label_shift=1" if radiographs else f"dataset.landmark_set={landmark_set}")
+    return main([*given, *(["--init-from", start] if start else [])], implied_parameters(start) if start else {})
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """Asset checks, which can stop a run.
 
-Contract: a check without evidence fails. The severity is always ERROR, because WARN does not block. A check stops only
+Contract: a check without evidence fails. A failure has the severity ERROR, which blocks. Only a verdict that permits no
+promotion has the severity WARN, which does not block: the run succeeds, and ``champion`` is skipped. A check stops only
 the run that it belongs to, so promotion verifies everything again.
 """
 
@@ -54,7 +55,7 @@ def dataset_is_valid(paths: WorkspacePaths) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset=verdict, blocking=True, description="the sealed verdict is PROMOTE")
 def gate_promotes(paths: WorkspacePaths) -> dg.AssetCheckResult:
-    """The run goes on to promotion only if the verdict is PROMOTE."""
+    """A missing or edited verdict stops the run. A verdict other than PROMOTE is shown as a warning."""
     try:
         judged = read_verdict(paths.folders.verdict_file)
     except EvidenceRejected as error:
@@ -63,7 +64,8 @@ def gate_promotes(paths: WorkspacePaths) -> dg.AssetCheckResult:
     more = f"; and {len(judged.refusals) - REASONS_SHOWN} more" if len(judged.refusals) > REASONS_SHOWN else ""
     metadata = {"verdict": dg.MetadataValue.md(explain(judged)), "digest": judged.digest}
     promoted = judged.decision == "PROMOTE"
-    return _result(promoted, judged.decision if promoted else f"{judged.decision}: {reasons}{more}", metadata)
+    shown = judged.decision if promoted else f"{judged.decision}: {reasons}{more}"
+    return _result(promoted, shown, metadata, severity=dg.AssetCheckSeverity.WARN)
 
 
 def _shown(report: StepReport) -> dict[str, dg.MetadataValue]:
@@ -75,7 +77,10 @@ def _no_evidence(step: str) -> dg.AssetCheckResult:
     return _result(False, f"NO_EVIDENCE: there is no report of step {step!r} in this workspace", {})
 
 
-def _result(passed: bool, description: str, metadata: Mapping[str, Any]) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        passed=passed, severity=dg.AssetCheckSeverity.ERROR, description=description, metadata=metadata
-    )
+def _result(
+    passed: bool,
+    description: str,
+    metadata: Mapping[str, Any],
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=passed, severity=severity, description=description, metadata=metadata)

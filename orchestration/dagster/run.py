@@ -15,10 +15,13 @@ from orchestration.dagster.jobs import RETRAIN
 from orchestration.dagster.resources import resources_for
 from orchestration.dagster.run_log import EVENTS_FILE
 from orchestration.dagster.run_progress import OnStep, OpenProgress, RecordingWatcher, no_progress
+from orchestration.lifecycle.promotion import is_ordinary_refusal
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.step_report import StepReport
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import EvidenceRejected, GateRefused, PlumblineError
+
+VERDICT = dg.AssetKey("verdict")
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class RunOutcome:
     Attributes:
         run_id: Dagster's id of the run.
         reports: step -> report of each finished step, in order.
-        failed_step: the step where the run stopped; None if the model was promoted.
+        failed_step: the step that failed or refused; None if the model was promoted.
         code: stable reason code, or the exception's name for a bug; None if the model was promoted.
         reason: the first problem, as text; empty if the model was promoted.
         refused: whether the gate refused, or evidence failed its verification.
@@ -77,6 +80,10 @@ def _outcome(result: dg.ExecuteInProcessResult, watcher: RecordingWatcher) -> Ru
     outcome = partial(RunOutcome, result.run_id, watcher.reports)
     if result.success and "champion" in watcher.reports:
         return outcome()
+    failed, error = _failed_check(result), watcher.error[1] if watcher.error else None
+    if failed is not None and failed.asset_key == VERDICT and (error is None or is_ordinary_refusal(error)):
+        decision = str(watcher.reports["verdict"].figures.get("decision"))
+        return outcome("verdict", decision, failed.description or decision, refused=True)
     if watcher.error is not None:
         step, error = watcher.error
         if isinstance(error, KeyboardInterrupt | dg.DagsterExecutionInterruptedError):
@@ -85,22 +92,25 @@ def _outcome(result: dg.ExecuteInProcessResult, watcher: RecordingWatcher) -> Ru
             refused = isinstance(error, GateRefused | EvidenceRejected)
             return outcome(step, error.code, str(error), refused, error.exit_code)
         return outcome(step, type(error).__name__, f"{type(error).__name__}: {error}")
-    step, check, reason = _failed_check(result)
-    if step == "verdict":
-        return outcome(step, str(watcher.reports["verdict"].figures.get("decision")), reason, refused=True)
-    return outcome(step, check.upper(), reason)
+    if failed is not None:
+        return outcome(
+            failed.asset_key.to_user_string(), failed.check_name.upper(), failed.description or "check failed"
+        )
+    step, reason = _dagster_error(result)
+    return outcome(step, "RUN_FAILED", reason)
 
 
-def _failed_check(result: dg.ExecuteInProcessResult) -> tuple[str, str, str]:
-    """Asset, name and description of the blocking check that stopped the run, or of Dagster's error."""
-    for check in result.get_asset_check_evaluations():
-        if check.blocking and not check.passed:
-            return check.asset_key.to_user_string(), check.check_name, check.description or "check failed"
+def _failed_check(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation | None:
+    """The first blocking check that did not pass."""
+    return next((c for c in result.get_asset_check_evaluations() if c.blocking and not c.passed), None)
+
+
+def _dagster_error(result: dg.ExecuteInProcessResult) -> tuple[str, str]:
+    """The step of Dagster's first error, and its message."""
     for event in result.all_events:
-        data = event.event_specific_data
-        error = getattr(data, "error", None)
+        error = getattr(event.event_specific_data, "error", None)
         if error is not None:
             while error.cause is not None:
                 error = error.cause
-            return event.step_key or "run", "run_failed", error.message.strip()
-    return "run", "run_failed", "the run ended without a result; see state/dagster/events.log"
+            return event.step_key or "run", error.message.strip()
+    return "run", "the run ended without a result; see state/dagster/events.log"

@@ -4,13 +4,14 @@ Contract: assets use the resource ``watcher``. Under the services the watcher wr
 line it draws progress and keeps the reports.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from dagster import get_dagster_logger
 
-from orchestration.pipeline.step_report import StepReport
+from orchestration.pipeline.step_report import StepReport, progress_text
 from spine.types import Progress
 
 OpenProgress = Callable[[str], AbstractContextManager[Progress]]
@@ -36,14 +37,14 @@ class LogWatcher:
     @contextmanager
     def watch(self, step: str) -> Iterator[Progress]:
         """See ``StepWatcher``."""
-        reported = 0
+        reported, began = 0, time.monotonic()
 
         def progress(done: int, total: int) -> None:
             nonlocal reported
             tenth = 10 * done // max(total, 1)
             if tenth > reported:
                 reported = tenth
-                get_dagster_logger().info(f"{step}: {done} of {total}")
+                get_dagster_logger().info(f"{step}: {progress_text(done, total, time.monotonic() - began)}")
 
         yield progress
 

@@ -7,15 +7,16 @@ from datetime import UTC, datetime
 
 from orchestration.lifecycle.baseline import baseline_record, score_baseline
 from orchestration.lifecycle.seed_evidence import gather_seed_evidence
-from orchestration.pipeline.evaluate import evaluate_model
+from orchestration.pipeline.evaluate import evaluate_model, is_evaluated
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.policies import workspace_policy
-from orchestration.pipeline.step_report import Figure, StepReport, write_step_report
+from orchestration.pipeline.step_report import Figure, StepReport, read_step_report, write_step_report
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.describe import review_candidate
 from orchestration.tracking.registry import candidate_with
 from spine.errors import GateRefused
+from spine.types import Progress
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.gates.evidence import Evidence
 from validation.gates.verdict import judge, write_verdict
@@ -26,22 +27,29 @@ from validation.promotion.history import last_champion, read_history
 from validation.promotion.registry_errors import errors_as_refusals
 
 
-def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
-    """Score the champion on the candidate's frozen test set with the same code, before the candidate is judged."""
+def rescore_champion(workspace: Workspace, params: Params, progress: Progress | None = None) -> StepReport:
+    """Score the champion on the candidate's frozen test set with the same code, before the candidate is judged.
+
+    A record of the same model, test set and code is used again.
+    """
     with errors_as_refusals():
         champion = current_champion(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
     if champion is None:
         shutil.rmtree(workspace.champion_evaluation, ignore_errors=True)
         shutil.rmtree(workspace.baseline_evaluation, ignore_errors=True)
         return write_step_report(StepReport("champion_evaluation", {"champion": "none yet"}), workspace)
-    folder = workspace.state / "champion_to_score"
-    fetch_champion(workspace.tracking_uri, PRODUCTION_MODEL, into=folder)
-    report = evaluate_model(
-        workspace, folder, workspace.champion_evaluation, role="champion", step="champion_evaluation"
-    )
-    scored = {"last approved": score_baseline(workspace, champion.model_digest)}
+    before = read_step_report("champion_evaluation", workspace)
+    known = is_evaluated(workspace, champion.model_digest, workspace.champion_evaluation / "record.json")
+    if known and before is not None:
+        report = replace(before, skipped=True)
+    else:
+        folder, out = workspace.state / "champion_to_score", workspace.champion_evaluation
+        fetch_champion(workspace.tracking_uri, PRODUCTION_MODEL, into=folder)
+        report = evaluate_model(workspace, folder, out, role="champion", step="champion_evaluation", progress=progress)
+    scored = {"last approved": score_baseline(workspace, champion.model_digest, progress)}
     report = replace(report, figures={**report.figures, **scored})
-    return write_step_report(report, workspace)
+    write_step_report(replace(report, skipped=False), workspace)
+    return report
 
 
 def judge_candidate(workspace: Workspace, params: Params) -> StepReport:

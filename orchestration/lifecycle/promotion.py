@@ -22,13 +22,22 @@ from orchestration.tracking.describe import describe_served, describe_status
 from orchestration.tracking.metrics import require_unaltered_metrics
 from orchestration.tracking.registry import candidate_with, no_judged_candidate
 from spine.errors import GateRefused, PlumblineError
-from validation.gates.verdict import read_verdict
+from validation.gates.verdict import REFUSING_DECISIONS, read_verdict
 from validation.promotion.approval import sealed_refusals
 from validation.promotion.history import read_history
 from validation.promotion.promote import promote
 from validation.promotion.promotion_request import PromotionRequest
 from validation.promotion.refusals import require_no_refusal
 from validation.promotion.registry_errors import errors_as_refusals
+
+_ORDINARY = {"APPROVAL_MISSING", "APPROVAL_EXPIRED", "APPROVAL_REJECTED", "MODEL_DENIED"}
+
+
+def is_ordinary_refusal(error: BaseException | None) -> bool:
+    """Whether a promotion was refused by a verdict that permits none, or by a person, rather than by a fault."""
+    if not isinstance(error, GateRefused):
+        return False
+    return error.code in _ORDINARY or error.code.removeprefix("VERDICT_") in REFUSING_DECISIONS
 
 
 def promote_champion(workspace: Workspace, params: Params, promoter: str, approval: str = "") -> StepReport:

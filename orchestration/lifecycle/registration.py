@@ -3,6 +3,8 @@
 import getpass
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 
 from orchestration.pipeline import versioning
 from orchestration.pipeline.evaluate import code_version
@@ -14,6 +16,8 @@ from orchestration.tracking.metrics import metrics_of_test
 from orchestration.tracking.run_facts import log_data
 from spine.dataset import read_manifest
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
+from training.export.candidate import read_summary
+from training.journal import read_journal
 from training.tracking import DatasetReference, log_evidence, replay_journal
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.promotion.champion import open_registry
@@ -35,6 +39,7 @@ def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, 
         registered_model=CANDIDATES_MODEL,
         tags={**_tags(params, record), **(tags or {})},
         dataset=_dataset_reference(workspace, params),
+        run_name=_run_name(workspace),
     )
     log_evidence(
         tracked.run_id,
@@ -52,6 +57,18 @@ def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, 
         "mlflow run id": tracked.run_id,
     }
     return write_step_report(StepReport("registered_candidate", figures), workspace)
+
+
+def _run_name(workspace: Workspace) -> str:
+    """Date of the fit, short data version, and what usually differs between runs: patients, start, rate and seed."""
+    summary, manifest = read_summary(workspace.candidate), read_manifest(workspace.dataset)
+    finished = read_journal(workspace.candidate).facts.get("finished_s")
+    day = datetime.fromtimestamp(float(finished), UTC) if finished else datetime.now(UTC)
+    data = (versioning.data_version(workspace) or manifest.digest).removeprefix("md5:")[:6]
+    config, patients = summary.config, len({e.patient for e in manifest.in_split("train")})
+    start = Path(config.init_from).name if config.init_from else "random weights"
+    parts = (f"{patients} patients", f"from {start}", f"rate {config.learning_rate:g}", f"seed {config.seed}")
+    return f"{day:%Y-%m-%d} data {data}, {', '.join(parts)}"
 
 
 def _tags(params: Params, record: EvaluationRecord) -> dict[str, str]:

@@ -12,6 +12,7 @@ seconds and most commands need neither.
     multi_gpu           a fit on several GPUs under torchrun
     names               the names of models and experiments in MLflow
     params              reads and validates params.yaml
+    params_table        every parameter of params.yaml with default, range and meaning
     policies            the gate policy of a workspace
     report              the part of a candidate's report that is made from the workspace's files
     stages              the table of the stages, and the dvc.yaml that is made from it

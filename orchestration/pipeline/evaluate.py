@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
+from inference.inputs import ImageInput
 from inference.measure import predict_examples
 from inference.model import load_model
 from inference.overlay import draw_overlay, interval_lines
@@ -21,10 +20,21 @@ from spine.measurement.registry import PAPER_PARAMETERS
 from spine.model_digest import model_size
 from spine.prediction import Prediction
 from spine.types import Progress
+from validation.evaluation.code_environment import evaluating_environment
 from validation.evaluation.predicted_points import FILE, write_predicted_points
-from validation.evaluation.record import EvaluationRecord, evaluate, rank_patients, write_record
+from validation.evaluation.record import EvaluationRecord, evaluate, rank_patients, read_record, write_record
 from validation.evaluation.test_set_check import verify_images
 from validation.evaluation.test_set_ledger import record_read
+
+
+def is_evaluated(workspace: Workspace, digest: str, record_file: Path) -> bool:
+    """Whether a record file has this model's errors on the present dataset and test set, by the same code."""
+    if not record_file.is_file():
+        return False
+    record, manifest = read_record(record_file), read_manifest(workspace.dataset)
+    ours = (digest, manifest.test_digest, manifest.digest)
+    same_code = evaluating_environment().items() <= record.environment.items()
+    return same_code and ours == (record.model_digest, record.test_digest, record.dataset_digest)
 
 
 def evaluate_model(
@@ -89,7 +99,10 @@ def _draw_overlay(
 ) -> str:
     """Draw truth and prediction of one patient; return the path of the PNG."""
     image = draw_overlay(
-        {name: np.asarray(load_example_image(workspace.dataset, view)) for name, view in example.views.items()},
+        {
+            name: ImageInput(load_example_image(workspace.dataset, view), view.spacing_mm, view.calibration)
+            for name, view in example.views.items()
+        },
         prediction.points,
         prediction.parameters,
         truth_points={name: view.points for name, view in example.views.items()},
@@ -97,6 +110,7 @@ def _draw_overlay(
         provenance="simulated data" if example.facts.get("simulated") else None,
         rough_intervals=rough_intervals,
         intervals=interval_lines(prediction),
+        unscaled=prediction.lengths_withheld,
     )
     path = out / f"overlay_{title.replace(' ', '_')}.png"
     path.parent.mkdir(parents=True, exist_ok=True)

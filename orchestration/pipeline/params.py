@@ -209,8 +209,7 @@ def _violation(error: Any) -> str:
 
 def write_params(params: Params, path: Path) -> None:
     """Write params.yaml with all defaults, so that DVC sees every change."""
-    header = "# All parameters of the pipeline. Names, ranges and defaults: orchestration/pipeline/params.py, "
-    header += "training/config.py\n"
+    header = "# All parameters of the pipeline. `plumbline params` lists names, ranges and defaults.\n"
     write_text_atomically(path, header + yaml.safe_dump(params.plain(), sort_keys=False))
 
 
@@ -233,6 +232,6 @@ def _rejected(origin: str, violations: list[str]) -> ParametersRejected:
     return ParametersRejected(
         "PARAMS_INVALID",
         found="; ".join(violations),
-        expected="the names and ranges of orchestration/pipeline/params.py and training/config.py",
+        expected="the names and ranges that `plumbline params` lists",
         remedy=f"correct {origin}",
     )

@@ -50,3 +50,11 @@ def read_step_report(step: str, workspace: Workspace) -> StepReport | None:
     if not path.exists():
         return None
     return replace(StepReport(**json.loads(path.read_text())), skipped=True)
+
+
+def progress_text(done: int, total: int, seconds: float) -> str:
+    """A step's position, the elapsed time and an estimate of the remaining time, for a line of a log."""
+    # Training reports its progress in thousandths of its budget.
+    position = f"{done / 10:.0f} %" if total == 1000 else f"{done} of {total}"
+    left = f", about {seconds * (total - done) / done:.0f} s left" if 0 < done < total else ""
+    return f"{position}, {seconds:.0f} s elapsed{left}"

@@ -144,7 +144,7 @@ def _invalid(result: ValidationResult, out: Path) -> ContractViolation:
 
 def candidate(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Train a candidate on a validated dataset."""
-    _require_valid(workspace)
+    require_valid_dataset(workspace.dataset, workspace.validation)
     wanted = params.training
     summary = _fit_or_replace(workspace, params.training_config, progress)
     figures: dict[str, Figure] = {
@@ -163,11 +163,15 @@ def _share_of_an_epoch(summary: FitSummary) -> float:
     return round(seen / max(summary.images, 1), 2)
 
 
-def _require_valid(workspace: Workspace) -> None:
-    """Refuse a dataset that failed validation, or changed after validation, even if this step is run alone."""
-    path = workspace.validation / "result.json"
+def require_valid_dataset(dataset: Path, validation: Path) -> None:
+    """Refuse a dataset that failed the validation with results in a folder, or changed after it.
+
+    Raises:
+        ContractViolation: DATASET_NOT_VALIDATED.
+    """
+    path = validation / "result.json"
     result = json.loads(path.read_text()) if path.exists() else {}
-    digest = read_manifest(workspace.dataset).digest
+    digest = read_manifest(dataset).digest
     if not result.get("success") or result.get("digest") != digest:
         state = "no" if not result else "a failed" if not result["success"] else "an outdated"
         raise ContractViolation(

@@ -5,8 +5,11 @@ pickles and MLflow's job runner are off. Stopping leaves no process behind; runs
 """
 
 import argparse
+import json
 import sys
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from orchestration.environment import (
     quiet_environment,
 )
 from orchestration.pipeline.lock import services_lock
+from orchestration.pipeline.names import EXPERIMENT
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.interruption import interruptible
@@ -88,6 +92,18 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
     return 0
 
 
+def training_runs_page(mlflow: str) -> str:
+    """The page of the training runs below the address of MLflow; its first page if nothing was trained yet."""
+    query = urllib.parse.urlencode({"experiment_name": EXPERIMENT})
+    try:
+        address = f"{mlflow}/api/2.0/mlflow/experiments/get-by-name?{query}"
+        with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 - our own server
+            number = json.load(answer)["experiment"]["experiment_id"]
+    except OSError:
+        return ""
+    return f"#/experiments/{number}/runs?workflowType=machine_learning"
+
+
 def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_port: int) -> tuple[Service, ...]:
     """The services in start order. This function also writes ``workspace.yaml``, which points to the code server."""
     location = workspace.dagster_home / "workspace.yaml"
@@ -135,9 +151,10 @@ def environment_of(workspace: Workspace, mlflow_port: int, dagster_port: int) ->
 
 
 def _print_addresses(workspace: Workspace, dagster_port: int, mlflow_port: int) -> None:
+    mlflow = f"http://{HOST}:{mlflow_port}"
     print(f"workspace  {workspace.root}")
-    print(f"Dagster    http://{HOST}:{dagster_port}   assets, runs, schedule, sensors")
-    print(f"MLflow     http://{HOST}:{mlflow_port}   runs, models, champion")
+    print(f"Dagster    http://{HOST}:{dagster_port}/asset-groups   the graph of the assets; runs, schedule, sensors")
+    print(f"MLflow     {mlflow}/{training_runs_page(mlflow)}   the training runs; models, champion")
     print(f"inbox      {workspace.inbox}   copy a folder of studies into it, and the file COMPLETE last")
     print(f"logs       {workspace.state / 'logs'}")
     print("Ctrl-C stops everything.", flush=True)

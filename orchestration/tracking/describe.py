@@ -3,9 +3,9 @@
 Contract: no gate reads this description, so an edited tag or metric cannot change a decision. Describing the same
 verdict again changes nothing. A candidate that is not registered has a report, but no MLflow page.
 
-Groups of metrics, each a section of MLflow's charts: ``train``, ``validation``, ``cost``, ``data`` (from training);
-``test/<parameter>``, ``champion/<parameter>``, ``difference/<parameter>``, ``landmarks/<view>``, ``verdict``; on the
-parent of several seeds ``seeds/<parameter>``.
+A run has at most 40 metrics: the errors of the paper's parameters (``test/<parameter>``), their paired differences to
+the champion (``difference/<parameter>``), ``landmarks/mean_mm``, and those of the training. All other figures are in
+the tables of the run (``tables/``), which MLflow's Evaluation view compares.
 """
 
 import tempfile
@@ -19,13 +19,14 @@ from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.step_report import Figure
 from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.metrics import statistics_table
 from orchestration.tracking.review_page import gather_material, status_of_actions
 from orchestration.tracking.run_facts import DIGEST_TAG, candidate_of, read_run_facts
 from orchestration.tracking.seed_groups import group_seeds
 from spine.errors import GateRefused, PlumblineError
-from spine.measurement.registry import PARAMETERS
+from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 from spine.storage import write_text_atomically
-from validation.evaluation.record import EvaluationRecord
+from training.tracking import log_table
 from validation.gates.verdict import Verdict, read_verdict
 from validation.gates.verdict_text import explain
 from validation.promotion.champion import open_registry, versions_of
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 FOLDER, PAGE = "report", "report.html"
 _LONGEST_DESCRIPTION = 4900
 """MLflow stores at most 5000 characters of a version's description."""
+
+_DECISION = ": "
+"""What separates the decision from the rest of a run's name."""
 
 _HEAD, _DONE = "## ", "**Status:** "
 """The beginnings of a candidate's description and of its line on the verdict's status."""
@@ -82,6 +86,8 @@ def _describe_candidate(
     card = judged_card(material.challenger, verdict, facts)
     _log_artifacts(client, run.info.run_id, page, card, ClaimSource(material.challenger, verdict, facts))
     _log_metrics(client, run, metrics_of(material, verdict))
+    _log_tables(client, run.info.run_id, material, verdict)
+    client.update_run(run.info.run_id, name=named_with(str(run.info.run_name), verdict.decision))
     _tag(client, run.info.run_id, version, verdict, facts)
     _describe(client, run, version, _head(material, verdict, links_of(run, version, facts)), material, verdict, card)
     group_seeds(client, run)
@@ -154,32 +160,29 @@ def _with_status(text: str, line: str) -> str:
 
 
 def metrics_of(material: ReviewMaterial, verdict: Verdict) -> dict[str, float]:
-    """Metric name -> value, for the figures of the comparison."""
-    results = verdict.results
-    metrics = {"verdict/rules": float(len(verdict.evaluated))}
-    for outcome in ("PASS", "NOT_ASKED", "HOLD", "REJECT", "INSUFFICIENT"):
-        metrics[f"verdict/{outcome.lower()}"] = float(sum(r.outcome == outcome for r in results))
-    metrics |= _landmark_metrics(material.challenger)
-    if material.champion is None:
-        return metrics
-    for name, agreement in material.champion.statistics.items():
-        error = f"standard_error_{agreement.unit}"  # the labels of the challenger's metrics in test/
-        for figure, label in (("standard_error_of_estimate", error), ("mae", "mae"), ("bias", "bias")):
-            value = agreement.figures[figure].value
-            if value is not None:
-                metrics[f"champion/{name}/{label}"] = value
+    """Metric name -> value: the mean landmark error, and the differences to the champion with their bounds."""
+    means = [row.mean_mm for row in material.challenger.landmarks if row.group == "all" and row.mean_mm is not None]
+    metrics = {"landmarks/mean_mm": float(means[0])} if means else {}
     for row in verdict.differences:
-        if row.group == "all":
-            ends = (("mean", row.mean), ("low", row.low), ("high", row.high), ("margin", row.margin))
-            metrics |= {f"difference/{row.subject.replace(' ', '_')}/{end}": value for end, value in ends}
+        name = row.subject.replace(" ", "_")
+        if row.group == "all" and name in PAPER_PARAMETERS:
+            ends = (("mean", row.mean), ("low", row.low), ("high", row.high))
+            metrics |= {f"difference/{name}/{end}": value for end, value in ends}
     return metrics
 
 
-def _landmark_metrics(record: EvaluationRecord) -> dict[str, float]:
-    shown = ("coverage", "median_mm", "mean_mm", "p95_mm")
-    rows = [row for row in record.landmarks if row.group == "all"]
-    values = {f"landmarks/{row.space}/{name}": getattr(row, name) for row in rows for name in shown}
-    return {name: float(value) for name, value in values.items() if value is not None}
+def _log_tables(client: "MlflowClient", run_id: str, material: ReviewMaterial, verdict: Verdict) -> None:
+    """Log the tables of errors (of challenger and champion), landmarks, differences and rules."""
+    log_table(client, run_id, "errors", *statistics_table(material.challenger.statistics))
+    if material.champion is not None:
+        log_table(client, run_id, "errors_of_champion", *statistics_table(material.champion.statistics))
+    figures = ("coverage", "median_mm", "mean_mm", "p95_mm")
+    landmarks = [[r.space, r.group, *(getattr(r, f) for f in figures)] for r in material.challenger.landmarks]
+    log_table(client, run_id, "landmarks", ("space", "landmarks", *figures), landmarks)
+    differences = [[r.subject, r.group, r.mean, r.low, r.high, r.margin] for r in verdict.differences]
+    log_table(client, run_id, "differences", ("parameter", "group", "mean", "low", "high", "margin"), differences)
+    rules = [[r.rule, r.outcome, r.code, r.figure, r.threshold, r.unit] for r in verdict.results]
+    log_table(client, run_id, "rules", ("rule", "outcome", "code", "figure", "threshold", "unit"), rules)
 
 
 def _log_artifacts(client: "MlflowClient", run_id: str, page: Path, card: ModelCard, source: ClaimSource) -> None:
@@ -251,14 +254,19 @@ def _head(material: ReviewMaterial, verdict: Verdict, links: Mapping[str, str]) 
     )
 
 
+def named_with(name: str, decision: str) -> str:
+    """The name of a run with the decision at its end, in the place of an earlier one."""
+    return f"{name.partition(_DECISION)[0]}{_DECISION}{decision}"
+
+
 def links_of(run: Any, version: Any, facts: RunFacts) -> dict[str, str]:
     """Title -> address of the candidate's report, run, version and Dagster run."""
-    ui = links_from_environment()["mlflow"]
-    place = f"{ui}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    # Links within MLflow are relative, so that they hold on every port.
+    place = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
     links = {
         "report": f"{place}/artifacts/{FOLDER}/{PAGE}",
         "run": place,
-        f"{CANDIDATES_MODEL} version {version.version}": f"{ui}/#/models/{version.name}/versions/{version.version}",
+        f"{CANDIDATES_MODEL} version {version.version}": f"#/models/{version.name}/versions/{version.version}",
     }
     return links | ({"Dagster run": facts.dagster_url} if facts.dagster_url else {})
 

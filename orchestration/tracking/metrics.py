@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
+from spine.measurement.registry import PAPER_PARAMETERS
 from validation.evaluation.agreement import Agreement
 from validation.evaluation.record import read_record
 from validation.promotion.champion import open_registry
@@ -16,29 +17,36 @@ from validation.promotion.champion import open_registry
 _RELATIVE_TOLERANCE = 1e-9
 
 
+Row = list[str | float | None]
+
+
 def metrics_of_test(statistics: Mapping[str, Agreement]) -> dict[str, float]:
-    """MLflow metrics ``test/<parameter>/<figure>`` of an evaluation."""
-    shown = {
-        "standard_error_of_estimate": "standard_error",
-        "mae": "mae",
-        "median_ae": "median",
-        "bias": "bias",
-        "p95_ae": "p95",
-        "icc_a1": "icc",
-        "pearson_r": "r",
-        "coverage": "coverage",
-        "interval_coverage": "interval_coverage",
-        "interval_width": "interval_width",
-    }
+    """MLflow metrics of an evaluation: two errors of each of the paper's parameters, and the share answered."""
     metrics: dict[str, float] = {}
-    for name, agreement in statistics.items():
-        metrics[f"test/{name}/n"] = float(agreement.n)
-        for figure, label in shown.items():
-            value = agreement.figures[figure].value if figure in agreement.figures else None
-            if value is not None:
-                unit = f"_{agreement.unit}" if label == "standard_error" else ""
-                metrics[f"test/{name}/{label}{unit}"] = value
-    return metrics
+    shares = []
+    for name in PAPER_PARAMETERS:
+        figures, unit = statistics[name].figures, statistics[name].unit
+        shown = {"mae": f"test/{name}/mae", "standard_error_of_estimate": f"test/{name}/standard_error_{unit}"}
+        for figure, metric in shown.items():
+            if (value := figures[figure].value) is not None:
+                metrics[metric] = value
+        if (share := figures["coverage"].value) is not None:
+            shares.append(share)
+    return metrics | ({"test/answered": sum(shares) / len(shares)} if shares else {})
+
+
+def statistics_table(statistics: Mapping[str, Agreement]) -> tuple[list[str], list[Row]]:
+    """Columns and rows of a table with every figure of every parameter."""
+    names = sorted({figure for agreement in statistics.values() for figure in agreement.figures})
+    rows: list[Row] = [
+        [name, agreement.unit, float(agreement.n), *(_value(agreement, figure) for figure in names)]
+        for name, agreement in statistics.items()
+    ]
+    return ["parameter", "unit", "n", *names], rows
+
+
+def _value(agreement: Agreement, figure: str) -> float | None:
+    return agreement.figures[figure].value if figure in agreement.figures else None
 
 
 def require_unaltered_metrics(workspace: Workspace, candidate_uri: str) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 PATIENTS_ARTIFACT = "data/patients.json"
-IMAGES_METRIC = "data/training_images"
+IMAGES_TAG, EPOCHS_TAG = "plumbline.training_images", "plumbline.epochs"
 DIGEST_TAG = "plumbline.model_digest"
 _VERSION_TAG = "plumbline.version."
 
@@ -57,8 +57,8 @@ def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str
         device=tags.get("plumbline.device"),
         devices=int(params["devices"]) if params.get("devices", "").isdigit() else None,
         seconds=metrics.get("cost/seconds"),
-        epochs=metrics.get("cost/epochs"),
-        images=_whole(metrics.get(IMAGES_METRIC)),
+        epochs=_number(tags.get(EPOCHS_TAG)),
+        images=_whole(_number(tags.get(IMAGES_TAG))),
         energy=_known(tags.get("plumbline.energy")),
         dataset=tags.get("plumbline.dataset"),
         dvc_version=_known(tags.get("plumbline.dvc_version")),
@@ -71,9 +71,9 @@ def log_data(client: "MlflowClient", run_id: str, manifest: Manifest) -> None:
     if PATIENTS_ARTIFACT in _listed(client, run_id):
         return
     for split in SPLITS:
-        examples = manifest.in_split(split)
-        client.log_metric(run_id, f"data/{split}_patients", float(len({e.patient for e in examples})))
-    client.log_metric(run_id, IMAGES_METRIC, float(sum(len(e.views) for e in manifest.in_split("train"))))
+        patients = {e.patient for e in manifest.in_split(split)}
+        client.set_tag(run_id, f"plumbline.{split}_patients", str(len(patients)))
+    client.set_tag(run_id, IMAGES_TAG, str(sum(len(e.views) for e in manifest.in_split("train"))))
     rows = sorted({(e.patient, e.split, str(e.facts.get("condition", "not known"))) for e in manifest.examples})
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / Path(PATIENTS_ARTIFACT).name
@@ -95,6 +95,10 @@ def _listed(client: "MlflowClient", run_id: str) -> set[str]:
 
 def _known(text: str | None) -> str | None:
     return None if text in ("unknown", "none", "not measured") else text
+
+
+def _number(text: str | None) -> float | None:
+    return None if text is None else float(text)
 
 
 def _whole(number: float | None) -> int | None:

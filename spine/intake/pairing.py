@@ -9,6 +9,7 @@ exchanges views or guesses values to make the parts agree.
     PATIENT_ID_MISSING     a radiograph has no PatientID, which the split by patient needs; a pseudonym is enough
     PATIENT_MISMATCH       the radiographs are of different patients
     STUDY_MISMATCH         the radiographs are of different studies
+    IMAGES_IDENTICAL       the frontal and the lateral radiograph are the same image, perhaps mirrored
     HEIGHT_MISMATCH        the two radiographs differ in height or in position along z
     GEOMETRY_MISSING       there is a reconstruction, but the position of a radiograph in the scanner is unknown
     GEOMETRY_CONFLICT      the reconstruction states another size, spacing or position of an image than the radiograph
@@ -47,6 +48,7 @@ def join_study(
         raise PairingRejected("STUDY_EMPTY", found, "at least one of them", "send the study again")
     by_view = _by_view(radiographs)
     patient = _patient(radiographs) if radiographs else ""
+    _check_images(by_view)
     geometries = _geometries(by_view, reconstruction)
     _check_heights(geometries)
     facts = _dicom_facts(by_view.values())
@@ -63,14 +65,15 @@ def join_study(
 
 
 def require_one_examination(radiographs: Mapping[ViewName, Radiograph]) -> None:
-    """Refuse two radiographs of different patients, studies or heights, which must not be measured together.
+    """Refuse two radiographs of different patients, studies or heights, and one radiograph as both views.
 
     Radiographs without identifiers are accepted: the caller is responsible for them.
 
     Raises:
-        PairingRejected: ``PATIENT_MISMATCH``, ``STUDY_MISMATCH``, ``HEIGHT_MISMATCH``.
+        PairingRejected: ``PATIENT_MISMATCH``, ``STUDY_MISMATCH``, ``IMAGES_IDENTICAL``, ``HEIGHT_MISMATCH``.
     """
     _check_identity(radiographs.values(), ignored={""})
+    _check_images(radiographs)
     _check_heights({view: r.geometry for view, r in radiographs.items() if r.geometry is not None})
 
 
@@ -105,6 +108,16 @@ def _check_identity(radiographs: Iterable[Radiograph], *, ignored: set[str]) -> 
     if len({identity.study_uid for identity in identities} - ignored) > 1:
         found = "radiographs of different studies"
         raise PairingRejected("STUDY_MISMATCH", found, "one Study Instance UID", "make one folder for each study")
+
+
+def _check_images(by_view: Mapping[ViewName, Radiograph]) -> None:
+    if len(by_view) < len(VIEWS):
+        return
+    first, second = (by_view[view].image for view in VIEWS)
+    varies = first.size > 0 and first.min() < first.max()
+    if varies and any(np.array_equal(first, other) for other in (second, second[:, ::-1])):
+        found = "the same image as frontal and as lateral radiograph"
+        raise PairingRejected("IMAGES_IDENTICAL", found, "two different images", "correct the view tags, and keep one")
 
 
 def _geometries(

@@ -2,12 +2,13 @@
 
 ``inference`` finds the points. ``validation.evaluation`` compares the parameters with a reference.
 
-    coronal    Cobb angles, secondary curves, coronal balance
-    fusion     tilts of end plates, combined with the tilts of neighbouring plates
-    margins    plate margins of one view as 3D points
-    measure    all parameters of one study
-    planes     points in the sagittal and the coronal plane
-    registry   the table of parameters: name, definition, unit, sign, source
-    sagittal   kyphosis, lordosis and the pelvic angles
-    tilts      tilts of end plates, from margins or plate centres
+    construction  the lines whose angle or distance a parameter is
+    coronal       Cobb angles, secondary curves, coronal balance
+    fusion        tilts of end plates, combined with the tilts of neighbouring plates
+    margins       plate margins of one view as 3D points
+    measure       all parameters of one study
+    planes        points in the sagittal and the coronal plane
+    registry      the table of parameters: name, definition, unit, sign, source
+    sagittal      kyphosis, lordosis and the pelvic angles
+    tilts         tilts of end plates, from margins or plate centres
 """

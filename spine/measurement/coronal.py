@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spine.landmarks import VERTEBRAE
+from spine.measurement.construction import ConstructionLine
 from spine.measurement.planes import PlanePoints
 from spine.measurement.registry import Measured
 from spine.measurement.sagittal import absent
@@ -110,8 +111,15 @@ def _as_measured(points: PlanePoints, tilts: PlateTilts, curve: Curve | None) ->
     detail = {"upper_end_vertebra": curve.upper, "lower_end_vertebra": curve.lower, "side": curve.side}
     if apex := apex_of(points, curve):
         detail["apex"] = apex
-    sigma = tilts.joint_sigma(f"{curve.upper}_sup", f"{curve.lower}_inf")
-    return Measured(abs(curve.angle_deg), "deg", detail=detail, sigma=sigma, definition=tilts.definition())
+    ends = f"{curve.upper}_sup", f"{curve.lower}_inf"
+    return Measured(
+        abs(curve.angle_deg),
+        "deg",
+        detail=detail,
+        sigma=tilts.joint_sigma(*ends),
+        definition=tilts.definition(),
+        construction=(tilts.line(ends[0]), tilts.line(ends[1])),
+    )
 
 
 def midline_cobb(points: PlanePoints, tilts: PlateTilts) -> Measured:
@@ -142,4 +150,5 @@ def coronal_balance_t1(points: PlanePoints) -> Measured:
     t1 = (points.points["T1_sup"][0] + points.points["T1_inf"][0]) / 2
     t1_sigma, s1_sigma = points.joint_sigma("T1_sup", "T1_inf"), points.joint_sigma("S1_sup")
     sigma = None if t1_sigma is None or s1_sigma is None else float(np.hypot(t1_sigma / 2, s1_sigma))
-    return Measured(float(t1 - points.points["S1_sup"][0]), "mm", sigma=sigma)
+    lines = ConstructionLine("offset", ("T1_sup", "T1_inf"), ("S1_sup",)), ConstructionLine("vertical", ("S1_sup",))
+    return Measured(float(t1 - points.points["S1_sup"][0]), "mm", sigma=sigma, construction=lines)

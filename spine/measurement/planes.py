@@ -5,7 +5,7 @@ the patient's left in the coronal plane. Angles are correct in any unit, lengths
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.registry import Plane
 from spine.study import LENGTHS_ALLOWED, CalibrationType, Points2D
 from spine.types import Floats
+
+T1_S1_MM = (250.0, 700.0)
+"""Smallest and largest straight distance from T1 to S1 that a calibrated image can show: a choice. Adults have 425 to
+450 mm (docs/sources.md, population). Outside these limits the spacing is wrong."""
 
 PLANE_OF_VIEW: Mapping[ViewName, Plane] = {"frontal": "coronal", "lateral": "sagittal"}
 
@@ -88,6 +92,18 @@ def planes_from_view(
     plane = PLANE_OF_VIEW[view]
     sigma = {name: s * row_mm for name, s in (sigma_px or {}).items()}
     return {plane: PlanePoints(plane, planar, _lengths_reason(spacing_mm, calibration), sigma)}
+
+
+def with_plausible_lengths(points: PlanePoints) -> PlanePoints:
+    """The points; without lengths if the distance from T1 to S1 is outside ``T1_S1_MM``."""
+    if points.lengths_reason is not None or not points.has("T1_sup", "S1_sup"):
+        return points
+    length = float(np.linalg.norm(points.points["T1_sup"] - points.points["S1_sup"]))
+    low, high = T1_S1_MM
+    if low <= length <= high:
+        return points
+    reason = f"T1 to S1 would be {length:.0f} mm long, outside {low:.0f} to {high:.0f}: the pixel spacing is wrong"
+    return replace(points, lengths_reason=reason)
 
 
 def _lengths_reason(spacing_mm: tuple[float, float] | None, calibration: CalibrationType) -> str | None:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from spine.measurement.construction import Construction
+
 Plane = Literal["sagittal", "coronal"]
 Unit = Literal["deg", "mm"]
 Definition = Literal["margins", "centres"]
@@ -33,7 +35,8 @@ ABSENT_CODES: Mapping[str, str] = {
     "BEYOND_ANATOMY": "the value is outside the range that anatomy allows, so landmarks were found at a wrong place",
     "MARGINS_REVERSED": "the margins of an end plate are in reversed order",
     "TOO_FEW_VERTEBRAE": "too few vertebrae are visible to measure a curve",
-    "LENGTHS_UNCALIBRATED": "the parameter is a length, and the image has no spacing that is calibrated to the patient",
+    "LENGTHS_UNCALIBRATED": "the parameter is a length, and the image has no spacing that is calibrated to the patient "
+    "or a spacing that contradicts other tags or the length of the spine",
     "NOT_PREDICTED": "in an evaluation: the prediction does not contain the parameter",
 }
 """Code -> meaning of a reason why a parameter has no value. The codes are stable."""
@@ -52,6 +55,8 @@ class Measured:
         definition: how the tilts of the end plates of an angle follow; ``centres`` if one of them does not follow from
             its margins. None without a value, and for parameters that need no plate of T1..L5.
         absent_code: the reason as one of ``ABSENT_CODES``; None exactly when there is a value.
+        construction: the lines whose angle or distance the value is; empty without a value, and for a parameter that
+            is computed from others.
 
     Raises:
         ValueError: value and reason are both given or both missing, the code is unknown, or the value is not finite.
@@ -65,6 +70,7 @@ class Measured:
     interval: tuple[float, float] | None = None
     absent_code: str | None = None
     definition: Definition | None = None
+    construction: Construction = ()
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.absent_reason is None):

@@ -7,6 +7,7 @@ absent, with a reason, if a landmark is absent. The registry gives the sources o
 import numpy as np
 
 from spine.landmarks import HIPS, S1_MARGINS, S1_PLATE
+from spine.measurement.construction import ConstructionLine
 from spine.measurement.planes import PlanePoints
 from spine.measurement.registry import Measured, Unit
 from spine.measurement.tilts import MAX_TILT_DEG, PlateTilts, tilt_of_margins
@@ -15,6 +16,8 @@ from spine.types import Floats
 REVERSED_S1 = Measured(
     None, "deg", "the margins of S1 are reversed: the anterior margin lies behind", absent_code="MARGINS_REVERSED"
 )
+
+_S1_TO_HIPS = ConstructionLine("segment", (S1_PLATE,), HIPS)
 
 
 def absent(unit: Unit, missing: list[str]) -> Measured:
@@ -30,8 +33,8 @@ def tilt_difference(tilts: PlateTilts, cranial: str, caudal: str, sign: float) -
             return Measured(None, "deg", f"margins reversed: {', '.join(reversed_)}", absent_code="MARGINS_REVERSED")
         return absent("deg", missing)
     angle = wrap_deg(sign * (tilts.degrees[cranial] - tilts.degrees[caudal]))
-    sigma = tilts.joint_sigma(cranial, caudal)
-    return Measured(angle, "deg", sigma=sigma, definition=tilts.definition(cranial, caudal))
+    sigma, lines = tilts.joint_sigma(cranial, caudal), (tilts.line(cranial), tilts.line(caudal))
+    return Measured(angle, "deg", sigma=sigma, definition=tilts.definition(cranial, caudal), construction=lines)
 
 
 def wrap_deg(angle: float) -> float:
@@ -47,7 +50,8 @@ def sacral_slope(points: PlanePoints) -> Measured:
     tilt = tilt_of_margins(points.points[posterior], points.points[anterior], "sagittal")
     if abs(tilt) > MAX_TILT_DEG:
         return REVERSED_S1
-    return Measured(tilt, "deg", sigma=_plate_sigma(points))
+    lines = ConstructionLine("plate", S1_MARGINS, tilt_deg=tilt), ConstructionLine("horizontal", S1_MARGINS)
+    return Measured(tilt, "deg", sigma=_plate_sigma(points), construction=lines)
 
 
 def pelvic_tilt(points: PlanePoints) -> Measured:
@@ -55,7 +59,9 @@ def pelvic_tilt(points: PlanePoints) -> Measured:
     if missing := points.missing(S1_PLATE, *HIPS):
         return absent("deg", missing)
     forward, up = _hip_axis(points) - points.points[S1_PLATE]
-    return Measured(float(np.degrees(np.arctan2(forward, -up))), "deg", sigma=_hips_sigma(points))
+    angle = float(np.degrees(np.arctan2(forward, -up)))
+    lines = ConstructionLine("vertical", (S1_PLATE,)), _S1_TO_HIPS
+    return Measured(angle, "deg", sigma=_hips_sigma(points), construction=lines)
 
 
 def pelvic_incidence(points: PlanePoints) -> Measured:
@@ -73,7 +79,10 @@ def pelvic_incidence(points: PlanePoints) -> Measured:
     to_hips = _hip_axis(points) - points.points[S1_PLATE]
     cross = caudal_normal[0] * to_hips[1] - caudal_normal[1] * to_hips[0]
     sigma = _combined(_plate_sigma(points), _hips_sigma(points))
-    return Measured(float(np.degrees(np.arctan2(cross, caudal_normal @ to_hips))), "deg", sigma=sigma)
+    tilt = tilt_of_margins(points.points[posterior], points.points[anterior], "sagittal")
+    lines = ConstructionLine("normal", (S1_PLATE,), tilt_deg=tilt), _S1_TO_HIPS
+    angle = float(np.degrees(np.arctan2(cross, caudal_normal @ to_hips)))
+    return Measured(angle, "deg", sigma=sigma, construction=lines)
 
 
 def t1_pelvic_angle(points: PlanePoints) -> Measured:
@@ -85,7 +94,9 @@ def t1_pelvic_angle(points: PlanePoints) -> Measured:
     to_t1 = _middle(points, "T1_sup", "T1_inf") - hips
     cross = to_s1[0] * to_t1[1] - to_s1[1] * to_t1[0]
     sigma = _combined(_hips_sigma(points), _angle_sigma(points.joint_sigma("T1_sup", "T1_inf"), 0.5, to_t1))
-    return Measured(float(-np.degrees(np.arctan2(cross, to_s1 @ to_t1))), "deg", sigma=sigma)
+    angle = float(-np.degrees(np.arctan2(cross, to_s1 @ to_t1)))
+    lines = ConstructionLine("segment", HIPS, ("T1_sup", "T1_inf")), ConstructionLine("segment", HIPS, (S1_PLATE,))
+    return Measured(angle, "deg", sigma=sigma, construction=lines)
 
 
 def difference(first: Measured, second: Measured) -> Measured:

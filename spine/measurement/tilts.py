@@ -19,6 +19,7 @@ import numpy as np
 from scipy.interpolate import BSpline
 
 from spine.landmarks import PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE, level_of
+from spine.measurement.construction import ConstructionLine
 from spine.measurement.fusion import fuse_tilts
 from spine.measurement.planes import PlanePoints
 from spine.measurement.registry import Definition, Plane
@@ -55,12 +56,18 @@ class PlateTilts:
         method: plate -> how the tilt was computed.
         reversed_plates: plates whose margins are exchanged; they have no tilt.
         sigma: plate -> standard deviation of its tilt, degrees; a plate without a known uncertainty has no key.
+        centres: plate -> the landmarks whose mean is its centre: its two margins, or else the plate itself.
     """
 
     degrees: Mapping[str, float]
     method: Mapping[str, TiltMethod]
     reversed_plates: tuple[str, ...] = ()
     sigma: Mapping[str, float] = field(default_factory=dict)
+    centres: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def line(self, plate: str) -> ConstructionLine:
+        """The line through the centre of a plate, along its tilt."""
+        return ConstructionLine("plate", self.centres.get(plate, (plate,)), tilt_deg=self.degrees[plate])
 
     def definition(self, *plates: str) -> Definition:
         """How the tilts of these plates, by default of all plates, follow: ``margins`` only if it holds for each."""
@@ -124,7 +131,8 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
                 sigma |= {plate: spread[plate]} if plate in spread else {}
     for plate in [plate for plate, spread in sigma.items() if spread > MAX_SIGMA_DEG]:
         del degrees[plate], method[plate], sigma[plate]
-    return PlateTilts(degrees, method, reversed_plates, sigma)
+    centres = {plate: found for plate in degrees if (found := centre_names(points, plate))}
+    return PlateTilts(degrees, method, reversed_plates, sigma, centres)
 
 
 def line_tilts(points: PlanePoints) -> dict[str, float]:
@@ -145,14 +153,16 @@ def line_tilts(points: PlanePoints) -> dict[str, float]:
 
 def plate_centres(points: PlanePoints) -> dict[str, Floats]:
     """Plate T1..L5 -> (2,) middle of its margins or, without margins, its centre point."""
-    centres: dict[str, Floats] = {}
-    for plate in PLATES:
-        start, end = margin_names(plate, points.plane)
-        if points.has(start, end):
-            centres[plate] = (points.points[start] + points.points[end]) / 2
-        elif plate in points.points:
-            centres[plate] = points.points[plate]
-    return centres
+    names = {plate: found for plate in PLATES if (found := centre_names(points, plate))}
+    return {plate: np.mean([points.points[name] for name in found], axis=0) for plate, found in names.items()}
+
+
+def centre_names(points: PlanePoints, plate: str) -> tuple[str, ...]:
+    """The landmarks whose mean is the centre of a plate: its margins or, without margins, its centre point."""
+    margins = margin_names(plate, points.plane)
+    if points.has(*margins):
+        return margins
+    return (plate,) if points.has(plate) else ()
 
 
 def vertebra_sigma(tilts: PlateTilts, *vertebrae: str) -> float | None:

@@ -18,12 +18,16 @@ _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 @dataclass(frozen=True, repr=False)
 class Identity:
-    """Identifiers, for pairing and keyed hashing only; they are never printed, logged or stored."""
+    """Identifiers, for pairing and keyed hashing only; they are never printed, logged or stored.
+
+    ``study_date`` is YYYY-MM-DD, or empty. It is shown only to a person who asks for it.
+    """
 
     patient_id: str
     study_uid: str
     series_uid: str
     sop_uid: str
+    study_date: str = ""
 
     def __repr__(self) -> str:
         return "Identity(...)"
@@ -100,7 +104,14 @@ def read_identity(tags: TagReader) -> Identity:
             raise DicomRejected("UID_INVALID", found, "at most 64 digits and dots", EXPORT_AGAIN)
         uids[keyword] = value
     patient = tags.raw("PatientID")[0].strip(BLANKS).decode("utf-8", "replace")
-    return Identity(patient, uids["StudyInstanceUID"], uids["SeriesInstanceUID"], uids["SOPInstanceUID"])
+    date = re.fullmatch(r"(\d{4})(\d{2})(\d{2})", tags.text("StudyDate"))
+    return Identity(
+        patient,
+        uids["StudyInstanceUID"],
+        uids["SeriesInstanceUID"],
+        uids["SOPInstanceUID"],
+        "-".join(date.groups()) if date else "",
+    )
 
 
 def read_layout(tags: TagReader, transfer_syntax: str) -> PixelLayout:

@@ -1,13 +1,16 @@
 """The view of an image, and the turn that brings it into the canonical orientation.
 
 The canonical orientation is ``L\\F`` for a frontal image (columns run to the patient's left) and ``P\\F`` for a lateral
-image (columns run to the back). Rows run to the feet. Contract: the view and the orientation come from tags alone. A
-lateral image without PatientOrientation is refused, because the direction that the patient faces determines the sign of
-every sagittal angle. A frontal image without PatientOrientation is assumed to be canonical and is marked
-``unverified``. Only the side of a curve depends on this assumption.
+image (columns run to the back). Rows run to the feet. Contract: the view and the orientation come from the tags, and
+from a person where the tags are silent (``GivenOrientation``). The direction that the patient faces determines the sign
+of every sagittal angle. Therefore, a lateral image without PatientOrientation is refused if nobody states the
+direction, except if the caller asks for the image as stored in order to find the direction in it. A frontal image
+without PatientOrientation is assumed to be canonical and is marked ``unverified``. Only the side of a curve depends on
+this assumption.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +33,27 @@ _CODES: dict[str, ViewName] = {
 }
 
 
+Facing = Literal["left", "right", "unknown"]
+"""The side of the stored image to which the patient faces."""
+
+
+@dataclass(frozen=True)
+class GivenOrientation:
+    """What a person states about an image whose tags are silent.
+
+    Attributes:
+        view: the view, or None if the tags must name it.
+        facing: the direction of the patient in a lateral image. ``unknown`` accepts the image as stored. With None, a
+            lateral image without PatientOrientation is refused.
+    """
+
+    view: ViewName | None = None
+    facing: Facing | None = None
+
+
+NOTHING_GIVEN = GivenOrientation()
+
+
 @dataclass(frozen=True)
 class Orientation:
     """The steps that make a stored image canonical: first the transposition, then the flips.
@@ -38,6 +62,7 @@ class Orientation:
         view: ``frontal``, ``lateral``, or None if no tag names the view.
         found: PatientOrientation, e.g. ``R\\F``, or an empty string.
         verified: whether the file has PatientOrientation.
+        facing: for a lateral image without PatientOrientation, the direction that a person gave; else None.
     """
 
     view: ViewName | None
@@ -46,6 +71,7 @@ class Orientation:
     transpose: bool = False
     flip_rows: bool = False
     flip_columns: bool = False
+    facing: Facing | None = None
 
     @property
     def applied(self) -> str:
@@ -64,15 +90,16 @@ class Orientation:
         return (pair[1], pair[0]) if pair is not None and self.transpose else pair
 
 
-def decide_orientation(tags: OrientationTags) -> Orientation:
+def decide_orientation(tags: OrientationTags, given: GivenOrientation = NOTHING_GIVEN) -> Orientation:
     """Decide the view and the turn that the image needs.
 
     Raises:
-        DicomRejected: ``ORIENTATION_INVALID``, ``ORIENTATION_UNKNOWN``, ``VIEW_MISMATCH``.
+        DicomRejected: ``ORIENTATION_INVALID``, ``ORIENTATION_UNKNOWN``, ``VIEW_MISMATCH``, ``FACING_MISMATCH``.
     """
     named = _named_view(tags)
     if not tags.patient_orientation:
-        return _without_orientation(tags, named)
+        _require_given_view(named, given)
+        return _without_orientation(tags, named or given.view, given)
     across, down = _letters(tags.patient_orientation)
     transpose = _AXES[across] == "z"
     if transpose:
@@ -81,8 +108,14 @@ def decide_orientation(tags: OrientationTags) -> Orientation:
     if named is not None and named != view:
         found = f"a PatientOrientation of a {view} view, but a ViewPosition or ViewCodeSequence of a {named} view"
         raise DicomRejected("VIEW_MISMATCH", found, "tags that agree", CORRECT_TAG)
+    _require_given_view(view, given)
+    flip = across != _CANONICAL[view]
+    stated = view == "lateral" and given.facing in ("left", "right")
+    if stated and not transpose and (given.facing == "right") != flip:
+        found = f"a patient who faces {given.facing} by --facing, but not by PatientOrientation"
+        raise DicomRejected("FACING_MISMATCH", found, "tags and options that agree", "omit --facing: the tag is used")
     found = "\\".join(tags.patient_orientation)
-    return Orientation(view, found, True, transpose, flip_rows=down == "H", flip_columns=across != _CANONICAL[view])
+    return Orientation(view, found, True, transpose, flip_rows=down == "H", flip_columns=flip)
 
 
 def _named_view(tags: OrientationTags) -> ViewName | None:
@@ -93,12 +126,19 @@ def _named_view(tags: OrientationTags) -> ViewName | None:
     return names.pop() if names else None
 
 
-def _without_orientation(tags: OrientationTags, named: ViewName | None) -> Orientation:
-    if named == "lateral" or tags.flipped or tags.rotation_deg:
+def _require_given_view(named: ViewName | None, given: GivenOrientation) -> None:
+    if named is not None and given.view is not None and named != given.view:
+        found = f"a {named} image by its tags, given as {given.view}"
+        raise DicomRejected("VIEW_MISMATCH", found, "the view of the tags", f"give the file as {named}")
+
+
+def _without_orientation(tags: OrientationTags, view: ViewName | None, given: GivenOrientation) -> Orientation:
+    if tags.flipped or tags.rotation_deg or (view == "lateral" and given.facing is None):
         found = "no PatientOrientation on a lateral, flipped or rotated image"
         remedy = "set the tag to the orientation of the stored image"
         raise DicomRejected("ORIENTATION_UNKNOWN", found, "PatientOrientation, e.g. P\\F", remedy)
-    return Orientation(named, "", verified=False)
+    facing = given.facing if view == "lateral" else None
+    return Orientation(view, "", verified=False, flip_columns=facing == "right", facing=facing)
 
 
 def _letters(orientation: tuple[str, ...]) -> tuple[str, str]:

@@ -35,7 +35,7 @@ from spine.radiograph.header import (
     read_spacing_tags,
 )
 from spine.radiograph.intensity import scale_intensity
-from spine.radiograph.orientation import Orientation, decide_orientation
+from spine.radiograph.orientation import NOTHING_GIVEN, GivenOrientation, Orientation, decide_orientation
 from spine.radiograph.spacing import Spacing, decide_spacing
 from spine.radiograph.structure import checked_bytes
 from spine.radiograph.tags import CORRECT_TAG, EXPORT_AGAIN, TagReader
@@ -68,6 +68,8 @@ class Radiograph:
         offset_recorded: whether the file contains u0 and z0 of the geometry; otherwise they are zero.
         identity: identifiers for pairing and hashing.
         facts: technical facts without identifiers (JSON values).
+        orientation: how the image was turned, and what is known about it.
+        contradiction: why the spacing contradicts other tags; the calibration is then UNKNOWN. None if it does not.
     """
 
     image: NDArray[np.uint16]
@@ -78,14 +80,19 @@ class Radiograph:
     offset_recorded: bool
     identity: Identity
     facts: Mapping[str, Any]
+    orientation: Orientation
+    contradiction: str | None = None
 
 
-def read_radiograph(path: Path) -> Radiograph:
-    """Read one file, or raise ``DicomRejected`` with a code that a module of this package documents."""
+def read_radiograph(path: Path, given: GivenOrientation = NOTHING_GIVEN) -> Radiograph:
+    """Read one file, or raise ``DicomRejected`` with a code that a module of this package documents.
+
+    ``given`` is what a person states about the view and the orientation. The tags must not contradict it.
+    """
     payload = checked_bytes(path)
     try:
         with _pydicom_silent():
-            return _from_dataset(_parsed(payload), payload)
+            return _from_dataset(_parsed(payload), payload, given)
     except DicomRejected:
         raise
     except Exception as error:
@@ -117,7 +124,7 @@ def _parsed(payload: bytes) -> Any:
         raise DicomRejected("DICOM_UNREADABLE", found, "DICOM", EXPORT_AGAIN) from error
 
 
-def _from_dataset(dataset: Any, payload: bytes) -> Radiograph:
+def _from_dataset(dataset: Any, payload: bytes, given: GivenOrientation) -> Radiograph:
     tags = TagReader(dataset)
     sop_class = _sop_class(tags)
     is_capture = sop_class.startswith(_CAPTURES)
@@ -125,7 +132,7 @@ def _from_dataset(dataset: Any, payload: bytes) -> Radiograph:
     identity = read_identity(tags)
     spacing_tags = read_spacing_tags(tags, projection=not is_capture)
     spacing = decide_spacing(spacing_tags, layout.shape)
-    orientation = decide_orientation(read_orientation_tags(tags))
+    orientation = decide_orientation(read_orientation_tags(tags), given)
     stored, intensity_facts = _image(dataset, tags, layout, payload, for_processing=sop_class == _DX_PROCESSING)
     image = orientation.apply(stored).astype(np.uint16, copy=False)
     offset = _offset(tags)
@@ -146,6 +153,8 @@ def _from_dataset(dataset: Any, payload: bytes) -> Radiograph:
             "orientation_found": orientation.found or "unverified",
             "orientation_applied": orientation.applied,
         },
+        orientation=orientation,
+        contradiction=spacing.contradiction,
     )
 
 

@@ -9,10 +9,13 @@
     5. ImagerPixelSpacing alone                                     ImagerPixelSpacing         PROJECTION
     6. PixelSpacing alone                                           PixelSpacing               UNKNOWN
     7. neither                                                      none                       NONE
+    8. PixelSpacing contradicts the detector's spacing (below)      PixelSpacing               UNKNOWN
 
 The table follows cornerstone's ``calculateRadiographicPixelSpacing``. A slot scanner magnifies across but not along its
-travel, so rule 5 applies to it instead of rule 4. Contract: pairs are (row, column). An image with an impossible value
-is refused. The value of another tag is not used instead.
+travel, so rule 5 applies to it instead of rule 4. Rule 8 goes before rules 2 and 3. It applies if PixelSpacing differs
+from ImagerPixelSpacing by another factor than the magnification of the header, or without a magnification by a factor
+that no radiograph has. Then no length is measured, but angles are. Contract: pairs are (row, column). An image with an
+impossible value is refused. The value of another tag is not used instead.
 """
 
 import math
@@ -30,15 +33,22 @@ ASPECT = (0.8, 1.25)
 HEIGHT_MM = (200.0, 2200.0)
 MAGNIFICATION = (1.0, 2.0)
 AGREEMENT = 0.02
+CONTRADICTION, CONTRADICTION_SLOT = 0.05, 0.10
+"""A spacing that differs by more than this share from that of the header's magnification contradicts it. The frontal
+image of a slot scanner may be resampled to the spacing of the lateral image, which is 7 % apart."""
 
 
 @dataclass(frozen=True)
 class Spacing:
-    """The (row, column) spacing in mm, its calibration type, and the rule of the table, e.g. ``3 GEOMETRY``."""
+    """The (row, column) spacing in mm, its calibration type, and the rule of the table, e.g. ``3 GEOMETRY``.
+
+    ``contradiction`` says which tags contradict each other, if rule 8 applies.
+    """
 
     spacing_mm: tuple[float, float] | None
     calibration: CalibrationType
     rule: str
+    contradiction: str | None = None
 
     @property
     def lengths_allowed(self) -> bool:
@@ -66,6 +76,8 @@ def _choose(tags: SpacingTags) -> Spacing:
     pixel, imager = tags.pixel_mm, tags.imager_mm
     if not tags.projection:
         return Spacing(pixel, "UNKNOWN" if pixel else "NONE", "1 not a projection")
+    if pixel and imager and (contradiction := _contradiction(pixel, imager, tags)):
+        return Spacing(pixel, "UNKNOWN", "8 PixelSpacing contradicts ImagerPixelSpacing", contradiction)
     if pixel and tags.calibration_type == "FIDUCIAL":
         return Spacing(pixel, "FIDUCIAL", "2 FIDUCIAL")
     if pixel and tags.calibration_type == "GEOMETRY":
@@ -88,9 +100,7 @@ def _from_imager(imager: tuple[float, float], tags: SpacingTags) -> Spacing:
 
 def _magnification(tags: SpacingTags) -> float | None:
     """The magnification from its own tag or from the distances. If both values exist, they must agree."""
-    stated, by_distance = tags.magnification, None
-    if tags.source_to_detector_mm and tags.source_to_patient_mm:
-        by_distance = tags.source_to_detector_mm / tags.source_to_patient_mm
+    stated, by_distance = tags.magnification, _magnification_by_distance(tags)
     for value in (stated, by_distance):
         if value is not None and not MAGNIFICATION[0] <= value <= MAGNIFICATION[1]:
             expected = f"{MAGNIFICATION[0]} to {MAGNIFICATION[1]}"
@@ -99,6 +109,44 @@ def _magnification(tags: SpacingTags) -> float | None:
         found = f"magnification {stated:.4g} in its tag and {by_distance:.4g} from the distances"
         raise DicomRejected("MAGNIFICATION_CONFLICT", found, "equal values", CORRECT_TAG)
     return stated or by_distance
+
+
+def _magnification_by_distance(tags: SpacingTags) -> float | None:
+    if tags.source_to_detector_mm and tags.source_to_patient_mm:
+        return tags.source_to_detector_mm / tags.source_to_patient_mm
+    return None
+
+
+def _contradiction(pixel: tuple[float, float], imager: tuple[float, float], tags: SpacingTags) -> str | None:
+    """Why ``pixel`` cannot be ``imager`` scaled to the patient, or None.
+
+    Equal spacings of an image that does not claim a calibration are those of the detector. A slot scanner magnifies
+    across its travel only, so one axis that agrees is enough, and the spacings of its resampled images may be equal.
+    """
+    if _same(pixel, imager) and (tags.slot or tags.calibration_type not in ("FIDUCIAL", "GEOMETRY")):
+        return None
+    factors = [detector / patient for detector, patient in zip(imager, pixel, strict=True)]
+    expected = tags.magnification or _magnification_by_distance(tags) or _magnification_at_isocentre(tags)
+    limit = CONTRADICTION_SLOT if tags.slot else CONTRADICTION
+    if expected is None:
+        low, high = MAGNIFICATION
+        wrong = [not low / (1 + limit) <= factor <= high for factor in factors]
+        expected_text = f"a factor of {low:g} to {high:g}"
+    else:
+        wrong = [abs(expected / factor - 1) > limit for factor in factors]
+        expected_text = f"the header's magnification is {expected:.3g}"
+    if not (all(wrong) if tags.slot else any(wrong)):
+        return None
+    return (
+        f"PixelSpacing {pixel[0]:.4g} mm and ImagerPixelSpacing {imager[0]:.4g} mm differ by a factor of "
+        f"{factors[0]:.3g}, but {'expected is ' if expected is None else ''}{expected_text}"
+    )
+
+
+def _magnification_at_isocentre(tags: SpacingTags) -> float | None:
+    if tags.source_to_detector_mm and tags.source_to_isocentre_mm:
+        return tags.source_to_detector_mm / tags.source_to_isocentre_mm
+    return None
 
 
 def _same(a: tuple[float, float], b: tuple[float, float]) -> bool:

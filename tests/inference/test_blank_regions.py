@@ -7,7 +7,7 @@ import pytest
 
 from inference.blank_regions import in_blank_regions
 from inference.measure import measure_views
-from inference.overlay import report_json
+from inference.measurement_json import report_json
 from spine.landmarks import VIEWS, ViewName
 from tests.inference.fake_model import knowing_model
 from tests.inference.test_measure_views import IMAGE, POINTS, SHAPE, _inputs

@@ -10,7 +10,8 @@ from benchmarks.real_radiographs.predictions import frontal_plane
 from inference.calibration import Calibration, SpreadLaw
 from inference.chain import longest_chain, out_of_chain
 from inference.measure import measure_views
-from inference.overlay import report_json, warnings_of
+from inference.measurement_json import report_json
+from inference.overlay import warnings_of
 from simulation.body.patient import build_patient
 from simulation.population.sampling import sample_patient
 from spine.landmarks import MARGINS175, VERTEBRAE, VIEWS, level_of

@@ -1,13 +1,16 @@
 """Measuring one view and two with a fake model of known answers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL.Image import Image
 
 from inference.inputs import ImageInput
 from inference.measure import measure_views, predict_examples
-from inference.overlay import draw_overlay, report_json
+from inference.measurement_json import report_json
+from inference.overlay import draw_overlay
 from spine.dataset import Example, ExampleView
 from spine.errors import ContractViolation
 from spine.landmarks import VERTEBRAE, VIEWS, ViewName
@@ -96,6 +99,13 @@ def test_a_landmark_at_two_heights_is_dropped_and_named() -> None:
     assert found.parameters["sacral_slope"].value is not None
 
 
+def test_a_lateral_that_measures_as_a_mirrored_one_gets_a_note() -> None:
+    mirrored = {name: np.array([SHAPE[1] - 1 - x, y]) for name, (x, y) in POINTS["lateral"].items()}
+    for lateral, noted in ((POINTS["lateral"], False), (mirrored, True)):
+        found = measure_views(knowing_model({"lateral": lateral}, SHAPE), _inputs("lateral"))
+        assert any("may be mirrored" in note for note in found.notes) == noted, found.notes
+
+
 def test_no_view_and_unknown_views_are_refused() -> None:
     with pytest.raises(ContractViolation, match="VIEW_UNKNOWN"):
         measure_views(knowing_model(POINTS, SHAPE), {})
@@ -113,17 +123,69 @@ def test_examples_are_predicted_in_order_with_progress(tmp_path: Path) -> None:
 
 def test_the_overlay_draws_the_landmarks_and_the_banner() -> None:
     found = measure_views(knowing_model(POINTS, SHAPE), _inputs("frontal", "lateral"))
-    images = {v: np.full(SHAPE, 100, np.uint16) for v in VIEWS}
-    plain = draw_overlay(images, {}, {})
-    drawn = draw_overlay(images, found.points, found.parameters, truth_points=POINTS, provenance="simulated data")
+    given = {v: ImageInput(np.full(SHAPE, 100, np.uint16)) for v in VIEWS}
+    plain = draw_overlay(given, {}, {})
+    drawn = draw_overlay(given, found.points, found.parameters, truth_points=POINTS, provenance="simulated data")
     assert drawn.size == plain.size
     assert drawn.size[1] > 1000
     difference = np.abs(np.asarray(drawn, dtype=int) - np.asarray(plain, dtype=int)).sum(axis=2)
     assert (difference[74 : 74 + 1150] > 60).sum() > 5000
     banner = np.asarray(drawn)[-46:]
     assert (banner[2, 2] == (255, 196, 64)).all()
-    one = draw_overlay({"lateral": IMAGE}, {"lateral": found.points["lateral"]}, found.parameters)
+    one = draw_overlay({"lateral": ImageInput(IMAGE)}, {"lateral": found.points["lateral"]}, found.parameters)
     assert one.size[0] < drawn.size[0]
+
+
+def _changed(first: Image, second: Image) -> np.ndarray:
+    """(H, W) flags of the pixels that differ."""
+    return np.asarray((np.asarray(first, dtype=int) != np.asarray(second, dtype=int)).any(axis=2))
+
+
+def test_the_overlay_has_a_scale_bar_where_lengths_are_allowed_and_the_identification_if_asked() -> None:
+    image, low = np.full(SHAPE, 100, np.uint16), (slice(1150, 74 + 1150), slice(14, 240))
+    calibrated = {"frontal": ImageInput(image, (PX_MM, PX_MM), "GEOMETRY")}
+    plain = draw_overlay({"frontal": ImageInput(image, (PX_MM, PX_MM), "UNKNOWN")}, {}, {})
+    bar = _changed(plain, draw_overlay(calibrated, {}, {}))
+    assert bar[low].any() and not np.delete(bar, np.arange(1100, 1240), axis=0).any()
+    columns = np.flatnonzero(bar.any(axis=0))
+    drawn_mm = (columns[-1] - columns[0]) / (1150 / SHAPE[0]) * PX_MM
+    assert drawn_mm == pytest.approx(100, abs=5)  # the lines are a few mm wide
+    assert not _changed(plain, draw_overlay(calibrated, {}, {}, unscaled=("frontal",))).any()
+    named = _changed(plain, draw_overlay(calibrated, {}, {}, identification="study 2024-05-03", unscaled=("frontal",)))
+    assert named[:74].any() and not named[74:].any()
+
+
+def test_the_overlay_draws_the_construction_of_a_measured_angle_alone() -> None:
+    found = measure_views(knowing_model(POINTS, SHAPE), _inputs("lateral"))
+    given = {"lateral": ImageInput(np.full(SHAPE, 100, np.uint16))}
+    slope = {"sacral_slope": found.parameters["sacral_slope"]}
+    without = {"sacral_slope": replace(slope["sacral_slope"], construction=())}
+    changed = _changed(draw_overlay(given, {}, without), draw_overlay(given, found.points, without))
+    lines = _changed(draw_overlay(given, found.points, without), draw_overlay(given, found.points, slope))
+    assert changed[74:1224].any()
+    rows = np.flatnonzero(lines[74:1224, :590].any(axis=1)) / (1150 / SHAPE[0])
+    s1 = POINTS["lateral"]["S1_sup"][1]
+    assert len(rows) and np.all(np.abs(rows - s1) < 60), "near S1"
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_an_impossible_length_of_the_spine_withholds_lengths_and_not_angles(calibrated: bool) -> None:
+    """T1 to S1 measures 446 mm here. With twice the spacing, it would measure 892 mm."""
+    double = {v: replace(GEOMETRY[v], spacing_mm=(2 * PX_MM, 2 * PX_MM)) for v in VIEWS}
+    geometry = double if calibrated else dict.fromkeys(VIEWS)
+    inputs = {v: ImageInput(IMAGE, (2 * PX_MM, 2 * PX_MM), "GEOMETRY", geometry[v]) for v in VIEWS}
+    found = measure_views(knowing_model(POINTS, SHAPE), inputs)
+    assert bool(found.points_3d) is calibrated
+    balance = found.parameters["coronal_balance_t1"]
+    assert (balance.value, balance.absent_code) == (None, "LENGTHS_UNCALIBRATED")
+    assert "T1 to S1 would be" in str(balance.absent_reason)
+    assert found.parameters["cobb"].value is not None and found.parameters["pelvic_tilt"].value is not None
+    assert set(found.lengths_withheld) == set(VIEWS)
+    assert sum(note.startswith("no lengths from the") for note in found.notes) == 2
+    right = measure_views(knowing_model(POINTS, SHAPE), _inputs("frontal", "lateral"))
+    assert not right.lengths_withheld and not right.notes
+    bare = measure_views(knowing_model(POINTS, SHAPE), _inputs("frontal", calibrated=False))
+    assert set(bare.lengths_withheld) == {"frontal"} and not bare.notes, "no spacing is no contradiction"
 
 
 def test_images_that_do_not_belong_together_are_reported() -> None:

@@ -16,7 +16,8 @@ from inference.calibration import FEW_PATIENTS, Calibration, SpreadLaw
 from inference.input_check import InputLimits
 from inference.inputs import ImageInput
 from inference.measure import measure_views
-from inference.overlay import REPORT_SCHEMA, draw_overlay, report_json
+from inference.measurement_json import REPORT_SCHEMA, report_json
+from inference.overlay import draw_overlay
 from spine.landmarks import VERTEBRAE, VIEWS, ViewName
 from spine.measurement.registry import ABSENT_CODES
 from spine.study import CalibrationType
@@ -165,7 +166,7 @@ def test_the_overlay_marks_rough_intervals() -> None:
     inputs = {v: ImageInput(IMAGE, (PX_MM, PX_MM), "GEOMETRY", GEOMETRY[v]) for v in VIEWS}
     found = measure_views(model, inputs)
     assert found.parameters["cobb"].interval is not None
-    given = dict.fromkeys(VIEWS, IMAGE), found.points, found.parameters
+    given = inputs, found.points, found.parameters
     plain, marked = draw_overlay(*given), draw_overlay(*given, rough_intervals="interval from 9 patients: rough")
     changed = np.argwhere((np.asarray(plain, dtype=int) != np.asarray(marked, dtype=int)).any(axis=2))
     assert len(np.unique(changed[:, 0] // 20)) >= 3  # both intervals and the legend

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from inference.measure import measure_views
-from inference.overlay import report_json
+from inference.measurement_json import report_json
 from inference.vertebral_column import MAX_LEAN_DEG, centres_of, field_of_view, lean_notes, lean_of, pitch_of
 from spine.landmarks import LEVELS
 from tests.inference.fake_model import knowing_model

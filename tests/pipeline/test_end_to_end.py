@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,8 @@ def test_mlflow_holds_the_run_once_with_its_lineage(finished: FinishedRun):
     assert run.info.status == "FINISHED"
     assert run.data.tags["plumbline.model_digest"] == record.model_digest
     assert "git.commit" in run.data.tags
-    assert run.data.metrics["test/pelvic_tilt/n"] == record.statistics["pelvic_tilt"].n
+    assert run.data.metrics["test/pelvic_tilt/mae"] == record.statistics["pelvic_tilt"].figures["mae"].value
+    assert len(run.data.metrics) <= 40 and run.info.run_name.endswith(": PROMOTE")
     assert any("dvc" in key for key in {**run.data.tags, **run.data.params}) or run.inputs.dataset_inputs
     digests = {t.value: i.dataset.digest for i in run.inputs.dataset_inputs for t in i.tags if "context" in t.key}
     assert digests == {"training": record.dataset_digest[:36], "testing": record.test_digest[:36]}
@@ -171,7 +173,7 @@ def test_measure_writes_json_and_overlay_without_torch(finished: FinishedRun, tm
         "assert not {'torch', 'mlflow', 'dagster', 'lightning'} & set(sys.modules), 'heavy import'"
     )
     arguments = ["measure", str(case / "frontal.dcm"), str(case / "lateral.dcm"), "-w", str(finished.workspace.root)]
-    outputs = ["--overlay", str(tmp_path / "o.png"), "--json", str(tmp_path / "m.json")]
+    outputs = ["--overlay", str(tmp_path / "o.png"), "--out", str(tmp_path / "m.json")]
     done = subprocess.run([sys.executable, "-c", code, *arguments, *outputs], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "m.json").read_text())
@@ -203,6 +205,9 @@ def test_an_equal_challenger_does_not_replace_the_champion(finished: FinishedRun
     params = read_params(finished.workspace.params_file)
     report = rescore_champion(finished.workspace, params)
     assert report.figures["model"] == finished.outcome.reports["evaluation"].figures["model"]
+    reads = finished.workspace.test_set_ledger.read_text()
+    assert rescore_champion(finished.workspace, params) == replace(report, skipped=True)
+    assert finished.workspace.test_set_ledger.read_text() == reads, "a record of the same model is used again"
     verdict = judge_candidate(finished.workspace, params)
     assert verdict.figures["decision"] == "HOLD", read_verdict(finished.workspace.verdict_file).refusals
     with pytest.raises(GateRefused, match="VERDICT_HOLD"):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from spine.landmarks import HIPS, PLATES, S1_MARGINS, S1_PLATE, VIEWS, ViewName
-from spine.measurement.registry import Measured
 from spine.outline import Label, Line, Outline, outline_of
 
 SIZE = (250, 1150)
@@ -79,15 +78,11 @@ def test_labels_that_would_cover_one_another_are_left_out() -> None:
     assert (hips.text, hips.at[1]) == ("hips", 904.0 + 14.0)
 
 
-@pytest.mark.parametrize(("side", "column", "anchor"), [("right", 242.5, "right"), ("left", 7.5, "left")])
-def test_the_cobb_angle_is_drawn_in_the_frontal_view_on_the_concave_side(side: str, column: float, anchor: str) -> None:
-    cobb = Measured(33.4, "deg", detail={"upper_end_vertebra": "T6", "lower_end_vertebra": "L1", "side": side})
-    outline = outline_of("frontal", landmarks(), SIZE, cobb)
-    upper, lower = lines(outline, "cobb")
-    assert upper.points.mean(axis=0) == pytest.approx(landmarks()["T6_sup"])
-    assert lower.points.mean(axis=0) == pytest.approx(landmarks()["L1_inf"])
-    (label,) = labels(outline, "cobb")
-    assert (label.text, label.at[0], label.anchor) == ("Cobb 33°", column, anchor)
-    assert not lines(outline_of("lateral", landmarks(), SIZE, cobb), "cobb")
-    unknown = Measured(33.4, "deg", detail={"upper_end_vertebra": "T6"})
-    assert not lines(outline_of("frontal", landmarks(), SIZE, unknown), "cobb")
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_level_has_its_name_left_of_its_landmarks(view: ViewName) -> None:
+    points = landmarks() | {"T6_sup_left": np.array([120.0, 240.0]), "T6_sup_right": np.array([70.0, 240.0])}
+    names = {label.text: label for label in labels(outline_of(view, points, SIZE), "level")}
+    pitch = 40.0
+    assert names["T6"].at[0] < 70.0 and names["T5"].at[0] < 100.0 - pitch / 2
+    assert names["T6"].at[0] > 70.0 - pitch and names["T6"].anchor == "right"
+    assert names["T6"].at[1] == pytest.approx((points["T6_sup"] + points["T6_inf"])[1] / 2)

@@ -75,14 +75,19 @@ def test_a_second_replay_finds_the_first(place, candidate, reference, tracked, c
     assert len(client.search_model_versions(f"name = '{MODEL}'")) == 1
 
 
-def test_figures_are_logged_once_under_readable_names(candidate, tracked, client):
+def test_figures_are_logged_once_under_readable_names(candidate, tracked, client, tmp_path):
     run = client.get_run(tracked.run_id)
     history = client.get_metric_history(tracked.run_id, "validation/landmark_error_mm")
     wanted = [(m.step, m.values["validation/landmark_error_mm"]) for m in read_journal(candidate[0]).measurements]
     assert [(m.step, m.value) for m in sorted(history, key=lambda m: m.step)] == wanted
-    assert {"train/loss", "train/js", "train/euclidean", "cost/seconds", "cost/images_per_second"} <= set(
-        run.data.metrics
-    )
+    best = "validation/best_landmark_error_mm"
+    assert set(run.data.metrics) == {"train/loss", "cost/seconds", "validation/landmark_error_mm", best}
+    table = json.loads(Path(client.download_artifacts(tracked.run_id, "tables/training.json", tmp_path)).read_text())
+    assert {"step", "train/js", "train/euclidean"} <= set(table["columns"])
+    assert len(table["data"]) == len(read_journal(candidate[0]).measurements)
+    facts = read_journal(candidate[0]).facts
+    assert run.info.end_time == int(1000 * facts["finished_s"])
+    assert run.info.end_time - run.info.start_time == int(1000 * candidate[1].seconds)
     assert run.data.params["seed"] == "5"
     assert run.data.params["augmentation.rotation_deg"] == "4.0"
     assert run.data.tags["git.commit"] == TAGS["git.commit"]

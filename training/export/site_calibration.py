@@ -73,17 +73,24 @@ def site_calibration_of(model: Model, known: Known, name: str, made_on: date) ->
             expected=f"at least {LEAST_SITE_PATIENTS} patients with a labelled and measured parameter",
             remedy="label more studies, add them to the data set and calibrate again",
         )
+    widths = {parameter: conformal_quantile(s.sigmas for s in of_one) for parameter, of_one in enough.items()}
     shifts = {view: [shift_of(spread_in_cells(p, view)) for p, _ in known if p.points.get(view)] for view in VIEWS}
     return SiteCalibration(
         name=name,
         model_digest=model.digest,
         made_on=made_on.isoformat(),
         patients=len({score.patient for of_one in enough.values() for score in of_one}),
-        widths={parameter: conformal_quantile(s.sigmas for s in of_one) for parameter, of_one in enough.items()},
+        widths=widths,
+        half_widths={parameter: width * _mean_sigma(known, parameter) for parameter, width in widths.items()},
         coverage={parameter: left_out_coverage(of_one) for parameter, of_one in enough.items()},
         clear={view: max(of_view) for view, of_view in shifts.items() if of_view},
         radius=_radius(calibration, known),
     )
+
+
+def _mean_sigma(known: Known, parameter: str) -> float:
+    found = [prediction.parameters[parameter] for prediction, _ in known if parameter in prediction.parameters]
+    return float(np.mean([m.sigma for m in found if m.value is not None and m.sigma is not None]))
 
 
 def left_out_coverage(scores: Sequence[Score]) -> float:

@@ -71,6 +71,8 @@ def run(path: Path, report: Report | None = None) -> int:
         parts = {name: str(getattr(error, name)) for name in ("code", "found", "expected", "remedy")}
         send({"refused": type(error).__name__, **parts})
         return error.exit_code
+    except KeyboardInterrupt:  # Ctrl-C reaches every process of the group; the program that started it reports it
+        return 130
     return 0
 
 

@@ -13,6 +13,7 @@ later. After the fit, ``out`` contains
 """
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ from training.export.onnx_export import can_export, finish_export
 from training.fit_context import FitContext, hardware_of
 from training.fitting.budget import Budget
 from training.fitting.finishing import finish_stage, repeat_figures
-from training.fitting.fit_callback import BEST_FILE, FitCallback, Position, Stage
+from training.fitting.fit_callback import BEST_FILE, FitCallback, Position, Stage, TrainingInterrupted
 from training.fitting.lightning_module import LandmarkModule
 from training.fitting.loaders import disk_loader, epoch_images, pool_loader, validation_loader
 from training.fitting.validation_score import unit_of
@@ -62,6 +63,7 @@ def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | N
         ParametersRejected: the config does not match the data set or the folder.
         ContractViolation: a split has no images, or the loss is not finite.
         TrainingInterrupted: the process received SIGTERM, and a checkpoint was written.
+        KeyboardInterrupt: the process received SIGINT (Ctrl-C), and a checkpoint was written.
     """
     manifest = read_manifest(dataset)
     views = _check(manifest, config)
@@ -75,7 +77,12 @@ def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | N
         if process_group.is_leader:
             remove_partials(out)
         run = FitContext(dataset, out, config, config, manifest, views, hardware, Journal(out), process_group)
-        _fit_stages(run, progress)
+        try:
+            _fit_stages(run, progress)
+        except TrainingInterrupted as stopped:  # Lightning would end the program at a KeyboardInterrupt
+            if stopped.kind == signal.SIGINT:
+                raise KeyboardInterrupt from stopped
+            raise
     return finish_export(out, dataset) if process_group.is_leader and can_export() else read_summary(out, FITTED_FILE)
 
 

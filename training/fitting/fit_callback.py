@@ -32,10 +32,19 @@ VALIDATIONS = 16
 BEST_FILE = "best.pt"
 
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""Signals at which a fit writes a checkpoint and stops; SIGINT is Ctrl-C."""
+
+
 class TrainingInterrupted(PlumblineError):
-    """The process received SIGTERM; a checkpoint was written."""
+    """The process received SIGTERM or SIGINT; a checkpoint was written.
+
+    Attributes:
+        kind: the signal.
+    """
 
     exit_code = 143
+    kind: signal.Signals = signal.SIGTERM
 
 
 @dataclass
@@ -80,7 +89,9 @@ class Stage:
 
 @dataclass(eq=False)
 class FitCallback(Callback):
-    """Measures time, validates, writes checkpoints and journal, and stops at the end of the budget or on SIGTERM.
+    """Measures time, validates, writes checkpoints and journal, and stops at the end of the budget or on a signal.
+
+    A second Ctrl-C stops at once, without a checkpoint.
 
     Attributes:
         progress: function that is called with (finished thousandths of this stage, 1000).
@@ -99,11 +110,11 @@ class FitCallback(Callback):
         self.meter = meter_of(self.run.hardware.accelerator, group.size) if group.is_leader else EnergyMeter({})
         self._began = self._seconds_before = 0.0
         self._joules_before: dict[str, float | None] = {}
-        self._stop_requested = False
-        self._previous_handler: Any = None
+        self._stopped_by: signal.Signals | None = None
+        self._handlers_before: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Load the optimiser, start the clock and listen for SIGTERM."""
+        """Load the optimiser, start the clock and listen for signals."""
         if self.saved is not None:
             trainer.optimizers[0].load_state_dict(self.saved["optimizer"])
         self._began = time.monotonic()
@@ -114,7 +125,7 @@ class FitCallback(Callback):
         position.energy_source = self.meter.source
         self.meter.start()
         if threading.current_thread() is threading.main_thread():
-            self._previous_handler = signal.signal(signal.SIGTERM, self._on_sigterm)
+            self._handlers_before = {kind: signal.signal(kind, self._on_signal) for kind in SIGNALS}
         self._report_progress(_landmark_module(pl_module))
 
     def on_train_batch_end(
@@ -133,16 +144,11 @@ class FitCallback(Callback):
         """Agree with the process group on the time and on a stop. The call waits for the GPU and all processes."""
         position = self.stage.position
         seconds = self._seconds_before + time.monotonic() - self._began
-        position.seconds, stop = self.run.process_group.agree(seconds, self._stop_requested, module.device)
+        position.seconds, stop = self.run.process_group.agree(seconds, self._stopped_by is not None, module.device)
         self._report_progress(module)
         if stop:
             self._save(trainer, module)
-            raise TrainingInterrupted(
-                "TRAINING_INTERRUPTED",
-                found=f"the signal SIGTERM at step {position.step}",
-                expected="a fit without interruption",
-                remedy="start the same command again: it continues from the checkpoint of this step",
-            )
+            raise self._interrupted()
         if module.progress >= 1.0:
             trainer.should_stop = True
 
@@ -161,12 +167,25 @@ class FitCallback(Callback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Restore the signal handler, and stop reading the energy counters."""
         self.meter.stop()
-        if self._previous_handler is not None:
-            signal.signal(signal.SIGTERM, self._previous_handler)
-            self._previous_handler = None
+        for kind, handler in self._handlers_before.items():
+            signal.signal(kind, handler)
+        self._handlers_before = {}
 
-    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
-        self._stop_requested = True
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._stopped_by == number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._stopped_by = self._stopped_by or signal.Signals(number)
+
+    def _interrupted(self) -> TrainingInterrupted:
+        kind = self._stopped_by or signal.SIGTERM  # None: another process of the group received the signal
+        error = TrainingInterrupted(
+            "TRAINING_INTERRUPTED",
+            found=f"the signal {kind.name} at step {self.stage.position.step}",
+            expected="a fit without interruption",
+            remedy="start the same command again: it continues from the checkpoint of this step",
+        )
+        error.kind = kind
+        return error
 
     def _report_progress(self, module: LandmarkModule) -> None:
         position = self.stage.position

@@ -37,7 +37,7 @@ SCHEMA = "plumbline.verdict/3"
 Decision = Literal["PROMOTE", "HOLD", "REJECT", "INSUFFICIENT"]
 SEVERITY: tuple[Outcome, ...] = ("NOT_ASKED", "PASS", "HOLD", "INSUFFICIENT", "REJECT")
 """All outcomes; the worst is last."""
-_BLOCKING: tuple[Decision, ...] = ("REJECT", "INSUFFICIENT", "HOLD")
+REFUSING_DECISIONS: tuple[Decision, ...] = ("REJECT", "INSUFFICIENT", "HOLD")
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def decide(results: Sequence[RuleResult]) -> Decision:
     if any(r.kind == "evidence" and r.outcome != "PASS" for r in results) or not limits or not compared:
         return "INSUFFICIENT"
     outcomes = {r.outcome for r in results if decides(r)}
-    for decision in _BLOCKING:
+    for decision in REFUSING_DECISIONS:
         if decision in outcomes:
             return decision
     return "PROMOTE" if outcomes == {"PASS"} else "INSUFFICIENT"

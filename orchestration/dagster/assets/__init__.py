@@ -4,9 +4,9 @@ Contract: an asset has at most fifteen lines. An asset that is also a stage of `
 the same inputs.
 
     data           the assets from patients to a validated dataset
+    launchpad      the run config of the assets, from the sections of params.yaml
     materialising  the work that all assets share: progress, report, refusals as failures
     metadata       a step's report as Dagster metadata
     model          the assets of the candidate, its evaluation and its registration
     promotion      the assets of the champion's evaluation, the verdict and the champion
-    training_form  the run config of the asset candidate, from the training parameters
 """

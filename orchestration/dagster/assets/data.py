@@ -8,24 +8,38 @@ from functools import partial
 
 import dagster as dg
 
-from orchestration.dagster.assets.materialising import NO_CONFIG, Materialised, materialised, pipeline_step
+from orchestration.dagster.assets.launchpad import CohortForm, DatasetForm, SourceForm, ValidationForm
+from orchestration.dagster.assets.materialising import (
+    NO_CONFIG,
+    Materialised,
+    configured_step,
+    materialised,
+    pipeline_step,
+)
 from orchestration.dagster.resources import DataVersions, WritableWorkspace
 from orchestration.dagster.run_progress import StepWatcher
 from orchestration.pipeline.intake import ingest_batch
 
-_asset = partial(dg.asset, group_name="data", owners=["team:data"], code_version="1", config_schema=NO_CONFIG)
+_configured = partial(dg.asset, group_name="data", owners=["team:data"], code_version="1")
+_asset = partial(_configured, config_schema=NO_CONFIG)
 BATCHES = dg.DynamicPartitionsDefinition(name="batches")
 
 Watcher = dg.ResourceParam[StepWatcher]
 
 
-@_asset(kinds={"python", "dicom"})
-def cohort(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
+@_configured(kinds={"python", "dicom"})
+def cohort(
+    context: dg.AssetExecutionContext,
+    config: CohortForm,  # type: ignore[valid-type]
+    workspace: WritableWorkspace,
+    versions: DataVersions,
+    watcher: Watcher,
+) -> Materialised:
     """Virtual patients: radiographs in the scanner's geometry as DICOM, with their 3D reconstructions.
 
     This step is skipped if the studies come from a real source.
     """
-    return pipeline_step("cohort", workspace, versions, watcher)
+    return configured_step(context, "cohort", "cohort", workspace, versions, watcher)
 
 
 @_asset(kinds={"python", "dicom"}, partitions_def=BATCHES)
@@ -37,13 +51,19 @@ def batch(context: dg.AssetExecutionContext, workspace: WritableWorkspace, watch
     return materialised("batch", watcher, lambda p: ingest_batch(workspace.folders, context.partition_key, p))
 
 
-@_asset(kinds={"python", "dvc"}, deps=[cohort, batch])
-def studies(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
+@_configured(kinds={"python", "dvc"}, deps=[cohort, batch])
+def studies(
+    context: dg.AssetExecutionContext,
+    config: SourceForm,  # type: ignore[valid-type]
+    workspace: WritableWorkspace,
+    versions: DataVersions,
+    watcher: Watcher,
+) -> Materialised:
     """Checked, calibrated, pseudonymous studies of the source and of every finished batch.
 
     Studies that cannot be used are in quarantine with a reason. Received = used + already present + quarantined.
     """
-    return pipeline_step("studies", workspace, versions, watcher)
+    return configured_step(context, "studies", "source", workspace, versions, watcher)
 
 
 @_asset(kinds={"python", "dvc"}, deps=[studies])
@@ -52,13 +72,25 @@ def landmarks(workspace: WritableWorkspace, versions: DataVersions, watcher: Wat
     return pipeline_step("landmarks", workspace, versions, watcher)
 
 
-@_asset(kinds={"python", "dvc"}, deps=[studies, landmarks])
-def dataset(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
+@_configured(kinds={"python", "dvc"}, deps=[studies, landmarks])
+def dataset(
+    context: dg.AssetExecutionContext,
+    config: DatasetForm,  # type: ignore[valid-type]
+    workspace: WritableWorkspace,
+    versions: DataVersions,
+    watcher: Watcher,
+) -> Materialised:
     """Manifest and images, split by patient, with the frozen test set on which all models are evaluated."""
-    return pipeline_step("dataset", workspace, versions, watcher)
+    return configured_step(context, "dataset", "dataset", workspace, versions, watcher)
 
 
-@_asset(kinds={"greatexpectations", "dvc"}, deps=[dataset])
-def validation(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
+@_configured(kinds={"greatexpectations", "dvc"}, deps=[dataset])
+def validation(
+    context: dg.AssetExecutionContext,
+    config: ValidationForm,  # type: ignore[valid-type]
+    workspace: WritableWorkspace,
+    versions: DataVersions,
+    watcher: Watcher,
+) -> Materialised:
     """Checks of studies, landmarks and splits with Great Expectations. A page lists failed studies with reasons."""
-    return pipeline_step("validation", workspace, versions, watcher)
+    return configured_step(context, "validation", "validation", workspace, versions, watcher)

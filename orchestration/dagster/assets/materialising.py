@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import dagster as dg
 
+from orchestration.dagster.assets.launchpad import apply_launchpad
 from orchestration.dagster.assets.metadata import metadata_of
 from orchestration.dagster.resources import DataVersions, ModelTracking, WritableWorkspace
 from orchestration.dagster.run_progress import StepWatcher
@@ -75,6 +76,20 @@ def pipeline_step(
             return _failed_validation(error, workspace)
 
     return materialised(step, watcher, work, version=lambda: versions.version(step, workspace.folders))
+
+
+def configured_step(
+    context: dg.AssetExecutionContext,
+    step: str,
+    section: str,
+    workspace: WritableWorkspace,
+    versions: DataVersions,
+    watcher: StepWatcher,
+) -> Materialised:
+    """Write the launchpad's parameters of a section into params.yaml, then run the step."""
+    with refusals_as_failures():
+        apply_launchpad(context, workspace.folders, section)
+    return pipeline_step(step, workspace, versions, watcher)
 
 
 @contextmanager

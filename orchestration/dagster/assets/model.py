@@ -8,6 +8,7 @@ from functools import partial
 import dagster as dg
 
 from orchestration.dagster.assets.data import Watcher, dataset, validation
+from orchestration.dagster.assets.launchpad import TrainingForm, given_tags, launchpad_parameters
 from orchestration.dagster.assets.materialising import (
     NO_CONFIG,
     Materialised,
@@ -15,7 +16,6 @@ from orchestration.dagster.assets.materialising import (
     pipeline_step,
     refusals_as_failures,
 )
-from orchestration.dagster.assets.training_form import TrainingForm, launchpad_parameters
 from orchestration.dagster.pipes import workers_under_pipes
 from orchestration.dagster.resources import DataVersions, ModelTracking, TrainingDevice, WritableWorkspace
 from orchestration.lifecycle.registration import register_candidate
@@ -35,7 +35,7 @@ def candidate(
 ) -> Materialised:
     """A trained network with a DSNT layer, exported with its preprocessing contract and calibration."""
     with refusals_as_failures():
-        training_device.write_into_params(workspace.folders, launchpad_parameters(context))
+        training_device.write_into_params(workspace.folders, launchpad_parameters(context, "training"))
     with workers_under_pipes(context):
         return pipeline_step("candidate", workspace, versions, watcher)
 
@@ -51,6 +51,7 @@ def registered_candidate(
     context: dg.AssetExecutionContext, workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher
 ) -> Materialised:
     """The candidate as an MLflow run (with training journal and evidence) and as a registered model version."""
-    tracked, tags = tracking.applied_to(workspace.folders), {"dagster.run_id": context.run.run_id}
+    tracked = tracking.applied_to(workspace.folders)
+    tags = {"dagster.run_id": context.run.run_id, **given_tags(context)}
     work = lambda _: register_candidate(tracked, workspace.params, tags)  # noqa: E731
     return materialised("registered_candidate", watcher, work, tracking=tracking)

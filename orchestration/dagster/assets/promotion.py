@@ -2,19 +2,24 @@
 
 Contract: ``champion`` does not rely on the assets before it. A blocking check stops its own run, but not a run that
 launches ``champion`` alone. The function that ``champion`` calls therefore verifies policy, evidence and verdict again.
+A run that judges the candidate succeeds whatever the verdict is: if the model may not be promoted, ``champion`` is not
+materialised, and an observation says why. A run of ``champion`` alone asks for a promotion, so there a refusal is a
+failure.
 """
 
+from collections.abc import Iterator
 from functools import partial
 
 import dagster as dg
 
 from orchestration.dagster.assets.data import Watcher, dataset, validation
-from orchestration.dagster.assets.materialising import NO_CONFIG, Materialised, materialised
+from orchestration.dagster.assets.launchpad import GateForm, apply_launchpad
+from orchestration.dagster.assets.materialising import NO_CONFIG, Materialised, materialised, refusals_as_failures
 from orchestration.dagster.assets.model import evaluation, registered_candidate
 from orchestration.dagster.resources import ModelTracking, WritableWorkspace
 from orchestration.lifecycle.approvals import approve_verdict
 from orchestration.lifecycle.judging import judge_candidate, rescore_champion
-from orchestration.lifecycle.promotion import promote_champion
+from orchestration.lifecycle.promotion import is_ordinary_refusal, promote_champion
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.workspace import Workspace
 from validation.promotion.approval import SignOff
@@ -27,12 +32,20 @@ _asset = partial(_configured, config_schema=NO_CONFIG)
 def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
     """The champion's errors on the same frozen test set, computed by the same code as the candidate's errors."""
     tracked = tracking.applied_to(workspace.folders)
-    return materialised("champion_evaluation", watcher, lambda _: rescore_champion(tracked, workspace.params))
+    return materialised("champion_evaluation", watcher, lambda p: rescore_champion(tracked, workspace.params, p))
 
 
-@_asset(kinds={"python", "yaml"}, deps=[evaluation, champion_evaluation, registered_candidate])
-def verdict(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
+@_configured(kinds={"python", "yaml"}, deps=[evaluation, champion_evaluation, registered_candidate])
+def verdict(
+    context: dg.AssetExecutionContext,
+    config: GateForm,  # type: ignore[valid-type]
+    workspace: WritableWorkspace,
+    tracking: ModelTracking,
+    watcher: Watcher,
+) -> Materialised:
     """PROMOTE, HOLD, REJECT or INSUFFICIENT: the policy applied to the evidence, with a reason for each rule."""
+    with refusals_as_failures():
+        apply_launchpad(context, workspace.folders, "gate")
     tracked = tracking.applied_to(workspace.folders)
     return materialised("verdict", watcher, lambda _: judge_candidate(tracked, workspace.params), tracking=tracking)
 
@@ -58,16 +71,27 @@ class ApprovalConfig(dg.Config):
         return approve_verdict(workspace, params, self.verdict, SignOff(self.approver, self.comment)).digest
 
 
-@_configured(kinds={"mlflow"}, deps=[verdict, registered_candidate])
+@_configured(kinds={"mlflow"}, deps=[verdict, registered_candidate], output_required=False)
 def champion(
     context: dg.AssetExecutionContext,
     config: ApprovalConfig,
     workspace: WritableWorkspace,
     tracking: ModelTracking,
     watcher: Watcher,
-) -> Materialised:
+) -> Iterator[Materialised | dg.AssetObservation]:
     """The model in service. Every promotion verifies policy, evidence and verdict, however it was launched."""
     tracked, params = tracking.applied_to(workspace.folders), workspace.params
     promoter = f"dagster run {context.run.run_id}"
     work = lambda _: promote_champion(tracked, params, promoter, config.grant(tracked, params))  # noqa: E731
-    return materialised("champion", watcher, work, tracking=tracking)
+    try:
+        yield materialised("champion", watcher, work, tracking=tracking)
+    except dg.Failure as failure:
+        if not (_judged_here(context) and is_ordinary_refusal(failure.__cause__)):
+            raise
+        context.log.warning(f"champion is skipped: {failure.description}")
+        yield dg.AssetObservation("champion", description=f"skipped: {failure.description}", metadata=failure.metadata)
+
+
+def _judged_here(context: dg.AssetExecutionContext) -> bool:
+    """Whether the asset ``verdict`` is a part of this run."""
+    return context.job_def.has_node_named("verdict")

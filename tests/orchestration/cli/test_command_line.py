@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from inference.bundled import BUNDLED, open_bundled
 from inference.calibration import FEW_PATIENTS
 from inference.contract import read_contract
+from inference.overlay import draw_overlay
 from inference.site_calibration import SiteCalibration, write_site_calibration
 from orchestration.cli.main import _COMMANDS, main
 from orchestration.cli.measuring import _require_measurements
@@ -24,14 +26,15 @@ from orchestration.cli.pipeline import run_pipeline
 from orchestration.cli.verdicts import _figures
 from orchestration.dagster.run import RunOutcome
 from orchestration.pipeline.lock import workspace_lock
-from orchestration.pipeline.params import read_params
+from orchestration.pipeline.params import Params, read_params
 from orchestration.pipeline.step_report import StepReport
 from orchestration.pipeline.steps import _share_of_an_epoch
 from orchestration.pipeline.workspace import Workspace
 from simulation.cohort.cohort import write_cohort
 from simulation.cohort.config import CohortConfig
-from spine.dataset import Manifest, write_manifest
+from spine.dataset import Manifest, read_manifest, write_manifest
 from spine.errors import GateRefused, InputRejected
+from spine.landmarks import VIEWS
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
 from spine.scanner import NATIVE_SPACING_MM
@@ -102,6 +105,36 @@ def test_training_from_a_model_uses_its_resolution_and_landmarks(tmp_path, monke
     assert params.dataset.landmark_set == "corners68" and params.training.label_shift == 1
     assert (params.validation.profile, params.gate.policy) == ("frontal_radiographs", "frontal_radiographs")
     assert params.training.init_from == str(BUNDLED)
+
+
+def test_own_studies_start_from_the_bundled_model_unless_told_otherwise(tmp_path):
+    own = ("--source", "folder", "--location", tmp_path)
+    done = command("init", "-w", tmp_path / "a", *own)
+    assert "will start from the bundled model" in done.stderr
+    started = read_params(tmp_path / "a" / "params.yaml").training
+    assert (started.init_from, started.heatmap_stride) == ("bundled", read_contract(BUNDLED).heatmap_stride)
+    for number, setting in enumerate(("init_from=null", "preset=galbusera2019", "width=0.5")):
+        other = params_after("init", *own, "--set", f"training.{setting}", workspace=tmp_path / str(number))
+        assert other.training.init_from is None
+    assert params_after("init", workspace=tmp_path / "virtual").training.init_from is None
+
+
+def test_a_run_without_a_workspace_says_what_is_missing(tmp_path):
+    refused = command("run", "-w", tmp_path / "none")
+    assert refused.returncode == 2 and "--source" in refused.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_params_lists_every_parameter_with_default_range_and_meaning():
+    listed = command("params").stdout
+    for key, value in Params().plain().items():
+        for name in value if isinstance(value, dict) else ():
+            assert f"{key}.{name}" in listed
+    chosen = command("params", "learning_rate")
+    assert "training.learning_rate" in chosen.stdout and "0.001" in chosen.stdout and "> 0, < 1" in chosen.stdout
+    assert "cohort" not in chosen.stdout
+    unknown = command("params", "learning_speed")
+    assert unknown.returncode == 2 and "PARAMETER_UNKNOWN" in unknown.stderr
 
 
 def test_training_outside_a_workspace_is_python_m_training(tmp_path):
@@ -226,7 +259,7 @@ def test_radiographs_of_two_patients_are_not_measured_as_one(two_patients, tmp_p
 def test_without_a_champion_the_bundled_model_measures_and_a_message_is_printed(two_patients, tmp_path):
     case, found = two_patients / "case-00000", tmp_path / "new" / "values" / "m.json"
     overlay = tmp_path / "new" / "images" / "o.png"
-    outputs = ("--overlay", overlay, "--json", found)
+    outputs = ("--overlay", overlay, "--out", found)
     done = command("measure", case / "frontal.dcm", case / "lateral.dcm", "-w", tmp_path, *outputs)
     assert done.returncode == 0, done.stderr
     assert overlay.is_file()
@@ -247,16 +280,24 @@ def test_without_a_champion_the_bundled_model_measures_and_a_message_is_printed(
 def test_the_calibration_of_a_site_is_used_for_its_model_only(two_patients, tmp_path, monkeypatch):
     model, case = open_bundled(), two_patients / "case-00000"
     site = SiteCalibration(
-        "Elsewhere", model.digest, "2026-11-30", 41, {"cobb": 9.0}, {"cobb": 0.9}, {"frontal": 9.0}, 1.0
+        "Elsewhere", model.digest, "2026-11-30", 41, {"cobb": 9.0}, {"cobb": 4.25}, {"cobb": 0.9}, {"frontal": 9.0}, 1.0
     )
     monkeypatch.setattr("orchestration.cli.calibrating.calibrate_site", lambda *given: site)
-    data = tmp_path / "data"
+    data, validated = tmp_path / "data", tmp_path / "validation" / "result.json"
     write_manifest(Manifest("galbusera39", 0, ()), data)
+    validated.parent.mkdir()
     call = ("calibrate", "--dataset", data, "--name", "Elsewhere", "-w", tmp_path / "ws")
     assert command(*call).returncode == 2  # neither a workspace nor --out
     assert command("init", "-w", tmp_path / "ws").returncode == 0
+    for result, state in ((None, "no"), ({"success": False}, "a failed"), ({"success": True}, "an outdated")):
+        if result is not None:
+            validated.write_text(json.dumps(result))
+        assert f"{state} validation of dataset" in command(*call).stderr
+    validated.write_text(json.dumps({"success": True, "digest": read_manifest(data).digest}))
+    assert "one line of text" in command(*call, "--name", " ").stderr
     done = command(*call)
     assert done.returncode == 0 and "90 %" in done.stdout and "41 patients" in done.stdout
+    assert "4.2 deg" in done.stdout
     measured = ("measure", case / "frontal.dcm", "-w", tmp_path / "ws", "--overlay", tmp_path / "o.png")
     own = command(*measured)
     basis = json.loads(own.stdout)["views"]["frontal"]["intervals"]
@@ -292,6 +333,105 @@ def test_an_edited_model_is_refused_and_an_unverified_one_gets_a_warning(two_pat
     assert unknown.returncode == 0 and "this model is not verified" in " ".join(unknown.stderr.split())
     (folder / "contract.json").unlink()
     assert command(*call).returncode == 3
+
+
+def test_a_terminal_gets_a_table_and_a_pipe_gets_json(two_patients, tmp_path, monkeypatch):
+    lateral = two_patients / "case-00000" / "lateral.dcm"
+    call = ("measure", lateral, "-w", tmp_path, "--overlay", tmp_path / "o.png")
+    piped = command(*call)
+    report = json.loads(piped.stdout)
+    assert list(report)[:4] == ["schema", "not_for_diagnosis", "study_id", "parameters"]
+    value = report["parameters"]["sacral_slope"]["value"]
+    assert value == round(value, 1) and not re.search(r"\[\s+[-\d]", piped.stdout)
+    assert command(*call, "--out", tmp_path / "m.json").stdout == "", "the file has them"
+    monkeypatch.setattr("orchestration.cli.measuring._on_terminal", lambda: True)
+    shown = command(*call, "--out", tmp_path / "t.json")
+    assert json.loads((tmp_path / "t.json").read_text())["parameters"] == report["parameters"]
+    (row,) = [line for line in shown.stdout.splitlines() if "Sacral slope" in line]
+    assert f"{value:.1f}°" in row and "[" in row
+    assert "need a frontal view: Cobb angle (end plates)" in shown.stdout
+    assert shown.stdout.count("frontal view") == 1
+    assert json.loads(command(*call, "--json").stdout)["parameters"] == report["parameters"]
+
+
+def _without_tags(radiograph, to, *names):
+    given = pydicom.dcmread(radiograph)
+    for name in ("PatientOrientation", *names):
+        delattr(given, name)
+    given.save_as(to)
+    return to
+
+
+def test_options_name_the_views_of_images_without_tags(two_patients, tmp_path):
+    case = two_patients / "case-00000"
+    bare = {
+        v: _without_tags(case / f"{v}.dcm", tmp_path / f"{v}.dcm", "ViewPosition", "ViewCodeSequence") for v in VIEWS
+    }
+    call = ("measure", "-w", tmp_path, "--overlay", tmp_path / "o.png")
+    unclear = command(*call, bare["frontal"])
+    assert unclear.returncode == 2 and "--frontal frontal.dcm or --lateral frontal.dcm" in unclear.stderr
+    done = command(*call, "--frontal", bare["frontal"], "--lateral", bare["lateral"])
+    assert done.returncode == 0, done.stderr
+    report, tagged = json.loads(done.stdout), json.loads(command(*call, *case.glob("*.dcm")).stdout)
+    notes = " ".join(report["notes"])
+    assert (
+        "the left of the image is taken for the right" in notes
+        and "the model reads that the patient faces left" in notes
+    )
+    assert (report["measured_in"], tagged["measured_in"]) == ("each view", "3D")
+    kyphosis = [given["parameters"]["thoracic_kyphosis_t4_t12"]["value"] for given in (report, tagged)]
+    assert kyphosis[0] == pytest.approx(kyphosis[1], abs=4.0)
+    exchanged = command(*call, "--lateral", case / "frontal.dcm")
+    assert exchanged.returncode == 1 and "VIEW_MISMATCH" in exchanged.stderr
+
+
+def test_the_facing_of_a_lateral_is_stated_or_read(two_patients, tmp_path):
+    lateral = two_patients / "case-00001" / "lateral.dcm"
+    mirrored = pydicom.dcmread(_without_tags(lateral, tmp_path / "m.dcm"))
+    mirrored.PixelData = np.ascontiguousarray(mirrored.pixel_array[:, ::-1]).tobytes()
+    mirrored.save_as(tmp_path / "m.dcm")
+    call = ("measure", "-w", tmp_path, "--overlay", tmp_path / "o.png")
+    tagged = json.loads(command(*call, lateral).stdout)["parameters"]
+    for options, note in (((), "the model reads that the patient faces right"), (("--facing", "right"), "by --facing")):
+        done = command(*call, tmp_path / "m.dcm", *options)
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        assert report["parameters"] == tagged
+        assert note in " ".join(report["notes"]) and note in " ".join(done.stderr.split())
+    wrong = command(*call, tmp_path / "m.dcm", "--facing", "left")
+    assert wrong.returncode == 1 and "looks mirrored" in " ".join(wrong.stderr.split())
+    assert command(*call, two_patients / "case-00001" / "frontal.dcm", "--facing", "left").returncode == 2
+
+
+def test_a_contradictory_header_withholds_lengths_and_not_angles(two_patients, tmp_path):
+    frontal = pydicom.dcmread(two_patients / "case-00001" / "frontal.dcm")
+    frontal.ImagerPixelSpacing = [round(0.88 * float(s), 6) for s in frontal.ImagerPixelSpacing]
+    frontal.save_as(tmp_path / "f.dcm")
+    done = command("measure", tmp_path / "f.dcm", "-w", tmp_path, "--overlay", tmp_path / "o.png")
+    report = json.loads(done.stdout)
+    assert report["parameters"]["coronal_balance_t1"]["absent_code"] == "LENGTHS_UNCALIBRATED"
+    assert report["parameters"]["cobb"]["value"] is not None
+    assert report["views"]["frontal"]["lengths_allowed"] is False
+    assert "its header contradicts itself: PixelSpacing" in " ".join(done.stderr.split())
+
+
+def test_the_overlay_identifies_the_study_if_asked(two_patients, tmp_path):
+    frontal = pydicom.dcmread(two_patients / "case-00001" / "frontal.dcm")
+    frontal.StudyDate = "20240503"
+    frontal.save_as(tmp_path / "f.dcm")
+    call = ("measure", tmp_path / "f.dcm", "-w", tmp_path / "ws", "--identify", "--overlay")
+    assert "PARAMS_MISSING" in command(*call, tmp_path / "o.png").stderr, "the pseudonym needs the key of a workspace"
+    assert command("init", "-w", tmp_path / "ws").returncode == 0
+    titles = []
+    with patch(
+        "orchestration.cli.measuring.draw_overlay",
+        side_effect=lambda *a, **k: titles.append(k) or draw_overlay(*a, **k),
+    ):
+        assert command(*call, tmp_path / "o.png").returncode == 0
+        assert command(*call[:4], "--overlay", tmp_path / "p.png").returncode == 0
+    shown = titles[0]["identification"]
+    assert re.fullmatch(r"study 2024-05-03   patient p[0-9a-f]{16}", shown)
+    assert str(frontal.PatientID) not in shown and titles[1]["identification"] is None
 
 
 def _with_image_of(radiograph, other, to):
@@ -352,7 +492,7 @@ def test_a_radiograph_without_any_parameter_is_refused_and_a_turned_one_gets_a_w
 def test_a_radiograph_is_never_overwritten_and_an_unreadable_one_is_named(two_patients, tmp_path):
     radiograph = two_patients / "case-00000" / "frontal.dcm"
     before = radiograph.read_bytes()
-    for output in (("--json", radiograph), ("--overlay", tmp_path / "o.xyz")):
+    for output in (("--out", radiograph), ("--overlay", tmp_path / "o.xyz")):
         assert command("measure", radiograph, *output, "-w", tmp_path).returncode == 2
     assert radiograph.read_bytes() == before
     cut = tmp_path / "cut.dcm"

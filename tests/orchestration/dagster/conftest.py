@@ -52,6 +52,8 @@ class StubSteps:
     figures: dict[str, dict] = field(default_factory=dict)
     raises: dict[str, Exception] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    refusal: GateRefused | None = None
+    tags: dict[str, str] = field(default_factory=dict)
 
     def step(self, name: str, workspace: Workspace, progress=None) -> StepReport:
         self.calls.append(name)
@@ -68,6 +70,10 @@ class StubSteps:
             )
         return report
 
+    def register(self, workspace: Workspace, tags: dict[str, str]) -> StepReport:
+        self.tags = dict(tags)
+        return self.step("registered_candidate", workspace)
+
     def judge(self, workspace: Workspace) -> StepReport:
         self.calls.append("verdict")
         write_stub_verdict(workspace.verdict_file, self.decision)
@@ -75,8 +81,11 @@ class StubSteps:
 
     def promote(self, workspace: Workspace, promoter: str) -> StepReport:
         self.calls.append("champion")
-        if not workspace.verdict_file.exists() or read_verdict(workspace.verdict_file).decision != "PROMOTE":
-            raise GateRefused("VERDICT_REJECT", found="no passing verdict", expected="PROMOTE", remedy="explain")
+        if self.refusal is not None:
+            raise self.refusal
+        decision = read_verdict(workspace.verdict_file).decision if workspace.verdict_file.exists() else "ABSENT"
+        if decision != "PROMOTE":
+            raise GateRefused(f"VERDICT_{decision}", found="no passing verdict", expected="PROMOTE", remedy="explain")
         workspace.champion_record.write_text(json.dumps({"promoter": promoter}))
         return StepReport("champion", {"version": "1"})
 
@@ -108,8 +117,10 @@ def stubs(monkeypatch) -> StubSteps:
     )
     monkeypatch.setattr(steps, "run_step", stub.step)
     monkeypatch.setattr(steps, "compute_step", stub.step)
-    monkeypatch.setattr(model, "register_candidate", lambda ws, params, tags: stub.step("registered_candidate", ws))
-    monkeypatch.setattr(promotion, "rescore_champion", lambda ws, params: stub.step("champion_evaluation", ws))
+    monkeypatch.setattr(model, "register_candidate", lambda ws, params, tags: stub.register(ws, tags))
+    monkeypatch.setattr(
+        promotion, "rescore_champion", lambda ws, params, progress=None: stub.step("champion_evaluation", ws)
+    )
     monkeypatch.setattr(promotion, "judge_candidate", lambda ws, params: stub.judge(ws))
     promote = lambda ws, params, promoter, approval="": stub.promote(ws, promoter)  # noqa: E731
     monkeypatch.setattr(promotion, "promote_champion", promote)

@@ -33,7 +33,7 @@ def test_refusing_verdict_of_another_run_refuses(workspace, stubs, instance, dec
     result = launch_promotion(workspace, instance)
     assert not result.success
     shown = failure_of(result).user_failure_data
-    assert shown.metadata["code"].value == "VERDICT_REJECT"
+    assert shown.metadata["code"].value == f"VERDICT_{decision}"
     assert shown.metadata["remedy"].value == "explain"
     assert not workspace.champion_record.exists()
 

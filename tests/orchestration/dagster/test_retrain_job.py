@@ -10,7 +10,7 @@ from orchestration.dagster.instance import open_instance
 from orchestration.dagster.run import run_retrain
 from orchestration.pipeline.lock import WorkspaceBusy, workspace_lock
 from orchestration.pipeline.params import Params, Source, write_params
-from spine.errors import InputRejected
+from spine.errors import GateRefused, InputRejected
 
 pytestmark = pytest.mark.slow
 
@@ -52,16 +52,43 @@ def test_an_invalid_dataset_stops_the_run_before_training_with_the_reason(worksp
     assert not {"candidate", "evaluation", "verdict", "champion"} & set(stubs.calls)
 
 
+def last_run(workspace) -> tuple[dg.DagsterRunStatus, list[str]]:
+    """The status of the latest run, and its observations of the asset ``champion``."""
+    with open_instance(workspace) as instance:
+        run = instance.get_runs(limit=1)[0]
+        events = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_OBSERVATION)
+        return run.status, [str(e.asset_observation.description) for e in events if e.asset_observation]
+
+
 @pytest.mark.parametrize("decision", ["HOLD", "REJECT", "INSUFFICIENT"])
-def test_a_refusal_ends_the_run_with_reasons(workspace, stubs, decision):
+def test_a_refusal_is_a_successful_run_that_skips_the_champion_with_reasons(workspace, stubs, decision):
     stubs.decision = decision
     outcome = run_retrain(workspace, lambda report: None)
+    status, observed = last_run(workspace)
+    assert status == dg.DagsterRunStatus.SUCCESS
+    assert len(observed) == 1 and observed[0].startswith(f"skipped: VERDICT_{decision}: found no passing verdict")
+    assert not workspace.champion_record.exists() and "champion" not in outcome.reports
     assert outcome.refused
     assert outcome.verdict_reached
     assert outcome.code == decision
     assert "the paper's level" in outcome.reason
     assert "9 deg, must be at most 4 deg" in outcome.reason
-    assert "champion" not in stubs.calls
+
+
+def test_a_missing_approval_skips_the_champion_too(workspace, stubs):
+    stubs.refusal = GateRefused("APPROVAL_MISSING", found="no approval", expected="one", remedy="ask a person")
+    outcome = run_retrain(workspace, lambda report: None)
+    assert (outcome.failed_step, outcome.code, outcome.refused) == ("champion", "APPROVAL_MISSING", True)
+    assert last_run(workspace)[0] == dg.DagsterRunStatus.SUCCESS
+
+
+@pytest.mark.parametrize("decision", ["PROMOTE", "HOLD"])
+def test_a_fault_of_the_promotion_is_a_failed_run(workspace, stubs, decision):
+    stubs.decision = decision
+    stubs.refusal = GateRefused("POLICY_CHANGED", found="another policy", expected="ours", remedy="judge again")
+    outcome = run_retrain(workspace, lambda report: None)
+    assert (outcome.failed_step, outcome.code) == ("champion", "POLICY_CHANGED")
+    assert last_run(workspace) == (dg.DagsterRunStatus.FAILURE, [])
 
 
 def test_a_failed_step_is_reported_with_code_and_reason(workspace, stubs):

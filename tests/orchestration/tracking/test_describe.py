@@ -91,17 +91,30 @@ def test_the_run_holds_page_card_and_checklist(judged: Judged, tmp_path: Path) -
 def test_figures_are_grouped_and_describing_again_adds_none(judged: Judged) -> None:
     client = _client(judged)
     before = client.get_run(judged.challenger_run).data
-    groups = {"verdict", "difference", "champion", "landmarks", "data", "test"}
-    assert groups <= {name.split("/")[0] for name in before.metrics}
-    errors = {"cobb/mae", "cobb/standard_error_deg", "coronal_balance_t1/standard_error_mm"}
-    assert {f"champion/{error}" for error in errors} <= before.metrics.keys()
-    assert before.metrics["verdict/rules"] == len(read_verdict(judged.workspace.verdict_file).evaluated)
+    assert {"difference", "landmarks", "test"} <= {name.split("/")[0] for name in before.metrics}
+    assert len(before.metrics) <= 40
     assert before.metrics["difference/cobb/low"] <= before.metrics["difference/cobb/mean"]
+    verdict = read_verdict(judged.workspace.verdict_file)
+    assert client.get_run(judged.challenger_run).info.run_name.endswith(f": {verdict.decision}")
     review_candidate(judged.workspace, judged.params)
     after = client.get_run(judged.challenger_run).data
     assert after.metrics == before.metrics
-    for name in ("verdict/pass", "difference/cobb/mean"):
-        assert len(client.get_metric_history(judged.challenger_run, name)) == 1
+    assert len(client.get_metric_history(judged.challenger_run, "difference/cobb/mean")) == 1
+    assert client.get_run(judged.challenger_run).info.run_name.count(verdict.decision) == 1
+
+
+def test_every_other_figure_is_in_a_table_that_describing_again_does_not_double(judged: Judged, tmp_path: Path) -> None:
+    client = _client(judged)
+    review_candidate(judged.workspace, judged.params)
+    folder = Path(client.download_artifacts(judged.challenger_run, "tables", tmp_path))
+    tables = {path.stem: json.loads(path.read_text()) for path in folder.iterdir()}
+    assert {"errors", "errors_of_champion", "landmarks", "differences", "rules"} <= tables.keys()
+    verdict = read_verdict(judged.workspace.verdict_file)
+    assert len(tables["rules"]["data"]) == len(verdict.results)
+    assert {"parameter", "n", "bias", "icc_a1"} <= set(tables["errors"]["columns"])
+    assert "coronal_balance_t1" in {row[0] for row in tables["errors"]["data"]}
+    listed = json.loads(client.get_run(judged.challenger_run).data.tags["mlflow.loggedArtifacts"])
+    assert sorted(entry["path"] for entry in listed) == sorted(f"tables/{name}.json" for name in tables)
 
 
 def test_what_serves_leads_back_to_its_candidate(judged: Judged) -> None:
@@ -159,7 +172,7 @@ def test_seeds_of_one_recipe_stand_under_one_parent(judged: Judged) -> None:
     assert client.get_run(parent).info.status == "FINISHED"
     assert [i.dataset.name for i in client.get_run(parent).inputs.dataset_inputs] == ["drawn"]
     judged_as = read_verdict(judged.workspace.verdict_file).decision
-    assert f"seed 2 {CHALLENGER[:8]} | {judged_as} |" in data.tags["mlflow.note.content"]
+    assert f"seed 2 {CHALLENGER[:8]}: {judged_as} | {judged_as} |" in data.tags["mlflow.note.content"]
     assert data.metrics["seeds/count"] == 2
     assert data.metrics["seeds/test/cobb/mae/mean"] == pytest.approx(2.5)
     assert data.metrics["seeds/test/cobb/mae/sd"] == pytest.approx(0.5**0.5)

@@ -170,6 +170,15 @@ def test_radiographs_of_different_people_or_studies(tmp_path, tags, code):
     assert code_of(load, tmp_path) == code
 
 
+@pytest.mark.parametrize("turn", [lambda a: a, lambda a: a[:, ::-1]])
+def test_one_image_as_both_views(tmp_path, turn):
+    study = write_study(tmp_path / "a", 1, views=("frontal",), reconstruction=False)
+    pixels = image(places()["frontal"], points(1), 1)
+    place = replace(places()["lateral"], shape=pixels.shape)
+    radiograph(study / "b.dcm", "lateral", place=place, pixels=turn(pixels), sop_uid="2.25.78")
+    assert code_of(load, tmp_path) == "IMAGES_IDENTICAL"
+
+
 @pytest.mark.parametrize("other", [places(rows=290), places(z0=8.0)])
 def test_radiographs_of_different_heights(tmp_path, other):
     study = write_study(tmp_path / "a", 1, views=("frontal",), reconstruction=False)

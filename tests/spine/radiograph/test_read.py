@@ -5,6 +5,7 @@ import pydicom
 import pytest
 
 from spine.errors import DicomRejected
+from spine.radiograph.orientation import GivenOrientation
 from spine.radiograph.read import read_radiograph
 from tests.spine.radiograph.constructed_radiographs import (
     SHAPE,
@@ -143,6 +144,50 @@ def test_a_lateral_without_orientation_is_refused_and_a_frontal_marked(original,
     frontal = read_radiograph(edited(original, without=["PatientOrientation"]))
     assert (frontal.view, frontal.geometry) == ("frontal", None)
     assert frontal.facts["orientation_found"] == "unverified"
+
+
+@pytest.mark.parametrize("facing", ["left", "right", "unknown"])
+def test_a_person_states_the_facing_of_a_lateral_without_orientation(tmp_path, facing):
+    stored = gradient()[:, ::-1] if facing == "right" else gradient()
+    path = edited(with_pixels(sample_radiograph(tmp_path / "b.dcm", "lateral"), stored), without=["PatientOrientation"])
+    read = read_radiograph(path, GivenOrientation(facing=facing))
+    np.testing.assert_array_equal(read.image, gradient())
+    assert (read.view, read.geometry, read.orientation.facing) == ("lateral", None, facing)
+    assert read_radiograph(path, GivenOrientation("lateral", facing)).view == "lateral"
+
+
+def test_what_a_person_states_must_not_contradict_the_tags(original, tmp_path):
+    lateral = sample_radiograph(tmp_path / "b.dcm", "lateral")
+    assert read_radiograph(lateral, GivenOrientation("lateral", "left")).orientation.verified
+    for path, given, expected in (
+        (original, GivenOrientation("lateral"), "VIEW_MISMATCH"),
+        (edited(original, without=["PatientOrientation"]), GivenOrientation("lateral", "left"), "VIEW_MISMATCH"),
+        (lateral, GivenOrientation("lateral", "right"), "FACING_MISMATCH"),
+    ):
+        with pytest.raises(DicomRejected) as caught:
+            read_radiograph(path, given)
+        assert caught.value.code == expected
+
+
+def test_a_person_names_the_view_of_an_image_without_tags(original):
+    path = edited(original, without=("PatientOrientation", "ViewPosition", "ViewCodeSequence"))
+    assert read_radiograph(path, GivenOrientation("frontal")).view == "frontal"
+    assert read_radiograph(path, GivenOrientation("lateral", "left")).view == "lateral"
+
+
+def test_a_contradictory_header_has_no_lengths_and_no_geometry(original):
+    tags = {"PixelSpacing": [1.75, 1.6], "ImagerPixelSpacing": [1.75, 1.6], "DetectorConfiguration": "AREA"}
+    radiograph = read_radiograph(edited(original, **tags))
+    assert (radiograph.calibration, radiograph.geometry, radiograph.spacing_mm) == ("UNKNOWN", None, (1.75, 1.6))
+    assert "ImagerPixelSpacing" in radiograph.contradiction
+    assert read_radiograph(original).contradiction is None
+
+
+@pytest.mark.parametrize(("text", "date"), [("20240503", "2024-05-03"), ("", ""), ("2024", "")])
+def test_the_study_date_is_an_identifier(original, text, date):
+    radiograph = read_radiograph(edited(original, StudyDate=text))
+    assert radiograph.identity.study_date == date
+    assert not date or date not in repr(radiograph) + str(radiograph.facts)
 
 
 def test_no_view_tag_gives_no_view(original):

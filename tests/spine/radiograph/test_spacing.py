@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -34,6 +35,38 @@ def test_the_decision_table(tags, spacing, calibration):
     assert found.calibration == calibration
     assert found.spacing_mm == (None if spacing is None else pytest.approx(spacing, rel=1e-12))
     assert found.lengths_allowed == (calibration in ("FIDUCIAL", "GEOMETRY", "ERMF"))
+
+
+DISTANCES = {"source_to_detector_mm": 1500.0, "source_to_patient_mm": 1200.0}
+
+
+@pytest.mark.parametrize(
+    ("tags", "contradicts"),
+    [
+        (SpacingTags(pixel_mm=(0.16, 0.16), imager_mm=(0.2, 0.2), **DISTANCES), False),
+        (SpacingTags(pixel_mm=(0.166, 0.166), imager_mm=(0.2, 0.2), **DISTANCES), False),  # 3.8 %
+        (SpacingTags(pixel_mm=(0.17, 0.17), imager_mm=(0.2, 0.2), **DISTANCES), True),  # 6.3 %
+        (SpacingTags(pixel_mm=(0.16, 0.17), imager_mm=(0.2, 0.2), **DISTANCES), True),
+        (SpacingTags(pixel_mm=(0.16, 0.18), imager_mm=(0.2, 0.2), **DISTANCES, slot=True), False),  # one axis agrees
+        (SpacingTags(pixel_mm=(0.172, 0.172), imager_mm=(0.2, 0.2), **DISTANCES, slot=True), False),  # resampled
+        (SpacingTags(pixel_mm=(0.18, 0.18), imager_mm=(0.2, 0.2), **DISTANCES, slot=True), True),
+        (SpacingTags(pixel_mm=(0.17, 0.17), imager_mm=(0.2, 0.2), magnification=1.25), True),
+        (SpacingTags(pixel_mm=(0.15, 0.15), imager_mm=(0.2, 0.2)), False),
+        (SpacingTags(pixel_mm=(0.23, 0.23), imager_mm=(0.2, 0.2)), True),  # smaller at the detector than in the patient
+        (SpacingTags(pixel_mm=(0.2, 0.2), imager_mm=(0.2, 0.2), calibration_type="GEOMETRY", **DISTANCES), True),
+        (SpacingTags(pixel_mm=(0.2, 0.2), imager_mm=(0.2, 0.2), calibration_type="GEOMETRY"), False),
+    ],
+)
+@pytest.mark.parametrize("calibration_type", ["", "FIDUCIAL", "GEOMETRY"])
+def test_a_spacing_that_contradicts_the_header_allows_no_lengths(tags, contradicts, calibration_type):
+    if tags.calibration_type:
+        calibration_type = tags.calibration_type
+    found = decide_spacing(replace(tags, calibration_type=calibration_type), SHAPE)
+    assert found.spacing_mm == tags.pixel_mm, "angles are measured with the aspect of PixelSpacing"
+    assert found.lengths_allowed is not contradicts
+    assert (found.contradiction is not None) is contradicts
+    if contradicts:
+        assert found.calibration == "UNKNOWN" and "PixelSpacing" in found.contradiction
 
 
 @pytest.mark.parametrize(

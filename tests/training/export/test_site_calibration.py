@@ -88,10 +88,22 @@ def test_the_file_keeps_the_calibration_and_another_model_is_refused(tmp_path):
     with pytest.raises(EvidenceRejected, match="SITE_CALIBRATION_OF_OTHER_MODEL"):
         site.applied_to(replace(MODEL, digest="b" * 64))
     record = json.loads(path.read_text())
-    for broken in ({"schema": "other"}, {"widths": {"cobb": -1.0}}, {"widths": 3}, {"more": 1}):
-        path.write_text(json.dumps({**record, **broken}))
-        with pytest.raises(EvidenceRejected, match="SITE_CALIBRATION_UNREADABLE"):
+    wrong = {"schema": "other", "widths": {"cobb": -1.0}, "more": 1, "name": "", "model_digest": None, "radius": -5}
+    wrong |= {"patients": "many", "clear": {"frontal": "a"}, "coverage": {"height": 0.9}, "made_on": "today\nor so"}
+    broken = [{**record, name: value} for name, value in wrong.items()]
+    broken += [{**record, "widths": 3}, {**record, "patients": 3}, [], {n: v for n, v in record.items() if n != "name"}]
+    for content in broken:
+        path.write_text(json.dumps(content))
+        with pytest.raises(EvidenceRejected, match="SITE_CALIBRATION_UNREADABLE") as refused:
             read_site_calibration(path)
+        assert "Error" not in str(refused.value)
+
+
+def test_the_half_widths_are_those_of_the_intervals():
+    known = images(40, 1, 0.1, 0.3)
+    site = site_calibration_of(MODEL, known, "Elsewhere", DAY)
+    sigmas = [m.sigma for p, _ in known if (m := p.parameters["cobb"]).value is not None]
+    assert site.half_widths["cobb"] == pytest.approx(site.widths["cobb"] * np.mean(sigmas))
 
 
 def test_the_data_set_of_the_fit_is_refused(taught, drawn, tmp_path):

@@ -1,6 +1,7 @@
 """Energy counters that overflow, fail, run backwards or are missing, and the energy in the record of a fit."""
 
 import ctypes
+import signal
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import count
@@ -169,7 +170,7 @@ def test_a_resumed_fit_adds_the_energy_up_or_has_none(drawn, tiny_config, tmp_pa
         stop = fit_callback.FitCallback._synchronise
 
         def stopping(self: Any, trainer: Any, module: Any) -> None:
-            self._stop_requested = self.stage.position.step == 2
+            self._stopped_by = signal.SIGTERM if self.stage.position.step == 2 else None
             stop(self, trainer, module)
 
         with monkeypatch.context() as patch:

@@ -86,13 +86,13 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(candidate,
     assert not torch.equal(first[head], load_weights(tmp_path / "other")[head])
 
 
-def terminate_at(call: int) -> Callable[[int, int], None]:
-    """A report of progress that sends SIGTERM to this process at its nth call."""
+def terminate_at(call: int, kind: signal.Signals = signal.SIGTERM) -> Callable[[int, int], None]:
+    """A report of progress that sends a signal to this process at its nth call."""
     calls = count(1)
 
     def report(done: int, total: int) -> None:
         if next(calls) == call:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), kind)
 
     return report
 
@@ -103,18 +103,35 @@ def assert_equal_weights(first: Path, second: Path) -> None:
 
 @pytest.mark.usefixtures("without_export")
 @pytest.mark.parametrize("steps", [1, 4])
-def test_interrupted_and_resumed_equals_uninterrupted(candidate, drawn, tiny_config, tmp_path, steps):
-    """SIGTERM in the middle of an epoch (three steps make one), then the same command again."""
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(TrainingInterrupted, match="TRAINING_INTERRUPTED"):
-        fit(drawn[0], tmp_path, tiny_config, terminate_at(steps + 1))  # the first call comes before the first step
-    assert signal.getsignal(signal.SIGTERM) == before
+@pytest.mark.parametrize(
+    ("kind", "raised"), [(signal.SIGTERM, TrainingInterrupted), (signal.SIGINT, KeyboardInterrupt)]
+)
+def test_interrupted_and_resumed_equals_uninterrupted(candidate, drawn, tiny_config, tmp_path, steps, kind, raised):
+    """A signal in the middle of an epoch (three steps make one), then the same command again."""
+    before = signal.getsignal(kind)
+    with pytest.raises(raised) as stopped:
+        fit(drawn[0], tmp_path, tiny_config, terminate_at(steps + 1, kind))  # the first call is before the first step
+    reason = stopped.value if raised is TrainingInterrupted else stopped.value.__cause__
+    saved = newest_checkpoint(tmp_path / "checkpoints")["position"]["step"]
+    assert steps <= saved <= steps + 1 and f"the signal {kind.name} at step {saved}" in str(reason)
+    assert signal.getsignal(kind) == before
     assert not (tmp_path / CANDIDATE_FILE).exists()
     assert not (tmp_path / "model.onnx").exists()
     summary = fit(drawn[0], tmp_path, tiny_config)
     assert summary.steps == candidate[1].steps
     assert_equal_weights(candidate[0], tmp_path)
     assert summary.validation_error == pytest.approx(candidate[1].validation_error, rel=1e-5)
+
+
+@pytest.mark.usefixtures("without_export")
+def test_a_second_ctrl_c_stops_at_once(drawn, tiny_config, tmp_path):
+    def twice(done: int, total: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        fit(drawn[0], tmp_path, tiny_config, twice)
+    assert newest_checkpoint(tmp_path / "checkpoints") is None
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
 
 
 def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path):

@@ -1,4 +1,4 @@
-"""The training parameters in Dagster's launchpad: every one is a field, and given values reach params.yaml."""
+"""The parameters in Dagster's launchpad: every one is a field, and given values reach params.yaml."""
 
 from dataclasses import fields
 
@@ -6,13 +6,13 @@ import dagster as dg
 import pytest
 import yaml
 
+from orchestration.dagster.assets.launchpad import TAG, TrainingForm
 from orchestration.dagster.assets.model import candidate
-from orchestration.dagster.assets.training_form import TAG, TrainingForm
 from orchestration.dagster.definitions import definitions_with, defs
 from orchestration.dagster.jobs import RETRAIN
 from orchestration.dagster.resources import resources_for
 from orchestration.pipeline import steps
-from orchestration.pipeline.params import read_params
+from orchestration.pipeline.params import Params, read_params
 from orchestration.pipeline.step_report import StepReport
 from training.config import Augmentation, NextStage, TrainingParameters
 from training.fields import help_of
@@ -93,7 +93,8 @@ def test_a_given_parameter_is_used_recorded_and_kept(workspace, launch, instance
     assert (workspace.candidate / "model").read_text() == repr(training)
     assert recorded(workspace) == read_params(workspace.params_file).plain()["training"]
     tags = instance.get_run_by_id(result.run_id).tags
-    tagged = {name.removeprefix(TAG): value for name, value in tags.items() if name.startswith(TAG)}
+    own = f"{TAG}training."
+    tagged = {name.removeprefix(own): value for name, value in tags.items() if name.startswith(own)}
     assert tagged == {name: str(value) for name, value in (given | {"device": "cpu"}).items()}
 
 
@@ -113,3 +114,40 @@ def test_an_impossible_value_is_refused_with_its_reason_and_nothing_is_written(w
     assert "virtual_pairs 5, not a multiple of 32 x reuse x devices" in failure.metadata["found"].value
     assert workspace.params_file.read_text() == text
     assert not workspace.candidate.exists()
+
+
+SECTIONS = {
+    "cohort": "cohort",
+    "studies": "source",
+    "dataset": "dataset",
+    "validation": "validation",
+    "verdict": "gate",
+}
+"""Asset -> the section of params.yaml that its form shows."""
+
+
+@pytest.mark.parametrize(("op", "section"), SECTIONS.items())
+def test_every_section_is_a_form_with_descriptions(op, section):
+    shown = defs.resolve_job_def(RETRAIN).get_node_named(op).definition.config_schema.config_type.fields
+    known = Params.model_fields[section].annotation.model_fields
+    assert shown.keys() == known.keys()
+    for name, field in known.items():
+        assert shown[name].description.startswith(field.description) and "default:" in shown[name].description
+        assert not shown[name].is_required and not shown[name].default_provided
+
+
+def test_given_values_of_every_section_are_used_and_recorded(workspace, stubs, instance):
+    given = {"cohort": {"count": 33}, "dataset": {"test_patients": 7}, "verdict": {"policy": "frontal_radiographs"}}
+    given |= {"validation": {"on_bad_study": "exclude"}, "studies": {"kind": "folder", "location": "/somewhere"}}
+    job = definitions_with(resources_for(str(workspace.root))).resolve_job_def(RETRAIN)
+    config = {"ops": {op: {"config": values} for op, values in given.items()}}
+    result = job.execute_in_process(run_config=config, instance=instance)
+    params = read_params(workspace.params_file)
+    assert (params.cohort.count, params.dataset.test_patients) == (33, 7)
+    assert (params.gate.policy, params.validation.on_bad_study) == ("frontal_radiographs", "exclude")
+    assert (params.source.kind, params.source.location) == ("folder", "/somewhere")
+    tags = instance.get_run_by_id(result.run_id).tags
+    wanted = {f"{TAG}{SECTIONS[op]}.{name}": str(v) for op, values in given.items() for name, v in values.items()}
+    assert wanted.items() <= tags.items()
+    assert stubs.tags["launchpad.dataset.test_patients"] == "7", "the candidate's MLflow run has them too"
+    assert "cohort" not in yaml.safe_load(workspace.pipeline_file.read_text())["stages"]
