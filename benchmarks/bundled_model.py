@@ -174,9 +174,10 @@ def _packed_radiographs() -> list[ImageInput]:
 
 
 def _refused_share(model: Model, name: str, view: ViewName, images: Iterable[ImageInput], target: str) -> Figure:
-    refused = [bool(measure_views(model, {view: image}).refused) for image in images]
+    found = [measure_views(model, {view: image}) for image in images]
+    refused = [bool(p.refused) or all(m.is_absent for m in p.parameters.values()) for p in found]
     share = 100 * float(np.mean(refused)) if refused else float("nan")
-    return Figure(f"refused: {name}", share, "%", target, f"of {len(refused)}")
+    return Figure(f"refused or nothing measured: {name}", share, "%", target, f"of {len(refused)}")
 
 
 def _examples(folder: Path) -> Sequence[Example]:

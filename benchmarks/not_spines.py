@@ -25,8 +25,8 @@ def chest(image: GreyImage, view: ExampleView, random: np.random.Generator) -> G
 
 
 def pelvis(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage | None:
-    """The image from L3 to below the hips; None if it does not show both."""
-    return _cut(image, view, ("L3_sup", "HIP_L"), random)
+    """The image from the lower plate of L5 to below the hips, with a margin; None if it does not show both."""
+    return _cut(image, view, ("L5_inf", "HIP_L"), random)
 
 
 def _cut(

@@ -21,6 +21,7 @@ Training itself and the choice of the champion belong elsewhere. The package run
     mirrored_average  mean of a frontal image and its mirror image
     model             a loaded model
     model_folder      opening of a model folder that a user names
+    notes             what to check in the images before the values are used
     overlay           the overlay image
     preprocessing     conversion of an image to the input of a network
     site_calibration  intervals from a site's own labelled studies

@@ -16,7 +16,7 @@ from inference.inputs import ImageInput
 from inference.levels import LevelEvidence, decide_levels, level_votes
 from inference.mirrored_average import averaged_with_mirror_image
 from inference.model import Model
-from inference.preprocessing import Affine, prepare
+from inference.preprocessing import Affine, Prepared, prepare
 from inference.vertebral_column import centres_of, pitch_of
 from inference.view_check import (
     ViewDetection,
@@ -72,12 +72,12 @@ def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Dete
         raise ContractViolation("VIEW_UNKNOWN", f"views {tuple(views)}", expected, remedy)
     runs = _run_scales(model, {view: views[view] for view in order})
     detections = {view: _clearest(model, runs[view]) for view in order}
-    inputs = {view: found.prepared for view, found in detections.items()}
+    once = {view: AT_ONE_SCALE for view in order if _is_chance(detections[view], runs[view])}
+    inputs = {view: _inputs_of(found, runs[view][0]) for view, found in detections.items()}
+    wrong_views = {**once, **check_views(model, detections, inputs)}
     for view in order:
         if detections[view] is runs[view][0]:  # at a smaller scale, the landmarks are clearer than at a larger one
             detections[view] = _enlarged(model, view, views[view], detections[view])
-    once = {view: AT_ONE_SCALE for view in order if _is_chance(detections[view], runs[view])}
-    wrong_views = {**once, **check_views(model, detections, inputs)}
     if model.contract.mirrored_average and "frontal" in detections and not is_clear(detections["frontal"]):
         detections["frontal"] = averaged_with_mirror_image(model, detections["frontal"])
     decoded = {view: _without_blank_regions(detection) for view, detection in detections.items()}
@@ -110,6 +110,11 @@ def _run_scales(model: Model, views: Mapping[ViewName, ImageInput]) -> dict[View
     for (view, _), run in zip(tried, _detections_at(model, tried, views), strict=True):
         found[view].append(run)
     return found
+
+
+def _inputs_of(chosen: ViewDetection, first: ViewDetection) -> tuple[Prepared, ...]:
+    """The input of the chosen run, and that of the first run if it is another one."""
+    return (chosen.prepared,) if chosen is first else (chosen.prepared, first.prepared)
 
 
 def _clearest(model: Model, runs: Sequence[ViewDetection]) -> ViewDetection:

@@ -20,9 +20,9 @@ from inference.input_check import features_of, other_part_violations
 from inference.inputs import ImageInput
 from inference.levels import LevelEvidence
 from inference.model import Model
-from inference.vertebral_column import field_of_view, lean_notes, lean_of
+from inference.notes import lengths_withheld, notes_of
 from spine.dataset import Example, load_example_image
-from spine.landmarks import VERTEBRAE, VIEWS, ViewName, level_of
+from spine.landmarks import VIEWS, ViewName, level_of
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.margins import margins_in_space
 from spine.measurement.measure import measure
@@ -43,13 +43,6 @@ MAX_Z_DISAGREEMENT_MM = 20.0
 """Both views show a landmark at the same height. If the heights differ by more than this, the landmark was found at a
 neighbouring level, about 25 mm away, in one view. The 3D point would be wrong by half of this distance, so the point is
 absent."""
-
-LEAST_IN_A_LATERAL: Mapping[str, float] = {
-    "lumbar_lordosis_l1_s1": 0.0,
-    "lumbar_lordosis_l1_l5": -10.0,
-    "sacral_slope": 5.0,
-}
-"""Parameter -> value in degrees. Smaller values are rare in patients, and usual in a mirrored lateral radiograph."""
 
 DROPPED_WHY: Mapping[str, str] = {
     "LANDMARKS_IN_BLANK_REGION": "the {view} image is blank there",
@@ -99,16 +92,11 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
         height_mismatches=() if points_3d is None else _height_mismatches(points, points_3d),
         refused=refused,
         dropped={view: d.dropped for view, d in decoded.items() if d.dropped},
-        notes=(
-            *_notes(points, views),
-            *_length_notes(planes, views),
-            *_chain_notes(decoded),
-            *_kyphosis_notes(parameters),
-        ),
+        notes=notes_of(planes, decoded, parameters, views),
         points_3d=points_3d or {},
         parameters=calibration.with_intervals(parameters, shifts) if calibration else parameters,
         interval_basis=basis,
-        lengths_withheld=_lengths_withheld(planes, views),
+        lengths_withheld=lengths_withheld(planes, views),
         seconds=time.perf_counter() - began,
     )
 
@@ -198,50 +186,6 @@ def _without_unseen_curves(
         return parameters
     reason = f"{unseen[0]} to {unseen[-1]} were not found, although the image shows their region"
     return without_curves(parameters, reason, "CURVE_NOT_SEEN")
-
-
-def _chain_notes(decoded: Mapping[ViewName, Decoded]) -> tuple[str, ...]:
-    """Warnings about vertebrae that were dropped because they lie outside the chain."""
-    notes = []
-    for view, found in decoded.items():
-        lost = {level_of(name) for name, code in found.dropped.items() if code == "LANDMARKS_OUT_OF_CHAIN"}
-        if lost:
-            levels = ", ".join(v for v in VERTEBRAE if v in lost)
-            notes.append(f"{levels} left out: found in the {view} image out of line with the other vertebrae")
-    return tuple(notes)
-
-
-def _kyphosis_notes(parameters: Mapping[str, Measured]) -> tuple[str, ...]:
-    """A warning if the lumbar spine or the sacrum leans as it does in a mirrored lateral radiograph."""
-    for name, least in LEAST_IN_A_LATERAL.items():
-        value = parameters[name].value
-        if value is not None and value < least:
-            label = PARAMETERS[name].label
-            return (f"{label} is {value:.0f} degrees, which is rare: the lateral image may be mirrored or turned",)
-    return ()
-
-
-def _notes(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, ImageInput]) -> tuple[str, ...]:
-    """Images of a part of the spine, and images in which the spine leans so much that they may be turned."""
-    fields = {view: field_of_view(found) or "" for view, found in points.items()}
-    lumbar = [view for view, field in fields.items() if field.startswith("lumbar")]
-    parts = [f"the {view} radiograph shows a part of the spine: {fields[view]}" for view in lumbar]
-    leans = {view: lean_of(found, views[view].spacing_mm) for view, found in points.items()}
-    return (*parts, *(note for view, lean in leans.items() for note in lean_notes(lean, view)))
-
-
-def _lengths_withheld(planes: Mapping[Plane, PlanePoints], views: Mapping[ViewName, ImageInput]) -> dict[ViewName, str]:
-    """View -> why no length is measured in it."""
-    reasons = {view: planes[PLANE_OF_VIEW[view]].lengths_reason for view in views}
-    return {view: reason for view, reason in reasons.items() if reason is not None}
-
-
-def _length_notes(planes: Mapping[Plane, PlanePoints], views: Mapping[ViewName, ImageInput]) -> tuple[str, ...]:
-    """Notes from reading the images, and calibrated images whose lengths are withheld."""
-    given = [note for image in views.values() for note in image.notes]
-    withheld = _lengths_withheld(planes, views).items()
-    wrong = [f"no lengths from the {view} radiograph: {r}" for view, r in withheld if views[view].lengths_allowed]
-    return (*given, *wrong)
 
 
 def _explain_refusals(parameters: Mapping[str, Measured], refused: Mapping[ViewName, str]) -> dict[str, Measured]:

@@ -41,7 +41,7 @@ the image is of the other view. Of 80 virtual patients outside the test split, 9
 with the wrong view gain more or are refused, and none with the right view does. Of 241 real frontals given as laterals,
 97 % do. Of 12 real lumbar laterals given as frontals, 4 do. Real frontals given as frontals gain at most 0.157."""
 
-MIN_GAIN_TURNED = 0.2
+MIN_GAIN_TURNED: Mapping[ViewName, float] = {"frontal": 0.2, "lateral": 0.15}
 """With a larger gain in confidence after turning, the image is reported as turned. Of the same 80 virtual patients, 96
 to 100 % of the images upside down or turned by 180 degrees gain more or are refused, and none of the upright ones. Of
 241 real frontals, 95 % do, and no upright one does. Of 12 real lumbar laterals, 10 do upside down and all do turned."""
@@ -71,12 +71,14 @@ class Alternative:
         turn: function that turns the (1, H, W) pixels before the run.
         min_gain: with a larger gain in confidence, the image is reported as wrong.
         reason: the message of this report.
+        at_every_scale: whether the image is also run at the model's first scale.
     """
 
     view: ViewName
     turn: Callable[[Pixels], Pixels]
     min_gain: float
     reason: str
+    at_every_scale: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,29 +114,35 @@ def detections_from(
 
 
 def check_views(
-    model: Model, first: Mapping[ViewName, ViewDetection], inputs: Mapping[ViewName, Prepared]
+    model: Model, first: Mapping[ViewName, ViewDetection], inputs: Mapping[ViewName, Sequence[Prepared]]
 ) -> dict[ViewName, str]:
     """View -> reason, for images that are of the other view, upside down or mirrored.
 
-    ``first`` are the results of each image as its given view. ``inputs`` are the inputs with the whole image, at the
-    scale that suits the given view: at another scale, every alternative to a lumbar radiograph would look unclear.
+    ``first`` are the results of each image as its given view. ``inputs`` begin with the inputs of these results, at the
+    scale that suits the given view: at another scale, every alternative to a lumbar radiograph would look unclear. The
+    input at the model's first scale follows, if it is another one: it suits a whole spine with the head down.
     """
     limits = model.contract.limits
     if limits is None or set(model.contract.views) != set(VIEWS):
         return {}
-    tried = [(view, way) for view in first for way in _alternatives(view, first, limits)]
+    tried = [
+        (view, way, prepared)
+        for view in first
+        for way in _alternatives(view, first, limits)
+        for prepared in (inputs[view] if way.at_every_scale else inputs[view][:1])
+    ]
     if not tried:
         return {}
     second = detections_from(
         model,
-        [way.view for _, way in tried],
-        [inputs[view] for view, _ in tried],
-        [first[view].shape for view, _ in tried],
-        [way.turn for _, way in tried],
+        [way.view for _, way, _ in tried],
+        [prepared for _, _, prepared in tried],
+        [first[view].shape for view, _, _ in tried],
+        [way.turn for _, way, _ in tried],
     )
     best: dict[ViewName, tuple[float, Alternative]] = {}
     as_other = dict.fromkeys(first, -np.inf)
-    for (view, way), again in zip(tried, second, strict=True):
+    for (view, way, _), again in zip(tried, second, strict=True):
         gain = _gain(first[view], again, model, limits)
         if way.view != view:
             as_other[view] = gain
@@ -148,16 +156,16 @@ def check_views(
 
 def _alternatives(view: ViewName, first: Mapping[ViewName, ViewDetection], limits: InputLimits) -> list[Alternative]:
     """The alternatives in which the image given as ``view`` is run again."""
-    wide = {name: _mean_log_width(detection.decoded) > WIDE for name, detection in first.items()}
+    wide = {name: not is_clear(detection) for name, detection in first.items()}
     ways = []
     # In an exchanged pair at least one image has wide maps. A single radiograph has no other to compare with.
     if len(first) < len(VIEWS) or any(wide.values()):
         reason = f"looks like a {_OTHER[view]}, given as {view}"
         ways.append(Alternative(_OTHER[view], lambda pixels: pixels, MIN_GAIN_OTHER_VIEW[view], reason))
     if wide[view] and not shows_whole_spine(first[view], limits):
-        gain = MIN_GAIN_TURNED
-        ways.append(Alternative(view, lambda p: p[:, ::-1, ::-1], gain, "looks turned by 180 degrees, head down"))
-        ways.append(Alternative(view, lambda p: p[:, ::-1], gain, "looks upside down and mirrored, head down"))
+        gain = MIN_GAIN_TURNED[view]
+        ways.append(Alternative(view, lambda p: p[:, ::-1, ::-1], gain, "looks turned by 180 degrees, head down", True))
+        ways.append(Alternative(view, lambda p: p[:, ::-1], gain, "looks upside down and mirrored, head down", True))
     if wide[view] and view == "lateral":
         reason = "looks mirrored, front for back: check its orientation tags"
         ways.append(Alternative(view, lambda p: p[:, :, ::-1], MIN_GAIN_MIRRORED, reason))

@@ -18,7 +18,7 @@ CUTS: Mapping[str, tuple[str, Box]] = {
     "dataset": ("reviewing/dataset.png", (10, 15, 805, 545)),
     "training": ("virtual-pairs.png", (0, 336, 1008, 1008)),
     "gate": ("reviewing/verdict.png", (55, 45, 715, 485)),
-    "review": ("reviewing/patients.png", (335, 110, 965, 530)),
+    "review": ("reviewing/patients.png", (285, 118, 990, 588)),
 }
 """Name of a thumbnail -> a picture below docs/, and the part of that picture to show. All parts have the same shape."""
 

@@ -6,13 +6,14 @@ fast.
 
     calibrating       the subcommand calibrate
     cohort            the subcommand cohort
+    demo              the subcommand demo
     main              the command group, error messages and exit codes
     measuring         the subcommands measure, parameters, decoders and read3d
     model_choice      the model that measures, with the intervals of the site
     operations        the subcommands backup, restore and clean
     options           options that several subcommands share
     params            the subcommand params
-    pipeline          the subcommands init, run, demo and stage
+    pipeline          the subcommands init, run and stage
     planning          the subcommand plan
     population_table  compares the virtual population with published figures in a table and a figure
     quarantine        the subcommand quarantine

@@ -15,7 +15,7 @@ from orchestration.environment import apply_quiet_environment
 from spine.errors import PlumblineError
 
 _COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("pipeline", "Run the whole pipeline once on virtual patients."),
+    "demo": ("demo", "Run the whole pipeline once on virtual patients."),
     "init": ("pipeline", "Make a workspace: params.yaml and dvc.yaml."),
     "run": ("pipeline", "Run the pipeline of a workspace, from studies to verdict and promotion."),
     "params": ("params", "List the parameters of params.yaml with default, range and meaning."),

@@ -1,7 +1,5 @@
-"""The subcommands that run the pipeline: ``init``, ``run``, ``demo``, ``stage``."""
+"""The subcommands that run the pipeline: ``init``, ``run``, ``stage``."""
 
-import subprocess
-import sys
 import time
 from contextlib import AbstractContextManager
 from functools import partial
@@ -38,13 +36,6 @@ _RADIOGRAPH_DEFAULTS: dict[str, dict[str, Any]] = {
     "validation": {"profile": "frontal_radiographs", "on_bad_study": "exclude"},
     "gate": {"policy": "frontal_radiographs"},
 }
-_DEMO = (
-    "training.init_from=bundled",
-    "training.heatmap_stride=4",
-    "training.learning_rate=0.0001",
-    "training.minutes=2",
-)
-"""Settings of a new demo workspace: training from the bundled model, whose landmarks and resolution it keeps."""
 
 
 @click.command()
@@ -192,50 +183,6 @@ def _reason(workspace: Workspace, outcome: "RunOutcome") -> str:
     if outcome.failed_step == "verdict" and outcome.verdict_reached:
         return f"`plumbline explain -w {workspace.root}` explains the reasons"
     return outcome.reason.removeprefix(f"{outcome.code}: ")
-
-
-@click.command()
-@workspace_option
-@click.option("--minutes", type=float, help="Training time.  [2]")
-@click.option("--patients", type=click.IntRange(20), help="Virtual patients.  [274, 50 of them in the test set]")
-def demo(workspace: Path, minutes: float | None, patients: int | None) -> None:
-    """Run the whole pipeline once on virtual patients, then measure one pair of radiographs with the result.
-
-    Training starts from the bundled model. The gate may refuse the new model: the demo then shows the reasons, and its
-    exit code is 0.
-
-    \b
-    Example:  plumbline demo
-    """
-    chosen = Workspace(workspace)
-    settings: tuple[str, ...] = () if chosen.params_file.exists() else _DEMO
-    settings += training_time(minutes)
-    if patients:
-        settings += (f"cohort.count={patients}", f"dataset.test_patients={max(5, patients // 5)}")
-    if chosen.params_file.exists() and read_params(chosen.params_file).source.kind != "virtual":
-        raise click.UsageError(
-            f"{workspace} does not use virtual patients: use `plumbline run`, or name another workspace"
-        )
-    params = prepare_workspace(chosen, "virtual", None, settings)
-    errors.print("Virtual patients -> DICOM -> studies -> landmarks -> dataset -> training -> gate -> measurement")
-    errors.print(f"{params.cohort.count} patients, {params.training.minutes} minutes of training.")
-    code = run_pipeline(chosen)
-    if code in (0, 3):
-        _measure_one(chosen, promoted=code == 0)
-        code = 0
-    raise SystemExit(code)
-
-
-def _measure_one(workspace: Workspace, *, promoted: bool) -> None:
-    """Measure one pair of the cohort by running the command `plumbline measure`."""
-    case = sorted(path.parent for path in workspace.drop.glob("*/COMPLETE"))[0]
-    overlay, report = workspace.state / "measured" / "overlay.png", workspace.state / "measured" / "measurement.json"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "orchestration.cli.main", "measure", str(case / "frontal.dcm")]
-    command += [str(case / "lateral.dcm"), "--overlay", str(overlay), "--out", str(report), "-w", str(workspace.root)]
-    command += [] if promoted else ["--model", str(workspace.candidate)]
-    subprocess.run(command, check=True)
-    output.print(f"measured one pair: {overlay} and {report}")
 
 
 @click.command()

@@ -39,7 +39,7 @@ def _paragraphs(found: "Status") -> dict[str, list[str]]:
     waiting = f"{len(found.waiting)} batch(es) wait: {', '.join(found.waiting)}" if found.waiting else "no batch waits"
     sizes = [f"{name} {human_size(size)}" for name, size in found.disk.items()]
     return {
-        "services": [f"{name:<8}{at}" for name, at in found.services.items()]
+        "services": [f"{name:<8}{at}" for name, at in found.services.items()] or ["starting"]
         if found.services is not None
         else ["not running; `make up` starts them"],
         "runs": [

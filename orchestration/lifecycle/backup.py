@@ -18,14 +18,14 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from orchestration.lifecycle.data_in_use import data_versions_in_use
-from orchestration.pipeline.cache import current_versions, files_of, fill_cache, lists_of
+from orchestration.pipeline.cache import current_versions, files_of, fill_cache, lists_of, unused_files
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import EvidenceRejected, ParametersRejected
@@ -90,8 +90,8 @@ def _write(workspace: Workspace, archive: Path, scratch: Path) -> Backup:
     # gzip's default level takes five times as long for images, and saves little.
     with tarfile.open(archive, "x:gz", compresslevel=1) if compressed else tarfile.open(archive, "x") as tar:
         for path in files_to_keep(workspace):
-            name = path.relative_to(workspace.root).as_posix()
-            size += _add(tar, name, path, digests, scratch)
+            with suppress(FileNotFoundError):  # a temporary file of a running service
+                size += _add(tar, path.relative_to(workspace.root).as_posix(), path, digests, scratch)
         facts = {"schema": SCHEMA, "at": datetime.now(UTC).isoformat(timespec="seconds"), "files": digests}
         scratch.write_text(json.dumps(facts, indent=1))
         tar.add(scratch, MANIFEST)
@@ -100,15 +100,23 @@ def _write(workspace: Workspace, archive: Path, scratch: Path) -> Backup:
 
 def files_to_keep(workspace: Workspace) -> Iterator[Path]:
     """The files and empty folders of a backup. Folders behind symbolic links are included."""
-    current = current_versions(workspace)
-    older = files_of(workspace, data_versions_in_use(workspace) - current)
-    yield from sorted(older.union(lists_of(workspace, current)))
+    yield from _cached(workspace)
     for folder, folders, names in os.walk(workspace.root, followlinks=True):
         here = Path(folder)
         folders[:] = sorted(n for n in folders if (here / n).relative_to(workspace.root).as_posix() not in LEFT_OUT)
         if not folders and not names:
             yield here  # an empty folder is an output of a stage too
         yield from (here / n for n in sorted(names) if _is_needed(here / n))
+
+
+def _cached(workspace: Workspace) -> list[Path]:
+    """Older data that a model or record names, and the lists of the current files. All, if a record is not readable."""
+    current = current_versions(workspace)
+    try:
+        older = files_of(workspace, data_versions_in_use(workspace) - current)
+    except EvidenceRejected:
+        return unused_files(workspace, ())
+    return sorted(older.union(lists_of(workspace, current)))
 
 
 def _is_needed(path: Path) -> bool:
@@ -194,7 +202,7 @@ def _extract(archive: Path, into: Path) -> Backup:
         saved = facts["files"] if facts["schema"] == SCHEMA else {}
         manifest.unlink()
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, FileNotFoundError, ValueError, KeyError) as error:
-        raise _altered(archive, f"an archive that cannot be read: {error}") from error
+        raise _altered(archive, f"an archive that cannot be read ({str(error).splitlines()[0].rstrip(':')})") from error
     files = {p.relative_to(into).as_posix(): p for p in into.rglob("*") if p.is_file()}
     wrong = sorted(saved.keys() ^ files.keys()) or [n for n, p in files.items() if sha256_of_file(p) != saved[n]]
     if wrong or not saved:

@@ -1,6 +1,8 @@
 """Something in a workspace that no model and no record needs, and that `plumbline clean` may remove."""
 
+import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,5 +26,10 @@ class Leftover:
 
 def bytes_below(folder: Path) -> int:
     """The size of a file, or of all files below a folder; 0 if it does not exist. A file with two names counts once."""
-    files = [folder] if folder.is_file() else [p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()]
-    return sum({(s.st_dev, s.st_ino): s.st_size for s in (path.stat() for path in files)}.values())
+    sizes = {}
+    for path in (folder, *folder.rglob("*")):
+        with suppress(FileNotFoundError):  # a temporary file of a running service
+            found = path.lstat()
+            if stat.S_ISREG(found.st_mode):
+                sizes[found.st_dev, found.st_ino] = found.st_size
+    return sum(sizes.values())

@@ -187,7 +187,7 @@ def _require_format(content: Any, path: Path) -> None:
             expected=f"format {FORMAT}, which this version reads",
             remedy="make the workspace anew: copy params.yaml, data/ and state/pseudonym.key to a new folder, write "
             f"`format: {FORMAT}` into the new params.yaml, and run `plumbline run -w` with the new folder. Champion "
-            "and history stay in the old folder, which the version that made it still reads",
+            "and history stay in the old folder (docs/operations.md)",
         )
 
 

@@ -1,4 +1,4 @@
-"""The servers of a workspace on this machine, which ``make up`` starts.
+"""The servers of a workspace on this machine, which ``make up`` starts, and the status and cleaning of a workspace.
 
 Starting, supervising and stopping processes belongs here. Jobs and assets do not: see ``orchestration.dagster``.
 Dagster is imported after the environment variables are set, because it reads them at import.

@@ -34,7 +34,8 @@ class Status:
     """The status of a workspace.
 
     Attributes:
-        services: name -> address, with ``(does not answer)`` where that is so; None if no services run.
+        services: name -> address, with ``(does not answer)`` where that is so; empty while they start; None if no
+            services run.
         writing: whether a run has the lock of the workspace.
         runs: the unfinished runs and the last finished ones.
         schedules: name and next time of each schedule; None if it is switched off.
@@ -60,14 +61,16 @@ class Status:
 
 def status_of(workspace: Workspace) -> Status:
     """The status of an existing workspace."""
+    services = _services(workspace)
     with open_instance(workspace, in_process=True) as instance:
         runs, schedules = present_runs(instance, LAST_RUNS), next_schedules(instance)
     return Status(
-        services=_services(workspace),
+        services=services,
         writing=_held(workspace.state / "workspace.lock"),
         runs=runs,
         schedules=schedules,
-        models=_models(workspace),
+        # MLflow's server creates or migrates its database while it starts, and a second program must not do this too.
+        models=_models(workspace) if services != {} else [("models", "not known", "the services are starting")],
         verdict=_verdict(workspace),
         waiting=[b.folder.name for b in finished_batches(workspace) if not _taken_in(workspace, b.key)],
         quarantined=len(list(workspace.quarantine.glob("*/reason.json"))),
@@ -77,7 +80,7 @@ def status_of(workspace: Workspace) -> Status:
 
 
 def services_file(workspace: Workspace) -> Path:
-    """The file with the addresses of the services; it may be left over from services that were killed."""
+    """The file with the addresses of the services. ``make up`` removes it before it starts them."""
     return workspace.state / "services.json"
 
 

@@ -28,7 +28,7 @@ from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.interruption import interruptible
 from orchestration.services.processes import HOST, Service, Supervised, free_port, require_free_port
-from orchestration.services.status import write_services
+from orchestration.services.status import services_file, write_services
 from spine.errors import PlumblineError
 from spine.storage import write_text_atomically
 
@@ -70,6 +70,7 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
     require_free_port(mlflow_port, "--mlflow-port (make up MLFLOW_PORT=...)")
     with services_lock(workspace), open_instance(workspace) as instance, interruptible():
         workspace.prepare()
+        services_file(workspace).unlink(missing_ok=True)
         fail_abandoned_runs(instance, workspace, older_than_s=0.0)
         services = services_of(workspace, dagster_port, mlflow_port, free_port())
         environment = environment_of(workspace, mlflow_port, dagster_port)

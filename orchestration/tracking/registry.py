@@ -14,9 +14,11 @@ def candidate_with(workspace: Workspace, wanted: str) -> str:
     """Address of the registered candidate with the model digest ``wanted``.
 
     Raises:
-        GateRefused: VERDICT_ABSENT.
+        GateRefused: VERDICT_ABSENT, REGISTRY_UNAVAILABLE.
     """
-    for version in versions_of(open_registry(workspace.tracking_uri), CANDIDATES_MODEL):
+    with errors_as_refusals():
+        versions = versions_of(open_registry(workspace.tracking_uri), CANDIDATES_MODEL)
+    for version in versions:
         if version.tags.get("plumbline.model_digest") == wanted:
             return f"models:/{CANDIDATES_MODEL}/{version.version}"
     raise no_judged_candidate(f"no registered candidate with the judged digest {wanted[:12]}")

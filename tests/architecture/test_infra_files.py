@@ -2,6 +2,9 @@
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +67,19 @@ def test_the_image_sets_the_environment_variables_of_the_code():
     set_there = dict(re.findall(r"(\w+)=(\S*?)\s*\\?\n", block.removeprefix("ENV ")))
     assert set_there.items() >= quiet_environment().items()
     assert WORKSPACE_VARIABLE in set_there
+
+
+def test_the_systemd_unit_is_valid_and_starts_what_make_up_starts(tmp_path):
+    unit = (INFRA / "plumbline.service").read_text()
+    start = re.search(r"^ExecStart=(\S+) (.*)$", unit, re.MULTILINE)
+    recipe = re.search(r"-m (orchestration\.services\.up .*)", (INFRA.parent / "Makefile").read_text())
+    assert re.findall(r"-\S+|orchestration\S+", start[2])[1:] == re.findall(r"--\S+|orchestration\S+", recipe[1])
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    (tmp_path / "plumbline.service").write_text(unit.replace(start[1], sys.executable))
+    verify = ["systemd-analyze", "verify", str(tmp_path / "plumbline.service")]
+    done = subprocess.run(verify, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), "an unknown key is only a message"
 
 
 def test_constraints_name_no_host_and_pin_everything():

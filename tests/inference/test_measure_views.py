@@ -143,21 +143,22 @@ def _changed(first: Image, second: Image) -> np.ndarray:
 
 def test_the_overlay_has_a_scale_bar_where_lengths_are_allowed_and_the_identification_if_asked() -> None:
     image, low = np.full(SHAPE, 100, np.uint16), (slice(1150, 74 + 1150), slice(14, 240))
-    calibrated = {"frontal": ImageInput(image, (PX_MM, PX_MM), "GEOMETRY")}
+    calibrated: dict[ViewName, ImageInput] = {"frontal": ImageInput(image, (PX_MM, PX_MM), "GEOMETRY")}
+    only_frontal: tuple[ViewName, ...] = ("frontal",)
     plain = draw_overlay({"frontal": ImageInput(image, (PX_MM, PX_MM), "UNKNOWN")}, {}, {})
     bar = _changed(plain, draw_overlay(calibrated, {}, {}))
     assert bar[low].any() and not np.delete(bar, np.arange(1100, 1240), axis=0).any()
     columns = np.flatnonzero(bar.any(axis=0))
     drawn_mm = (columns[-1] - columns[0]) / (1150 / SHAPE[0]) * PX_MM
     assert drawn_mm == pytest.approx(100, abs=5)  # the lines are a few mm wide
-    assert not _changed(plain, draw_overlay(calibrated, {}, {}, unscaled=("frontal",))).any()
-    named = _changed(plain, draw_overlay(calibrated, {}, {}, identification="study 2024-05-03", unscaled=("frontal",)))
+    assert not _changed(plain, draw_overlay(calibrated, {}, {}, unscaled=only_frontal)).any()
+    named = _changed(plain, draw_overlay(calibrated, {}, {}, identification="study 2024-05-03", unscaled=only_frontal))
     assert named[:74].any() and not named[74:].any()
 
 
 def test_the_overlay_draws_the_construction_of_a_measured_angle_alone() -> None:
     found = measure_views(knowing_model(POINTS, SHAPE), _inputs("lateral"))
-    given = {"lateral": ImageInput(np.full(SHAPE, 100, np.uint16))}
+    given: dict[ViewName, ImageInput] = {"lateral": ImageInput(np.full(SHAPE, 100, np.uint16))}
     slope = {"sacral_slope": found.parameters["sacral_slope"]}
     without = {"sacral_slope": replace(slope["sacral_slope"], construction=())}
     changed = _changed(draw_overlay(given, {}, without), draw_overlay(given, found.points, without))

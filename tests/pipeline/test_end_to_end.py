@@ -16,26 +16,31 @@ import dagster as dg
 import numpy as np
 import pytest
 
+from orchestration.cli.pipeline import prepare_workspace
 from orchestration.dagster.definitions import definitions_with
 from orchestration.dagster.instance import open_instance
 from orchestration.dagster.jobs import PROMOTION
 from orchestration.dagster.resources import resources_for
 from orchestration.dagster.run import run_retrain
+from orchestration.lifecycle.backup import restore_backup, write_backup
+from orchestration.lifecycle.history import audit_history
 from orchestration.lifecycle.judging import judge_candidate, rescore_champion
 from orchestration.lifecycle.local_champion import local_champion, open_champion
 from orchestration.lifecycle.promotion import promote_champion
 from orchestration.lifecycle.registration import register_candidate
+from orchestration.pipeline.cache import files_of
 from orchestration.pipeline.intake import finished_batches, ingest_batch
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
-from orchestration.pipeline.params import read_params
+from orchestration.pipeline.params import FORMAT, read_params
 from orchestration.pipeline.stages import STAGE_NAMES
 from orchestration.pipeline.steps import adopt_candidate, compute_step, run_step
 from orchestration.pipeline.versioning import data_version, is_up_to_date
 from orchestration.pipeline.workspace import Workspace
+from orchestration.services.cleaning import clean
 from simulation.cohort.cohort import write_cohort
 from simulation.cohort.config import CohortConfig
 from spine.dataset import read_manifest
-from spine.errors import GateRefused, PlumblineError
+from spine.errors import GateRefused, ParametersRejected, PlumblineError
 from spine.scanner import NATIVE_SPACING_MM
 from tests.pipeline.conftest import FinishedRun, loosened_policy
 from validation.evaluation.record import read_record
@@ -269,6 +274,51 @@ def test_new_data_grow_the_set_and_leave_the_frozen_test_alone(finished: Finishe
     assert len(after.examples) == len(before.examples) + 3
     assert after.test_digest == before.test_digest
     assert after.digest != before.digest
+
+
+def test_a_restored_and_moved_workspace_has_champion_history_runs_and_versions(finished: FinishedRun, tmp_path):
+    write_backup(finished.workspace, tmp_path / "backup.tar")
+    there = Workspace(tmp_path / "there")
+    restore_backup(tmp_path / "backup.tar", there)
+    assert audit_history(there) == []
+    moved = Workspace(there.root.rename(tmp_path / "moved"))
+    assert audit_history(moved) == []
+    assert open_champion(moved).digest == open_champion(finished.workspace).digest
+    client = open_registry(moved.tracking_uri)
+    (version,) = versions_of(client, CANDIDATES_MODEL)
+    assert {a.path for a in client.list_artifacts(version.run_id)} >= {"evaluation", "report"}
+    for name in STAGE_NAMES:
+        assert is_up_to_date(moved, name) == is_up_to_date(finished.workspace, name), name
+    assert is_up_to_date(moved, "dataset")
+
+
+def test_cleaning_keeps_what_champion_and_record_need(finished: FinishedRun):
+    """The dataset has grown since the champion was trained, so the champion's version is only in the cache."""
+    record = read_record(finished.workspace.evaluation / "record.json")
+    assert record.dvc_version and record.dvc_version != data_version(finished.workspace)
+    needed = files_of(finished.workspace, [record.dvc_version])
+    removed = clean(finished.workspace, 0, dry_run=False)
+    assert {leftover.kind for leftover in removed} >= {"files in DVC's cache", "Dagster runs"}
+    assert len(needed) > 50 and all(path.exists() for path in needed)
+    assert audit_history(finished.workspace) == []
+    assert is_up_to_date(finished.workspace, "dataset")
+
+
+def test_params_and_data_are_enough_to_make_a_workspace_of_an_older_format_anew(finished: FinishedRun, tmp_path):
+    old, new = finished.workspace, Workspace(tmp_path / "new")
+    shutil.copytree(old.data, new.data)
+    for name in ("params.yaml", "loose.yaml"):
+        shutil.copy(old.root / name, new.root / name)
+    text = new.params_file.read_text()
+    new.params_file.write_text(text.replace(f"format: {FORMAT}", f"format: {FORMAT - 1}"))
+    with pytest.raises(ParametersRejected, match=r"WORKSPACE_FORMAT.*copy params\.yaml, data/"):
+        prepare_workspace(new, None, None, ())
+    new.params_file.write_text(text)
+    prepare_workspace(new, None, None, ())
+    outcome = run_retrain(new, on_step=lambda report: None)
+    assert outcome.verdict_reached, outcome.reason
+    assert read_manifest(new.dataset).digest == read_manifest(old.dataset).digest
+    assert outcome.reports["studies"].figures["used"] == 0, "the studies are the copied ones"
 
 
 def test_the_loosened_policy_keeps_its_demands_on_evidence_and_comparison(tmp_path):

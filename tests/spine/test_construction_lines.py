@@ -17,7 +17,7 @@ CORONAL = {"T2_sup": -9.0, "T6_sup": 21.0, "L1_inf": -17.0, "L4_inf": 5.0}
 IN_SPACE = constructed(SAGITTAL, CORONAL)
 POINTS: dict[ViewName, dict[str, Floats]] = {
     view: {name: np.array([p[axis] + 200.0, 550.0 - p[2]]) for name, p in IN_SPACE.items()}
-    for view, axis in (("frontal", 0), ("lateral", 1))
+    for axis, view in enumerate(VIEWS)
 }
 """An orthographic image of the spine in each view, with pixels of 1 mm."""
 

@@ -9,4 +9,5 @@ Predictions with an exported model belong to ``inference``. Evaluations of a mod
     onnx_export       makes an ONNX graph from weights
     release           makes an evaluated candidate the bundled model
     site_calibration  makes the calibration of a site from its own labelled studies
+    weight_change     how far a fit moved the weights of the model that it started from
 """

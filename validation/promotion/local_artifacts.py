@@ -7,10 +7,12 @@ database, ``artifact_repository`` resolves it. It is a plug-in of MLflow: pyproj
 (https://mlflow.org/docs/latest/ml/plugins/).
 """
 
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from spine.errors import ParametersRejected
 from validation.promotion.database import sqlite_file
 
 if TYPE_CHECKING:
@@ -21,8 +23,21 @@ _SQLITE = "sqlite:///"
 
 
 def experiment_location(tracking_uri: str, experiment: str) -> str | None:
-    """Where a new experiment stores its artefacts; None if the tracking server decides."""
-    return f"{SCHEME}:/{experiment}" if tracking_uri.startswith(_SQLITE) else None
+    """Where a new experiment stores its artefacts; None if the tracking server decides.
+
+    Raises:
+        ParametersRejected: PLUG_IN_MISSING: this installation is older than pyproject.toml.
+    """
+    if not tracking_uri.startswith(_SQLITE):
+        return None
+    if not entry_points(group="mlflow.artifact_repository", name=SCHEME):
+        raise ParametersRejected(
+            "PLUG_IN_MISSING",
+            found=f"no plug-in of MLflow for {SCHEME}:/ in this Python environment",
+            expected="the plug-in that the installation of Plumbline registers",
+            remedy="install again: `make setup`, or `pip install --editable .`",
+        )
+    return f"{SCHEME}:/{experiment}"
 
 
 def artifact_repository(

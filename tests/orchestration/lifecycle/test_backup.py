@@ -12,6 +12,7 @@ import pytest
 
 from orchestration.lifecycle.backup import restore_backup, write_backup
 from orchestration.lifecycle.local_champion import open_champion
+from orchestration.pipeline.cache import CACHE
 from orchestration.pipeline.lock import WorkspaceBusy, workspace_lock
 from orchestration.pipeline.params import Params, write_params
 from orchestration.pipeline.workspace import Workspace
@@ -74,6 +75,18 @@ def test_a_database_is_saved_while_another_program_writes(small: Workspace, tmp_
     with closing(sqlite3.connect(tmp_path / "there" / "state" / "other.db")) as restored:
         assert restored.execute("SELECT x FROM t").fetchall() == [(1,)]
     assert not list((tmp_path / "there" / "state").glob("other.db-*"))
+
+
+def test_with_an_unreadable_record_the_whole_cache_is_saved(small: Workspace, tmp_path: Path):
+    (small.root / CACHE / "ab").mkdir(parents=True)
+    (small.root / CACHE / "ab" / "cd").write_text("an older version")
+    (small.root / ".dvc" / "tmp").mkdir()
+    assert write_backup(small, tmp_path / "without.tar").files == 6, "no model and no record names it"
+    small.evaluation.mkdir()
+    (small.evaluation / "record.json").write_text("{}")
+    write_backup(small, tmp_path / "with.tar")
+    restore_backup(tmp_path / "with.tar", Workspace(tmp_path / "there"))
+    assert (tmp_path / "there" / CACHE / "ab" / "cd").read_text() == "an older version"
 
 
 def test_what_must_not_be_overwritten_is_refused(small: Workspace, tmp_path: Path):

@@ -44,8 +44,13 @@ def start(workspace: Workspace, port: int) -> psutil.Process:
     command += ["--dagster-port", str(port), "--mlflow-port", str(free_port())]
     with (workspace.root / "up.txt").open("ab") as log:
         process = psutil.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-    wait_for(lambda: status_of(workspace).services, 90)
+    wait_for(lambda: responds(workspace), 90)
     return process
+
+
+def responds(workspace: Workspace) -> bool:
+    services = status_of(workspace).services
+    return bool(services) and "does not answer" not in str(services)
 
 
 def launch(port: int) -> str:
@@ -69,6 +74,8 @@ def runs(workspace: Workspace) -> dict[str, RunLine]:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_after_a_power_cut_the_services_start_and_the_run_is_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +102,6 @@ def test_after_a_power_cut_the_services_start_and_the_run_is_repeated(
         assert services.wait(60) == 0
         assert status_of(workspace).services is None
     finally:
-        for process in (services, *everything):
+        for process in {*everything, *(services.children(recursive=True) if services.is_running() else ()), services}:
             if process.is_running():
                 process.kill()

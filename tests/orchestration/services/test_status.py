@@ -16,7 +16,12 @@ from orchestration.pipeline.lock import services_lock, workspace_lock
 from orchestration.pipeline.params import Params, write_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.processes import HOST, free_port
-from orchestration.services.status import status_of, write_services
+from orchestration.services.status import services_file, status_of, write_services
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
 
 
 @pytest.fixture
@@ -53,6 +58,8 @@ def test_services_runs_and_the_lock_are_shown(workspace: Workspace) -> None:
             instance.run_storage.add_run(run)
     with services_lock(workspace), workspace_lock(workspace):
         found = status_of(workspace)
+        services_file(workspace).unlink()
+        assert "services   starting" in screen(workspace)
     assert found.services == {"MLflow": f"{address} (does not answer)"}
     assert found.writing and not status_of(workspace).writing
     assert [(r.job, r.status) for r in found.runs] == [(RETRAIN, "STARTING"), (RETRAIN, "SUCCESS")]

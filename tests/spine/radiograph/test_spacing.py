@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_the_decision_table(tags, spacing, calibration):
     assert found.lengths_allowed == (calibration in ("FIDUCIAL", "GEOMETRY", "ERMF"))
 
 
-DISTANCES = {"source_to_detector_mm": 1500.0, "source_to_patient_mm": 1200.0}
+DISTANCES: dict[str, Any] = {"source_to_detector_mm": 1500.0, "source_to_patient_mm": 1200.0}
 
 
 @pytest.mark.parametrize(

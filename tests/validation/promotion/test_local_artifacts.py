@@ -7,12 +7,19 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 
+from spine.errors import ParametersRejected
 from validation.promotion.local_artifacts import SCHEME, artifact_repository, experiment_location
 
 
 def test_mlflow_knows_the_plug_in():
     (known,) = entry_points(group="mlflow.artifact_repository", name=SCHEME)
     assert known.load() is artifact_repository, "pip writes entry points: run `make setup`"
+
+
+def test_an_installation_without_the_plug_in_is_refused_before_anything_is_stored(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("validation.promotion.local_artifacts.entry_points", lambda **_: ())
+    with pytest.raises(ParametersRejected, match=r"PLUG_IN_MISSING.*make setup"):
+        experiment_location("sqlite:///mlflow.db", "plumbline")
 
 
 def test_an_address_is_a_folder_beside_the_database(tmp_path: Path):
