@@ -5,7 +5,7 @@ FAILED. If a replay was killed, the next replay sets this status. The registered
 bytes. It contains neither pickle files nor code.
 
 A run has few metrics, so that a table of runs can show them all: ``train/loss``, ``validation/landmark_error_mm``,
-``cost/seconds`` and the best validation error. Every other figure of the journal is in the table
+``cost/seconds``, the energy and the best validation error. Every other figure of the journal is in the table
 ``tables/training.json``. Parameters have the names of ``TrainingConfig``, with dots between levels. The start and end
 times of the run are those of the fit.
 """
@@ -109,6 +109,7 @@ def replay_journal(
     run_id = str(run.info.run_id)
     try:
         _log_figures(client, run_id, journal, summary)
+        _log_training_table(client, run_id, journal)
         _log_dataset(client, run_id, dataset)
         version = _register(client, run, candidate, registered_model, (summary, contract), tags)
     except BaseException:
@@ -213,14 +214,19 @@ def _log_figures(client: "MlflowClient", run_id: str, journal: JournalContent, s
     ]
     end = _milliseconds(journal.facts.get("finished_s")) or 1
     last = {"cost/seconds": summary.seconds, f"validation/best_{error}": summary.validation_error}
+    last |= {f"cost/{name.lower()}_joules": joules for name, joules in summary.joules.items()}
     metrics += [Metric(name, value, end, summary.steps) for name, value in last.items()]
     _log_metrics(client, run_id, metrics)
-    names = sorted({name for m in journal.measurements for name in m.values})
-    rows = [[m.step, m.time_s, *(m.values.get(name) for name in names)] for m in journal.measurements]
-    log_table(client, run_id, "training", ["step", "time_s", *names], rows)
     with tempfile.TemporaryDirectory() as scratch:
         for path in draw_curves(journal.measurements, Path(scratch)):
             client.log_artifact(run_id, str(path), "curves")
+
+
+def _log_training_table(client: "MlflowClient", run_id: str, journal: JournalContent) -> None:
+    """Log every figure of the journal as the table ``training``, a row for each validation."""
+    names = sorted({name for m in journal.measurements for name in m.values})
+    rows = [[m.step, m.time_s, *(m.values.get(name) for name in names)] for m in journal.measurements]
+    log_table(client, run_id, "training", ["step", "time_s", *names], rows)
 
 
 def log_table(
