@@ -71,9 +71,18 @@ def _measure_one(workspace: Workspace, *, promoted: bool) -> None:
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         if all(p["value"] is not None for p in json.loads(report.read_text())["parameters"].values()):
             break
-    output.print(done.stdout, end="")
     errors.print(done.stderr, end="", highlight=False)
-    output.print(f"measured {case.name}: {overlay} and {report}")
+    print_table(f"Measured: {case.name} of the cohort", ("parameter", "value", "90 % interval"), _values(report))
+    output.print(f"overlay: {overlay}\nvalues: {report}")
+
+
+def _values(report: Path) -> list[list[str]]:
+    rows = []
+    for found in json.loads(report.read_text())["parameters"].values():
+        ends = found.get("interval_90") or ()
+        value = "absent" if found["value"] is None else f"{found['value']:g} {found['unit']}"
+        rows.append([found["label"], value, " to ".join(f"{end:g}" for end in ends)])
+    return rows
 
 
 def _uncut_cases(workspace: Workspace) -> list[Path]:
@@ -115,4 +124,4 @@ def _print_what_next(workspace: Workspace) -> None:
     output.print("To look at the result:")
     output.print(f"  plumbline explain -w {workspace.root}      # why the gate decided so")
     output.print(f"  make up WORKSPACE={workspace.root}         # Dagster and MLflow in the browser")
-    output.print(f"  open {workspace.report_page}               # the report, in any browser")
+    output.print(f"  {sys.executable} -m webbrowser {workspace.report_page.resolve().as_uri()}   # the report")
