@@ -99,7 +99,7 @@ def _figures(record: EvaluationRecord) -> dict[str, Figure]:
         statistics = record.statistics[name]
         error = statistics.figures["standard_error_of_estimate"].value
         if error is not None:
-            figures[f"{name} standard error"] = round(error, 2)
+            figures[f"{name} standard error ({statistics.unit})"] = round(error, 2)
     return figures | {"model": record.model_digest[:12], "record": record.digest[:12]}
 
 

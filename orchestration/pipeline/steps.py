@@ -32,7 +32,7 @@ from spine.types import Progress
 from training.config import TrainingConfig, config_to_json
 from training.export.candidate import FITTED_FILE, FitSummary, read_summary
 from validation.dataset.build import DatasetConfig, build_dataset
-from validation.dataset.contact_sheets import draw_findings
+from validation.dataset.contact_sheets import draw_examples, draw_findings
 from validation.dataset.exclusion import exclude_studies
 from validation.dataset.results import ValidationConfig, ValidationResult
 from validation.dataset.validate import validate_dataset
@@ -86,7 +86,10 @@ def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> 
     figures |= {f"{split} studies": len(manifest.in_split(split)) for split in SPLITS}
     figures |= {"truths from plate centres": len(manifest.from_centres)}
     figures |= {"digest": manifest.digest[:12], "frozen test set": manifest.test_digest[:12]}
-    return StepReport("dataset", figures, pages=pages)
+    sheet = draw_examples(workspace.dataset, workspace.state / "dataset.png")
+    return StepReport(
+        "dataset", figures, images={"studies with their labels": str(sheet)} if sheet else {}, pages=pages
+    )
 
 
 def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str, Figure]]:

@@ -53,6 +53,18 @@ def draw_findings(
     return out
 
 
+def draw_examples(dataset: Path, out: Path, *, count: int = 6, tile_px: int = 420) -> Path | None:
+    """Write the PNG ``out`` with evenly chosen studies of the train split and their labels; None if there is none."""
+    examples = [e for e in read_manifest(dataset).in_split("train") if e.views]
+    chosen = examples[:: max(1, len(examples) // count)][:count]
+    if not chosen:
+        return None
+    buffer = BytesIO()
+    _sheet([draw_study(dataset, example, [], tile_px) for example in chosen]).save(buffer, format="PNG")
+    write_bytes_atomically(out, buffer.getvalue())
+    return out
+
+
 def draw_study(dataset: Path, example: Example, findings: Sequence[Finding], height_px: int) -> Any:
     """The first view of one study as a Pillow image, cropped to its landmarks, with the broken rules below it."""
     name, view = next(iter(example.views.items()))

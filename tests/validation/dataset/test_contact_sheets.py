@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
+from spine.dataset import Manifest, write_manifest
 from validation.dataset import contact_sheets
-from validation.dataset.contact_sheets import draw_findings
+from validation.dataset.contact_sheets import COLOURS, draw_examples, draw_findings
 from validation.dataset.results import Finding
 
 
@@ -39,3 +40,13 @@ def test_nothing_to_draw_is_refused(biplanar, workspace):
     biplanar(1, test_patients=0)
     with pytest.raises(ValueError, match="no study"):
         draw_findings(workspace / "dataset", [], workspace / "none.png")
+
+
+def test_a_few_studies_of_the_train_split_are_drawn_with_their_labels(biplanar, workspace, tmp_path):
+    biplanar(4, test_patients=1)
+    assert draw_examples(workspace / "dataset", tmp_path / "sheet.png", count=2, tile_px=200) == tmp_path / "sheet.png"
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        colours = {colour for _, colour in sheet.convert("RGB").getcolors(1 << 20)}
+    assert {ImageColor.getrgb(colour) for colour in COLOURS} & colours
+    write_manifest(Manifest("galbusera39", 0, ()), tmp_path)
+    assert draw_examples(tmp_path, tmp_path / "none.png") is None
