@@ -21,6 +21,10 @@ LEAST_IN_A_LATERAL: Mapping[str, float] = {
 """Parameter -> value in degrees. Smaller values are rare in patients, and usual in a mirrored lateral radiograph."""
 
 
+FEW_ROWS = 256
+"""An image with fewer rows is enlarged to at least twice its size for the network, and no calibration image was."""
+
+
 def notes_of(
     planes: Mapping[Plane, PlanePoints],
     decoded: Mapping[ViewName, Decoded],
@@ -30,11 +34,17 @@ def notes_of(
     """Every note on a measurement."""
     points = {view: found.points for view, found in decoded.items()}
     return (
+        *_size_notes(views),
         *_field_notes(points, views),
         *_length_notes(planes, views),
         *_chain_notes(decoded),
         *_kyphosis_notes(parameters),
     )
+
+
+def _size_notes(views: Mapping[ViewName, ImageInput]) -> tuple[str, ...]:
+    small = {view: image.image.shape[0] for view, image in views.items() if image.image.shape[0] < FEW_ROWS}
+    return tuple(f"the {view} image has only {rows} rows: expect larger errors" for view, rows in small.items())
 
 
 def _field_notes(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, ImageInput]) -> tuple[str, ...]:

@@ -149,7 +149,8 @@ def _write_overlay(
 ) -> None:
     """Write the overlay, and say on the terminal what the intervals rest on."""
     calibration = model.contract.calibration
-    remark = calibration.remark if calibration else None
+    has_intervals = any(m.interval for m in prediction.parameters.values())
+    remark = calibration.remark if calibration and has_intervals else None
     image = draw_overlay(
         inputs,
         prediction.points,

@@ -106,6 +106,13 @@ def test_a_lateral_that_measures_as_a_mirrored_one_gets_a_note() -> None:
         assert any("may be mirrored" in note for note in found.notes) == noted, found.notes
 
 
+def test_an_image_with_few_rows_gets_a_note() -> None:
+    for rows, noted in ((SHAPE[0], False), (200, True)):
+        views: dict[ViewName, ImageInput] = {"lateral": ImageInput(IMAGE[:rows])}
+        found = measure_views(knowing_model(POINTS, (rows, SHAPE[1])), views)
+        assert any("has only 200 rows" in note for note in found.notes) == noted
+
+
 def test_no_view_and_unknown_views_are_refused() -> None:
     with pytest.raises(ContractViolation, match="VIEW_UNKNOWN"):
         measure_views(knowing_model(POINTS, SHAPE), {})
