@@ -22,7 +22,7 @@ def params(words: tuple[str, ...]) -> None:
         if chosen:
             found = True
             rows = [(r.key, r.default, ", ".join(filter(None, (r.kind, r.limits))), r.meaning) for r in chosen]
-            print_table(section.about, ("key", "default", "value", "meaning"), rows)
+            print_table(section.about, ("key", "default", "accepts", "meaning"), rows)
     if not found:
         raise ParametersRejected(
             "PARAMETER_UNKNOWN",

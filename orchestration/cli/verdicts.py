@@ -97,7 +97,7 @@ def explain(verdict_file: Path | None, workspace: Path, every: bool) -> None:
     """
     chosen = existing_workspace(workspace)
     judged = read_verdict(verdict_file or chosen.verdict_file)
-    print_text((explanation(judged) if every else explain_briefly(judged)) + "\n")
+    print_text((explanation(judged, every_rule=True) if every else explain_briefly(judged)) + "\n")
     _print_status(chosen, judged)
     if not every:
         print_text("\n`plumbline explain --all` prints every rule.")

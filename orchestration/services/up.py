@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -77,10 +77,9 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
         try:
             with Supervised(services, workspace.state / "logs", environment) as running:
                 running.wait_until_up()
-                write_services(
-                    workspace, {"Dagster": f"http://{HOST}:{dagster_port}", "MLflow": f"http://{HOST}:{mlflow_port}"}
-                )
-                _print_addresses(workspace, dagster_port, mlflow_port)
+                pages = pages_of(dagster_port, mlflow_port)
+                write_services(workspace, pages)
+                _print_addresses(workspace, pages)
                 while True:
                     time.sleep(LOOK_FOR_DEAD_RUNS_EVERY_S)
                     running.check()
@@ -150,11 +149,19 @@ def environment_of(workspace: Workspace, mlflow_port: int, dagster_port: int) ->
     }
 
 
-def _print_addresses(workspace: Workspace, dagster_port: int, mlflow_port: int) -> None:
+def pages_of(dagster_port: int, mlflow_port: int) -> dict[str, str]:
+    """Service -> the page to begin with: the job with its graph in Dagster, the training runs in MLflow."""
+    from orchestration.dagster.jobs import RETRAIN
+
     mlflow = f"http://{HOST}:{mlflow_port}"
+    dagster = f"http://{HOST}:{dagster_port}/locations/{LOCATION}/jobs/{RETRAIN}"
+    return {"Dagster": dagster, "MLflow": f"{mlflow}/{training_runs_page(mlflow)}"}
+
+
+def _print_addresses(workspace: Workspace, pages: Mapping[str, str]) -> None:
     print(f"workspace  {workspace.root}")
-    print(f"Dagster    http://{HOST}:{dagster_port}/asset-groups   the graph of the assets; runs, schedule, sensors")
-    print(f"MLflow     {mlflow}/{training_runs_page(mlflow)}   the training runs; models, champion")
+    print(f"Dagster    {pages['Dagster']}   the graph of the pipeline; runs, schedule, sensors")
+    print(f"MLflow     {pages['MLflow']}   the training runs; models, champion")
     print(f"inbox      {workspace.inbox}   copy a folder of studies into it, and the file COMPLETE last")
     print(f"logs       {workspace.state / 'logs'}")
     print("Ctrl-C stops everything.", flush=True)

@@ -45,6 +45,9 @@ FOLDER, PAGE = "report", "report.html"
 _LONGEST_DESCRIPTION = 4900
 """MLflow stores at most 5000 characters of a version's description."""
 
+OF_TRAINING = "?workflowType=machine_learning"
+"""The end of an address that opens MLflow's layout for trained models; its default layout is for chat bots."""
+
 _DECISION = ": "
 """What separates the decision from the rest of a run's name."""
 
@@ -264,8 +267,8 @@ def links_of(run: Any, version: Any, facts: RunFacts) -> dict[str, str]:
     # Links within MLflow are relative, so that they hold on every port.
     place = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
     links = {
-        "report": f"{place}/artifacts/{FOLDER}/{PAGE}",
-        "run": place,
+        "report": f"{place}/artifacts/{FOLDER}/{PAGE}{OF_TRAINING}",
+        "run": f"{place}{OF_TRAINING}",
         f"{CANDIDATES_MODEL} version {version.version}": f"#/models/{version.name}/versions/{version.version}",
     }
     return links | ({"Dagster run": facts.dagster_url} if facts.dagster_url else {})

@@ -51,19 +51,23 @@ def verdict_table(verdict: Verdict) -> tuple[VerdictRow, ...]:
     return (*rows, *(_row(f"{r.subject}: {r.figure_name.replace('_', ' ')}", r, [r]) for r in rest))
 
 
-def explain(verdict: Verdict) -> str:
-    """The decision, the results that lead to it, and the evidence, as text."""
+def explain(verdict: Verdict, *, every_rule: bool = False) -> str:
+    """The decision, the results that lead to it (with ``every_rule`` all results), and the evidence, as text."""
     every = len(verdict.evaluated)
     if verdict.refusals:
         listed = verdict.refusals
         opening = f"{len(listed)} of {every} rules did not pass:"
-        rest = f"The other {every - len(listed)} rules passed; the verdict file lists them."
+        rest = f"The other {every - len(listed)} rules passed"
     else:
         listed = tuple(r for r in verdict.passed if r.kind != "evidence")
         opening = f"All {every} required rules passed. {len(listed)} of them are about the model:"
-        rest = f"The other {every - len(listed)} rules check the evidence; the verdict file lists them."
+        rest = f"The other {every - len(listed)} rules check the evidence"
     lines = [_OPENING[verdict.decision], "", opening, *_points(listed)]
-    lines += [rest] if len(listed) < every else []
+    others = [r for r in verdict.evaluated if r not in listed]
+    if others and every_rule:
+        lines += ["", f"{rest}:", *_points(others)]
+    elif others:
+        lines += [f"{rest}; the verdict file lists them."]
     if verdict.unasked:
         lines += ["", "These rules were not required or not judged. They neither passed nor failed:"]
         lines += _points(verdict.unasked)

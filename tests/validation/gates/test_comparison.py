@@ -214,7 +214,10 @@ def test_the_verdict_reports_what_the_policy_does_not_ask(
 def test_the_text_names_sides_groups_power_and_what_is_not_known(
     policy: Policy, good: EvaluationRecord, champion: EvaluationRecord
 ) -> None:
-    passed = explain(ruled(policy, good, champion))
+    verdict = ruled(policy, good, champion)
+    listed = [line for line in explain(verdict, every_rule=True).splitlines() if line.startswith("- ")]
+    assert len(listed) == len(verdict.evaluated) + len(verdict.unasked)
+    passed = explain(verdict)
     for phrase in (
         "50 of 50 curves of 10 degrees or more",
         "0 of 50 views are mirrored",
