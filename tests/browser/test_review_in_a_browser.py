@@ -8,7 +8,7 @@ import pytest
 
 from orchestration.environment import quiet_environment
 from orchestration.services.processes import free_port
-from orchestration.tracking.describe import review_candidate
+from orchestration.tracking.describe import OF_TRAINING, review_candidate
 from tests.browser.chromium import CHROMIUM_VARIABLE, Page, browser, find_chromium
 from tests.browser.mlflow_pages import mlflow_of, open_run
 from tests.judged_workspace import MOST_CHANGED, UNANSWERED, Judged, judged_workspace
@@ -245,7 +245,8 @@ def test_mlflow_shows_the_run_and_its_page(mlflow_address: str, judged: Judged) 
         assert "report" in text
         assert "Standard error of the estimate" in text
         address = tab.evaluate('[...document.links].find(a => a.innerText == "report").href')
-        assert address == f"{mlflow_address}/#/experiments/1/runs/{judged.challenger_run}/artifacts/report/report.html"
+        place = f"{mlflow_address}/#/experiments/1/runs/{judged.challenger_run}/artifacts/report/report.html"
+        assert address == place + OF_TRAINING
         tab.open("about:blank")
         tab.open(address)
         shown = tab.wait_for("document.getElementById('verdict-digest')?.textContent", in_frame=True)
@@ -263,4 +264,4 @@ def test_mlflow_shows_the_version_with_card_and_verdict(mlflow_address: str, jud
         assert "not for diagnosis" in text
         links = tab.evaluate("Object.fromEntries([...document.links].map(a => [a.innerText, a.href]))")
         assert links["Dagster run"] == "http://127.0.0.1:3000/runs/00000002-dagster"
-        assert links["report"].endswith("/artifacts/report/report.html")
+        assert links["report"].endswith("/artifacts/report/report.html" + OF_TRAINING)
