@@ -5,7 +5,8 @@ There is one folder for each kind (``chest``, ``lumbar_lateral``, ``cervical_lat
 mirrored first, if the file ``films.csv`` of the folder says so. The table has one row for each kind: the number of
 refused and of measured radiographs, the median number of vertebrae found, and the largest angle. The radiographs have
 no labels, so no error is computed. ``--overlays`` writes an overlay of each measured radiograph. A second table says
-how many lumbar laterals are refused if they are given mirrored, head down or as a frontal.
+how many lumbar laterals are refused if they are given mirrored, head down or as a frontal. A line says how often the
+side to which the patient faces is read rightly.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from PIL import Image
 from benchmarks.figures import print_table
 from benchmarks.wrong_images import TURNS, Turn
 from inference.bundled import BUNDLED
+from inference.facing import MIN_MARGIN, read_facing
 from inference.inputs import ImageInput
 from inference.measure import measure_views
 from inference.model import Model, load_model
@@ -61,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if (given.radiographs / WRONGLY_GIVEN).is_dir():
         rows = _wrongly_given(model, _files(given.radiographs / WRONGLY_GIVEN))
         print_table((f"{WRONGLY_GIVEN}, wrongly given", "count", "refused"), rows)
+        sys.stdout.write(_facing_line(model, _files(given.radiographs / WRONGLY_GIVEN)))
     for kind, predictions in found.items():
         for reason, count in Counter(r for p in predictions for r in p.refused.values()).most_common(3):
             sys.stdout.write(f"{kind}: {count} refused because: {reason}\n")
@@ -82,6 +85,15 @@ def _wrongly_given(model: Model, paths: Sequence[Path]) -> list[tuple[str, str, 
         refused = sum(bool(measure_views(model, views).refused) for views in given)
         rows.append((how, str(len(images)), str(refused)))
     return rows
+
+
+def _facing_line(model: Model, paths: Sequence[Path]) -> str:
+    reads = [read_facing(model, ImageInput(_grey(path))) for path in paths]
+    sure = [read.facing for read in reads if read.margin >= MIN_MARGIN]
+    right = sure.count("left")  # the images are canonical: the patient faces left
+    return (
+        f"{WRONGLY_GIVEN}: facing read rightly {right}, wrongly {len(sure) - right}, unclear {len(reads) - len(sure)}\n"
+    )
 
 
 def _grey(path: Path) -> NDArray[np.uint16]:

@@ -153,13 +153,26 @@ def _reported(prediction: Prediction) -> bool:
 
 
 def real_radiographs(model: Model, radiographs: Sequence[ImageInput]) -> list[Figure]:
-    """False alarms of the same checks on real frontal radiographs, which are all correct."""
+    """False alarms of the same checks on correct real frontal radiographs, and the same radiographs given wrongly."""
     found = [measure_views(model, views) for views in _frontal(radiographs)]
     checks: list[tuple[str, Check]] = [
         ("reported as rotated or refused", _reported),
         ("a landmark lost to a blank region", _drops),
     ]
-    return [_share_of(found, f"{name}: real frontal radiographs", check, "<= 1") for name, check in checks if found]
+    rows = [_share_of(found, f"{name}: real frontal radiographs", check, "<= 1") for name, check in checks if found]
+    return [*rows, *_wrongly_given(model, radiographs)] if found else []
+
+
+def _wrongly_given(model: Model, radiographs: Sequence[ImageInput]) -> Iterable[Figure]:
+    for how in ("turned by 180 degrees", "upside down"):
+        turned = (replace(r, image=np.ascontiguousarray(TURNS[how](r.image))) for r in radiographs)
+        yield _share(model, f"refused: real frontal radiographs {how}", _frontal(turned), _refused, "")
+    as_lateral: Iterable[Inputs] = ({"lateral": radiograph} for radiograph in radiographs)
+    yield _share(model, "refused: real frontal radiographs, given as lateral", as_lateral, _refused, "")
+
+
+def _refused(prediction: Prediction) -> bool:
+    return bool(prediction.refused)
 
 
 def _frontal(radiographs: Iterable[ImageInput]) -> Iterable[Inputs]:

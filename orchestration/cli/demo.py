@@ -121,7 +121,8 @@ def _what_was_trained(workspace: Workspace) -> str:
 
 
 def _print_what_next(workspace: Workspace) -> None:
+    plumbline = Path(sys.executable).with_name("plumbline")  # `make demo` activates no environment
     output.print("To look at the result:")
-    output.print(f"  plumbline explain -w {workspace.root}      # why the gate decided so")
+    output.print(f"  {plumbline} explain -w {workspace.root}      # why the gate decided so")
     output.print(f"  make up WORKSPACE={workspace.root}         # Dagster and MLflow in the browser")
     output.print(f"  {sys.executable} -m webbrowser {workspace.report_page.resolve().as_uri()}   # the report")

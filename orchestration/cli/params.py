@@ -10,7 +10,7 @@ from spine.errors import ParametersRejected
 @click.command()
 @click.argument("words", nargs=-1)
 def params(words: tuple[str, ...]) -> None:
-    """List the parameters of a workspace, for params.yaml and --set. WORDS choose those whose key contains one of them.
+    """List every parameter that params.yaml and --set accept. WORDS choose those whose key contains one of them.
 
     \b
     Example:  plumbline params

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import dagster as dg
 
+from orchestration.dagster.overview import FINISHED
 from orchestration.dagster.sensors import BATCH_TAG
 from orchestration.pipeline.intake import finished_batches
 from orchestration.pipeline.leftover import Leftover, bytes_below
 from orchestration.pipeline.workspace import Workspace
 
 KIND = "Dagster runs"
-_FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 def old_runs(
@@ -34,7 +34,7 @@ def old_runs(
     kept = {*needed, *_runs_of_assets(instance)}
     batches = {batch.key for batch in finished_batches(workspace)}
     found = []
-    for record in instance.get_run_records(dg.RunsFilter(statuses=_FINISHED)):
+    for record in instance.get_run_records(dg.RunsFilter(statuses=FINISHED)):
         run = record.dagster_run
         ended = record.end_time or record.create_timestamp.timestamp()
         if ended < before.timestamp() and run.run_id not in kept and run.tags.get(BATCH_TAG) not in batches:

@@ -10,8 +10,8 @@ from dagster._utils.schedules import cron_string_iterator  # no public function 
 
 from orchestration.dagster.schedules import SCHEDULES
 
-_FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-_UNFINISHED = [s for s in dg.DagsterRunStatus if s not in _FINISHED and s is not dg.DagsterRunStatus.MANAGED]
+FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+_UNFINISHED = [s for s in dg.DagsterRunStatus if s not in FINISHED and s is not dg.DagsterRunStatus.MANAGED]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def present_runs(instance: dg.DagsterInstance, finished: int) -> list[RunLine]:
     """All unfinished runs and the last ``finished`` others, newest first."""
     return [
         *_lines(instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED))),
-        *_lines(instance.get_run_records(dg.RunsFilter(statuses=_FINISHED), limit=finished)),
+        *_lines(instance.get_run_records(dg.RunsFilter(statuses=FINISHED), limit=finished)),
     ]
 
 

@@ -42,7 +42,9 @@ def parameter_sections() -> list[ParameterSection]:
     top = {"properties": {name: part for name, part in schema["properties"].items() if not records[name]}}
     sections = [ParameterSection("", "", tuple(_rows("", top, defaults, schema)))]
     return sections + [
-        ParameterSection(name, record["description"], tuple(_rows(f"{name}.", record, defaults[name], schema)))
+        ParameterSection(
+            name, record["description"].replace("``", "`"), tuple(_rows(f"{name}.", record, defaults[name], schema))
+        )
         for name, record in records.items()
         if record
     ]

@@ -1,7 +1,7 @@
 """The evaluation record: all results of one model on one frozen test set.
 
-Contract: there is one record for each (model digest, test-set digest, code). The same function in the same run
-evaluates champion and challenger. A record is immutable and sealed. Reading a record verifies its digest *and* computes
+Contract: there is one record for each (model digest, test-set digest, code). The same function evaluates champion and
+challenger. A record is immutable and sealed. Reading a record verifies its digest *and* computes
 the statistics again from the values of each patient. An edited figure is therefore refused even if the digest matches.
 Virtual and real patients are never in one record.
 """

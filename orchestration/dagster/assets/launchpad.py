@@ -48,8 +48,7 @@ def apply_launchpad(context: dg.AssetExecutionContext, workspace: Workspace, sec
 def given_tags(context: dg.AssetExecutionContext) -> dict[str, str]:
     """Tags for MLflow: the parameters that were given in the launchpad of this run."""
     run = context.instance.get_run_by_id(context.run.run_id) or context.run
-    own = (f"{TAG}{section}." for section in Params.model_fields)
-    prefixes = tuple(own)
+    prefixes = tuple(f"{TAG}{section}." for section in Params.model_fields)
     return {f"launchpad.{n.removeprefix(TAG)}": v for n, v in run.tags.items() if n.startswith(prefixes)}
 
 
