@@ -5,7 +5,6 @@ whose parent has ended or was killed ends at once and does not wait for work.
 """
 
 import os
-import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -30,10 +29,9 @@ def _end_with_parent() -> None:
         os._exit(1)  # the main thread waits on a queue and would not notice an exception
 
 
-def ignore_stop_signals() -> None:
-    """Ignore SIGINT and SIGTERM in this worker process.
+def leave_process_group() -> None:
+    """Give this worker process a process group of its own, so that Ctrl-C in a terminal reaches only its parent.
 
-    A terminal and systemd send them to the workers too. The parent decides when its workers end.
+    The parent decides when its workers end: a fit first writes a checkpoint.
     """
-    for kind in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(kind, signal.SIG_IGN)
+    os.setpgid(0, 0)

@@ -23,7 +23,7 @@ from simulation.imaging.render import render_batch
 from simulation.threads import one_thread
 from spine.landmarks import ViewName
 from spine.types import Bool, Float
-from spine.worker_pool import ignore_stop_signals
+from spine.worker_pool import leave_process_group
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def render_in_batches(
 
 
 def _prepare_worker(worker: int) -> None:
-    ignore_stop_signals()
+    leave_process_group()
     torch.set_num_threads(1)
 
 

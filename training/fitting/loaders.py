@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from spine.dataset import Split
 from spine.errors import ParametersRejected
-from spine.worker_pool import ignore_stop_signals
+from spine.worker_pool import leave_process_group
 from training.data.dataset import ImageDataset, ImageItem, PositionSampler, Sample, image_items
 from training.data.pool import Pool, PoolBatches
 from training.data.preload import PreloadedPool
@@ -104,4 +104,4 @@ def _loader(
 
 
 def _prepare_worker(worker: int) -> None:
-    ignore_stop_signals()
+    leave_process_group()

@@ -14,7 +14,6 @@ from itertools import count, pairwise
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import torch
 
@@ -124,25 +123,28 @@ def test_interrupted_and_resumed_equals_uninterrupted(candidate, drawn, tiny_con
     assert summary.validation_error == pytest.approx(candidate[1].validation_error, rel=1e-5)
 
 
-@pytest.mark.usefixtures("without_export")
-@pytest.mark.parametrize(
-    ("kind", "raised"), [(signal.SIGTERM, TrainingInterrupted), (signal.SIGINT, KeyboardInterrupt)]
-)
-def test_a_signal_to_all_processes_keeps_the_fit(drawn, tiny_config, tmp_path, kind, raised):
-    """A terminal sends Ctrl-C to the loader processes too, and systemd sends SIGTERM to all processes of a service."""
-    calls = count(1)
-
-    def stop_all(done: int, total: int) -> None:
-        if next(calls) == 3:  # the first batches are loaded, so the loader processes have begun
-            loaders = psutil.Process().children()
-            assert len(loaders) == 2
-            for process in (*loaders, psutil.Process()):
-                process.send_signal(kind)
-
-    with pytest.raises(raised):
-        fit(drawn[0], tmp_path, replace(tiny_config, workers=2), stop_all)
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_process_group_keeps_the_fit(drawn, tiny_config, tmp_path, kind):
+    """A terminal sends Ctrl-C to the whole process group of a command. The loader processes must outlive it."""
+    script = textwrap.dedent("""
+        import json, os, sys
+        from itertools import count
+        from pathlib import Path
+        from training.config import config_from_json
+        from training.fitting.fit import fit
+        data, out, config, kind = sys.argv[1:]
+        calls = count(1)
+        def stop_the_group(done, total):
+            if next(calls) == 3:  # the first batches are loaded, so the loader processes have begun
+                os.killpg(0, int(kind))
+        fit(Path(data), Path(out), config_from_json(json.loads(config)), stop_the_group)
+    """)
+    config = json.dumps(config_to_json(replace(tiny_config, workers=2)))
+    command = [sys.executable, "-c", script, str(drawn[0]), str(tmp_path), config, str(int(kind))]
+    ended = subprocess.run(command, start_new_session=True, capture_output=True, text=True, timeout=120, check=False)
+    expected = "TrainingInterrupted" if kind == signal.SIGTERM else "KeyboardInterrupt"
+    assert ended.returncode != 0 and expected in ended.stderr.splitlines()[-1]
     assert newest_checkpoint(tmp_path / "checkpoints")["position"]["step"] >= 2
-    assert not psutil.Process().children()
 
 
 @pytest.mark.usefixtures("without_export")
