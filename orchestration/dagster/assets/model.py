@@ -54,4 +54,4 @@ def registered_candidate(
     tracked = tracking.applied_to(workspace.folders)
     tags = {"dagster.run_id": context.run.run_id, **given_tags(context)}
     work = lambda _: register_candidate(tracked, workspace.params, tags)  # noqa: E731
-    return materialised("registered_candidate", watcher, work, tracking=tracking)
+    return materialised("registered_candidate", watcher, work)

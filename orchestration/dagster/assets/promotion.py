@@ -47,7 +47,7 @@ def verdict(
     with refusals_as_failures():
         apply_launchpad(context, workspace.folders, "gate")
     tracked = tracking.applied_to(workspace.folders)
-    return materialised("verdict", watcher, lambda _: judge_candidate(tracked, workspace.params), tracking=tracking)
+    return materialised("verdict", watcher, lambda _: judge_candidate(tracked, workspace.params))
 
 
 class ApprovalConfig(dg.Config):
@@ -84,7 +84,7 @@ def champion(
     promoter = f"dagster run {context.run.run_id}"
     work = lambda _: promote_champion(tracked, params, promoter, config.grant(tracked, params))  # noqa: E731
     try:
-        yield materialised("champion", watcher, work, tracking=tracking)
+        yield materialised("champion", watcher, work)
     except dg.Failure as failure:
         if not (_judged_here(context) and is_ordinary_refusal(failure.__cause__)):
             raise

@@ -22,7 +22,7 @@ from orchestration.dagster.resources import (
     default_resources,
     resources_for,
 )
-from orchestration.environment import DEFAULT_MLFLOW_UI, WORKSPACE_VARIABLE
+from orchestration.environment import WORKSPACE_VARIABLE
 from orchestration.pipeline import steps
 from orchestration.pipeline.lock import WorkspaceBusy, workspace_lock
 from orchestration.pipeline.params import read_params
@@ -67,17 +67,10 @@ def test_data_version_is_dvcs_address_of_the_output(workspace):
     assert DataVersions().version("landmarks", workspace) is None
 
 
-def test_tracking_elsewhere_and_links_to_runs(workspace, monkeypatch):
+def test_tracking_elsewhere(workspace):
     assert ModelTracking().applied_to(workspace) == workspace
     tracked = ModelTracking(uri="http://tracking").applied_to(workspace)
     assert (tracked.tracking_uri, tracked.root) == ("http://tracking", workspace.root)
-
-    page = "/#/experiments/3/runs/f?workflowType=machine_learning"
-    monkeypatch.delenv("PLUMBLINE_MLFLOW_UI", raising=False)
-    assert ModelTracking().run_url("3", "f") == DEFAULT_MLFLOW_UI + page
-    monkeypatch.setenv("PLUMBLINE_MLFLOW_UI", "http://elsewhere")
-    assert ModelTracking().run_url("3", "f") == "http://elsewhere" + page
-    assert ModelTracking(ui="http://there").run_url("3", "f") == "http://there" + page
 
 
 def test_training_device_is_written_where_everybody_reads_it(workspace):
