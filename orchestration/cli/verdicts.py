@@ -13,8 +13,8 @@ from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.review_page import required_action, status_of_actions, write_report_page
 from spine.errors import GateRefused
 from validation.gates.verdict import Verdict, read_verdict
+from validation.gates.verdict_text import decision_sentence, explain_briefly, verdict_table
 from validation.gates.verdict_text import explain as explanation
-from validation.gates.verdict_text import explain_briefly, verdict_table
 
 
 @click.command()
@@ -41,6 +41,7 @@ def print_verdict(workspace: Workspace) -> None:
     note = "virtual patients: not evidence for real patients" if judged.simulated else "real radiographs"
     title = f"{judged.decision}  (verdict {judged.digest[:12]})"
     print_table(title, ("parameter", "error", "threshold", "verdict"), rows, note=note)
+    print_text(decision_sentence(judged))
     _print_status(workspace, judged)
 
 

@@ -17,7 +17,7 @@ from orchestration.dagster.resources import WorkspacePaths
 from orchestration.pipeline.step_report import StepReport, read_step_report
 from spine.errors import EvidenceRejected
 from validation.gates.verdict import read_verdict
-from validation.gates.verdict_text import explain, sentence
+from validation.gates.verdict_text import decision_sentence, explain, sentence
 
 ACCOUNTED = ("used", "already present", "quarantined")
 REASONS_SHOWN = 3
@@ -64,7 +64,7 @@ def gate_promotes(paths: WorkspacePaths) -> dg.AssetCheckResult:
     more = f"; and {len(judged.refusals) - REASONS_SHOWN} more" if len(judged.refusals) > REASONS_SHOWN else ""
     metadata = {"verdict": dg.MetadataValue.md(explain(judged)), "digest": judged.digest}
     promoted = judged.decision == "PROMOTE"
-    shown = judged.decision if promoted else f"{judged.decision}: {reasons}{more}"
+    shown = decision_sentence(judged) + ("" if promoted else f" {reasons}{more}")
     return _result(promoted, shown, metadata, severity=dg.AssetCheckSeverity.WARN)
 
 

@@ -28,7 +28,7 @@ from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 from spine.storage import write_text_atomically
 from training.tracking import log_table
 from validation.gates.verdict import Verdict, read_verdict
-from validation.gates.verdict_text import explain
+from validation.gates.verdict_text import decision_sentence, explain
 from validation.promotion.champion import open_registry, versions_of
 from validation.review.card_text import card_json, card_markdown
 from validation.review.changes import RunFacts
@@ -247,6 +247,7 @@ def _head(material: ReviewMaterial, verdict: Verdict, links: Mapping[str, str]) 
     ours = material.challenger
     return (
         f"{_HEAD}{verdict.decision}\n\n{listed}\n\n{_status_line(material.status or VerdictStatus())}\n\n"
+        f"{decision_sentence(verdict)}\n\n"
         f"{len(verdict.passed)} of {len(verdict.evaluated)} rules passed on {ours.n_patients} **{ours.patients_are}**, "
         f"policy `{verdict.policy}` version {verdict.policy_version}. Verdict `{verdict.digest}`.\n\n"
     )

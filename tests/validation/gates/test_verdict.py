@@ -20,7 +20,7 @@ from validation.gates.paired import paired_difference, pooled_difference
 from validation.gates.policy import FRONTAL_RADIOGRAPHS_POLICY, AcceptedEvidence, FirstChampion, Policy, read_policy
 from validation.gates.rule_kinds import ParameterRule
 from validation.gates.verdict import read_verdict, write_verdict
-from validation.gates.verdict_text import explain, explain_briefly, verdict_table
+from validation.gates.verdict_text import decision_sentence, explain, explain_briefly, summarise_verdict, verdict_table
 
 
 def with_figure(record: EvaluationRecord, parameter: str, name: str, value: Any) -> EvaluationRecord:
@@ -336,6 +336,21 @@ def test_the_text_counts_what_it_lists_and_what_it_leaves_out(
         assert int(counted[1]) == listed
         assert listed + int(left_out[1]) == len(verdict.evaluated)
         assert counted[2] in (None, str(len(verdict.evaluated)))
+
+
+def test_a_hold_says_whether_an_approval_by_a_person_permits_the_promotion(
+    policy: Policy, good: EvaluationRecord, champion: EvaluationRecord
+) -> None:
+    same = ruled(policy, replace(champion, model_role="challenger", model_digest=good.model_digest), champion)
+    needed = FirstChampion(decision="needs_approval", reason="a person answers for it")
+    waiting = ruled(policy.model_copy(update={"first_champion": needed}), good)
+    assert (same.decision, waiting.decision) == ("HOLD", "HOLD")
+    never, waits = "no approval by a person permits its promotion", "only waits for a person's approval"
+    for verdict, words in ((same, never), (waiting, waits)):
+        assert words in decision_sentence(verdict)
+        assert verdict.waits_for_approval == (verdict is waiting)
+        for text in (explain(verdict), explain_briefly(verdict), summarise_verdict(verdict)):
+            assert text.startswith(decision_sentence(verdict))
 
 
 def test_the_brief_explanation_has_five_sentences(
