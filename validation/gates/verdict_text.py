@@ -21,19 +21,19 @@ _WAITS = "HOLD: the challenger keeps all limits, and its promotion only waits fo
 
 @dataclass(frozen=True)
 class VerdictRow:
-    """One row of the table of a verdict.
+    """One row of a table of a verdict.
 
     Attributes:
-        parameter: label of the parameter, or subject and figure of a rule.
-        error: standard error of the estimate, or the figure of the rule.
-        threshold: the limit of ``error``.
-        unit: the unit of ``error`` and ``threshold``.
+        about: label of the parameter, or subject and figure of a rule.
+        figure: standard error of the estimate of the parameter, or the figure of the rule.
+        threshold: the limit of ``figure``.
+        unit: the unit of ``figure`` and ``threshold``.
         outcome: the worst outcome of all rules on this parameter.
         note: figures and codes of the rules that block the promotion.
     """
 
-    parameter: str
-    error: float | None
+    about: str
+    figure: float | None
     threshold: float | None
     unit: str
     outcome: Outcome
@@ -45,16 +45,23 @@ def decision_sentence(verdict: Verdict) -> str:
     return _WAITS if verdict.waits_for_approval else _DECISION[verdict.decision]
 
 
-def verdict_table(verdict: Verdict) -> tuple[VerdictRow, ...]:
-    """One row for each parameter with an error ceiling, then one row for each other rule that did not pass."""
-    rows, shown = [], set()
-    for result in verdict.results:
-        if result.figure_name.startswith("standard_error_of_estimate"):
-            about = [r for r in verdict.results if r.subject == result.subject]
-            shown |= {r.rule for r in about}
-            rows.append(_row(PARAMETERS[result.subject].label, result, about))
-    rest = [r for r in verdict.results if r.rule not in shown and r.outcome != "PASS" and decides(r)]
-    return (*rows, *(_row(f"{r.subject}: {r.figure_name.replace('_', ' ')}", r, [r]) for r in rest))
+def parameter_rows(verdict: Verdict) -> tuple[VerdictRow, ...]:
+    """One row for each parameter whose standard error has a limit, in the order of the policy."""
+    return tuple(
+        _row(PARAMETERS[limited.subject].label, limited, [r for r in verdict.results if r.subject == limited.subject])
+        for limited in _limits_of_errors(verdict)
+    )
+
+
+def other_rows(verdict: Verdict) -> tuple[VerdictRow, ...]:
+    """One row for each rule that did not pass and is about no parameter of ``parameter_rows``."""
+    shown = {r.subject for r in _limits_of_errors(verdict)}
+    rest = [r for r in verdict.results if r.subject not in shown and r.outcome != "PASS" and decides(r)]
+    return tuple(_row(f"{r.subject}: {r.figure_name.replace('_', ' ')}", r, [r]) for r in rest)
+
+
+def _limits_of_errors(verdict: Verdict) -> list[RuleResult]:
+    return [r for r in verdict.results if r.figure_name.startswith("standard_error_of_estimate")]
 
 
 def explain(verdict: Verdict, *, every_rule: bool = False) -> str:

@@ -20,7 +20,7 @@ from validation.gates.paired import paired_difference, pooled_difference
 from validation.gates.policy import FRONTAL_RADIOGRAPHS_POLICY, AcceptedEvidence, FirstChampion, Policy, read_policy
 from validation.gates.rule_kinds import ParameterRule
 from validation.gates.verdict import read_verdict, write_verdict
-from validation.gates.verdict_text import decision_sentence, explain, explain_briefly, summarise_verdict, verdict_table
+from validation.gates.verdict_text import decision_sentence, explain, explain_briefly, parameter_rows, summarise_verdict
 
 
 def with_figure(record: EvaluationRecord, parameter: str, name: str, value: Any) -> EvaluationRecord:
@@ -214,8 +214,8 @@ def test_interval_end_can_be_held_against_a_limit(policy: Policy, good: Evaluati
             else r
             for r in policy.rules
         ]
-        row = verdict_table(ruled(policy.model_copy(update={"rules": rules}), good))[0]
-        assert (row.parameter, row.outcome) == ("Cobb angle (end plates)", outcome)
+        row = parameter_rows(ruled(policy.model_copy(update={"rules": rules}), good))[0]
+        assert (row.about, row.outcome) == ("Cobb angle (end plates)", outcome)
 
 
 WORSE = {"standard_error_of_estimate": 1, "coverage": -1, "icc_a1": -1, "bias": 1}
@@ -309,10 +309,10 @@ def test_judging_is_pure_and_sealed(
 
 def test_text_and_table(policy: Policy, scored: Scored, champion: EvaluationRecord) -> None:
     verdict = ruled(policy, scored(noise=3.2, seed=3), champion)
-    rows = {row.parameter: row for row in verdict_table(verdict)}
+    rows = {row.about: row for row in parameter_rows(verdict)}
     tilt = rows["Pelvic tilt"]
     assert (tilt.threshold, tilt.unit, tilt.outcome) == (2.7, "deg", "REJECT")
-    assert tilt.error is not None and tilt.error > 2.7
+    assert tilt.figure is not None and tilt.figure > 2.7
     assert "ABOVE_CEILING" in tilt.note
     assert len([r for r in rows if not r.startswith("all")]) == len(PAPER_PARAMETERS)
     text = explain(verdict)
