@@ -107,10 +107,12 @@ def test_instance_is_quiet_and_limited(workspace):
 
 def test_figures_are_typed():
     figures = {"n": 3, "mean": 0.5, "ok": True, "digest": "abc", "absent": None, "page": "http://x/"}
-    report = StepReport("s", figures, pages={"report": "/r.html"}, seconds=1.234)
+    rows = [{"reason": "LOST", "studies": 2}, {"reason": "TURNED", "studies": 1}]
+    report = StepReport("s", figures, {"by reason": rows}, pages={"report": "/r.html"}, seconds=1.234)
     shown = dg.AssetMaterialization("s", metadata=metadata_of(report)).metadata
     kinds = ("Int", "Float", "Bool", "Text", "Null", "Url")
     assert [type(shown[name]).__name__ for name in figures] == [f"{kind}MetadataValue" for kind in kinds]
+    assert [dict(record.data) for record in shown["by reason"].records] == rows
     assert shown["page: report"] == dg.MetadataValue.path("/r.html")
     assert shown["wall time (s)"] == dg.MetadataValue.float(1.23)
 
