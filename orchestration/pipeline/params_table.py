@@ -56,8 +56,12 @@ def _rows(prefix: str, record: Schema, defaults: Mapping[str, Any], schema: Sche
             yield from _rows(f"{prefix}{name}.", inner, defaults[name], schema)
             continue
         kind, limits = _type_and_range(part, schema)
-        default = yaml.safe_dump(defaults[name], default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
-        yield ParameterRow(f"{prefix}{name}", kind, default, limits, part["description"])
+        yield ParameterRow(f"{prefix}{name}", kind, yaml_of(defaults[name]), limits, part["description"])
+
+
+def yaml_of(value: Any) -> str:
+    """A value as YAML on one line."""
+    return yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
 
 
 def _record(part: Schema, schema: Schema) -> Schema:
