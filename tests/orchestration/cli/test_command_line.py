@@ -26,7 +26,7 @@ from orchestration.cli.pipeline import run_pipeline
 from orchestration.cli.verdicts import _figures
 from orchestration.dagster.run import RunOutcome
 from orchestration.pipeline.lock import workspace_lock
-from orchestration.pipeline.params import Params, read_params
+from orchestration.pipeline.params import Params, read_params, write_params
 from orchestration.pipeline.step_report import StepReport
 from orchestration.pipeline.steps import _share_of_an_epoch
 from orchestration.pipeline.workspace import Workspace
@@ -135,6 +135,15 @@ def test_params_lists_every_parameter_with_default_range_and_meaning():
     assert "cohort" not in chosen.stdout
     unknown = command("params", "learning_speed")
     assert unknown.returncode == 2 and "PARAMETER_UNKNOWN" in unknown.stderr
+
+
+def test_params_of_a_workspace_are_listed_beside_the_defaults_and_marked(tmp_path):
+    write_params(Params(cohort={"count": 33}), tmp_path / "params.yaml")
+    count, seed = (command("params", key, "-w", tmp_path).stdout for key in ("cohort.count", "cohort.seed"))
+    assert re.search(r"cohort.count\W+33 \*\W+274", count) and "* 1 of these" in count
+    assert re.search(r"cohort.seed\W+2026\W+2026", seed) and "* 0 of these" in seed
+    missing = command("params", "-w", tmp_path / "none")
+    assert missing.returncode == 2 and "PARAMS_MISSING" in missing.stderr
 
 
 def test_training_outside_a_workspace_is_python_m_training(tmp_path):
