@@ -359,6 +359,7 @@ def test_a_terminal_gets_a_table_and_a_pipe_gets_json(two_patients, tmp_path, mo
     (row,) = [line for line in shown.stdout.splitlines() if "Sacral slope" in line]
     assert f"{value:.1f}°" in row and "[" in row
     assert "need a frontal view: Cobb angle (end plates)" in shown.stdout
+    assert f"model: bundled model ({open_bundled().digest[:12]})" in shown.stdout
     assert shown.stdout.count("frontal view") == 1
     assert json.loads(command(*call, "--json").stdout)["parameters"] == report["parameters"]
 
@@ -478,10 +479,13 @@ def test_exchanged_images_are_not_measured(two_patients, tmp_path):
         # The first patient's lateral, a short one, is too much like a frontal to be refused alone.
         (exchanged[1][:1], "looks like a lateral, given as frontal"),
     ):
-        refused = command("measure", *given, "-w", tmp_path, "--overlay", tmp_path / "o.png")
+        for earlier in ("o.png", "m.json"):
+            (tmp_path / earlier).write_text("the result of an earlier call")
+        outputs = ("--overlay", tmp_path / "o.png", "--out", tmp_path / "m.json")
+        refused = command("measure", *given, "-w", tmp_path, *outputs)
         assert refused.returncode == 1
         assert "NO_SPINE_FOUND" in refused.stderr and why in " ".join(refused.stderr.split())
-    assert not (tmp_path / "o.png").exists()
+        assert not (tmp_path / "o.png").exists() and not (tmp_path / "m.json").exists()
 
 
 def test_a_radiograph_without_any_parameter_is_refused_and_a_turned_one_gets_a_warning(tmp_path, capsys):
