@@ -6,6 +6,8 @@ read and measure, so that ``--help`` and usage errors do not wait for these impo
 
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -149,6 +151,7 @@ def _draw(
         prediction.parameters,
         title="Plumbline measurement",
         identification=identification,
+        footer=f"{chosen.short}, Plumbline {version('plumbline')}, measured {datetime.now(UTC):%Y-%m-%d}",
         provenance="model trained on simulated data" if chosen.model.contract.simulated_training_data else None,
         rough_intervals=_remark(prediction, chosen),
         intervals=interval_lines(prediction),

@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
 from unittest.mock import patch
 
 import numpy as np
@@ -442,6 +444,9 @@ def test_the_overlay_identifies_the_study_if_asked(two_patients, tmp_path):
     shown = titles[0]["identification"]
     assert re.fullmatch(r"study 2024-05-03   patient p[0-9a-f]{16}", shown)
     assert str(frontal.PatientID) not in shown and titles[1]["identification"] is None
+    digest, today = open_bundled().digest[:12], datetime.now(UTC).date()
+    footer = f"bundled model ({digest}), Plumbline {version('plumbline')}, measured {today}"
+    assert [title["footer"] for title in titles] == [footer, footer], "no file name: it can be the patient's name"
 
 
 def _with_image_of(radiograph, other, to):
