@@ -29,6 +29,7 @@ from orchestration.pipeline.workspace import Workspace
 from orchestration.services.interruption import interruptible
 from orchestration.services.processes import HOST, Service, Supervised, free_port, require_free_port
 from orchestration.services.status import services_file, write_services
+from orchestration.tracking.run_table import VIEW, VIEW_TAG
 from spine.errors import PlumblineError
 from spine.storage import write_text_atomically
 
@@ -97,10 +98,12 @@ def training_runs_page(mlflow: str) -> str:
     try:
         address = f"{mlflow}/api/2.0/mlflow/experiments/get-by-name?{query}"
         with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 - our own server
-            number = json.load(answer)["experiment"]["experiment_id"]
+            experiment = json.load(answer)["experiment"]
     except OSError:
         return ""
-    return f"#/experiments/{number}/runs?workflowType=machine_learning"
+    saved = any(tag["key"] == VIEW_TAG for tag in experiment.get("tags", ()))
+    view = f"&viewStateShareKey={VIEW}" if saved else ""
+    return f"#/experiments/{experiment['experiment_id']}/runs?workflowType=machine_learning{view}"
 
 
 def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_port: int) -> tuple[Service, ...]:
