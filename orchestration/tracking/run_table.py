@@ -25,8 +25,8 @@ _DECISION = ": "
 """What separates the decision from the rest of a run's name."""
 
 _NAME, _CREATED = "attributes.`Run Name`", "runDateAndNestInfo"
-_WIDTHS = {_NAME: 290, _CREATED: 62, "duration": 80}
-_ERROR_WIDTH, _OTHER_WIDTH = 94, 120
+_WIDTHS = {_NAME: 330, _CREATED: 112, "duration": 80}
+_ERROR_WIDTH, _OTHER_WIDTH = 79, 120
 
 
 def run_name(finished: datetime, data_version: str, config: TrainingConfig) -> str:
