@@ -16,6 +16,7 @@ from orchestration.tracking.run_facts import read_run_facts
 from orchestration.tracking.seed_groups import group_seeds
 from spine.dataset import read_manifest
 from spine.errors import EvidenceRejected
+from spine.measurement.registry import PAPER_PARAMETERS
 from tests.charts_drawn_once import charts_drawn_once
 from tests.judged_workspace import (
     CHALLENGER,
@@ -27,6 +28,7 @@ from tests.judged_workspace import (
     write_scored_record,
 )
 from training.tracking import log_table
+from validation.evaluation.record import read_record
 from validation.gates.verdict import read_verdict
 from validation.promotion.champion import open_registry
 from validation.promotion.history import HistoryEntry, append_entry
@@ -97,6 +99,15 @@ def test_the_first_table_has_the_errors(judged: Judged) -> None:
     for run, last in ((judged.challenger_run, "rules"), (judged.champion_run, "training")):
         listed = json.loads(client.get_run(run).data.tags["mlflow.loggedArtifacts"])
         assert [listed[0]["path"], listed[-1]["path"]] == ["tables/errors.json", f"tables/{last}.json"]
+
+
+def test_the_table_of_errors_compares_the_mean_absolute_errors_first(judged: Judged, tmp_path: Path) -> None:
+    file = _client(judged).download_artifacts(judged.challenger_run, "tables/errors.json", str(tmp_path))
+    table = json.loads(Path(file).read_text())
+    assert table["columns"][:2] == ["parameter", "mae"]
+    record = read_record(judged.workspace.evaluation / "record.json")
+    shown = {row[0]: row[1] for row in table["data"][:6]}
+    assert shown == {name: record.statistics[name].figures["mae"].value for name in PAPER_PARAMETERS}
 
 
 def test_figures_are_grouped_and_describing_again_adds_none(judged: Judged) -> None:
