@@ -25,8 +25,8 @@ _DECISION = ": "
 """What separates the decision from the rest of a run's name."""
 
 _NAME, _CREATED = "attributes.`Run Name`", "runDateAndNestInfo"
-_WIDTHS = {_NAME: 330, _CREATED: 112, "duration": 80}
-_ERROR_WIDTH, _OTHER_WIDTH = 79, 120
+_WIDTHS = {_NAME: 326, _CREATED: 122, "duration": 80}
+_ERROR_WIDTH, _OTHER_WIDTH = 78, 120
 
 
 def run_name(finished: datetime, data_version: str, config: TrainingConfig) -> str:
@@ -36,9 +36,9 @@ def run_name(finished: datetime, data_version: str, config: TrainingConfig) -> s
     """
     start = Path(config.init_from).name if config.init_from else "scratch"
     usual = TrainingConfig.__dataclass_fields__["seed"].default
-    seed = "" if config.seed == usual else f", seed {config.seed}"
+    seed = "" if config.seed == usual else f" seed {config.seed}"
     data = data_version.removeprefix("md5:")[:6]
-    return f"{finished:%m-%d %H:%M} {data}, lr {_short(config.learning_rate)}, {start}{seed}"
+    return f"{finished:%m-%d %H:%M} {data} lr {_short(config.learning_rate)} {start}{seed}"
 
 
 def _short(rate: float) -> str:

@@ -120,9 +120,13 @@ class Page:
 
     def press_button(self, title: str) -> None:
         """Wait until the button with this title can be pressed, and press it."""
+        self.evaluate(f"{self.wait_for_button(title)}.click()")
+
+    def wait_for_button(self, title: str) -> str:
+        """Wait until the button with this title can be pressed. Return the expression that finds it."""
         button = f"[...document.querySelectorAll('button')].find(b => b.innerText.trim() == {json.dumps(title)})"
         self.wait_for(f"(b => b && !b.disabled)({button})")
-        self.evaluate(f"{button}.click()")
+        return button
 
     def click(self, selector: str) -> None:
         """Click on the middle of an element with the mouse."""

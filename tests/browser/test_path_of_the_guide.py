@@ -117,6 +117,7 @@ def test_an_engineer_launches_with_another_learning_rate(served: Served, tab: Pa
     tab.type(CONFIG)
     assert tab.evaluate(f"{EDITOR}.getValue()") == CONFIG
     tab.wait_for("document.body.innerText.includes('No errors')")
+    tab.wait_for_button("Launch Run")
     keep(tab, "launchpad")
     tab.press_button("Launch Run")
     tab.wait_for("/runs\\/[0-9a-f-]{36}/.test(location.pathname)")
@@ -133,7 +134,7 @@ def test_both_runs_are_compared_in_mlflow(served: Served, tab: Page) -> None:
     client = open_registry(served.workspace.tracking_uri)
     versions = sorted(versions_of(client, CANDIDATES_MODEL), key=lambda v: int(v.version))
     names = [str(client.get_run(v.run_id).info.run_name) for v in versions]
-    assert [name.partition(", ")[2] for name in names] == ["lr 3e-3, bundled: PROMOTE", "lr 1e-4, bundled: PROMOTE"]
+    assert [name.split(maxsplit=3)[3] for name in names] == ["lr 3e-3 bundled: PROMOTE", "lr 1e-4 bundled: PROMOTE"]
     tab.open(served.mlflow)
     tab.wait_for(f"document.querySelectorAll({SELECT!r}).length == 2")
     cut = "[...document.querySelectorAll('.ag-row a')].filter(a => a.scrollWidth > a.clientWidth + 1)"

@@ -19,12 +19,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::Deprecatio
 @pytest.mark.parametrize(
     ("config", "name"),
     [
-        (TrainingConfig(minutes=1.0, learning_rate=3e-4), "11-30 14:05 21e8c3, lr 3e-4, scratch"),
+        (TrainingConfig(minutes=1.0, learning_rate=3e-4), "11-30 14:05 21e8c3 lr 3e-4 scratch"),
         (
             TrainingConfig(minutes=1.0, learning_rate=0.0015, init_from="models/bundled"),
-            "11-30 14:05 21e8c3, lr 1.5e-3, bundled",
+            "11-30 14:05 21e8c3 lr 1.5e-3 bundled",
         ),
-        (TrainingConfig(minutes=1.0, learning_rate=1e-4, seed=7), "11-30 14:05 21e8c3, lr 1e-4, scratch, seed 7"),
+        (TrainingConfig(minutes=1.0, learning_rate=1e-4, seed=7), "11-30 14:05 21e8c3 lr 1e-4 scratch seed 7"),
     ],
 )
 def test_a_name_has_date_data_and_what_differs(config: TrainingConfig, name: str) -> None:
