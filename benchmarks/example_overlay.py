@@ -37,12 +37,14 @@ def main(arguments: Sequence[str]) -> None:
         view: ImageInput(image, geometry[view].spacing_mm, "GEOMETRY", geometry[view])
         for view, image in render_views(patient, geometry, seed, "scanner").items()
     }
-    found = measure_views(open_bundled(), inputs)
+    model = open_bundled()
+    found = measure_views(model, inputs)
     overlay = draw_overlay(
         inputs,
         found.points,
         found.parameters,
         title="Plumbline measurement",
+        footer=f"bundled model ({model.digest[:12]})",
         provenance="virtual patient, model trained on simulated data",
         intervals=interval_lines(found),
         warnings=warnings_of(found),

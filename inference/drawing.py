@@ -62,6 +62,13 @@ _LINES: Mapping[LineKind, tuple[Colour, float]] = {
 }
 """Kind of line -> colour and width."""
 
+LEGEND: Mapping[str, Colour] = {
+    "line through the plate centres": _CURVE,
+    "end plate": _PLATE,
+    "sacrum, femoral heads": _PELVIS,
+}
+"""What the lines of the spine mean. The lines of a parameter have the colour of its row in the table."""
+
 _LABELS: Mapping[LabelKind, tuple[Colour, int]] = {"level": (_NAME, 12), "hip": (_PELVIS, 12)}
 _ANGLE_SIZE, _MAJOR_SIZE, _SIDE_SIZE, _SCALE_SIZE = 16, 20, 24, 15
 _ANCHORS: Mapping[Anchor, str] = {"right": "rm", "left": "lm", "top": "ma"}

@@ -4,11 +4,12 @@ Contract: the overlay always states that it is not for diagnosis, and it marks s
 appears with its reason, and parameters that need a view that was not given appear together in one line.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from inference.drawing import FOUND, STYLES, TRUTH, font, render_view
+from inference.drawing import FOUND, LEGEND, STYLES, TRUTH, font, render_view
 from inference.value_table import NOT_MEASURED, ValueRow, grouped_absences, value_rows
 from spine.landmarks import VIEWS, ViewName
 from spine.measurement.registry import Measured
@@ -26,7 +27,7 @@ NOT_FOR_DIAGNOSIS = "NOT FOR DIAGNOSIS"
 _HEIGHT = 1150
 """Height of a radiograph on the overlay, pixels."""
 
-_GAP, _HEADER, _FOOTER, _TABLE, _SWATCH, _INTERVAL = 14, 74, 46, 540, 20, 116
+_GAP, _HEADER, _FOOTER, _TABLE, _SWATCH, _INTERVAL, _LEGEND_COLUMN = 14, 74, 46, 540, 20, 116, 264
 _INK, _PALE, _GROUND, _LINE = (235, 235, 235), (150, 156, 164), (17, 19, 23), (48, 52, 60)
 _WARNING = (255, 196, 64)
 
@@ -39,6 +40,7 @@ def draw_overlay(
     truth_points: Mapping[ViewName, Points2D] | None = None,
     title: str | None = None,
     identification: str | None = None,
+    footer: str | None = None,
     provenance: str | None = None,
     rough_intervals: str | None = None,
     intervals: Sequence[str] = (),
@@ -53,6 +55,7 @@ def draw_overlay(
         parameters: measured parameters, whose construction lines are drawn.
         truth_points: reference landmarks, drawn as small green rings.
         identification: text that identifies the study, at the upper right.
+        footer: text about the measurement, such as the model and the date, at the lower right.
         provenance: origin of the images, for example ``simulated data``; the banner shows it.
         rough_intervals: note about intervals from too few patients; if given, every interval is marked.
         intervals: texts that state what the intervals rest on (``interval_lines``).
@@ -85,6 +88,7 @@ def draw_overlay(
         sheet.paste(panel, (left, _HEADER))
         draw.text((left + 2, _HEADER + _HEIGHT + 5), view.capitalize(), fill=_PALE, font=font(17))
         left += panel.width + _GAP
+    draw.text((width - 2 * _GAP, _HEADER + _HEIGHT + 7), footer or "", fill=_PALE, font=font(14), anchor="ra")
     top = _draw_warnings(draw, warnings, (left + 4, _HEADER))
     _draw_table(draw, parameters, (left + 4, top), has_truth=bool(truth_points), rough=rough_intervals, notes=intervals)
     _draw_banner(draw, sheet.size, provenance)
@@ -192,11 +196,33 @@ def _draw_legend(
     notes: Sequence[str],
     ink: tuple[int, int, int],
 ) -> None:
-    left, top = corner
-    draw.ellipse((left + 2, top + 18, left + 10, top + 26), fill=FOUND)
-    draw.text((left + _SWATCH, top + 12), "landmark found", fill=_PALE, font=font(15))
-    if has_truth:
-        draw.ellipse((left + 160, top + 17, left + 170, top + 27), outline=TRUTH, width=2)
-        draw.text((left + 178, top + 12), "reference", fill=_PALE, font=font(15))
+    left, top = corner[0], corner[1] + 12
+    marks: list[tuple[str, Callable[[int, int], object]]] = [("landmark found", partial(_dot, draw))]
+    marks += [("reference landmark", partial(_ring, draw))] if has_truth else []
+    marks += [(text, partial(_stroke, draw, colour=colour)) for text, colour in LEGEND.items()]
+    marks += [("colour of a row: lines of its parameter", partial(_stroke, draw, colour=STYLES["cobb"].colour))]
+    marks += [("dashed: reference line", partial(_dashes, draw, colour=_INK))]
+    for i, (text, mark) in enumerate(marks):
+        x, y = left + (i % 2) * _LEGEND_COLUMN, top + (i // 2) * 19
+        mark(x, y + 9)
+        draw.text((x + _SWATCH, y), text, fill=_PALE, font=font(14))
+    top += 19 * ((len(marks) + 1) // 2) + 6
     for i, line in enumerate(line for note in notes for line in wrap(note, 78)):
-        draw.text((left + 2, top + 40 + 18 * i), line, fill=ink, font=font(14))
+        draw.text((left + 2, top + 18 * i), line, fill=ink, font=font(14))
+
+
+def _dot(draw: "ImageDraw", x: int, y: int) -> None:
+    draw.ellipse((x + 2, y - 4, x + 10, y + 4), fill=FOUND)
+
+
+def _ring(draw: "ImageDraw", x: int, y: int) -> None:
+    draw.ellipse((x + 1, y - 5, x + 11, y + 5), outline=TRUTH, width=2)
+
+
+def _stroke(draw: "ImageDraw", x: int, y: int, *, colour: tuple[int, int, int]) -> None:
+    draw.line((x, y, x + 12, y), fill=colour, width=3)
+
+
+def _dashes(draw: "ImageDraw", x: int, y: int, *, colour: tuple[int, int, int]) -> None:
+    for start in (x, x + 5, x + 10):
+        draw.line((start, y, start + 2, y), fill=colour, width=3)

@@ -10,12 +10,12 @@ WORKSPACE_VARIABLE = "PLUMBLINE_WORKSPACE"
 """The variable that names the workspace folder for the Dagster definitions."""
 
 MLFLOW_UI_VARIABLE = "PLUMBLINE_MLFLOW_UI"
-"""The variable with the address under which a browser reaches MLflow. Only links use this address."""
+"""The variable with the address under which a browser reaches MLflow. Only redirects between the servers use it."""
 
 DEFAULT_MLFLOW_UI = "http://127.0.0.1:5000"
 
 DAGSTER_UI_VARIABLE = "PLUMBLINE_DAGSTER_UI"
-"""The variable with the address under which a browser reaches Dagster. Only links use this address."""
+"""The variable with the address under which a browser reaches Dagster. Only redirects between the servers use it."""
 
 DEFAULT_DAGSTER_UI = "http://127.0.0.1:3000"
 
@@ -58,14 +58,6 @@ _QUIET = {
 def quiet_environment() -> dict[str, str]:
     """Variables that turn off telemetry, pickles, job runners and network look-ups in every embedded tool."""
     return {**_TELEMETRY_OFF, **_SAFE_MLFLOW, **_QUIET}
-
-
-def links_from_environment() -> dict[str, str]:
-    """The addresses of MLflow's and Dagster's pages, under ``mlflow`` and ``dagster``."""
-    return {
-        "mlflow": os.environ.get(MLFLOW_UI_VARIABLE, DEFAULT_MLFLOW_UI),
-        "dagster": os.environ.get(DAGSTER_UI_VARIABLE, DEFAULT_DAGSTER_UI),
-    }
 
 
 def apply_quiet_environment() -> None:

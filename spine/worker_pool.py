@@ -5,6 +5,7 @@ whose parent has ended or was killed ends at once and does not wait for work.
 """
 
 import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -27,3 +28,12 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)  # the main thread waits on a queue and would not notice an exception
+
+
+def ignore_stop_signals() -> None:
+    """Ignore SIGINT and SIGTERM in this worker process.
+
+    A terminal and systemd send them to the workers too. The parent decides when its workers end.
+    """
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, signal.SIG_IGN)

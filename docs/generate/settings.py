@@ -5,9 +5,10 @@ from orchestration.pipeline.params_table import ParameterSection, parameter_sect
 
 _INTRODUCTION = """# params.yaml
 
-This page is made from the schema; `plumbline params` prints the same tables. `plumbline init` writes the file with
-every key and its default; `--set KEY=VALUE` changes one value. An unknown key or a value outside its range is an error,
-and all errors are reported together.
+This page is made from the schema; `plumbline params` prints the same tables, and `plumbline params -w WORKSPACE` prints
+the values of a workspace beside the defaults. `plumbline init` writes the file with every key and its default; `--set
+KEY=VALUE` changes one value. An unknown key or a value outside its range is an error, and all errors are reported
+together.
 
 """
 _COLUMNS = ("Key", "Type", "Default", "Range", "Meaning")

@@ -8,6 +8,7 @@ fast.
     cohort            the subcommand cohort
     demo              the subcommand demo
     main              the command group, error messages and exit codes
+    measured_files    the JSON and the overlay of a measurement, written together or not at all
     measuring         the subcommands measure, parameters, decoders and read3d
     model_choice      the model that measures, with the intervals of the site
     operations        the subcommands backup, restore and clean

@@ -64,7 +64,7 @@ def calibrate(dataset: Path, name: str, model_folder: Path | None, workspace: Pa
         raise click.UsageError(f"--out is missing, and {workspace} is not a workspace; give --out FILE or -w WORKSPACE")
     require_data_set(dataset)
     require_valid_dataset(dataset, dataset.parent / "validation")
-    model = open_chosen_model(model_folder, chosen)
+    model = open_chosen_model(model_folder, chosen).model
     require_unseen(_folder_of(model_folder, chosen), dataset)
     site = calibrate_site(model, dataset, name, date.today())
     path = out or chosen.site_calibration

@@ -6,17 +6,19 @@ read and measure, so that ``--help`` and usage errors do not wait for these impo
 
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from inference.inputs import ImageInput
 from inference.measurement_json import report_json, report_text
-from inference.model import Model
 from inference.overlay import draw_overlay, interval_lines, warnings_of
 from inference.value_table import grouped_absences, value_rows
-from orchestration.cli.model_choice import open_chosen_model, with_site_calibration
+from orchestration.cli.measured_files import MeasuredFiles
+from orchestration.cli.model_choice import ChosenModel, open_chosen_model, with_site_calibration
 from orchestration.cli.options import workspace_option
 from orchestration.cli.radiograph_files import NamedFiles, identification_of, input_of, open_radiographs
 from orchestration.cli.terminal import errors, output, print_table, print_text
@@ -25,6 +27,9 @@ from spine.errors import InputRejected
 from spine.landmarks import ViewName
 from spine.measurement.registry import PARAMETERS
 from spine.prediction import Prediction
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -54,14 +59,12 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--overlay",
     type=click.Path(dir_okay=False, path_type=Path),
-    default="overlay.png",
-    show_default=True,
-    help="Image file to write, with landmarks, construction lines and values.",
+    help="Image file to write, with landmarks, construction lines and values.  [no image]",
 )
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write the measurements to, as JSON (docs/measurement-json.md).",
+    help="File to write the measurements to, as JSON (docs/measurement-json.md).  [no file]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on a terminal also.  [a table; JSON into a pipe]")
 @click.option("--identify", is_flag=True, help="Write study date and pseudonym of the patient on the overlay.")
@@ -73,7 +76,7 @@ def measure(
     model_folder: Path | None,
     workspace: Path,
     calibration_file: Path | None,
-    overlay: Path,
+    overlay: Path | None,
     out: Path | None,
     as_json: bool,
     identify: bool,
@@ -82,8 +85,9 @@ def measure(
 
     If the workspace has no champion yet, the bundled model is used and a message is printed.
 
-    The command prints a table, or JSON if the output goes into a pipe, and writes an overlay image. Every parameter has
-    a value, with its 90 % interval if the model is calibrated, or a reason for its absence. Not for diagnosis.
+    The command prints a table, or JSON if the output goes into a pipe. It writes only the files that --overlay and
+    --out name: both or, if the images are refused, neither. Every parameter has a value, with its 90 % interval if the
+    model is calibrated, or a reason for its absence. Not for diagnosis.
 
     \b
     Example:  plumbline measure frontal.dcm lateral.dcm --overlay overlay.png --out measurement.json
@@ -95,38 +99,32 @@ def measure(
 
     place = Workspace(workspace)
     named = NamedFiles(files, frontal, lateral, facing)
-    _require_safe_outputs(named.all, overlay, out)
-    opened = open_radiographs(named)
-    identification = identification_of(opened, place) if identify else None
-    model = with_site_calibration(open_chosen_model(model_folder, place), calibration_file, place)
-    inputs = {view: input_of(view, each) for view, each in opened.items()}
-    inputs |= {view: turned_to_canonical(model, inputs[view]) for view, each in opened.items() if each.needs_facing}
-    prediction = measure_views(model, inputs)
-    _require_measurements(prediction, named.all)
-    _write_values(prediction, model, inputs, out, as_json=as_json)
-    _write_overlay(prediction, model, inputs, overlay, identification)
-
-
-def _write_values(
-    prediction: Prediction, model: Model, inputs: Mapping[ViewName, ImageInput], out: Path | None, *, as_json: bool
-) -> None:
-    """JSON to the file ``out``; on standard output a table on a terminal, and JSON in a pipe if there is no file."""
-    report = report_text(report_json(prediction, model, inputs))
-    if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(report + "\n")
+    outputs = MeasuredFiles(overlay, out)
+    outputs.require_safe(named.all)
+    with outputs.replaced():
+        opened = open_radiographs(named)
+        identification = identification_of(opened, place) if identify else None
+        chosen = with_site_calibration(open_chosen_model(model_folder, place), calibration_file, place)
+        inputs = {view: input_of(view, each) for view, each in opened.items()}
+        turned = [view for view, each in opened.items() if each.needs_facing]
+        inputs |= {view: turned_to_canonical(chosen.model, inputs[view]) for view in turned}
+        prediction = measure_views(chosen.model, inputs)
+        _require_measurements(prediction, named.all)
+        report = report_text(report_json(prediction, chosen.model, inputs))
+        outputs.write(report, _draw(prediction, chosen, inputs, identification) if overlay else None)
     if as_json or not (out or _on_terminal()):
         click.echo(report)
     elif _on_terminal():
-        _print_values(prediction, model)
+        _print_values(prediction, chosen)
+    _print_basis(prediction, chosen, overlay)
 
 
 def _on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def _print_values(prediction: Prediction, model: Model) -> None:
-    calibration = model.contract.calibration
+def _print_values(prediction: Prediction, chosen: ChosenModel) -> None:
+    calibration = chosen.model.contract.calibration
     rows = value_rows(prediction.parameters, rough=bool(calibration and calibration.rough))
     columns = {
         "parameter": [row.label for row in rows],
@@ -135,41 +133,48 @@ def _print_values(prediction: Prediction, model: Model) -> None:
         "remark": [row.remark for row in rows],
     }
     shown = {name: cells for name, cells in columns.items() if any(cells)}
-    print_table("Measurement, not for diagnosis", tuple(shown), list(zip(*shown.values(), strict=True)))
+    rows_shown = list(zip(*shown.values(), strict=True))
+    print_table("Measurement, not for diagnosis", tuple(shown), rows_shown, note=f"model: {chosen.text}")
     for line in grouped_absences(prediction.parameters):
         print_text(line)
 
 
-def _write_overlay(
+def _draw(
     prediction: Prediction,
-    model: Model,
+    chosen: ChosenModel,
     inputs: Mapping[ViewName, ImageInput],
-    overlay: Path,
     identification: str | None,
-) -> None:
-    """Write the overlay, and say on the terminal what the intervals rest on."""
-    calibration = model.contract.calibration
-    has_intervals = any(m.interval for m in prediction.parameters.values())
-    remark = calibration.remark if calibration and has_intervals else None
-    image = draw_overlay(
+) -> "Image":
+    return draw_overlay(
         inputs,
         prediction.points,
         prediction.parameters,
         title="Plumbline measurement",
         identification=identification,
-        provenance="model trained on simulated data" if model.contract.simulated_training_data else None,
-        rough_intervals=remark,
+        footer=f"{chosen.short}, Plumbline {version('plumbline')}, measured {datetime.now(UTC):%Y-%m-%d}",
+        provenance="model trained on simulated data" if chosen.model.contract.simulated_training_data else None,
+        rough_intervals=_remark(prediction, chosen),
         intervals=interval_lines(prediction),
         warnings=warnings_of(prediction),
         unscaled=prediction.lengths_withheld,
     )
-    overlay.parent.mkdir(parents=True, exist_ok=True)
-    image.save(overlay)
+
+
+def _remark(prediction: Prediction, chosen: ChosenModel) -> str | None:
+    """What restricts the intervals, if there are any."""
+    calibration = chosen.model.contract.calibration
+    return calibration.remark if calibration and any(m.interval for m in prediction.parameters.values()) else None
+
+
+def _print_basis(prediction: Prediction, chosen: ChosenModel, overlay: Path | None) -> None:
+    """Print on the terminal what the intervals rest on, the model, and the path of the overlay."""
     for line in interval_lines(prediction):
         errors.print(line)
-    if remark:
+    if remark := _remark(prediction, chosen):
         errors.print(f"[yellow]{remark}[/yellow]")
-    errors.print(f"overlay: {overlay}   model: {model.digest[:12]}")
+    if not _on_terminal():
+        errors.print(f"model: {chosen.text}")
+    errors.print(f"overlay: {overlay}" if overlay else "no overlay: --overlay FILE draws landmarks, lines and values")
 
 
 def _require_measurements(prediction: Prediction, files: tuple[Path, ...]) -> None:
@@ -197,20 +202,6 @@ def _describe_visible(prediction: Prediction) -> str:
     """For each view, the number of landmarks that were found, or the reason why the view was refused."""
     seen = [f"{view}: {len(at)} landmarks" for view, at in prediction.points.items() if view not in prediction.refused]
     return "; ".join([*seen, *(f"{view}: refused, {why}" for view, why in prediction.refused.items())])
-
-
-def _require_safe_outputs(files: tuple[Path, ...], overlay: Path, out: Path | None) -> None:
-    """Refuse outputs that would replace an input or each other, and an overlay that is not an image."""
-    inputs = {file.resolve() for file in files}
-    for option, path in (("--overlay", overlay), ("--out", out)):
-        if path is not None and path.resolve() in inputs:
-            raise click.UsageError(f"{option} {path}: this is an input file; name another file")
-    if out is not None and out.resolve() == overlay.resolve():
-        raise click.UsageError(f"--out and --overlay both name {overlay}; name two files")
-    if out is not None and str(out) == "-":
-        raise click.UsageError("--out -: omit --out to print the measurements on standard output")
-    if overlay.suffix.lower() not in (".png", ".jpg", ".jpeg", ".tif", ".tiff"):
-        raise click.UsageError(f"--overlay {overlay}: name an image file, e.g. overlay.png")
 
 
 @click.command()

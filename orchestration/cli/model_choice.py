@@ -1,5 +1,6 @@
 """The model that measures: the champion, the bundled model or a folder, with the intervals of the site."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -14,10 +15,29 @@ from orchestration.pipeline.params import existing_workspace
 from orchestration.pipeline.workspace import Workspace
 
 
-def open_chosen_model(folder: Path | None, workspace: Workspace) -> Model:
+@dataclass(frozen=True)
+class ChosenModel:
+    """A model with its name, such as ``champion version 3``, and the folder or workspace that it is from, or ""."""
+
+    model: Model
+    name: str
+    origin: str = ""
+
+    @property
+    def short(self) -> str:
+        """The name and the beginning of the digest, without the names of folders."""
+        return f"{self.name} ({self.model.digest[:12]})"
+
+    @property
+    def text(self) -> str:
+        """The name, the origin and the beginning of the digest."""
+        return f"{self.name}{self.origin and f' {self.origin}'} ({self.model.digest[:12]})"
+
+
+def open_chosen_model(folder: Path | None, workspace: Workspace) -> ChosenModel:
     """The model in ``folder``, or else the workspace's champion, or else the bundled model."""
     if folder is not None and str(folder) == "bundled" and not folder.is_dir():
-        return open_bundled()
+        return ChosenModel(open_bundled(), "bundled model")
     if folder is not None:
         if not folder.is_dir():
             raise click.UsageError(f"--model {folder}: no such folder; name a model folder, or bundled")
@@ -25,29 +45,31 @@ def open_chosen_model(folder: Path | None, workspace: Workspace) -> Model:
         model = open_model_folder(folder)
         if not recorded_digests(folder):
             errors.print(f"[yellow]this model is not verified: no {' or '.join(RECORDS)} has its digest[/yellow]")
-        return model
+        return ChosenModel(model, "model", f"in the folder {folder}")
     if workspace.params_file.is_file():
         existing_workspace(workspace.root)  # a workspace of another format may have a champion that is not found
-    if local_champion(workspace) is None:
+    champion = local_champion(workspace)
+    if champion is None:
         where = f"no model was promoted in {workspace.root.name}/"
         if not workspace.root.exists():
             where = f"there is no workspace {workspace.root}/"
         errors.print(f"[yellow]{where}: using the bundled model, trained on virtual patients only[/yellow]")
-        return open_bundled()
-    return open_champion(workspace)
+        return ChosenModel(open_bundled(), "bundled model")
+    name = f"champion version {champion.version}"
+    return ChosenModel(open_champion(workspace), name, f"of the workspace {workspace.root.name}/")
 
 
-def with_site_calibration(model: Model, file: Path | None, workspace: Workspace) -> Model:
+def with_site_calibration(chosen: ChosenModel, file: Path | None, workspace: Workspace) -> ChosenModel:
     """The model with the intervals of ``file``, or else with those of the workspace's calibration of this model."""
     if file is not None:
-        return read_site_calibration(file).applied_to(model)
+        return replace(chosen, model=read_site_calibration(file).applied_to(chosen.model))
     if not workspace.site_calibration.is_file():
-        return model
+        return chosen
     site = read_site_calibration(workspace.site_calibration)
-    if site.model_digest == model.digest:
-        return site.applied_to(model)
+    if site.model_digest == chosen.model.digest:
+        return replace(chosen, model=site.applied_to(chosen.model))
     errors.print(
         f"[yellow]the calibration of {site.name} is of model {site.model_digest[:12]}, so it is not used: run "
-        f"`plumbline calibrate` for model {model.digest[:12]}[/yellow]"
+        f"`plumbline calibrate` for model {chosen.model.digest[:12]}[/yellow]"
     )
-    return model
+    return chosen

@@ -1,28 +1,42 @@
-"""The subcommand ``params``: every parameter of params.yaml with default, range and meaning."""
+"""The subcommand ``params``: every parameter of params.yaml, and the values of a workspace."""
+
+from pathlib import Path
 
 import click
 
-from orchestration.cli.terminal import print_table
-from orchestration.pipeline.params_table import parameter_sections
+from orchestration.cli.terminal import print_table, print_text
+from orchestration.pipeline.params import read_params
+from orchestration.pipeline.params_table import ParameterRow, parameter_sections
+from orchestration.pipeline.workspace import Workspace
 from spine.errors import ParametersRejected
 
 
 @click.command()
 @click.argument("words", nargs=-1)
-def params(words: tuple[str, ...]) -> None:
+@click.option(
+    "--workspace",
+    "-w",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="PLUMBLINE_WORKSPACE",
+    help="List the values of this workspace also (or set PLUMBLINE_WORKSPACE).",
+)
+def params(words: tuple[str, ...], workspace: Path | None) -> None:
     """List every parameter that params.yaml and --set accept. WORDS choose those whose key contains one of them.
+
+    With a workspace, its values are listed beside the defaults, and those that differ are marked with *.
 
     \b
     Example:  plumbline params
               plumbline params cohort learning_rate
+              plumbline params -w workspace/demo
     """
-    found = False
-    for section in parameter_sections():
+    own = None if workspace is None else read_params(Workspace(workspace).params_file)
+    found: list[ParameterRow] = []
+    for section in parameter_sections(own):
         chosen = [r for r in section.rows if not words or any(word in r.key for word in words)]
         if chosen:
-            found = True
-            rows = [(r.key, r.default, ", ".join(filter(None, (r.kind, r.limits))), r.meaning) for r in chosen]
-            print_table(section.about, ("key", "default", "accepts", "meaning"), rows)
+            _print_section(section.about, chosen, with_values=own is not None)
+        found += chosen
     if not found:
         raise ParametersRejected(
             "PARAMETER_UNKNOWN",
@@ -30,3 +44,18 @@ def params(words: tuple[str, ...]) -> None:
             expected="a part of a key, such as training or minutes",
             remedy="list all keys with `plumbline params`",
         )
+    if own is not None:
+        print_text(f"* {sum(r.value != r.default for r in found)} of these values differ from the default.")
+
+
+def _print_section(about: str, rows: list[ParameterRow], *, with_values: bool) -> None:
+    columns = {
+        "key": [row.key for row in rows],
+        "workspace": [f"{row.value}{' *' if row.value != row.default else ''}" for row in rows],
+        "default": [row.default for row in rows],
+        "accepts": [", ".join(filter(None, (row.kind, row.limits))) for row in rows],
+        "meaning": [row.meaning for row in rows],
+    }
+    if not with_values:
+        del columns["workspace"]
+    print_table(about, tuple(columns), list(zip(*columns.values(), strict=True)))

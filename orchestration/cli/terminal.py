@@ -24,7 +24,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from orchestration.pipeline.step_report import Figure, StepReport, progress_text
+from orchestration.pipeline.step_report import Figure, Row, StepReport, progress_text
 from spine.types import Progress as ProgressCall
 
 errors = Console(stderr=True, highlight=False)
@@ -92,10 +92,19 @@ def print_step(report: StepReport) -> None:
     if "not needed" in report.figures:
         return
     took = "unchanged" if report.skipped else f"{report.seconds:.1f} s"
-    shown = {name: value for name, value in report.figures.items() if not name.startswith("reason")}
-    figures = ", ".join(f"{name} {_plain(value)}" for name, value in shown.items())
+    parts = [f"{name} {_plain(value)}" for name, value in report.figures.items()]
+    parts += [f"{title}: {_counts(rows)}" for title, rows in report.tables.items() if len(rows[0]) == _COUNTS]
+    figures = ", ".join(parts)
     name = report.step.replace("_", " ")
     errors.print(f"[green]✓[/green] [bold]{name:<20}[/bold] [dim]{took:>9}[/dim]  {figures}", soft_wrap=True)
+
+
+_COUNTS = 2
+"""The number of columns of a table that fits a line: names and counts."""
+
+
+def _counts(rows: Sequence[Row]) -> str:
+    return ", ".join(" ".join(map(str, row.values())) for row in rows)
 
 
 def _plain(value: Figure) -> str:

@@ -1,5 +1,6 @@
 """The subcommands of the reviewer: ``verdict``, ``explain``, ``review``, ``promote``."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -13,8 +14,8 @@ from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.review_page import required_action, status_of_actions, write_report_page
 from spine.errors import GateRefused
 from validation.gates.verdict import Verdict, read_verdict
+from validation.gates.verdict_text import VerdictRow, decision_sentence, explain_briefly, other_rows, parameter_rows
 from validation.gates.verdict_text import explain as explanation
-from validation.gates.verdict_text import explain_briefly, verdict_table
 
 
 @click.command()
@@ -22,7 +23,8 @@ from validation.gates.verdict_text import explain_briefly, verdict_table
 def verdict(workspace: Path) -> None:
     """Print the latest verdict: a row for every parameter, and for every other rule that does not pass.
 
-    A parameter's row shows its error, the limit, and the outcome of all its rules. Approvals, promotions and other
+    A parameter's row shows the standard error of the estimate, its limit, and the outcome of all rules about the
+    parameter. The report shows the mean absolute errors of the same parameters. Approvals, promotions and other
     actions are listed below the table. `plumbline explain` gives the reasons.
 
     \b
@@ -34,14 +36,18 @@ def verdict(workspace: Path) -> None:
 def print_verdict(workspace: Workspace) -> None:
     """Print the table of the latest verdict, with its decision as title."""
     judged = read_verdict(workspace.verdict_file)
-    rows = [
-        [row.parameter, *_figures(row.error, row.threshold, row.unit), _outcome(row.outcome, row.note)]
-        for row in verdict_table(judged)
-    ]
+    parameters, others = _cells(parameter_rows(judged)), _cells(other_rows(judged))
     note = "virtual patients: not evidence for real patients" if judged.simulated else "real radiographs"
     title = f"{judged.decision}  (verdict {judged.digest[:12]})"
-    print_table(title, ("parameter", "error", "threshold", "verdict"), rows, note=note)
+    print_table(title, ("parameter", "standard error", "at most", "verdict"), parameters, note=note)
+    if others:
+        print_table("Other rules that did not pass", ("rule", "figure", "limit", "verdict"), others)
+    print_text(decision_sentence(judged))
     _print_status(workspace, judged)
+
+
+def _cells(rows: Sequence[VerdictRow]) -> list[list[str]]:
+    return [[r.about, *_figures(r.figure, r.threshold, r.unit), _outcome(r.outcome, r.note)] for r in rows]
 
 
 def _print_status(workspace: Workspace, judged: Verdict) -> None:
@@ -61,8 +67,13 @@ def _outcome(outcome: str, note: str) -> str:
     for figure in _CLEAR_FROM_CODE:
         plain = plain.replace(f"{figure} in a group ", "").replace(f"{figure} ", "")
     plain = plain.replace("standard_error_of_estimate ", "error ").replace("icc_a1", "ICC").replace("_", " ")
-    causes = ", ".join(dict.fromkeys(plain.lower().split(", ")))
-    return f"{outcome} ({causes})" if causes else outcome
+    causes = [cause for cause in dict.fromkeys(plain.lower().split(", ")) if cause]
+    more = [f"and {len(causes) - _CAUSES_SHOWN} more"] if len(causes) > _CAUSES_SHOWN else []
+    return f"{outcome} ({', '.join(causes[:_CAUSES_SHOWN] + more)})" if causes else outcome
+
+
+_CAUSES_SHOWN = 3
+"""The number of causes in a cell; `plumbline explain --all` prints every rule."""
 
 
 _CLEAR_FROM_CODE = ("upper bound of the paired difference", "mean absolute error in a group")

@@ -10,20 +10,18 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.dagster.assets.data import studies, validation
 from orchestration.dagster.assets.materialising import VIOLATIONS
-from orchestration.dagster.assets.promotion import verdict
 from orchestration.dagster.resources import WorkspacePaths
 from orchestration.pipeline.step_report import StepReport, read_step_report
 from spine.errors import EvidenceRejected
 from validation.gates.verdict import read_verdict
-from validation.gates.verdict_text import explain, sentence
+from validation.gates.verdict_text import decision_sentence, explain, sentence
 
 ACCOUNTED = ("used", "already present", "quarantined")
 REASONS_SHOWN = 3
 
 
-@dg.asset_check(asset=studies, description="received = used + already present + quarantined")
+@dg.asset_check(asset="studies", description="received = used + already present + quarantined")
 def nothing_lost(paths: WorkspacePaths) -> dg.AssetCheckResult:
     """Every received study is used, already present or quarantined."""
     report = read_step_report("studies", paths.folders)
@@ -39,7 +37,7 @@ def nothing_lost(paths: WorkspacePaths) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset_check(asset=validation, blocking=True, description="every expectation was evaluated and met")
+@dg.asset_check(asset="validation", blocking=True, description="every expectation was evaluated and met")
 def dataset_is_valid(paths: WorkspacePaths) -> dg.AssetCheckResult:
     """No model is trained on a dataset that fails its validation."""
     report = read_step_report("validation", paths.folders)
@@ -53,7 +51,7 @@ def dataset_is_valid(paths: WorkspacePaths) -> dg.AssetCheckResult:
     return _result(False, f"{report.figures.get('failed')} of {evaluated} expectations failed: {why}", _shown(report))
 
 
-@dg.asset_check(asset=verdict, blocking=True, description="the sealed verdict is PROMOTE")
+@dg.asset_check(asset="verdict", blocking=True, description="the sealed verdict is PROMOTE")
 def gate_promotes(paths: WorkspacePaths) -> dg.AssetCheckResult:
     """A missing or edited verdict stops the run. A verdict other than PROMOTE is shown as a warning."""
     try:
@@ -64,7 +62,7 @@ def gate_promotes(paths: WorkspacePaths) -> dg.AssetCheckResult:
     more = f"; and {len(judged.refusals) - REASONS_SHOWN} more" if len(judged.refusals) > REASONS_SHOWN else ""
     metadata = {"verdict": dg.MetadataValue.md(explain(judged)), "digest": judged.digest}
     promoted = judged.decision == "PROMOTE"
-    shown = judged.decision if promoted else f"{judged.decision}: {reasons}{more}"
+    shown = decision_sentence(judged) + ("" if promoted else f" {reasons}{more}")
     return _result(promoted, shown, metadata, severity=dg.AssetCheckSeverity.WARN)
 
 

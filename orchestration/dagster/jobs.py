@@ -19,7 +19,8 @@ _job = partial(dg.define_asset_job, tags={WRITER_TAG: "workspace"})
 retrain = _job(
     RETRAIN,
     selection=dg.AssetSelection.all() - dg.AssetSelection.assets(batch),
-    description="The whole pipeline, from studies to a new champion or a refusal. Unchanged steps are skipped.",
+    description="The whole pipeline, from studies to a new champion or a refusal. Unchanged steps are skipped. "
+    "Values given in the launchpad are written into params.yaml, so the weekly schedule uses them too.",
 )
 ingest_batch = _job(
     INGEST_BATCH,

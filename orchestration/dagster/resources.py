@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration.dagster.run_progress import LogWatcher
-from orchestration.environment import DEFAULT_MLFLOW_UI, MLFLOW_UI_VARIABLE, WORKSPACE_VARIABLE
+from orchestration.environment import WORKSPACE_VARIABLE
 from orchestration.pipeline import steps
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import Params, change_params, read_params
@@ -79,20 +79,13 @@ class ModelTracking(dg.ConfigurableResource[None]):
     Attributes:
         uri: database or server for tracking and registry; None for ``PLUMBLINE_TRACKING_URI`` or else the workspace's
             own database.
-        ui: address of MLflow's pages, for links; None for ``PLUMBLINE_MLFLOW_UI`` or else the address of ``make up``.
     """
 
     uri: str | None = None
-    ui: str | None = None
 
     def applied_to(self, workspace: Workspace) -> Workspace:
         """The workspace, with its models tracked at ``uri``."""
         return replace(workspace, tracking=self.uri) if self.uri else workspace
-
-    def run_url(self, experiment_id: str, run_id: str) -> str:
-        """The page of an MLflow run, in the layout for trained models (MLflow's default layout is for chat bots)."""
-        ui = self.ui or dg.EnvVar(MLFLOW_UI_VARIABLE).get_value(DEFAULT_MLFLOW_UI)
-        return f"{ui}/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
 
 
 class TrainingDevice(dg.ConfigurableResource[None]):

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.environment import links_from_environment
 from orchestration.pipeline.cache import current_versions
 from orchestration.pipeline.names import PRODUCTION_MODEL
 from orchestration.pipeline.report import RECORD
@@ -43,8 +42,8 @@ def runs_in_use(workspace: Workspace) -> list[RunFacts]:
     if not database_exists(workspace.tracking_uri):
         return []
     with errors_as_refusals():
-        client, links = open_registry(workspace.tracking_uri), links_from_environment()
-        return [read_run_facts(client, digest, links) for digest in sorted(_models(workspace, client))]
+        client = open_registry(workspace.tracking_uri)
+        return [read_run_facts(client, digest) for digest in sorted(_models(workspace, client))]
 
 
 def _models(workspace: Workspace, client: "MlflowClient") -> set[str]:

@@ -12,7 +12,7 @@ from orchestration.pipeline.evaluate import evaluate_model, is_evaluated
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.policies import workspace_policy
-from orchestration.pipeline.step_report import Figure, StepReport, read_step_report, write_step_report
+from orchestration.pipeline.step_report import Figure, Row, StepReport, read_step_report, write_step_report
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.describe import review_candidate
 from orchestration.tracking.registry import candidate_with
@@ -21,11 +21,11 @@ from spine.types import Progress
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.gates.evidence import Evidence
 from validation.gates.verdict import judge, write_verdict
-from validation.gates.verdict_text import sentence
 from validation.promotion.champion import current_champion, fetch_champion, open_registry
 from validation.promotion.champion_change import name_challenger
 from validation.promotion.history import last_champion, read_history
 from validation.promotion.registry_errors import errors_as_refusals
+from validation.review.rule_table import ABSENT, RuleRow, rule_row
 
 
 def rescore_champion(workspace: Workspace, params: Params, progress: Progress | None = None) -> StepReport:
@@ -78,10 +78,22 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     _name_challenger(workspace, verdict.challenger_model)
     figures |= {"rules passed": f"{len(verdict.passed)} of {len(verdict.evaluated)}"}
     figures |= {"other seeds": ", ".join(seeds.records) or "none"}
-    figures |= {f"seed left out {i}": why for i, why in enumerate(seeds.left_out, start=1)}
-    figures |= {f"reason {i}": sentence(r) for i, r in enumerate(verdict.refusals[:8], start=1)}
+    tables: dict[str, list[Row]] = {"seeds left out": [{"fit and reason": why} for why in seeds.left_out]}
+    tables["rules that did not pass"] = [_rule(row) for row in map(rule_row, verdict.refusals)]
     page, run = review_candidate(workspace, params)
-    return write_step_report(StepReport("verdict", figures | run, pages={"report": str(page)}), workspace)
+    shown = {title: rows for title, rows in tables.items() if rows}
+    return write_step_report(StepReport("verdict", figures | run, shown, pages={"report": str(page)}), workspace)
+
+
+def _rule(row: RuleRow) -> Row:
+    return {
+        "outcome": row.outcome,
+        "rule": row.about,
+        "found": row.found if row.figure == ABSENT else row.figure,
+        "limit": row.limit,
+        "why": row.reason,
+        "code": row.code,
+    }
 
 
 def _require_champion_is_scored(workspace: Workspace, champion: EvaluationRecord | None) -> None:

@@ -14,11 +14,11 @@ from inference.model import load_model
 from inference.overlay import draw_overlay, interval_lines
 from orchestration.pipeline import versioning
 from orchestration.pipeline.model_facts import facts_of_model, facts_of_training
-from orchestration.pipeline.step_report import Figure, StepReport
+from orchestration.pipeline.step_report import Figure, Row, StepReport
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Example, load_example_image, read_manifest
 from spine.errors import EvidenceRejected
-from spine.measurement.registry import PAPER_PARAMETERS
+from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 from spine.model_digest import model_size
 from spine.prediction import Prediction
 from spine.types import Progress
@@ -90,17 +90,27 @@ def evaluate_model(
     }
     write_record(record, out / "record.json")
     write_predicted_points(predictions, record, out / FILE)
-    return StepReport(step, _figures(record), overlays)
+    return StepReport(step, _figures(record), {"errors": _errors(record)}, overlays)
 
 
 def _figures(record: EvaluationRecord) -> dict[str, Figure]:
     figures: dict[str, Figure] = {"test patients": record.n_patients, "patients": record.patients_are}
-    for name in PAPER_PARAMETERS:
-        statistics = record.statistics[name]
-        error = statistics.figures["standard_error_of_estimate"].value
-        if error is not None:
-            figures[f"{name} standard error ({statistics.unit})"] = round(error, 2)
     return figures | {"model": record.model_digest[:12], "record": record.digest[:12]}
+
+
+def _errors(record: EvaluationRecord) -> list[Row]:
+    """A row for each parameter of the paper: numbers of true and of measured values, and the errors."""
+    rows: list[Row] = []
+    for name in PAPER_PARAMETERS:
+        found = record.statistics[name]
+        errors = {title: found.figures[figure].value for title, figure in _ERRORS.items()}
+        counts: dict[str, Figure] = {"true values": found.n_truth, "measured": found.n}
+        figures = {title: "absent" if e is None else f"{e:.2f} {found.unit}" for title, e in errors.items()}
+        rows.append({"parameter": PARAMETERS[name].label, **counts, **figures})
+    return rows
+
+
+_ERRORS = {"mean absolute error": "mae", "standard error": "standard_error_of_estimate", "bias": "bias"}
 
 
 def _draw_overlay(

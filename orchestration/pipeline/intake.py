@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.pipeline.params import Params
-from orchestration.pipeline.step_report import Figure, StepReport
+from orchestration.pipeline.step_report import Figure, Row, StepReport
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import PairingRejected, ParametersRejected
 from spine.intake.ingest import ingest, quarantine_name
@@ -122,7 +122,7 @@ def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = Non
             remedy="if the batch was corrected or removed on purpose, do nothing; otherwise put it back into the inbox",
         )
     report = _report([_ingest(open_source("folder", folders[0]), workspace, progress)])
-    write_text_atomically(done, json.dumps({"step": report.step, "figures": dict(report.figures)}))
+    write_text_atomically(done, json.dumps({"step": report.step, "figures": report.figures, "tables": report.tables}))
     return report
 
 
@@ -146,4 +146,5 @@ def _report(parts: list[IntakeReport]) -> StepReport:
         "already present": sum(part.already_present for part in parts),
         "quarantined": sum(reasons.values()),
     }
-    return StepReport("studies", figures | {f"quarantined: {code}": n for code, n in sorted(reasons.items())})
+    rows: list[Row] = [{"reason": code, "studies": n} for code, n in sorted(reasons.items())]
+    return StepReport("studies", figures, {"quarantined by reason": rows} if rows else {})

@@ -1,4 +1,4 @@
-"""The table of every parameter of params.yaml, from its schema.
+"""The table of every parameter of params.yaml, from its schema, with the values of a workspace.
 
 Contract: the command line and the documentation print the same rows.
 """
@@ -17,11 +17,15 @@ _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusi
 
 @dataclass(frozen=True)
 class ParameterRow:
-    """One parameter: its key in params.yaml, its type in words, its default as YAML, its range and its meaning."""
+    """One parameter: its key in params.yaml, its type in words, its default as YAML, its range and its meaning.
+
+    ``value`` is the value of the workspace as YAML; without a workspace it is the default.
+    """
 
     key: str
     kind: str
     default: str
+    value: str
     limits: str
     meaning: str
 
@@ -35,29 +39,33 @@ class ParameterSection:
     rows: tuple[ParameterRow, ...]
 
 
-def parameter_sections() -> list[ParameterSection]:
-    """Every section of params.yaml, with its parameters."""
+def parameter_sections(params: Params | None = None) -> list[ParameterSection]:
+    """Every section of params.yaml, with its parameters; ``params`` are those of a workspace."""
     schema, defaults = Params.model_json_schema(), Params().plain()
+    values = defaults if params is None else params.plain()
     records = {name: _record(part, schema) for name, part in schema["properties"].items()}
     top = {"properties": {name: part for name, part in schema["properties"].items() if not records[name]}}
-    sections = [ParameterSection("", "", tuple(_rows("", top, defaults, schema)))]
-    return sections + [
-        ParameterSection(
-            name, record["description"].replace("``", "`"), tuple(_rows(f"{name}.", record, defaults[name], schema))
-        )
-        for name, record in records.items()
-        if record
-    ]
+    sections = [ParameterSection("", "", tuple(_rows("", top, defaults, values, schema)))]
+    for name, record in records.items():
+        if record:
+            rows = tuple(_rows(f"{name}.", record, defaults[name], values[name], schema))
+            sections.append(ParameterSection(name, record["description"].replace("``", "`"), rows))
+    return sections
 
 
-def _rows(prefix: str, record: Schema, defaults: Mapping[str, Any], schema: Schema) -> Iterator[ParameterRow]:
+def _rows(prefix: str, record: Schema, defaults: Schema, values: Schema, schema: Schema) -> Iterator[ParameterRow]:
     for name, part in record["properties"].items():
         if inner := _record(part, schema):
-            yield from _rows(f"{prefix}{name}.", inner, defaults[name], schema)
+            yield from _rows(f"{prefix}{name}.", inner, defaults[name], values[name], schema)
             continue
         kind, limits = _type_and_range(part, schema)
-        default = yaml.safe_dump(defaults[name], default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
-        yield ParameterRow(f"{prefix}{name}", kind, default, limits, part["description"])
+        shown = yaml_of(defaults[name]), yaml_of(values[name])
+        yield ParameterRow(f"{prefix}{name}", kind, *shown, limits, part["description"])
+
+
+def yaml_of(value: Any) -> str:
+    """A value as YAML on one line."""
+    return yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
 
 
 def _record(part: Schema, schema: Schema) -> Schema:

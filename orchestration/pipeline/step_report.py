@@ -5,7 +5,7 @@ run.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from orchestration.pipeline.workspace import Workspace
 from spine.storage import write_text_atomically
 
 Figure = int | float | str | bool | None
+Row = Mapping[str, Figure]
+"""One row of a table: column -> value. All rows of a table have the same columns, and those with a unit name it."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class StepReport:
 
     Attributes:
         step: name of the step.
-        figures: name -> value, in display order.
+        figures: name -> value, in display order. A name has the unit of its value.
+        tables: title -> rows.
         images: title -> PNG.
         pages: title -> HTML page.
         seconds: wall time of the step.
@@ -31,6 +34,7 @@ class StepReport:
 
     step: str
     figures: Mapping[str, Figure]
+    tables: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     pages: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0

@@ -19,7 +19,7 @@ from orchestration.pipeline.multi_gpu import fit_in_process_group
 from orchestration.pipeline.params import Params, change_params, read_params
 from orchestration.pipeline.report import write_unjudged_report
 from orchestration.pipeline.stages import OUTPUTS, STAGE_NAMES
-from orchestration.pipeline.step_report import Figure, StepReport, read_step_report, write_step_report
+from orchestration.pipeline.step_report import Figure, Row, StepReport, read_step_report, write_step_report
 from orchestration.pipeline.workspace import Workspace
 from simulation.cohort.cohort import write_cohort
 from simulation.cohort.config import CohortConfig
@@ -53,8 +53,10 @@ def cohort(workspace: Workspace, params: Params, progress: Progress | None) -> S
     )
     summary = write_cohort(workspace.drop, config, progress)
     figures: dict[str, Figure] = {"virtual patients": wanted.count, "seed": wanted.seed}
-    figures |= dict(sorted(summary.conditions.items()))
-    return StepReport("cohort", figures)
+    rows: list[Row] = [
+        {"condition": name.replace("_", " "), "patients": n} for name, n in sorted(summary.conditions.items())
+    ]
+    return StepReport("cohort", figures, {"conditions": rows})
 
 
 def studies(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
@@ -154,7 +156,7 @@ def candidate(workspace: Workspace, params: Params, progress: Progress | None) -
         "preset": wanted.preset,
         "epochs": summary.epochs or _share_of_an_epoch(summary),
         "steps": summary.steps,
-        "training minutes": round(summary.seconds / 60, 2),
+        "training (min)": round(summary.seconds / 60, 2),
         f"validation landmark error ({summary.error_unit})": round(summary.validation_error, 2),
     }
     return StepReport("candidate", figures)

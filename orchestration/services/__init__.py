@@ -5,6 +5,7 @@ Dagster is imported after the environment variables are set, because it reads th
 
     cleaning      removes what no model and no record needs
     interruption  handles SIGTERM like Ctrl-C
+    mlflow_app    MLflow's server application with links to Dagster
     processes     starts, supervises and stops child processes
     status        services, runs, models, disk use and next run of a workspace
     up            starts Dagster and MLflow and supervises them

@@ -22,6 +22,7 @@ from orchestration.environment import (
     apply_quiet_environment,
     quiet_environment,
 )
+from orchestration.links import OF_TRAINING
 from orchestration.pipeline.lock import services_lock
 from orchestration.pipeline.names import EXPERIMENT
 from orchestration.pipeline.params import read_params
@@ -32,9 +33,13 @@ from orchestration.services.status import services_file, write_services
 from orchestration.tracking.run_table import VIEW, VIEW_TAG
 from spine.errors import PlumblineError
 from spine.storage import write_text_atomically
+from validation.promotion.local_artifacts import require_plug_in
 
 LOCATION = "plumbline"
 """Name of the code location. Dagster stores sensors and retries under it, so it must not change."""
+
+MLFLOW_APP = "plumbline"
+"""The name of ``orchestration.services.mlflow_app`` among MLflow's plug-ins."""
 
 LOOK_FOR_DEAD_RUNS_EVERY_S = 30.0
 
@@ -60,13 +65,14 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
     """Start everything, print the addresses, supervise until Ctrl-C or SIGTERM.
 
     Raises:
-        ParametersRejected: the folder is not a workspace, or a port is in use.
+        ParametersRejected: the folder is not a workspace, a port is in use, or PLUG_IN_MISSING.
         WorkspaceBusy: the services of this workspace run already.
         ServiceFailed: a service did not start, or died later.
     """
     from orchestration.dagster.instance import fail_abandoned_runs, open_instance
 
     read_params(workspace.params_file)
+    require_plug_in("mlflow.app", MLFLOW_APP)
     require_free_port(dagster_port, "--dagster-port (make up DAGSTER_PORT=...)")
     require_free_port(mlflow_port, "--mlflow-port (make up MLFLOW_PORT=...)")
     with services_lock(workspace), open_instance(workspace) as instance, interruptible():
@@ -103,7 +109,7 @@ def training_runs_page(mlflow: str) -> str:
         return ""
     saved = any(tag["key"] == VIEW_TAG for tag in experiment.get("tags", ()))
     view = f"&viewStateShareKey={VIEW}" if saved else ""
-    return f"#/experiments/{experiment['experiment_id']}/runs?workflowType=machine_learning{view}"
+    return f"#/experiments/{experiment['experiment_id']}/runs{OF_TRAINING}{view}"
 
 
 def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_port: int) -> tuple[Service, ...]:
@@ -115,8 +121,8 @@ def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_
     return (
         _python(
             "mlflow",
-            *("mlflow", "server", "--host", HOST, "--port", str(mlflow_port), "--workers", "1"),
-            *("--backend-store-uri", workspace.tracking_uri),
+            *("mlflow", "server", "--app-name", MLFLOW_APP, "--host", HOST, "--port", str(mlflow_port)),
+            *("--workers", "1", "--backend-store-uri", workspace.tracking_uri),
             *("--artifacts-destination", workspace.artifact_root.as_uri()),
             *("--allowed-hosts", f"{mlflow},localhost:{mlflow_port}"),
             health=f"http://{mlflow}/health",
@@ -131,7 +137,7 @@ def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_
         ),
         _python(
             "dagster web server",
-            *("dagster_webserver", "-h", HOST, "-p", str(dagster_port), "-w", str(location)),
+            *("orchestration.dagster.web_server", "-h", HOST, "-p", str(dagster_port), "-w", str(location)),
             health=f"http://{dagster}/server_info",
         ),
         _python("dagster daemon", "dagster._daemon", "run", "-w", str(location)),

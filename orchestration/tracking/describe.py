@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.environment import links_from_environment
+from orchestration.links import TO_DAGSTER, run_page
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.step_report import Figure
@@ -29,7 +29,7 @@ from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 from spine.storage import write_text_atomically
 from training.tracking import log_table
 from validation.gates.verdict import Verdict, read_verdict
-from validation.gates.verdict_text import explain
+from validation.gates.verdict_text import decision_sentence, explain
 from validation.promotion.champion import open_registry, versions_of
 from validation.review.card_text import card_json, card_markdown
 from validation.review.changes import RunFacts
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
 FOLDER, PAGE = "report", "report.html"
 _LONGEST_DESCRIPTION = 4900
 """MLflow stores at most 5000 characters of a version's description."""
-
-OF_TRAINING = "?workflowType=machine_learning"
-"""The end of an address that opens MLflow's layout for trained models; its default layout is for chat bots."""
 
 _HEAD, _DONE = "## ", "**Status:** "
 """The beginnings of a candidate's description and of its line on the verdict's status."""
@@ -83,13 +80,13 @@ def _describe_candidate(
     if version is None or not version.run_id:
         return {}
     run = client.get_run(version.run_id)
-    facts = read_run_facts(client, verdict.challenger_model, links_from_environment())
+    facts = read_run_facts(client, verdict.challenger_model)
     card = judged_card(material.challenger, verdict, facts)
     _log_artifacts(client, run.info.run_id, page, card, ClaimSource(material.challenger, verdict, facts))
     _log_metrics(client, run, metrics_of(material, verdict))
     _log_tables(client, run.info.run_id, material, verdict)
     client.update_run(run.info.run_id, name=named_with(str(run.info.run_name), verdict.decision))
-    _tag(client, run.info.run_id, version, verdict, facts)
+    _tag(client, run.info.run_id, version, verdict)
     _describe(client, run, version, _head(material, verdict, links_of(run, version, facts)), material, verdict, card)
     group_seeds(client, run)
     return {"mlflow experiment id": run.info.experiment_id, "mlflow run id": run.info.run_id}
@@ -211,19 +208,17 @@ def _log_metrics(client: "MlflowClient", run: Any, metrics: Mapping[str, float])
         client.log_batch(run.info.run_id, metrics=new)
 
 
-def _tag(client: "MlflowClient", run_id: str, version: Any, verdict: Verdict, facts: RunFacts) -> None:
+def _tag(client: "MlflowClient", run_id: str, version: Any, verdict: Verdict) -> None:
     tags = {
         "plumbline.verdict": verdict.digest,
         "plumbline.decision": verdict.decision,
         "plumbline.compared_with": verdict.champion_model or "none",
         "plumbline.evidence": str(verdict.challenger_evidence),
         "plumbline.policy_hash": verdict.policy_hash,
-        **({"dagster.url": facts.dagster_url} if facts.dagster_url else {}),
     }
     for name, value in tags.items():
         client.set_tag(run_id, name, value)
         client.set_model_version_tag(version.name, version.version, name, value)
-    client.set_model_version_tag(version.name, version.version, "plumbline.run_url", facts.run_url or run_id)
     client.set_tag(run_id, "plumbline.model_version", f"{version.name} version {version.version}")
 
 
@@ -250,6 +245,7 @@ def _head(material: ReviewMaterial, verdict: Verdict, links: Mapping[str, str]) 
     ours = material.challenger
     return (
         f"{_HEAD}{verdict.decision}\n\n{listed}\n\n{_status_line(material.status or VerdictStatus())}\n\n"
+        f"{decision_sentence(verdict)}\n\n"
         f"{len(verdict.passed)} of {len(verdict.evaluated)} rules passed on {ours.n_patients} **{ours.patients_are}**, "
         f"policy `{verdict.policy}` version {verdict.policy_version}. Verdict `{verdict.digest}`.\n\n"
     )
@@ -257,14 +253,13 @@ def _head(material: ReviewMaterial, verdict: Verdict, links: Mapping[str, str]) 
 
 def links_of(run: Any, version: Any, facts: RunFacts) -> dict[str, str]:
     """Title -> address of the candidate's report, run, version and Dagster run."""
-    # Links within MLflow are relative, so that they hold on every port.
-    place = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    place = (run.info.experiment_id, run.info.run_id)
     links = {
-        "report": f"{place}/artifacts/{FOLDER}/{PAGE}{OF_TRAINING}",
-        "run": f"{place}{OF_TRAINING}",
+        "report": f"#/{run_page(*place, f'{FOLDER}/{PAGE}')}",
+        "run": f"#/{run_page(*place)}",
         f"{CANDIDATES_MODEL} version {version.version}": f"#/models/{version.name}/versions/{version.version}",
     }
-    return links | ({"Dagster run": facts.dagster_url} if facts.dagster_url else {})
+    return links | ({"Dagster run": f"{TO_DAGSTER}/runs/{facts.dagster_run}"} if facts.dagster_run else {})
 
 
 def _comparison_table(material: ReviewMaterial) -> str:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestration.environment import links_from_environment
 from orchestration.pipeline.params import Params, read_params
 from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.report import RECORD, gather_report
@@ -96,9 +95,8 @@ def read_facts(workspace: Workspace, records: Mapping[str, EvaluationRecord]) ->
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    links = links_from_environment()
     try:
         client = open_registry(workspace.tracking_uri)
-        return {role: read_run_facts(client, record.model_digest, links) for role, record in records.items()}
+        return {role: read_run_facts(client, record.model_digest) for role, record in records.items()}
     except (MlflowException, SQLAlchemyError, OSError, GateRefused):
         return {role: RunFacts() for role in records}

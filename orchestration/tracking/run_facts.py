@@ -5,7 +5,6 @@ Contract: a fact that is not recorded is None, never guessed. Patients are named
 
 import json
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,24 +30,17 @@ def candidate_of(client: "MlflowClient", model_digest: str) -> Any | None:
     return max(found, key=lambda v: int(v.version), default=None)
 
 
-def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str, str]) -> RunFacts:
-    """The facts of the run that trained the model with this digest; all unknown if no such candidate is registered.
-
-    ``links`` has the addresses of MLflow's and Dagster's pages.
-    """
+def read_run_facts(client: "MlflowClient", model_digest: str) -> RunFacts:
+    """The facts of the run that trained the model with this digest; all unknown if no such candidate is registered."""
     version = candidate_of(client, model_digest)
     if version is None or not version.run_id:
         return RunFacts()
     run = client.get_run(version.run_id)
     tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
-    dagster = tags.get("dagster.run_id")
     return RunFacts(
         run_id=version.run_id,
-        run_url=f"{links['mlflow']}/#/experiments/{run.info.experiment_id}/runs/{version.run_id}"
-        "?workflowType=machine_learning",
         version=str(version.version),
-        dagster_run=dagster,
-        dagster_url=f"{links['dagster']}/runs/{dagster}" if dagster else None,
+        dagster_run=tags.get("dagster.run_id"),
         commit=_known(tags.get("git.commit")),
         dirty={"true": True, "false": False}.get(tags.get("git.dirty", "")),
         versions={k.removeprefix(_VERSION_TAG): v for k, v in sorted(tags.items()) if k.startswith(_VERSION_TAG)},

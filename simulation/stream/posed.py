@@ -23,6 +23,7 @@ from simulation.imaging.render import render_batch
 from simulation.threads import one_thread
 from spine.landmarks import ViewName
 from spine.types import Bool, Float
+from spine.worker_pool import ignore_stop_signals
 
 
 @dataclass(frozen=True)
@@ -121,13 +122,14 @@ def render_in_batches(
         collate_fn=collate_posed,
         multiprocessing_context="spawn" if workers else None,  # torch does not survive a fork
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_one_thread if workers else None,
+        worker_init_fn=_prepare_worker if workers else None,
     )
     for batch in loader:
         yield render_posed(batch, device)
 
 
-def _one_thread(worker: int) -> None:
+def _prepare_worker(worker: int) -> None:
+    ignore_stop_signals()
     torch.set_num_threads(1)
 
 

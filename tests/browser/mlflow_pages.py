@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestration.environment import quiet_environment
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.processes import Service, Supervised
+from orchestration.services.up import MLFLOW_APP
 from tests.browser.chromium import Page
 
 
@@ -16,7 +17,8 @@ from tests.browser.chromium import Page
 def mlflow_of(workspace: Workspace, port: int) -> Iterator[str]:
     """The address of an MLflow server for the workspace, on this machine only. It ends with the block."""
     address = f"127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command = [sys.executable, "-m", "mlflow", "server", "--app-name", MLFLOW_APP, "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", workspace.tracking_uri]
     command += ["--artifacts-destination", workspace.artifact_root.as_uri()]
     command += ["--allowed-hosts", f"{address},localhost:{port}"]

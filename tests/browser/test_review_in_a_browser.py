@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from orchestration.environment import quiet_environment
+from orchestration.links import OF_TRAINING
 from orchestration.services.processes import free_port
-from orchestration.tracking.describe import OF_TRAINING, review_candidate
+from orchestration.tracking.describe import review_candidate
 from tests.browser.chromium import CHROMIUM_VARIABLE, Page, browser, find_chromium
 from tests.browser.mlflow_pages import mlflow_of, open_run
 from tests.judged_workspace import MOST_CHANGED, UNANSWERED, Judged, judged_workspace
@@ -38,7 +39,6 @@ def judged(tmp_path_factory: pytest.TempPathFactory, empty_mlflow_database: Path
     with pytest.MonkeyPatch.context() as patch:
         for name, value in quiet_environment().items():
             patch.setenv(name, value)
-        patch.setenv("PLUMBLINE_MLFLOW_UI", f"http://127.0.0.1:{port}")
         patch.delenv("PLUMBLINE_TRACKING_URI", raising=False)
         made = judged_workspace(tmp_path_factory.mktemp("judged"), mlflow_database=empty_mlflow_database)
         review_candidate(made.workspace, made.params)
@@ -271,5 +271,5 @@ def test_mlflow_shows_the_version_with_card_and_verdict(mlflow_address: str, jud
         text = tab.evaluate("document.body.innerText")
         assert "not for diagnosis" in text
         links = tab.evaluate("Object.fromEntries([...document.links].map(a => [a.innerText, a.href]))")
-        assert links["Dagster run"] == "http://127.0.0.1:3000/runs/00000002-dagster"
+        assert links["Dagster run"] == f"{mlflow_address}/dagster/runs/00000002-dagster"
         assert links["report"].endswith("/artifacts/report/report.html" + OF_TRAINING)

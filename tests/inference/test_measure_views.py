@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL.Image import Image
 
+from inference.drawing import FOUND, LEGEND, TRUTH
 from inference.inputs import ImageInput
 from inference.measure import measure_views, predict_examples
 from inference.measurement_json import report_json
@@ -161,6 +162,19 @@ def test_the_overlay_has_a_scale_bar_where_lengths_are_allowed_and_the_identific
     assert not _changed(plain, draw_overlay(calibrated, {}, {}, unscaled=only_frontal)).any()
     named = _changed(plain, draw_overlay(calibrated, {}, {}, identification="study 2024-05-03", unscaled=only_frontal))
     assert named[:74].any() and not named[74:].any()
+    signed = _changed(plain, draw_overlay(calibrated, {}, {}, footer="model 0123", unscaled=only_frontal))
+    assert signed[74 + 1150 : -46].any() and not signed[: 74 + 1150].any() and not signed[-46:].any()
+
+
+def test_the_legend_names_every_colour_of_the_spine_and_the_reference_only_with_one() -> None:
+    given: dict[ViewName, ImageInput] = {"frontal": ImageInput(np.full(SHAPE, 100, np.uint16))}
+    plain = draw_overlay(given, {}, {})
+    table = np.asarray(plain)[74 : 74 + 1150, -540:].reshape(-1, 3)
+    for colour in (FOUND, *LEGEND.values()):
+        assert (table == colour).all(axis=1).any()
+    assert not (table == TRUTH).all(axis=1).any()
+    truth = np.asarray(draw_overlay(given, {}, {}, truth_points={"frontal": POINTS["frontal"]}))
+    assert (truth[74 : 74 + 1150, -540:].reshape(-1, 3) == TRUTH).all(axis=1).any()
 
 
 def test_the_overlay_draws_the_construction_of_a_measured_angle_alone() -> None:

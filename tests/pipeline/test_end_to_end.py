@@ -41,6 +41,7 @@ from simulation.cohort.cohort import write_cohort
 from simulation.cohort.config import CohortConfig
 from spine.dataset import read_manifest
 from spine.errors import GateRefused, ParametersRejected, PlumblineError
+from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 from spine.scanner import NATIVE_SPACING_MM
 from tests.pipeline.conftest import FinishedRun, loosened_policy
 from validation.evaluation.record import read_record
@@ -101,8 +102,12 @@ def test_dagster_keeps_figures_images_versions_and_links(finished: FinishedRun):
             for name in (*STAGE_NAMES, "registered_candidate", "verdict")
         }
     assert kept["studies"].metadata["received"].value == 36
+    assert [r.data["condition"] for r in kept["cohort"].metadata["conditions"].records].count("healthy adult") == 1
+    errors = [record.data for record in kept["evaluation"].metadata["errors"].records]
+    assert [e["parameter"] for e in errors] == [PARAMETERS[name].label for name in PAPER_PARAMETERS]
+    assert {e["standard error"].rpartition(" ")[2] for e in errors} <= {"deg", "absent"}
     assert kept["evaluation"].metadata["image: worst"].value.startswith("![worst](data:image/png;base64,")
-    assert kept["registered_candidate"].metadata["MLflow run"].value.startswith("http://127.0.0.1:5000/#/experiments/")
+    assert kept["registered_candidate"].metadata["MLflow run"].value.startswith("/mlflow/experiments/")
     versions = {name: (kept[name].tags or {}).get("dagster/data_version", "") for name in STAGE_NAMES}
     assert all(version.startswith("md5:") for version in versions.values()), versions
 

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from spine.dataset import Split
 from spine.errors import ParametersRejected
+from spine.worker_pool import ignore_stop_signals
 from training.data.dataset import ImageDataset, ImageItem, PositionSampler, Sample, image_items
 from training.data.pool import Pool, PoolBatches
 from training.data.preload import PreloadedPool
@@ -97,5 +98,10 @@ def _loader(
         drop_last=augmented and len(sampler) >= config.batch_size,
         num_workers=workers,
         persistent_workers=workers > 0,
+        worker_init_fn=_prepare_worker,
         pin_memory=run.hardware.accelerator == "cuda",
     )
+
+
+def _prepare_worker(worker: int) -> None:
+    ignore_stop_signals()

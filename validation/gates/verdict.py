@@ -30,7 +30,7 @@ from validation.gates.comparison import evaluate_baseline, evaluate_comparison, 
 from validation.gates.evidence import Evidence
 from validation.gates.policy import Policy
 from validation.gates.preconditions import check_evidence, check_others
-from validation.gates.rule_results import MAY_BE_UNASKED, Outcome, RuleResult
+from validation.gates.rule_results import APPROVABLE, MAY_BE_UNASKED, Outcome, RuleResult
 from validation.gates.rules import evaluate_limits
 from validation.gates.subgroups import PairedDifference, evaluate_subgroups, paired_differences
 
@@ -92,6 +92,11 @@ class Verdict:
         """The results that block the promotion; the worst is first."""
         blocking = [r for r in self.results if r.outcome != "PASS" and decides(r)]
         return tuple(sorted(blocking, key=lambda r: (r.kind != "evidence", -SEVERITY.index(r.outcome))))
+
+    @property
+    def waits_for_approval(self) -> bool:
+        """Whether the decision is HOLD only for reasons that a person's approval satisfies (``APPROVABLE``)."""
+        return self.decision == "HOLD" and all(r.code in APPROVABLE for r in self.refusals)
 
     @property
     def passed(self) -> tuple[RuleResult, ...]:

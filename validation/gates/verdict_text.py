@@ -10,46 +10,59 @@ from validation.gates.rule_results import Outcome, RuleResult
 from validation.gates.subgroups import EVERYBODY
 from validation.gates.verdict import SEVERITY, Decision, Verdict, decides
 
-_OPENING: dict[Decision, str] = {
+_DECISION: dict[Decision, str] = {
     "PROMOTE": "PROMOTE: the challenger passed every required rule and may become champion.",
-    "HOLD": "HOLD: the challenger keeps all limits, but it was not shown to be better, or it needs an approval. "
-    "The champion stays.",
-    "REJECT": "REJECT: the challenger breaks a limit or is worse than the champion. It must not go into service.",
-    "INSUFFICIENT": "INSUFFICIENT: the evidence does not allow a decision. The champion stays.",
+    "HOLD": "HOLD: the challenger keeps all limits, but it was not shown to be better, and no approval by a "
+    "person permits its promotion.",
+    "REJECT": "REJECT: the challenger breaks a limit or is worse than the champion, and must not go into service.",
+    "INSUFFICIENT": "INSUFFICIENT: the evidence does not allow a decision, so the champion stays.",
 }
+_WAITS = "HOLD: the challenger keeps all limits, and its promotion only waits for a person's approval."
 
 
 @dataclass(frozen=True)
 class VerdictRow:
-    """One row of the table of a verdict.
+    """One row of a table of a verdict.
 
     Attributes:
-        parameter: label of the parameter, or subject and figure of a rule.
-        error: standard error of the estimate, or the figure of the rule.
-        threshold: the limit of ``error``.
-        unit: the unit of ``error`` and ``threshold``.
+        about: label of the parameter, or subject and figure of a rule.
+        figure: standard error of the estimate of the parameter, or the figure of the rule.
+        threshold: the limit of ``figure``.
+        unit: the unit of ``figure`` and ``threshold``.
         outcome: the worst outcome of all rules on this parameter.
         note: figures and codes of the rules that block the promotion.
     """
 
-    parameter: str
-    error: float | None
+    about: str
+    figure: float | None
     threshold: float | None
     unit: str
     outcome: Outcome
     note: str
 
 
-def verdict_table(verdict: Verdict) -> tuple[VerdictRow, ...]:
-    """One row for each parameter with an error ceiling, then one row for each other rule that did not pass."""
-    rows, shown = [], set()
-    for result in verdict.results:
-        if result.figure_name.startswith("standard_error_of_estimate"):
-            about = [r for r in verdict.results if r.subject == result.subject]
-            shown |= {r.rule for r in about}
-            rows.append(_row(PARAMETERS[result.subject].label, result, about))
-    rest = [r for r in verdict.results if r.rule not in shown and r.outcome != "PASS" and decides(r)]
-    return (*rows, *(_row(f"{r.subject}: {r.figure_name.replace('_', ' ')}", r, [r]) for r in rest))
+def decision_sentence(verdict: Verdict) -> str:
+    """The decision as one sentence, which says for HOLD whether a person's approval permits the promotion."""
+    return _WAITS if verdict.waits_for_approval else _DECISION[verdict.decision]
+
+
+def parameter_rows(verdict: Verdict) -> tuple[VerdictRow, ...]:
+    """One row for each parameter whose standard error has a limit, in the order of the policy."""
+    return tuple(
+        _row(PARAMETERS[limited.subject].label, limited, [r for r in verdict.results if r.subject == limited.subject])
+        for limited in _limits_of_errors(verdict)
+    )
+
+
+def other_rows(verdict: Verdict) -> tuple[VerdictRow, ...]:
+    """One row for each rule that did not pass and is about no parameter of ``parameter_rows``."""
+    shown = {r.subject for r in _limits_of_errors(verdict)}
+    rest = [r for r in verdict.results if r.subject not in shown and r.outcome != "PASS" and decides(r)]
+    return tuple(_row(f"{r.subject}: {r.figure_name.replace('_', ' ')}", r, [r]) for r in rest)
+
+
+def _limits_of_errors(verdict: Verdict) -> list[RuleResult]:
+    return [r for r in verdict.results if r.figure_name.startswith("standard_error_of_estimate")]
 
 
 def explain(verdict: Verdict, *, every_rule: bool = False) -> str:
@@ -63,7 +76,7 @@ def explain(verdict: Verdict, *, every_rule: bool = False) -> str:
         listed = tuple(r for r in verdict.passed if r.kind != "evidence")
         opening = f"All {every} required rules passed. {len(listed)} of them are about the model:"
         rest = f"The other {every - len(listed)} rules check the evidence"
-    lines = [_OPENING[verdict.decision], "", opening, *_points(listed)]
+    lines = [decision_sentence(verdict), "", opening, *_points(listed)]
     others = [r for r in verdict.evaluated if r not in listed]
     if others and every_rule:
         lines += ["", f"{rest}:", *_points(others)]
@@ -88,16 +101,10 @@ def explain_briefly(verdict: Verdict) -> str:
         counted = f"All {every} required rules passed" + (f", and {unasked} more were not judged." if unasked else ".")
         result = _gain_of(verdict)
     evidence, models = _basis(verdict).split("\n")
-    lines = [_BRIEFLY[verdict.decision], counted, result, evidence, models.replace(". Verdict", ", verdict")]
+    lines = [decision_sentence(verdict), counted, result, evidence, models.replace(". Verdict", ", verdict")]
     return "\n".join(lines)
 
 
-_BRIEFLY: dict[Decision, str] = {
-    "PROMOTE": "PROMOTE: the challenger may become champion.",
-    "HOLD": "HOLD: the challenger keeps all limits, but a person must approve it or it was not shown to be better.",
-    "REJECT": "REJECT: the challenger breaks a limit or is worse than the champion, and must not go into service.",
-    "INSUFFICIENT": "INSUFFICIENT: the evidence does not allow a decision, so the champion stays.",
-}
 _NAMED = 3
 """The number of subjects that the brief text names."""
 
@@ -116,7 +123,7 @@ def summarise_verdict(verdict: Verdict) -> str:
     """The decision, the number of rules that passed, and the evidence, as text. The single results are left out."""
     text = f"{len(verdict.passed)} of {len(verdict.evaluated)} rules passed"
     text += f", {len(verdict.unasked)} more were not required or not judged" if verdict.unasked else ""
-    return f"{_OPENING[verdict.decision]} {text}.\n\n{_basis(verdict)}"
+    return f"{decision_sentence(verdict)} {text}.\n\n{_basis(verdict)}"
 
 
 def sentence(result: RuleResult) -> str:

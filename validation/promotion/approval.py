@@ -20,7 +20,6 @@ from pydantic import TypeAdapter, ValidationError
 from spine.errors import EvidenceRejected, GateRefused
 from validation.evaluation.sealing import canonical_json, digest_of, read_sealed, write_sealed
 from validation.gates.policy import Policy
-from validation.gates.rule_results import APPROVABLE
 from validation.gates.verdict import Verdict
 from validation.promotion.champion_record import ChampionRecord
 from validation.promotion.history import HistoryEntry, append_entry, read_history, require_clock_not_behind
@@ -105,12 +104,12 @@ def needs_approval(policy: Policy, verdict: Verdict) -> bool:
     """Whether the policy requires a person's approval for a promotion by this verdict."""
     required = policy.approval.required
     first = required == "first_champion" and verdict.champion_model is None
-    return _held_for_approval(verdict) or required == "always" or first
+    return verdict.waits_for_approval or required == "always" or first
 
 
 def may_be_promoted(verdict: Verdict) -> bool:
-    """Whether the verdict is PROMOTE, or is HOLD only for reasons that an approval satisfies (``APPROVABLE``)."""
-    return verdict.decision == "PROMOTE" or _held_for_approval(verdict)
+    """Whether the verdict is PROMOTE, or is HOLD and only waits for an approval."""
+    return verdict.decision == "PROMOTE" or verdict.waits_for_approval
 
 
 def grant(request: ApprovalRequest) -> Path:
@@ -264,10 +263,6 @@ def require_other_person(approver: str, author: str | None) -> None:
             expected="two different persons",
             remedy="ask a colleague to decide",
         )
-
-
-def _held_for_approval(verdict: Verdict) -> bool:
-    return verdict.decision == "HOLD" and all(r.code in APPROVABLE for r in verdict.refusals)
 
 
 def _require_allowed_hours(sign_off: SignOff, policy: Policy) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from spine.errors import GateRefused
 from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict
+from validation.gates.verdict_text import decision_sentence
 from validation.promotion.approval import Approval, needs_approval, read_approval, require_other_person
 from validation.promotion.history import HistoryEntry
 from validation.promotion.refusals import require_no_refusal
@@ -36,7 +37,8 @@ def require_approval(
     if path is None:
         if needs_approval(policy, verdict):
             wanted = f"an approval of verdict {verdict.digest[:12]}: {policy.approval.reason}"
-            raise _refusal("APPROVAL_MISSING", "no approval", wanted)
+            found = decision_sentence(verdict).rstrip(".") if verdict.waits_for_approval else "no approval"
+            raise _refusal("APPROVAL_MISSING", found, wanted)
         return None
     approval = read_approval(path)
     for fault in _faults(approval, verdict, production_model, entries, at):

@@ -37,6 +37,7 @@ from validation.promotion.history import (
 )
 from validation.promotion.history_length import open_for_append
 from validation.promotion.registry_errors import errors_as_refusals
+from validation.promotion.served_copy import tag_run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -208,7 +209,7 @@ def _set_aliases(client: "MlflowClient", model: str, serving: ServingVersion) ->
 
 
 def _set_states(client: "MlflowClient", record: ChampionRecord, serving: ServingVersion) -> None:
-    """Tag each version with its state, such as ``retired``. The tags only inform and affect no decision."""
+    """Tag each version and its run with the state, such as ``retired``. The tags only inform and affect no decision."""
     denied = record.denials()
     states = {serving.previous: PREVIOUS_ALIAS, serving.version: CHAMPION_ALIAS}
     for version in versions_of(client, record.production_model):
@@ -217,4 +218,5 @@ def _set_states(client: "MlflowClient", record: ChampionRecord, serving: Serving
         if number != serving.version and version.tags.get(TAG + "model_digest") in denied:
             state = "denied"
         if state is not None and state != was:
+            tag_run(client, version.run_id, state)
             client.set_model_version_tag(record.production_model, number, TAG + "state", state)

@@ -12,7 +12,7 @@ from validation.promotion.champion import TAG, versions_of
 from validation.promotion.champion_record import ChampionRecord
 from validation.promotion.history import SERVING_EVENTS, read_history
 from validation.promotion.history_length import place_of
-from validation.promotion.served_copy import HISTORY_TAG, PREPARED, promotions_experiment
+from validation.promotion.served_copy import HISTORY_TAG, NOT_PROMOTED, PREPARED, promotions_experiment, tag_run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,9 +23,11 @@ def clean_up(client: "MlflowClient", record: ChampionRecord, ledger: Path) -> tu
     model, place, cleaned = record.production_model, place_of(ledger), []
     for run in _dead_runs(client, model, place):
         client.set_terminated(run.info.run_id, "KILLED")
+        tag_run(client, run.info.run_id, NOT_PROMOTED)
         cleaned.append(f"run {run.info.run_id} ({run.info.run_name}) was marked KILLED")
     for version in _unused_versions(client, record, ledger, place):
         client.delete_model_version(model, str(version.version))
+        tag_run(client, version.run_id, NOT_PROMOTED)
         cleaned.append(f"version {version.version} of {model}, which was never in service, was deleted")
     return tuple(cleaned)
 

@@ -30,14 +30,23 @@ def experiment_location(tracking_uri: str, experiment: str) -> str | None:
     """
     if not tracking_uri.startswith(_SQLITE):
         return None
-    if not entry_points(group="mlflow.artifact_repository", name=SCHEME):
+    require_plug_in("mlflow.artifact_repository", SCHEME)
+    return f"{SCHEME}:/{experiment}"
+
+
+def require_plug_in(group: str, name: str) -> None:
+    """Refuse an installation that has not registered this plug-in of MLflow.
+
+    Raises:
+        ParametersRejected: PLUG_IN_MISSING: this installation is older than pyproject.toml.
+    """
+    if not entry_points(group=group, name=name):
         raise ParametersRejected(
             "PLUG_IN_MISSING",
-            found=f"no plug-in of MLflow for {SCHEME}:/ in this Python environment",
-            expected="the plug-in that the installation of Plumbline registers",
+            found=f"no plug-in {name} of the group {group} in this Python environment",
+            expected="the plug-ins of MLflow that the installation of Plumbline registers",
             remedy="install again: `make setup`, or `pip install --editable .`",
         )
-    return f"{SCHEME}:/{experiment}"
 
 
 def artifact_repository(

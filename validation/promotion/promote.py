@@ -23,7 +23,7 @@ from validation.evaluation.sealing import unverified_digest
 from validation.gates.evidence import Evidence
 from validation.gates.policy import Policy, read_policy
 from validation.gates.verdict import Verdict, judge, read_verdict
-from validation.gates.verdict_text import explain
+from validation.gates.verdict_text import decision_sentence
 from validation.promotion.approval import may_be_promoted
 from validation.promotion.approval_check import require_approval
 from validation.promotion.approved_baseline import require_expected_baseline
@@ -129,7 +129,7 @@ def _promotable_verdict(path: Path) -> Verdict:
     if not may_be_promoted(verdict):
         raise GateRefused(
             f"VERDICT_{verdict.decision}",
-            found=explain(verdict).splitlines()[0],
+            found=decision_sentence(verdict).rstrip("."),
             expected="a PROMOTE verdict",
             remedy="read the reasons with `plumbline explain`; train a better model or provide more evidence",
         )

@@ -33,6 +33,9 @@ HISTORY_TAG = TAG + "history"
 PREPARED = "prepared"
 """The state of a version that is registered and was not in service yet."""
 
+NOT_PROMOTED = "not_promoted"
+"""The state of a promotion's run that failed, was killed, or whose version was never in service."""
+
 DEAD_RUNS = frozenset({"FAILED", "KILLED"})
 
 
@@ -72,6 +75,7 @@ def copy_judged_bytes(
         except BaseException:
             with suppress(MlflowException):  # An error here must not hide the first error.
                 client.set_terminated(run.info.run_id, "FAILED")
+                tag_run(client, run.info.run_id, NOT_PROMOTED)
             raise
         client.set_terminated(run.info.run_id)
     if not client.search_registered_models(f"name = '{model}'"):
@@ -99,6 +103,15 @@ def tags_of(request: PromotionRequest, verdict: Verdict) -> dict[str, str]:
         "state": PREPARED,
     }
     return {TAG + name: value for name, value in tags.items()}
+
+
+def tag_run(client: "MlflowClient", run_id: str | None, state: str) -> None:
+    """Tag the run of a promotion with the state of its version. The run may be deleted."""
+    from mlflow.exceptions import MlflowException
+
+    with suppress(MlflowException):
+        if run_id:
+            client.set_tag(run_id, TAG + "state", state)
 
 
 def promotions_experiment(production_model: str) -> str:

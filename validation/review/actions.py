@@ -107,7 +107,7 @@ def _next_step(verdict: Verdict, policy: Policy | None, status: VerdictStatus | 
             f"Look at the patients below, then {'approve and promote' if approval else 'promote'} or reject the model."
         )
     return {
-        "HOLD": "The champion stays, because the challenger was not shown to be better.",
+        "HOLD": "The champion stays, and an approval cannot change that.",
         "REJECT": "The champion stays, and an approval cannot change that.",
         "INSUFFICIENT": "Complete the evidence and judge again; until then the champion stays.",
     }[verdict.decision]

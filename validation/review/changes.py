@@ -29,9 +29,9 @@ class RunFacts:
     """The recorded facts of one training run. A fact without a record is None or empty.
 
     Attributes:
-        run_id, run_url: id and address of the MLflow run.
+        run_id: id of the MLflow run.
         version: version of the registered candidate.
-        dagster_run, dagster_url: id and address of the Dagster run that registered the candidate.
+        dagster_run: id of the Dagster run that registered the candidate.
         commit, dirty: git commit of the training, and whether there were uncommitted changes.
         versions: library -> version.
         preset, seed: preset and seed of the training.
@@ -45,10 +45,8 @@ class RunFacts:
     """
 
     run_id: str | None = None
-    run_url: str | None = None
     version: str | None = None
     dagster_run: str | None = None
-    dagster_url: str | None = None
     commit: str | None = None
     dirty: bool | None = None
     versions: Mapping[str, str] = field(default_factory=dict)

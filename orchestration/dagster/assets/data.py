@@ -8,7 +8,7 @@ from functools import partial
 
 import dagster as dg
 
-from orchestration.dagster.assets.launchpad import CohortForm, DatasetForm, SourceForm, ValidationForm
+from orchestration.dagster.assets.launchpad import configured_asset
 from orchestration.dagster.assets.materialising import (
     NO_CONFIG,
     Materialised,
@@ -20,17 +20,16 @@ from orchestration.dagster.resources import DataVersions, WritableWorkspace
 from orchestration.dagster.run_progress import StepWatcher
 from orchestration.pipeline.intake import ingest_batch
 
-_configured = partial(dg.asset, group_name="data", owners=["team:data"], code_version="1")
-_asset = partial(_configured, config_schema=NO_CONFIG)
+_configured = partial(configured_asset, group_name="data", owners=["team:data"], code_version="1")
+_asset = partial(dg.asset, group_name="data", owners=["team:data"], code_version="1", config_schema=NO_CONFIG)
 BATCHES = dg.DynamicPartitionsDefinition(name="batches")
 
 Watcher = dg.ResourceParam[StepWatcher]
 
 
-@_configured(kinds={"python", "dicom"})
+@_configured("cohort", kinds={"python", "dicom"})
 def cohort(
     context: dg.AssetExecutionContext,
-    config: CohortForm,  # type: ignore[valid-type]
     workspace: WritableWorkspace,
     versions: DataVersions,
     watcher: Watcher,
@@ -51,10 +50,9 @@ def batch(context: dg.AssetExecutionContext, workspace: WritableWorkspace, watch
     return materialised("batch", watcher, lambda p: ingest_batch(workspace.folders, context.partition_key, p))
 
 
-@_configured(kinds={"python", "dvc"}, deps=[cohort, batch])
+@_configured("source", kinds={"python", "dvc"}, deps=["cohort", batch])
 def studies(
     context: dg.AssetExecutionContext,
-    config: SourceForm,  # type: ignore[valid-type]
     workspace: WritableWorkspace,
     versions: DataVersions,
     watcher: Watcher,
@@ -66,16 +64,15 @@ def studies(
     return configured_step(context, "studies", "source", workspace, versions, watcher)
 
 
-@_asset(kinds={"python", "dvc"}, deps=[studies])
+@_asset(kinds={"python", "dvc"}, deps=["studies"])
 def landmarks(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
     """3D landmarks projected into each view; a point outside the image is absent."""
     return pipeline_step("landmarks", workspace, versions, watcher)
 
 
-@_configured(kinds={"python", "dvc"}, deps=[studies, landmarks])
+@_configured("dataset", kinds={"python", "dvc"}, deps=["studies", landmarks])
 def dataset(
     context: dg.AssetExecutionContext,
-    config: DatasetForm,  # type: ignore[valid-type]
     workspace: WritableWorkspace,
     versions: DataVersions,
     watcher: Watcher,
@@ -84,10 +81,9 @@ def dataset(
     return configured_step(context, "dataset", "dataset", workspace, versions, watcher)
 
 
-@_configured(kinds={"greatexpectations", "dvc"}, deps=[dataset])
+@_configured("validation", kinds={"greatexpectations", "dvc"}, deps=["dataset"])
 def validation(
     context: dg.AssetExecutionContext,
-    config: ValidationForm,  # type: ignore[valid-type]
     workspace: WritableWorkspace,
     versions: DataVersions,
     watcher: Watcher,

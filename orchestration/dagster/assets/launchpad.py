@@ -1,26 +1,32 @@
 """The run config of assets with parameters: every field of a section of params.yaml, described, in the launchpad.
 
-Contract: the fields follow from ``Params``. An omitted field keeps the value of the workspace's params.yaml. A given
-field is written into that file before the step, as `plumbline run --set` does. It also becomes a tag of the run and of
-the candidate's MLflow run. An unknown field is refused.
+Contract: the fields follow from ``Params``. An omitted field keeps the value of the workspace's params.yaml, so no
+field has a default that Dagster would add to a run. The description has the workspace's value, as it was when the code
+location was loaded. A given field is written into params.yaml before the step, as `plumbline run --set` does, so later
+runs have it too. It also becomes a tag of the run and of the candidate's MLflow run. An unknown field is refused.
 """
 
 import enum
-from dataclasses import fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin
 
 import dagster as dg
-from pydantic import Field, create_model
+from pydantic import BaseModel, Field, create_model
 
 from orchestration.pipeline.params import Params, change_params
+from orchestration.pipeline.params_table import yaml_of
 from orchestration.pipeline.stages import dvc_yaml
 from orchestration.pipeline.workspace import Workspace
 from spine.storage import write_text_atomically
-from training.config import TrainingParameters
 from training.fields import help_of, record_in, without_none
 
 TAG = "plumbline/"
 """Prefix of a run's tags for the parameters that were given in the launchpad: ``plumbline/SECTION.NAME``."""
+
+
+KEPT = "Later runs use the same values, those of the weekly schedule included, until params.yaml is changed again."
+"""What a run says about values that were given in the launchpad."""
 
 
 def launchpad_parameters(context: dg.AssetExecutionContext, section: str) -> dict[str, Any]:
@@ -30,6 +36,8 @@ def launchpad_parameters(context: dg.AssetExecutionContext, section: str) -> dic
     if given:
         tags = {f"{TAG}{section}.{name}": str(value) for name, value in given.items()}
         context.instance.add_run_tags(context.run.run_id, tags)
+        values = ", ".join(f"{section}.{name}={value}" for name, value in given.items())
+        context.log.info(f"written into params.yaml: {values}. {KEPT}")
     return given
 
 
@@ -52,18 +60,44 @@ def given_tags(context: dg.AssetExecutionContext) -> dict[str, str]:
     return {f"launchpad.{n.removeprefix(TAG)}": v for n, v in run.tags.items() if n.startswith(prefixes)}
 
 
-def _form_of_section(section: str) -> type[dg.Config]:
+@dataclass(frozen=True)
+class ConfiguredAsset:
+    """An asset with a section of params.yaml as run config, made when the workspace's values are known."""
+
+    work: Callable[..., Any]
+    section: str
+    options: Mapping[str, Any]
+
+    def with_form(self, params: Params | None) -> dg.AssetsDefinition:
+        """The asset; ``params`` are the workspace's parameters, None if there is no workspace."""
+        form = form_of(self.section, params)
+        made: dg.AssetsDefinition = dg.asset(config_schema=form.to_fields_dict(), **self.options)(self.work)
+        return made
+
+
+def configured_asset(section: str, **options: Any) -> Callable[[Callable[..., Any]], ConfiguredAsset]:
+    """A decorator like ``dagster.asset``, for an asset with this section of params.yaml as run config."""
+    return lambda work: ConfiguredAsset(work, section, options)
+
+
+def form_of(section: str, params: Params | None = None) -> type[dg.Config]:
     """A config class with the fields of a section of params.yaml, all of them optional."""
     model: Any = Params.model_fields[section].annotation
-    made: Any = {
-        name: (_kind(field.annotation, name) | None, Field(description=_help_of(field, getattr(model(), name))))
-        for name, field in model.model_fields.items()
-    }
+    texts = {field.name: help_of(field) for field in fields(model)} if is_dataclass(model) else _texts(model)
+    kinds = {f.name: f.type for f in fields(model)} if is_dataclass(model) else _kinds(model)
+    if params is not None:
+        values = params.plain()[section]
+        texts = {n: f"{text.removesuffix(')')}; this workspace: {yaml_of(values[n])})" for n, text in texts.items()}
+    made: Any = {name: (_kind(kind, name) | None, Field(description=texts[name])) for name, kind in kinds.items()}
     return create_model(f"{section.title()}Form", __base__=dg.Config, __module__=__name__, **made)
 
 
-def _help_of(field: Any, default: object) -> str:
-    return f"{field.description} (default: {default})"
+def _texts(model: type[BaseModel]) -> dict[str, str]:
+    return {n: f"{f.description} (default: {getattr(model(), n)})" for n, f in model.model_fields.items()}
+
+
+def _kinds(model: type[BaseModel]) -> dict[str, Any]:
+    return {name: field.annotation for name, field in model.model_fields.items()}
 
 
 def _form_of(record: Any, name: str) -> type[dg.Config]:
@@ -89,10 +123,3 @@ def _kind(kind: Any, name: str) -> Any:
 def _without_literal(kind: Any) -> Any:
     """The type of a literal's values; any other type unchanged."""
     return type(get_args(kind)[0]) if get_origin(kind) is Literal else kind
-
-
-TrainingForm = _form_of(TrainingParameters, "TrainingForm")
-
-SourceForm, CohortForm, DatasetForm, ValidationForm, GateForm = (
-    _form_of_section(section) for section in ("source", "cohort", "dataset", "validation", "gate")
-)

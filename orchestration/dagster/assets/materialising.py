@@ -13,8 +13,9 @@ import dagster as dg
 
 from orchestration.dagster.assets.launchpad import apply_launchpad
 from orchestration.dagster.assets.metadata import metadata_of
-from orchestration.dagster.resources import DataVersions, ModelTracking, WritableWorkspace
+from orchestration.dagster.resources import DataVersions, WritableWorkspace
 from orchestration.dagster.run_progress import StepWatcher
+from orchestration.links import TO_MLFLOW, run_page
 from orchestration.pipeline.stages import stages_for
 from orchestration.pipeline.step_report import StepReport, read_step_report, write_step_report
 from spine.errors import ContractViolation, PlumblineError
@@ -40,13 +41,11 @@ def materialised(
     work: Work,
     *,
     version: Callable[[], str | None] = lambda: None,
-    tracking: ModelTracking | None = None,
 ) -> Materialised:
     """Run ``work`` as the asset ``step``.
 
     Args:
         version: returns the data version, or None; called after the work.
-        tracking: object that makes the link to the MLflow run that the report names.
     """
     started = time.perf_counter()
     with refusals_as_failures(), watcher.watch(step) as progress:
@@ -55,7 +54,7 @@ def materialised(
     watcher.ended(report)
     found = version()
     return dg.MaterializeResult(
-        metadata=metadata_of(report) | _run_link(report, tracking),
+        metadata=metadata_of(report) | _run_link(report),
         data_version=dg.DataVersion(found) if found else None,
     )
 
@@ -110,8 +109,8 @@ def _failed_validation(error: ContractViolation, workspace: WritableWorkspace) -
     return write_step_report(explained, workspace.folders)
 
 
-def _run_link(report: StepReport, tracking: ModelTracking | None) -> dict[str, dg.MetadataValue]:
+def _run_link(report: StepReport) -> dict[str, dg.MetadataValue]:
     experiment, run = report.figures.get(EXPERIMENT_FIGURE), report.figures.get(RUN_FIGURE)
-    if tracking is None or experiment is None or run is None:
+    if experiment is None or run is None:
         return {}
-    return {"MLflow run": dg.MetadataValue.url(tracking.run_url(str(experiment), str(run)))}
+    return {"MLflow run": dg.MetadataValue.url(f"{TO_MLFLOW}/{run_page(str(experiment), str(run))}")}

@@ -20,9 +20,11 @@ PREVIEWS = 3
 
 
 def metadata_of(report: StepReport) -> dict[str, Any]:
-    """Figures, duration, previews and pages of a report, in this order. Dagster chooses the types of plain values."""
+    """Figures, duration, tables, previews and pages of a report. Dagster chooses the types of plain values."""
     shown: dict[str, Any] = {name: _linked(value) for name, value in report.figures.items()}
     shown |= {"wall time (s)": round(report.seconds, 2), "recomputed": not report.skipped}
+    for title, rows in report.tables.items():
+        shown[title] = dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in rows])
     for title, image in list(report.images.items())[:PREVIEWS]:
         shown[f"image: {title}"] = preview(Path(image), title)
     for title, page in report.pages.items():

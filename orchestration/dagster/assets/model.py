@@ -7,8 +7,8 @@ from functools import partial
 
 import dagster as dg
 
-from orchestration.dagster.assets.data import Watcher, dataset, validation
-from orchestration.dagster.assets.launchpad import TrainingForm, given_tags, launchpad_parameters
+from orchestration.dagster.assets.data import Watcher
+from orchestration.dagster.assets.launchpad import configured_asset, given_tags, launchpad_parameters
 from orchestration.dagster.assets.materialising import (
     NO_CONFIG,
     Materialised,
@@ -20,14 +20,13 @@ from orchestration.dagster.pipes import workers_under_pipes
 from orchestration.dagster.resources import DataVersions, ModelTracking, TrainingDevice, WritableWorkspace
 from orchestration.lifecycle.registration import register_candidate
 
-_configured = partial(dg.asset, group_name="model", owners=["team:model"], code_version="1")
-_asset = partial(_configured, config_schema=NO_CONFIG)
+_configured = partial(configured_asset, group_name="model", owners=["team:model"], code_version="1")
+_asset = partial(dg.asset, group_name="model", owners=["team:model"], code_version="1", config_schema=NO_CONFIG)
 
 
-@_configured(kinds={"pytorch", "dvc"}, deps=[dataset, validation])
+@_configured("training", kinds={"pytorch", "dvc"}, deps=["dataset", "validation"])
 def candidate(
     context: dg.AssetExecutionContext,
-    config: TrainingForm,  # type: ignore[valid-type]
     workspace: WritableWorkspace,
     versions: DataVersions,
     training_device: TrainingDevice,
@@ -40,7 +39,7 @@ def candidate(
         return pipeline_step("candidate", workspace, versions, watcher)
 
 
-@_asset(kinds={"onnx", "dvc"}, deps=[dataset, candidate])
+@_asset(kinds={"onnx", "dvc"}, deps=["dataset", "candidate"])
 def evaluation(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
     """The candidate's errors on the frozen test set: agreement per parameter, distance per landmark, overlays."""
     return pipeline_step("evaluation", workspace, versions, watcher)
@@ -54,4 +53,4 @@ def registered_candidate(
     tracked = tracking.applied_to(workspace.folders)
     tags = {"dagster.run_id": context.run.run_id, **given_tags(context)}
     work = lambda _: register_candidate(tracked, workspace.params, tags)  # noqa: E731
-    return materialised("registered_candidate", watcher, work, tracking=tracking)
+    return materialised("registered_candidate", watcher, work)

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from functools import partial
 
 import dagster as dg
+from pydantic import Field
 
-from orchestration.dagster.assets.data import Watcher, dataset, validation
-from orchestration.dagster.assets.launchpad import GateForm, apply_launchpad
+from orchestration.dagster.assets.data import Watcher
+from orchestration.dagster.assets.launchpad import apply_launchpad, configured_asset
 from orchestration.dagster.assets.materialising import NO_CONFIG, Materialised, materialised, refusals_as_failures
 from orchestration.dagster.assets.model import evaluation, registered_candidate
 from orchestration.dagster.resources import ModelTracking, WritableWorkspace
@@ -24,21 +25,21 @@ from orchestration.pipeline.params import Params
 from orchestration.pipeline.workspace import Workspace
 from validation.promotion.approval import SignOff
 
-_configured = partial(dg.asset, group_name="gate", owners=["team:gate"], code_version="1")
-_asset = partial(_configured, config_schema=NO_CONFIG)
+_configured = partial(configured_asset, group_name="gate", owners=["team:gate"], code_version="1")
+_plain = partial(dg.asset, group_name="gate", owners=["team:gate"], code_version="1")
+_asset = partial(_plain, config_schema=NO_CONFIG)
 
 
-@_asset(kinds={"onnx", "python"}, deps=[dataset, validation])
+@_asset(kinds={"onnx", "python"}, deps=["dataset", "validation"])
 def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
     """The champion's errors on the same frozen test set, computed by the same code as the candidate's errors."""
     tracked = tracking.applied_to(workspace.folders)
     return materialised("champion_evaluation", watcher, lambda p: rescore_champion(tracked, workspace.params, p))
 
 
-@_configured(kinds={"python", "yaml"}, deps=[evaluation, champion_evaluation, registered_candidate])
+@_configured("gate", kinds={"python", "yaml"}, deps=[evaluation, champion_evaluation, registered_candidate])
 def verdict(
     context: dg.AssetExecutionContext,
-    config: GateForm,  # type: ignore[valid-type]
     workspace: WritableWorkspace,
     tracking: ModelTracking,
     watcher: Watcher,
@@ -47,22 +48,16 @@ def verdict(
     with refusals_as_failures():
         apply_launchpad(context, workspace.folders, "gate")
     tracked = tracking.applied_to(workspace.folders)
-    return materialised("verdict", watcher, lambda _: judge_candidate(tracked, workspace.params), tracking=tracking)
+    return materialised("verdict", watcher, lambda _: judge_candidate(tracked, workspace.params))
 
 
 class ApprovalConfig(dg.Config):
-    """A person's approval, entered in the launchpad of the job ``promotion``.
+    """A person's approval, entered in the launchpad of the job ``promotion``."""
 
-    Attributes:
-        approval: file or digest of an approval made by `plumbline approve`; empty for the latest usable approval.
-        verdict, approver, comment: a new approval, made in this run: the beginning of the verdict's digest, the name of
-            the person who approves, and the reason.
-    """
-
-    approval: str = ""
-    verdict: str = ""
-    approver: str = ""
-    comment: str = ""
+    approval: str = Field("", description="file or digest of an approval by `plumbline approve`  [latest usable one]")
+    verdict: str = Field("", description="for a new approval: the beginning of the digest of the approved verdict")
+    approver: str = Field("", description="for a new approval: the name of the person who approves; not the author")
+    comment: str = Field("", description="for a new approval: the reason")
 
     def grant(self, workspace: Workspace, params: Params) -> str:
         """File or digest of the approval to use, or ""; if an approver is named, the approval is written first."""
@@ -71,7 +66,7 @@ class ApprovalConfig(dg.Config):
         return approve_verdict(workspace, params, self.verdict, SignOff(self.approver, self.comment)).digest
 
 
-@_configured(kinds={"mlflow"}, deps=[verdict, registered_candidate], output_required=False)
+@_plain(kinds={"mlflow"}, deps=["verdict", registered_candidate], output_required=False)
 def champion(
     context: dg.AssetExecutionContext,
     config: ApprovalConfig,
@@ -84,7 +79,7 @@ def champion(
     promoter = f"dagster run {context.run.run_id}"
     work = lambda _: promote_champion(tracked, params, promoter, config.grant(tracked, params))  # noqa: E731
     try:
-        yield materialised("champion", watcher, work, tracking=tracking)
+        yield materialised("champion", watcher, work)
     except dg.Failure as failure:
         if not (_judged_here(context) and is_ordinary_refusal(failure.__cause__)):
             raise

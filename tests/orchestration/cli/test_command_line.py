@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
 from unittest.mock import patch
 
 import numpy as np
@@ -26,7 +28,7 @@ from orchestration.cli.pipeline import run_pipeline
 from orchestration.cli.verdicts import _figures
 from orchestration.dagster.run import RunOutcome
 from orchestration.pipeline.lock import workspace_lock
-from orchestration.pipeline.params import Params, read_params
+from orchestration.pipeline.params import Params, read_params, write_params
 from orchestration.pipeline.step_report import StepReport
 from orchestration.pipeline.steps import _share_of_an_epoch
 from orchestration.pipeline.workspace import Workspace
@@ -135,6 +137,15 @@ def test_params_lists_every_parameter_with_default_range_and_meaning():
     assert "cohort" not in chosen.stdout
     unknown = command("params", "learning_speed")
     assert unknown.returncode == 2 and "PARAMETER_UNKNOWN" in unknown.stderr
+
+
+def test_params_of_a_workspace_are_listed_beside_the_defaults_and_marked(tmp_path):
+    write_params(Params(cohort={"count": 33}), tmp_path / "params.yaml")
+    count, seed = (command("params", key, "-w", tmp_path).stdout for key in ("cohort.count", "cohort.seed"))
+    assert re.search(r"cohort.count\W+33 \*\W+274", count) and "* 1 of these" in count
+    assert re.search(r"cohort.seed\W+2026\W+2026", seed) and "* 0 of these" in seed
+    missing = command("params", "-w", tmp_path / "none")
+    assert missing.returncode == 2 and "PARAMS_MISSING" in missing.stderr
 
 
 def test_training_outside_a_workspace_is_python_m_training(tmp_path):
@@ -350,6 +361,7 @@ def test_a_terminal_gets_a_table_and_a_pipe_gets_json(two_patients, tmp_path, mo
     (row,) = [line for line in shown.stdout.splitlines() if "Sacral slope" in line]
     assert f"{value:.1f}°" in row and "[" in row
     assert "need a frontal view: Cobb angle (end plates)" in shown.stdout
+    assert f"model: bundled model ({open_bundled().digest[:12]})" in shown.stdout
     assert shown.stdout.count("frontal view") == 1
     assert json.loads(command(*call, "--json").stdout)["parameters"] == report["parameters"]
 
@@ -432,6 +444,9 @@ def test_the_overlay_identifies_the_study_if_asked(two_patients, tmp_path):
     shown = titles[0]["identification"]
     assert re.fullmatch(r"study 2024-05-03   patient p[0-9a-f]{16}", shown)
     assert str(frontal.PatientID) not in shown and titles[1]["identification"] is None
+    digest, today = open_bundled().digest[:12], datetime.now(UTC).date()
+    footer = f"bundled model ({digest}), Plumbline {version('plumbline')}, measured {today}"
+    assert [title["footer"] for title in titles] == [footer, footer], "no file name: it can be the patient's name"
 
 
 def _with_image_of(radiograph, other, to):
@@ -469,10 +484,13 @@ def test_exchanged_images_are_not_measured(two_patients, tmp_path):
         # The first patient's lateral, a short one, is too much like a frontal to be refused alone.
         (exchanged[1][:1], "looks like a lateral, given as frontal"),
     ):
-        refused = command("measure", *given, "-w", tmp_path, "--overlay", tmp_path / "o.png")
+        for earlier in ("o.png", "m.json"):
+            (tmp_path / earlier).write_text("the result of an earlier call")
+        outputs = ("--overlay", tmp_path / "o.png", "--out", tmp_path / "m.json")
+        refused = command("measure", *given, "-w", tmp_path, *outputs)
         assert refused.returncode == 1
         assert "NO_SPINE_FOUND" in refused.stderr and why in " ".join(refused.stderr.split())
-    assert not (tmp_path / "o.png").exists()
+        assert not (tmp_path / "o.png").exists() and not (tmp_path / "m.json").exists()
 
 
 def test_a_radiograph_without_any_parameter_is_refused_and_a_turned_one_gets_a_warning(tmp_path, capsys):

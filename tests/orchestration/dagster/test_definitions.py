@@ -6,14 +6,15 @@ import sys
 import dagster as dg
 import yaml
 
-from orchestration.dagster.definitions import definitions_with, defs
+from orchestration.dagster.definitions import definitions_with
 from orchestration.dagster.instance import WRITER_TAG
 from orchestration.dagster.jobs import INGEST_BATCH, PROMOTION, RETRAIN
 from orchestration.dagster.resources import resources_for
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.stages import STAGE_NAMES, dvc_yaml
 
-GRAPH = defs.resolve_asset_graph()
+DEFINITIONS = definitions_with(resources_for("/nowhere"))
+GRAPH = DEFINITIONS.resolve_asset_graph()
 ASSETS = {key.to_user_string() for key in GRAPH.get_all_asset_keys()}
 OUTSIDE_DVC = {"batch", "registered_candidate", "champion_evaluation", "verdict", "champion"}
 
@@ -54,10 +55,10 @@ def test_every_asset_has_description_owner_group_and_kind():
 
 def test_each_job_selects_its_assets():
     for name, assets in ((RETRAIN, ASSETS - {"batch"}), (PROMOTION, {"champion"}), (INGEST_BATCH, {"batch"})):
-        job = defs.resolve_job_def(name)
+        job = DEFINITIONS.resolve_job_def(name)
         assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == assets
         assert job.tags[WRITER_TAG] == "workspace"
-    assert defs.resolve_job_def(INGEST_BATCH).partitions_def.name == "batches"
+    assert DEFINITIONS.resolve_job_def(INGEST_BATCH).partitions_def.name == "batches"
 
 
 def test_each_check_belongs_to_the_asset_that_it_guards():
@@ -66,11 +67,11 @@ def test_each_check_belongs_to_the_asset_that_it_guards():
 
 
 def test_schedule_is_weekly_and_sensors_run_without_being_asked():
-    schedule = defs.resolve_schedule_def("retrain_weekly")
+    schedule = DEFINITIONS.resolve_schedule_def("retrain_weekly")
     assert schedule.cron_schedule == "0 3 * * 1"
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
     for name, job in (("inbox", INGEST_BATCH), ("enough_new_studies", RETRAIN)):
-        sensor = defs.resolve_sensor_def(name)
+        sensor = DEFINITIONS.resolve_sensor_def(name)
         assert sensor.job_name == job
         assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
 
@@ -84,7 +85,7 @@ HEAVY = ("torch", "lightning", "mlflow", "pandas", "great_expectations", "matplo
 
 def test_loading_imports_nothing_heavy_reads_no_environment_and_makes_no_file(tmp_path):
     code = (
-        "import sys, orchestration.dagster.definitions as d; d.defs.resolve_asset_graph();"
+        "import sys, orchestration.dagster.definitions as d; d.defs().resolve_asset_graph();"
         f"print([m for m in {HEAVY!r} if m in sys.modules])"
     )
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}

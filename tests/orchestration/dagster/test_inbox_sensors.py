@@ -133,7 +133,7 @@ def test_batch_job_takes_in_once_and_only_once(workspace, instance, monkeypatch)
     assert taken == [workspace.inbox / "monday"]
     shown = instance.get_latest_materialization_event(dg.AssetKey("batch")).asset_materialization
     assert shown.partition == key
-    assert shown.metadata["quarantined: TRUNCATED"].value == 1
+    assert shown.metadata["quarantined by reason"].records[0].data == {"reason": "TRUNCATED", "studies": 1}
     assert shown.metadata["recomputed"].value is False
 
 

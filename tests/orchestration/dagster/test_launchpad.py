@@ -6,18 +6,20 @@ import dagster as dg
 import pytest
 import yaml
 
-from orchestration.dagster.assets.launchpad import TAG, TrainingForm
+from orchestration.dagster.assets.launchpad import KEPT, TAG, form_of
 from orchestration.dagster.assets.model import candidate
 from orchestration.dagster.definitions import definitions_with, defs
-from orchestration.dagster.jobs import RETRAIN
+from orchestration.dagster.jobs import PROMOTION, RETRAIN
 from orchestration.dagster.resources import resources_for
+from orchestration.environment import WORKSPACE_VARIABLE
 from orchestration.pipeline import steps
-from orchestration.pipeline.params import Params, read_params
+from orchestration.pipeline.params import Params, change_params, read_params
 from orchestration.pipeline.step_report import StepReport
 from training.config import Augmentation, NextStage, TrainingParameters
 from training.fields import help_of
 
-RETRAINED = {key.to_user_string() for key in defs.resolve_job_def(RETRAIN).asset_layer.selected_asset_keys}
+DEFINITIONS = definitions_with(resources_for("/nowhere"))
+RETRAINED = {key.to_user_string() for key in DEFINITIONS.resolve_job_def(RETRAIN).asset_layer.selected_asset_keys}
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def launch(workspace, instance, monkeypatch):
     def call(**given):
         config, resources = {"ops": {"candidate": {"config": given}}}, resources_for(str(workspace.root))
         where = {"instance": instance, "resources": resources, "raise_on_error": False}
-        return dg.materialize([candidate], run_config=config, **where)
+        return dg.materialize([candidate.with_form(None)], run_config=config, **where)
 
     return call
 
@@ -53,7 +55,7 @@ def recomputed(result) -> bool:
 
 
 def test_every_parameter_is_a_described_field_and_none_has_to_be_given():
-    shown = TrainingForm.to_fields_dict()
+    shown = form_of("training").to_fields_dict()
     assert shown.keys() == {field.name for field in fields(TrainingParameters)}
     for field in fields(TrainingParameters):
         assert shown[field.name].description == help_of(field)
@@ -93,6 +95,8 @@ def test_a_given_parameter_is_used_recorded_and_kept(workspace, launch, instance
     assert (workspace.candidate / "model").read_text() == repr(training)
     assert recorded(workspace) == read_params(workspace.params_file).plain()["training"]
     tags = instance.get_run_by_id(result.run_id).tags
+    said = [entry.user_message for entry in instance.all_logs(result.run_id) if KEPT in entry.user_message]
+    assert len(said) == 1 and "training.epochs=3" in said[0]
     own = f"{TAG}training."
     tagged = {name.removeprefix(own): value for name, value in tags.items() if name.startswith(own)}
     assert tagged == {name: str(value) for name, value in (given | {"device": "cpu"}).items()}
@@ -128,7 +132,7 @@ SECTIONS = {
 
 @pytest.mark.parametrize(("op", "section"), SECTIONS.items())
 def test_every_section_is_a_form_with_descriptions(op, section):
-    shown = defs.resolve_job_def(RETRAIN).get_node_named(op).definition.config_schema.config_type.fields
+    shown = DEFINITIONS.resolve_job_def(RETRAIN).get_node_named(op).definition.config_schema.config_type.fields
     known = Params.model_fields[section].annotation.model_fields
     assert shown.keys() == known.keys()
     for name, field in known.items():
@@ -151,3 +155,20 @@ def test_given_values_of_every_section_are_used_and_recorded(workspace, stubs, i
     assert wanted.items() <= tags.items()
     assert stubs.tags["launchpad.dataset.test_patients"] == "7", "the candidate's MLflow run has them too"
     assert "cohort" not in yaml.safe_load(workspace.pipeline_file.read_text())["stages"]
+
+
+def test_the_launchpad_shows_the_values_of_the_workspace(workspace, monkeypatch):
+    change_params(workspace.params_file, {"cohort": {"count": 33}, "training": {"minutes": 7.5}}, "the test")
+    monkeypatch.setenv(WORKSPACE_VARIABLE, str(workspace.root))
+    job = defs().resolve_job_def(RETRAIN)
+    shown = {op: job.get_node_named(op).definition.config_schema.config_type.fields for op in ("cohort", "candidate")}
+    assert shown["cohort"]["count"].description.endswith("(default: 274; this workspace: 33)")
+    assert shown["candidate"]["minutes"].description.endswith("this workspace: 7.5)")
+    assert not shown["cohort"]["count"].default_provided, "Dagster would write it into params.yaml at every run"
+    workspace.params_file.write_text("cohort: 3")
+    assert defs().resolve_job_def(RETRAIN), "the code location loads, and a run says what is wrong"
+
+
+def test_every_field_of_an_approval_is_described():
+    form = DEFINITIONS.resolve_job_def(PROMOTION).get_node_named("champion").definition.config_schema
+    assert all(field.description for field in form.config_type.fields.values())

@@ -1,5 +1,6 @@
 """Supervised processes: they start, their end is noticed, and none is left behind."""
 
+import http.client
 import json
 import signal
 import socket
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from orchestration.environment import quiet_environment
+from orchestration.links import TO_DAGSTER, TO_MLFLOW, run_page
 from orchestration.log_rotation import rotate
 from orchestration.pipeline.lock import services_lock
 from orchestration.pipeline.params import Params, write_params
@@ -184,6 +186,9 @@ def test_up_for_real(tmp_path):
         assert f"http://127.0.0.1:{mlflow}" in lines[2]
         assert answers(f"http://127.0.0.1:{mlflow}/health")
         wait_for(lambda: '"plumbline"' in locations(dagster), 60)
+        run = run_page("3", "f")
+        assert redirected(f"http://127.0.0.1:{dagster}{TO_MLFLOW}/{run}") == f"http://127.0.0.1:{mlflow}/#/{run}"
+        assert redirected(f"http://127.0.0.1:{mlflow}{TO_DAGSTER}/runs/f") == f"http://127.0.0.1:{dagster}/runs/f"
         children = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
         assert len(children) >= 3
     finally:
@@ -192,6 +197,17 @@ def test_up_for_real(tmp_path):
     assert rest.strip().endswith("stopped")
     assert process.returncode == 0
     wait_for(lambda: not [pid for pid in children if alive(pid)])
+
+
+def redirected(address: str) -> str | None:
+    """Where the server sends a browser that opens the address."""
+    host, _, path = address.removeprefix("http://").partition("/")
+    connection = http.client.HTTPConnection(host, timeout=20)
+    connection.request("GET", f"/{path}")
+    answer = connection.getresponse()
+    connection.close()
+    assert answer.status == 307
+    return answer.getheader("Location")
 
 
 def locations(port: int) -> str:

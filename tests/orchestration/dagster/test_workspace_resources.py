@@ -22,7 +22,7 @@ from orchestration.dagster.resources import (
     default_resources,
     resources_for,
 )
-from orchestration.environment import DEFAULT_MLFLOW_UI, WORKSPACE_VARIABLE
+from orchestration.environment import WORKSPACE_VARIABLE
 from orchestration.pipeline import steps
 from orchestration.pipeline.lock import WorkspaceBusy, workspace_lock
 from orchestration.pipeline.params import read_params
@@ -67,17 +67,10 @@ def test_data_version_is_dvcs_address_of_the_output(workspace):
     assert DataVersions().version("landmarks", workspace) is None
 
 
-def test_tracking_elsewhere_and_links_to_runs(workspace, monkeypatch):
+def test_tracking_elsewhere(workspace):
     assert ModelTracking().applied_to(workspace) == workspace
     tracked = ModelTracking(uri="http://tracking").applied_to(workspace)
     assert (tracked.tracking_uri, tracked.root) == ("http://tracking", workspace.root)
-
-    page = "/#/experiments/3/runs/f?workflowType=machine_learning"
-    monkeypatch.delenv("PLUMBLINE_MLFLOW_UI", raising=False)
-    assert ModelTracking().run_url("3", "f") == DEFAULT_MLFLOW_UI + page
-    monkeypatch.setenv("PLUMBLINE_MLFLOW_UI", "http://elsewhere")
-    assert ModelTracking().run_url("3", "f") == "http://elsewhere" + page
-    assert ModelTracking(ui="http://there").run_url("3", "f") == "http://there" + page
 
 
 def test_training_device_is_written_where_everybody_reads_it(workspace):
@@ -114,10 +107,12 @@ def test_instance_is_quiet_and_limited(workspace):
 
 def test_figures_are_typed():
     figures = {"n": 3, "mean": 0.5, "ok": True, "digest": "abc", "absent": None, "page": "http://x/"}
-    report = StepReport("s", figures, pages={"report": "/r.html"}, seconds=1.234)
+    rows = [{"reason": "LOST", "studies": 2}, {"reason": "TURNED", "studies": 1}]
+    report = StepReport("s", figures, {"by reason": rows}, pages={"report": "/r.html"}, seconds=1.234)
     shown = dg.AssetMaterialization("s", metadata=metadata_of(report)).metadata
     kinds = ("Int", "Float", "Bool", "Text", "Null", "Url")
     assert [type(shown[name]).__name__ for name in figures] == [f"{kind}MetadataValue" for kind in kinds]
+    assert [dict(record.data) for record in shown["by reason"].records] == rows
     assert shown["page: report"] == dg.MetadataValue.path("/r.html")
     assert shown["wall time (s)"] == dg.MetadataValue.float(1.23)
 

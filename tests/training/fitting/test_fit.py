@@ -14,6 +14,7 @@ from itertools import count, pairwise
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -121,6 +122,27 @@ def test_interrupted_and_resumed_equals_uninterrupted(candidate, drawn, tiny_con
     assert summary.steps == candidate[1].steps
     assert_equal_weights(candidate[0], tmp_path)
     assert summary.validation_error == pytest.approx(candidate[1].validation_error, rel=1e-5)
+
+
+@pytest.mark.usefixtures("without_export")
+@pytest.mark.parametrize(
+    ("kind", "raised"), [(signal.SIGTERM, TrainingInterrupted), (signal.SIGINT, KeyboardInterrupt)]
+)
+def test_a_signal_to_all_processes_keeps_the_fit(drawn, tiny_config, tmp_path, kind, raised):
+    """A terminal sends Ctrl-C to the loader processes too, and systemd sends SIGTERM to all processes of a service."""
+    calls = count(1)
+
+    def stop_all(done: int, total: int) -> None:
+        if next(calls) == 3:  # the first batches are loaded, so the loader processes have begun
+            loaders = psutil.Process().children()
+            assert len(loaders) == 2
+            for process in (*loaders, psutil.Process()):
+                process.send_signal(kind)
+
+    with pytest.raises(raised):
+        fit(drawn[0], tmp_path, replace(tiny_config, workers=2), stop_all)
+    assert newest_checkpoint(tmp_path / "checkpoints")["position"]["step"] >= 2
+    assert not psutil.Process().children()
 
 
 @pytest.mark.usefixtures("without_export")

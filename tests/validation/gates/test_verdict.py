@@ -20,7 +20,7 @@ from validation.gates.paired import paired_difference, pooled_difference
 from validation.gates.policy import FRONTAL_RADIOGRAPHS_POLICY, AcceptedEvidence, FirstChampion, Policy, read_policy
 from validation.gates.rule_kinds import ParameterRule
 from validation.gates.verdict import read_verdict, write_verdict
-from validation.gates.verdict_text import explain, explain_briefly, verdict_table
+from validation.gates.verdict_text import decision_sentence, explain, explain_briefly, parameter_rows, summarise_verdict
 
 
 def with_figure(record: EvaluationRecord, parameter: str, name: str, value: Any) -> EvaluationRecord:
@@ -214,8 +214,8 @@ def test_interval_end_can_be_held_against_a_limit(policy: Policy, good: Evaluati
             else r
             for r in policy.rules
         ]
-        row = verdict_table(ruled(policy.model_copy(update={"rules": rules}), good))[0]
-        assert (row.parameter, row.outcome) == ("Cobb angle (end plates)", outcome)
+        row = parameter_rows(ruled(policy.model_copy(update={"rules": rules}), good))[0]
+        assert (row.about, row.outcome) == ("Cobb angle (end plates)", outcome)
 
 
 WORSE = {"standard_error_of_estimate": 1, "coverage": -1, "icc_a1": -1, "bias": 1}
@@ -309,10 +309,10 @@ def test_judging_is_pure_and_sealed(
 
 def test_text_and_table(policy: Policy, scored: Scored, champion: EvaluationRecord) -> None:
     verdict = ruled(policy, scored(noise=3.2, seed=3), champion)
-    rows = {row.parameter: row for row in verdict_table(verdict)}
+    rows = {row.about: row for row in parameter_rows(verdict)}
     tilt = rows["Pelvic tilt"]
     assert (tilt.threshold, tilt.unit, tilt.outcome) == (2.7, "deg", "REJECT")
-    assert tilt.error is not None and tilt.error > 2.7
+    assert tilt.figure is not None and tilt.figure > 2.7
     assert "ABOVE_CEILING" in tilt.note
     assert len([r for r in rows if not r.startswith("all")]) == len(PAPER_PARAMETERS)
     text = explain(verdict)
@@ -336,6 +336,21 @@ def test_the_text_counts_what_it_lists_and_what_it_leaves_out(
         assert int(counted[1]) == listed
         assert listed + int(left_out[1]) == len(verdict.evaluated)
         assert counted[2] in (None, str(len(verdict.evaluated)))
+
+
+def test_a_hold_says_whether_an_approval_by_a_person_permits_the_promotion(
+    policy: Policy, good: EvaluationRecord, champion: EvaluationRecord
+) -> None:
+    same = ruled(policy, replace(champion, model_role="challenger", model_digest=good.model_digest), champion)
+    needed = FirstChampion(decision="needs_approval", reason="a person answers for it")
+    waiting = ruled(policy.model_copy(update={"first_champion": needed}), good)
+    assert (same.decision, waiting.decision) == ("HOLD", "HOLD")
+    never, waits = "no approval by a person permits its promotion", "only waits for a person's approval"
+    for verdict, words in ((same, never), (waiting, waits)):
+        assert words in decision_sentence(verdict)
+        assert verdict.waits_for_approval == (verdict is waiting)
+        for text in (explain(verdict), explain_briefly(verdict), summarise_verdict(verdict)):
+            assert text.startswith(decision_sentence(verdict))
 
 
 def test_the_brief_explanation_has_five_sentences(

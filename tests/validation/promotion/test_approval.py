@@ -217,7 +217,8 @@ def test_verdict_held_for_approval_is_promoted_with_one(registry: Registry) -> N
     require(registry, "never", first_champion=needed)
     address = registry.register("model")
     assert registry.judge("model").decision == "HOLD"
-    registry.refuses(address, "APPROVAL_MISSING")
+    with pytest.raises(GateRefused, match=r"HOLD: .* only waits for a person's approval"):
+        registry.promote(address)
     registry.promote(address, approval=granted(registry, "model"))
     assert current_champion(registry.tracking_uri, SERVED) is not None
 

@@ -34,7 +34,8 @@ def test_repair_ends_the_run_and_deletes_the_version(serving: Registry, monkeypa
     cleared = serving.repair().cleared
     assert len(cleared) == 1 and run in cleared[0] and "KILLED" in cleared[0]
     client = open_registry(serving.tracking_uri)
-    assert client.get_run(run.removeprefix("run ")).info.status == "KILLED"
+    killed = client.get_run(run.removeprefix("run "))
+    assert (killed.info.status, killed.data.tags["plumbline.state"]) == ("KILLED", "not_promoted")
     assert leftovers(serving.tracking_uri) == () and serving.repair().cleared == ()
     assert serving.faults() == []
     serving.promote(SECOND)

@@ -15,7 +15,7 @@ from validation.evaluation.record import read_record, write_record
 from validation.evaluation.sealing import write_sealed
 from validation.gates import verdict
 from validation.gates.policy import DEFAULT_POLICY
-from validation.promotion.champion import current_champion, fetch_champion, open_registry
+from validation.promotion.champion import current_champion, fetch_champion, open_registry, versions_of
 from validation.promotion.champion_record import ChampionRecord
 from validation.promotion.history import HistoryEntry, append_entry, read_history
 
@@ -37,6 +37,7 @@ def test_first_then_better_champion(registry: Registry) -> None:
     client = open_registry(registry.tracking_uri)
     assert str(client.get_model_version_by_alias(SERVED, "previous_champion").version) == promotion.champion.version
     assert client.get_model_version(SERVED, promotion.champion.version).tags["plumbline.state"] == "previous_champion"
+    assert run_states(registry) == {"1": "previous_champion", "2": "champion"}, "not `prepared`, as before they ended"
     assert client.get_model_version(SERVED, second.champion.version).tags["plumbline.verdict"] == second.verdict
     history = read_history(registry.ledger)
     assert [e.event for e in history] == ["intended", "promoted"] * 2
@@ -44,6 +45,13 @@ def test_first_then_better_champion(registry: Registry) -> None:
     into = registry.folder / "served"
     assert fetch_champion(registry.tracking_uri, SERVED, into=into) == second.champion
     assert model_digest(into) == second.champion.model_digest
+
+
+def run_states(registry: Registry) -> dict[str, str]:
+    """Version -> the state that the run of its promotion shows."""
+    client = open_registry(registry.tracking_uri)
+    runs = {str(v.version): client.get_run(v.run_id) for v in versions_of(client, SERVED)}
+    return {version: run.data.tags["plumbline.state"] for version, run in runs.items()}
 
 
 def test_promotion_alone_without_a_verdict_is_refused(registry: Registry) -> None:

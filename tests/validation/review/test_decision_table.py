@@ -14,6 +14,7 @@ from validation.gates.evidence import Evidence
 from validation.gates.paired import POOLED
 from validation.gates.rule_results import plain_result
 from validation.gates.verdict import judge
+from validation.gates.verdict_text import parameter_rows
 from validation.review.actions import headline_for
 from validation.review.decision_table import decision_table
 from validation.review.page import ReviewMaterial, render_review
@@ -43,6 +44,9 @@ def test_the_difference_of_a_row_is_the_difference_of_its_errors(material: Make)
     verdict = judge(given.policy, Evidence(challenger, champion), judged_at=AT)
     rows = table(replace(given, challenger=challenger, verdict=verdict)).rows
     assert [row.label.split(" ")[0] for row in rows] == ["Cobb", "Thoracic", "Lumbar", "Pelvic", "Sacral", "Pelvic"]
+    assert [row.label for row in rows] == [row.about for row in parameter_rows(verdict)], (
+        "as `plumbline verdict` prints"
+    )
     for row in rows:
         assert degrees(row.challenger) == pytest.approx(2 * degrees(row.champion), abs=0.011)
         assert degrees(row.difference) == pytest.approx(degrees(row.champion), abs=0.011)
