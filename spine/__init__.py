@@ -18,6 +18,7 @@ landmarks and the training and judging of models do not. Only numpy, scipy and f
     scanner             the scanner's geometry: projection into both views, and triangulation
     storage             atomic writing, locks and digests of files
     study               the study record and its folder
+    times               the form in which people see a time
     types               types that all packages share
     worker_pool         worker processes that end with their parent
 """

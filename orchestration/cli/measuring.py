@@ -171,7 +171,7 @@ def _print_basis(prediction: Prediction, chosen: ChosenModel, overlay: Path | No
     for line in interval_lines(prediction):
         errors.print(line)
     if remark := _remark(prediction, chosen):
-        errors.print(f"[yellow]{remark}[/yellow]")
+        errors.print(f"[yellow]~ {remark}[/yellow]")  # the mark of these intervals in the table
     if not _on_terminal():
         errors.print(f"model: {chosen.text}")
     errors.print(f"overlay: {overlay}" if overlay else "no overlay: --overlay FILE draws landmarks, lines and values")

@@ -15,6 +15,7 @@ from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.describe import describe_status
 from orchestration.tracking.registry import serving_version
 from spine.errors import GateRefused
+from spine.times import to_the_minute
 from validation.promotion.approval import SignOff
 from validation.promotion.history import read_history
 
@@ -75,7 +76,7 @@ def history(
     columns = ("", "when", "event", "version", "model", "by", "reason", "verdict")
     rows = []
     for e in entries:
-        when, verdict = e.at[:19].replace("T", " "), (e.verdict or "none")[:12]
+        when, verdict = to_the_minute(e.at), (e.verdict or "none")[:12]
         version, model = e.version or "-", e.model_digest[:12]
         rows.append((str(e.sequence), when, e.event, version, model, e.promoter, e.reason or "", verdict))
     print_table("History, oldest first", columns, rows)
@@ -109,7 +110,7 @@ def verify_history(workspace: Workspace) -> None:
             remedy=first.remedy,
         )
     for entry in (e for e in read_history(workspace.promotion_ledger) if e.event == "loss_accepted"):
-        output.print(f"loss accepted on {entry.at[:10]} by {entry.promoter}: {entry.reason}")
+        output.print(f"loss accepted on {to_the_minute(entry.at)} by {entry.promoter}: {entry.reason}")
     for other in lifecycle.describe_other_histories(workspace):
         output.print(f"this model has another history, which was not checked: {other}")
 
@@ -156,7 +157,9 @@ def approve(verdict: str, workspace: Path, person: str, comment: str, ttl: float
     chosen = existing_workspace(workspace)
     granted = approve_verdict(chosen, read_params(chosen.params_file), verdict, SignOff(person, comment, ttl))
     approval = granted.digest[:12]
-    output.print(f"approval {approval} of verdict {granted.verdict[:12]}, valid until {granted.expires_at[:19]}")
+    output.print(
+        f"approval {approval} of verdict {granted.verdict[:12]}, valid until {to_the_minute(granted.expires_at)}"
+    )
     output.print(f'next: plumbline promote --approval {approval} --by "{person}"')
     _update_pages(chosen)
 
@@ -201,10 +204,10 @@ def reinstate(model: str, workspace: Path, person: str, comment: str) -> None:
     chosen = existing_workspace(workspace)
     done = lifecycle.reinstate_model(chosen, model, SignOff(person, comment))
     if (denial := done.denial) is not None:
-        why = f"({denial.by} on {denial.at[:10]}: {denial.reason})"
+        why = f"({denial.by} on {to_the_minute(denial.at)}: {denial.reason})"
         output.print(f"model {denial.digest[:12]} is no longer denied {why}")
     for refusal in done.refusals:
-        why = f"({refusal.by} on {refusal.at[:10]}: {refusal.comment})"
+        why = f"({refusal.by} on {to_the_minute(refusal.at)}: {refusal.comment})"
         output.print(f"model {refusal.model[:12]} is no longer rejected {why}")
     _update_pages(chosen)
 

@@ -4,7 +4,6 @@ import getpass
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 
 from orchestration.pipeline import versioning
 from orchestration.pipeline.evaluate import code_version
@@ -14,6 +13,7 @@ from orchestration.pipeline.step_report import Figure, StepReport, write_step_re
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.metrics import metrics_of_test
 from orchestration.tracking.run_facts import log_data
+from orchestration.tracking.run_table import run_name, save_view
 from spine.dataset import read_manifest
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 from training.export.candidate import read_summary
@@ -48,7 +48,9 @@ def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, 
         artifacts=workspace.evaluation,
         tags={"plumbline.evidence": record.digest},
     )
-    log_data(open_registry(workspace.tracking_uri), tracked.run_id, read_manifest(workspace.dataset))
+    client = open_registry(workspace.tracking_uri)
+    log_data(client, tracked.run_id, read_manifest(workspace.dataset))
+    save_view(client, tracked.experiment_id)
     figures: dict[str, Figure] = {
         "registered model": CANDIDATES_MODEL,
         "version": str(tracked.model_version),
@@ -60,15 +62,10 @@ def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, 
 
 
 def _run_name(workspace: Workspace) -> str:
-    """Date of the fit, short data version, and what usually differs between runs: patients, start, rate and seed."""
-    summary, manifest = read_summary(workspace.candidate), read_manifest(workspace.dataset)
     finished = read_journal(workspace.candidate).facts.get("finished_s")
-    day = datetime.fromtimestamp(float(finished), UTC) if finished else datetime.now(UTC)
-    data = (versioning.data_version(workspace) or manifest.digest).removeprefix("md5:")[:6]
-    config, patients = summary.config, len({e.patient for e in manifest.in_split("train")})
-    start = Path(config.init_from).name if config.init_from else "random weights"
-    parts = (f"{patients} patients", f"from {start}", f"rate {config.learning_rate:g}", f"seed {config.seed}")
-    return f"{day:%Y-%m-%d} data {data}, {', '.join(parts)}"
+    at = datetime.fromtimestamp(float(finished), UTC) if finished else datetime.now(UTC)
+    data = versioning.data_version(workspace) or read_manifest(workspace.dataset).digest
+    return run_name(at, data, read_summary(workspace.candidate).config)
 
 
 def _tags(params: Params, record: EvaluationRecord) -> dict[str, str]:

@@ -30,6 +30,7 @@ from orchestration.pipeline.workspace import Workspace
 from orchestration.services.interruption import interruptible
 from orchestration.services.processes import HOST, Service, Supervised, free_port, require_free_port
 from orchestration.services.status import services_file, write_services
+from orchestration.tracking.run_table import VIEW, VIEW_TAG
 from spine.errors import PlumblineError
 from spine.storage import write_text_atomically
 from validation.promotion.local_artifacts import require_plug_in
@@ -103,10 +104,12 @@ def training_runs_page(mlflow: str) -> str:
     try:
         address = f"{mlflow}/api/2.0/mlflow/experiments/get-by-name?{query}"
         with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 - our own server
-            number = json.load(answer)["experiment"]["experiment_id"]
+            experiment = json.load(answer)["experiment"]
     except OSError:
         return ""
-    return f"#/experiments/{number}/runs{OF_TRAINING}"
+    saved = any(tag["key"] == VIEW_TAG for tag in experiment.get("tags", ()))
+    view = f"&viewStateShareKey={VIEW}" if saved else ""
+    return f"#/experiments/{experiment['experiment_id']}/runs{OF_TRAINING}{view}"
 
 
 def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_port: int) -> tuple[Service, ...]:

@@ -8,5 +8,6 @@ is imported in the functions that use it, because the import takes seconds.
     registry      look-ups in the model registry: candidate, author, champion, history
     review_page   collects the content of the report page and writes the page
     run_facts     the code, environment, cost and data of a model's training run
+    run_table     the name of a run, and the saved view of the runs with decision and errors
     seed_groups   groups runs that differ only in their seed
 """

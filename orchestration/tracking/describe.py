@@ -22,6 +22,7 @@ from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.metrics import statistics_table
 from orchestration.tracking.review_page import gather_material, status_of_actions
 from orchestration.tracking.run_facts import DIGEST_TAG, candidate_of, read_run_facts
+from orchestration.tracking.run_table import named_with
 from orchestration.tracking.seed_groups import group_seeds
 from spine.errors import GateRefused, PlumblineError
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
 FOLDER, PAGE = "report", "report.html"
 _LONGEST_DESCRIPTION = 4900
 """MLflow stores at most 5000 characters of a version's description."""
-
-_DECISION = ": "
-"""What separates the decision from the rest of a run's name."""
 
 _HEAD, _DONE = "## ", "**Status:** "
 """The beginnings of a candidate's description and of its line on the verdict's status."""
@@ -251,11 +249,6 @@ def _head(material: ReviewMaterial, verdict: Verdict, links: Mapping[str, str]) 
         f"{len(verdict.passed)} of {len(verdict.evaluated)} rules passed on {ours.n_patients} **{ours.patients_are}**, "
         f"policy `{verdict.policy}` version {verdict.policy_version}. Verdict `{verdict.digest}`.\n\n"
     )
-
-
-def named_with(name: str, decision: str) -> str:
-    """The name of a run with the decision at its end, in the place of an earlier one."""
-    return f"{name.partition(_DECISION)[0]}{_DECISION}{decision}"
 
 
 def links_of(run: Any, version: Any, facts: RunFacts) -> dict[str, str]:

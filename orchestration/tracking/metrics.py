@@ -36,13 +36,17 @@ def metrics_of_test(statistics: Mapping[str, Agreement]) -> dict[str, float]:
 
 
 def statistics_table(statistics: Mapping[str, Agreement]) -> tuple[list[str], list[Row]]:
-    """Columns and rows of a table with every figure of every parameter."""
-    names = sorted({figure for agreement in statistics.values() for figure in agreement.figures})
+    """Columns and rows of a table with every figure of every parameter; the paper's parameters are first.
+
+    MLflow's Evaluation view opens with the first column as the key of the rows, and compares the second one.
+    """
+    names = sorted({figure for agreement in statistics.values() for figure in agreement.figures} - {"mae"})
+    ordered = sorted(statistics.items(), key=lambda item: item[0] not in PAPER_PARAMETERS)
     rows: list[Row] = [
-        [name, agreement.unit, float(agreement.n), *(_value(agreement, figure) for figure in names)]
-        for name, agreement in statistics.items()
+        [name, *(_value(agreement, figure) for figure in ("mae", *names)), float(agreement.n), agreement.unit]
+        for name, agreement in ordered
     ]
-    return ["parameter", "unit", "n", *names], rows
+    return ["parameter", "mae", *names, "n", "unit"], rows
 
 
 def _value(agreement: Agreement, figure: str) -> float | None:

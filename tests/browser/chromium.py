@@ -97,9 +97,9 @@ class Page:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    def wait_for(self, expression: str, *, in_frame: bool = False) -> Any:
+    def wait_for(self, expression: str, *, in_frame: bool = False, patience_s: float = PATIENCE_S) -> Any:
         """Wait until an expression is true in the page, or in its frame with ``in_frame``. Return its value."""
-        until, evaluate = time.monotonic() + PATIENCE_S, self.evaluate_in_frame if in_frame else self.evaluate
+        until, evaluate = time.monotonic() + patience_s, self.evaluate_in_frame if in_frame else self.evaluate
         while not (value := evaluate(expression)):
             assert time.monotonic() < until, (
                 f"never true: {expression}\n{self.evaluate('document.body.innerText')[:2000]}"
@@ -113,6 +113,20 @@ class Page:
         text = {"text": key} if key not in _KEYS else {}
         self.send("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **text)
         self.send("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
+
+    def type(self, text: str) -> None:
+        """Type a text into the element with the focus, over what is selected there."""
+        self.send("Input.insertText", text=text)
+
+    def press_button(self, title: str) -> None:
+        """Wait until the button with this title can be pressed, and press it."""
+        self.evaluate(f"{self.wait_for_button(title)}.click()")
+
+    def wait_for_button(self, title: str) -> str:
+        """Wait until the button with this title can be pressed. Return the expression that finds it."""
+        button = f"[...document.querySelectorAll('button')].find(b => b.innerText.trim() == {json.dumps(title)})"
+        self.wait_for(f"(b => b && !b.disabled)({button})")
+        return button
 
     def click(self, selector: str) -> None:
         """Click on the middle of an element with the mouse."""

@@ -13,13 +13,13 @@ import pytest
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.processes import free_port
 from orchestration.tracking.run_facts import candidate_of
-from tests.browser.chromium import Page, browser, find_chromium
+from tests.browser.chromium import browser, find_chromium
+from tests.browser.guide_images import FOLDER, keep
 from tests.browser.mlflow_pages import mlflow_of, open_run, put_assistant_aside
 from validation.gates.verdict import read_verdict
 from validation.promotion.champion import open_registry
 
-FOLDER, OF = os.environ.get("PLUMBLINE_SCREENSHOTS"), os.environ.get("PLUMBLINE_SCREENSHOTS_OF")
-LARGEST_IMAGE_BYTES = 250_000
+OF = os.environ.get("PLUMBLINE_SCREENSHOTS_OF")
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,16 +27,6 @@ pytestmark = [
     pytest.mark.skipif(find_chromium() is None, reason="no Chromium here"),
     pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning:mlflow"),
 ]
-
-
-def keep(tab: Page, name: str) -> None:
-    """Write an image, with fewer colours until it is small enough."""
-    path, colours = Path(str(FOLDER)) / f"{name}.png", 128
-    tab.image(path, colours=colours)
-    while path.stat().st_size >= LARGEST_IMAGE_BYTES:
-        colours //= 2
-        assert colours >= 8, f"{path.name} cannot be drawn in {LARGEST_IMAGE_BYTES} bytes"
-        tab.image(path, colours=colours)
 
 
 def test_the_page() -> None:

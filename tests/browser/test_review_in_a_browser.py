@@ -236,6 +236,14 @@ def test_it_can_be_read_in_a_narrow_window(judged: Judged) -> None:
         assert visible(tab, ".narrow"), "a chart wider than the window has a note"
 
 
+def test_the_decision_fits_the_pane_that_mlflow_leaves_beside_its_assistant(judged: Judged) -> None:
+    with browser(510, 800) as tab:
+        tab.open(judged.workspace.report_page.as_uri())
+        beyond = "(t => t.scrollWidth - t.parentElement.clientWidth)(document.querySelector('table.decisions'))"
+        assert tab.evaluate(beyond) <= 0, "no column is cut"
+        assert tab.evaluate(f"{BOX}(document.querySelector('table.decisions')).bottom") <= 800
+
+
 def test_mlflow_shows_the_run_and_its_page(mlflow_address: str, judged: Judged) -> None:
     verdict = read_verdict(judged.workspace.verdict_file)
     with browser() as tab:

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from click.testing import CliRunner
 
-from orchestration.cli.pipeline import prepare_workspace
 from orchestration.cli.seeds import seeds
 from orchestration.lifecycle.judging import judge_candidate, rescore_champion
 from orchestration.lifecycle.promotion import promote_champion
@@ -20,8 +18,7 @@ from orchestration.pipeline.params import read_params
 from orchestration.pipeline.steps import compute_step
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
-from tests.loosened_policy import loosened_rules
-from validation.gates.policy import DEFAULT_POLICY
+from tests.small_workspace import small_workspace
 from validation.gates.verdict import read_verdict
 from validation.promotion.champion import current_champion, open_registry, versions_of
 
@@ -30,11 +27,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
-SETTINGS = (
-    "cohort.count=25", "dataset.test_patients=8", "dataset.validation_fraction=0.2",
-    "training.init_from=bundled", "training.heatmap_stride=4", "training.learning_rate=0.0001", "training.epochs=1",
-    "training.minutes=null", "training.seed=3", "gate.policy=loose.yaml",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,12 +38,8 @@ class Recipe:
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory, quiet: Any) -> Recipe:
-    workspace = Workspace(tmp_path_factory.mktemp("seeds"))
-    _every_limit_loose(workspace.root / "loose.yaml")
-    prepare_workspace(workspace, "virtual", None, SETTINGS)
-    for name in ("cohort", "studies", "landmarks", "dataset", "validation"):
-        compute_step(name, workspace)
+def recipe(tmp_path_factory: pytest.TempPathFactory, made_once: Any, empty_mlflow_database: Path, quiet: Any) -> Recipe:
+    workspace = small_workspace(tmp_path_factory.mktemp("seeds"), made_once, empty_mlflow_database)
 
     def command(*arguments: str) -> str:
         done = CliRunner().invoke(seeds, ["-w", str(workspace.root), *arguments], catch_exceptions=False)
@@ -59,14 +47,6 @@ def recipe(tmp_path_factory: pytest.TempPathFactory, quiet: Any) -> Recipe:
         return done.output
 
     return Recipe(workspace, command)
-
-
-def _every_limit_loose(path: Path) -> None:
-    content = yaml.safe_load(DEFAULT_POLICY.read_text())
-    content["rules"] = loosened_rules(content["rules"])
-    content["seeds"].pop("known")
-    content["virtual_study"] = {"tolerance_deg": 1e6, "seconds": 600.0, "reason": "one epoch on two cores"}
-    path.write_text(yaml.safe_dump(content))
 
 
 def test_seeds_are_fitted_once_under_one_parent_and_none_is_promoted(recipe: Recipe) -> None:

@@ -84,6 +84,9 @@ def test_figures_are_logged_once_under_readable_names(candidate, tracked, client
     assert set(run.data.metrics) == {"train/loss", "cost/seconds", "validation/landmark_error_mm", best}
     table = json.loads(Path(client.download_artifacts(tracked.run_id, "tables/training.json", tmp_path)).read_text())
     assert {"step", "train/js", "train/euclidean"} <= set(table["columns"])
+    assert table["columns"][-1] == "time_s"
+    times = [row[-1] for row in table["data"]]
+    assert times == sorted(times) and 0 <= times[0] and times[-1] <= candidate[1].seconds + 1
     assert len(table["data"]) == len(read_journal(candidate[0]).measurements)
     facts = read_journal(candidate[0]).facts
     assert run.info.end_time == int(1000 * facts["finished_s"])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spine.measurement.registry import PARAMETERS
+from spine.times import to_the_minute
 from validation.gates.paired import POOLED
 from validation.gates.rule_results import Outcome, RuleResult
 from validation.gates.subgroups import EVERYBODY
@@ -143,7 +144,7 @@ def _basis(verdict: Verdict) -> str:
     kind = "virtual patients" if verdict.simulated else "real patients"
     against = f"champion {verdict.champion_model[:12]}" if verdict.champion_model else "no champion (there is none yet)"
     return (
-        f"Judged {verdict.judged_at} by policy {verdict.policy} version {verdict.policy_version} "
+        f"Judged {to_the_minute(verdict.judged_at)} by policy {verdict.policy} version {verdict.policy_version} "
         f"({verdict.policy_hash[:12]}) on {kind}, frozen test set {verdict.test_digest[:12]}.\n"
         f"Challenger {verdict.challenger_model[:12]} against {against}. Verdict {verdict.digest[:12]}."
     )

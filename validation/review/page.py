@@ -16,6 +16,7 @@ from markupsafe import Markup
 from spine.errors import EvidenceRejected
 from spine.landmarks import ViewName
 from spine.storage import write_text_atomically
+from spine.times import to_the_minute
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict
@@ -36,7 +37,7 @@ from validation.review.level_charts import draw_calibration, draw_landmark_level
 from validation.review.patients import SHOWN, EncodedImage, Patient, Points, describe_patients
 from validation.review.rule_table import rule_table
 from validation.review.subgroup_names import DIMENSIONS, in_order
-from validation.review.verdict_status import VerdictStatus, day
+from validation.review.verdict_status import VerdictStatus
 
 LIMIT_BYTES = 15_000_000
 """The largest size of a page. A larger page would open slowly and be hard to send."""
@@ -145,9 +146,10 @@ def _verdict_content(material: ReviewMaterial) -> dict[str, object]:
         "advice": advice_for(verdict, policy, status) if verdict else "",
         "status": status,
         "open": status is None or not status.decided,
-        "written": day(material.written_at) if material.written_at else None,
+        "written": to_the_minute(material.written_at) if material.written_at else None,
         "options": options_for(verdict, policy, status) if verdict else (),
         "rules": rule_table(verdict) if verdict else None,
+        "judged": to_the_minute(verdict.judged_at) if verdict else None,
     }
 
 
@@ -220,7 +222,7 @@ def _provenance(material: ReviewMaterial) -> dict[str, str]:
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(record.environment.items()))
     rows = {
         "challenger": record.model_digest,
-        "challenger's evaluation": f"{record.digest}, {day(record.evaluated_at)}",
+        "challenger's evaluation": f"{record.digest}, {to_the_minute(record.evaluated_at)}",
         "frozen test set": record.test_digest,
         "dataset": f"{record.dataset_digest}, DVC {record.dvc_version or 'not versioned'}",
         "landmark set": record.landmark_set,

@@ -14,7 +14,6 @@ _KINDS = {
     "evidence": "evidence",
 }
 _UNASKED = "rules that were not required or not judged, so they neither passed nor failed"
-_MATTERS = ("comparison", "first_champion")
 _BADGES = {
     "NO_BASELINE": "NOT KNOWN", "SEED_SPREAD_UNKNOWN": "NOT KNOWN", "SUBGROUPS_TOO_SMALL": "NOT JUDGED",
     "COST_NOT_COMPARED": "NOT JUDGED", "BASELINE_IS_CHAMPION": "THE SAME",
@@ -44,12 +43,11 @@ class PassedRules:
     """The results of one kind that passed, or all results that are NOT_ASKED.
 
     Attributes:
-        matters: whether the page shows the rows unfolded.
-        evaluated: whether the results count for the decision. It is False for results that are NOT_ASKED.
+        evaluated: whether the results count for the decision. It is False for results that are NOT_ASKED. The page
+            folds the rows that count, because they passed.
     """
 
     title: str
-    matters: bool
     rows: tuple[RuleRow, ...]
     evaluated: bool = True
 
@@ -66,12 +64,9 @@ def rule_table(verdict: Verdict) -> RuleTable:
     """The table of all results of the verdict."""
     passed, unasked = verdict.passed, verdict.unasked
     kinds = sorted({str(r.kind) for r in passed}, key=lambda k: (list(_KINDS).index(k) if k in _KINDS else 99, k))
-    groups = [
-        PassedRules(_title(kind), kind in _MATTERS, tuple(rule_row(r) for r in passed if r.kind == kind))
-        for kind in kinds
-    ]
+    groups = [PassedRules(_title(kind), tuple(rule_row(r) for r in passed if r.kind == kind)) for kind in kinds]
     if unasked:
-        groups.append(PassedRules(_UNASKED, True, tuple(map(rule_row, unasked)), evaluated=False))
+        groups.append(PassedRules(_UNASKED, tuple(map(rule_row, unasked)), evaluated=False))
     return RuleTable(tuple(rule_row(r) for r in verdict.refusals), tuple(groups))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from spine.times import to_the_minute
 from validation.gates.verdict import Verdict
 from validation.promotion.approval import Approval, refusals_of
 from validation.promotion.history import OUTCOME_OF, SERVING_EVENTS, HistoryEntry
@@ -71,18 +72,23 @@ def status_of(
     ]
     if lost or any(e.event == "rejected" for e in about):
         actions += [
-            (e.at, f"model reinstated by {e.promoter} on {day(e.at)}: {e.reason or 'no comment'}")
+            (e.at, f"model reinstated by {e.promoter} on {to_the_minute(e.at)}: {e.reason or 'no comment'}")
             for e in entries
             if e.event == "reinstated" and e.model_digest == verdict.challenger_model
         ]
     promoted = [e for e in about if e.event == "promoted"]
     for entry in promoted:
-        actions.append((entry.at, f"promoted on {day(entry.at)} as version {entry.version} by {entry.promoter}"))
+        actions.append(
+            (entry.at, f"promoted on {to_the_minute(entry.at)} as version {entry.version} by {entry.promoter}")
+        )
         actions += _after(entry, entries)
     last = about[-1] if about else None
     if last is not None and last.event in OUTCOME_OF and not promoted:
         actions.append(
-            (last.at, f"a promotion began on {day(last.at)} and was interrupted; run `plumbline history --repair`")
+            (
+                last.at,
+                f"a promotion began on {to_the_minute(last.at)} and was interrupted; run `plumbline history --repair`",
+            )
         )
     grants = {e.approval for e in about if e.event == "approved"} - {e.approval for e in promoted}
     actions.sort(key=lambda action: datetime.fromisoformat(action[0]))
@@ -98,29 +104,23 @@ def status_of(
 _LOST = " (from the sealed record; the history has lost the entry)"
 
 
-def day(at: str) -> str:
-    """An ISO 8601 time in the form ``2026-11-23 12:00 UTC``."""
-    moment = datetime.fromisoformat(at)
-    return f"{moment:%Y-%m-%d %H:%M}" + (" UTC" if moment.utcoffset() is not None and not moment.utcoffset() else "")
-
-
 def _described(
     entry: HistoryEntry, approvals: Sequence[Approval], entries: Sequence[HistoryEntry], at: datetime
 ) -> str:
     if entry.event == "rejected":
         return _refusal_text(entry.promoter, entry.at, entry.reason or "")
-    text = f"approved by {entry.promoter} on {day(entry.at)}: {entry.reason or 'no comment'}"
+    text = f"approved by {entry.promoter} on {to_the_minute(entry.at)}: {entry.reason or 'no comment'}"
     if any(e.event == "promoted" and e.approval == entry.approval for e in entries):
         return f"{text}; used"
     record = next((w for w in approvals if w.digest == entry.approval), None)
     if record is None:
         return f"{text}; its sealed record is missing"
     expired = not at < datetime.fromisoformat(record.expires_at)
-    return f"{text}; {'expired' if expired else 'expires'} {day(record.expires_at)}"
+    return f"{text}; {'expired' if expired else 'expires'} {to_the_minute(record.expires_at)}"
 
 
 def _refusal_text(who: str, when: str, why: str) -> str:
-    return f"refused by {who} on {day(when)}: {why}"
+    return f"refused by {who} on {to_the_minute(when)}: {why}"
 
 
 def _after(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> list[tuple[str, str]]:
@@ -129,13 +129,16 @@ def _after(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> list[tupl
     for entry in _moves(promoted, entries):
         ours = entry.model_digest == promoted.model_digest
         if serving and not ours and entry.event == "rolled_back":
-            text = f"rolled back on {day(entry.at)} by {entry.promoter}: {entry.reason or 'no reason'}"
+            text = f"rolled back on {to_the_minute(entry.at)} by {entry.promoter}: {entry.reason or 'no reason'}"
             actions.append((entry.at, f"{text}; version {entry.version} is in service instead"))
         elif serving and not ours:
-            actions.append((entry.at, f"replaced by version {entry.version} on {day(entry.at)}"))
+            actions.append((entry.at, f"replaced by version {entry.version} on {to_the_minute(entry.at)}"))
         elif ours and not serving:
             actions.append(
-                (entry.at, f"back in service on {day(entry.at)} by {entry.promoter}: {entry.reason or entry.event}")
+                (
+                    entry.at,
+                    f"back in service on {to_the_minute(entry.at)} by {entry.promoter}: {entry.reason or entry.event}",
+                )
             )
         serving = ours
     return actions

@@ -16,6 +16,7 @@ from orchestration.tracking.run_facts import read_run_facts
 from orchestration.tracking.seed_groups import group_seeds
 from spine.dataset import read_manifest
 from spine.errors import EvidenceRejected
+from spine.measurement.registry import PAPER_PARAMETERS
 from tests.charts_drawn_once import charts_drawn_once
 from tests.judged_workspace import (
     CHALLENGER,
@@ -26,6 +27,8 @@ from tests.judged_workspace import (
     judged_workspace,
     write_scored_record,
 )
+from training.tracking import log_table
+from validation.evaluation.record import read_record
 from validation.gates.verdict import read_verdict
 from validation.promotion.champion import open_registry
 from validation.promotion.history import HistoryEntry, append_entry
@@ -86,6 +89,25 @@ def test_the_run_holds_page_card_and_checklist(judged: Judged, tmp_path: Path) -
     answers = {item["subject"]: item for item in json.loads(texts["claim.json"])["items"]}
     assert answers["sizes and assignment"]["answer"].startswith("train 12, validation 0, test 50 patients")
     assert not answers["ethics approval and consent"]["provided"]
+
+
+def test_the_first_table_has_the_errors(judged: Judged) -> None:
+    """MLflow's Evaluation view opens the first table of the tag."""
+    client = _client(judged)
+    log_table(client, judged.champion_run, "training", ["step"], [[1]])
+    log_table(client, judged.champion_run, "errors", ["parameter"], [["cobb"]])
+    for run, last in ((judged.challenger_run, "rules"), (judged.champion_run, "training")):
+        listed = json.loads(client.get_run(run).data.tags["mlflow.loggedArtifacts"])
+        assert [listed[0]["path"], listed[-1]["path"]] == ["tables/errors.json", f"tables/{last}.json"]
+
+
+def test_the_table_of_errors_compares_the_mean_absolute_errors_first(judged: Judged, tmp_path: Path) -> None:
+    file = _client(judged).download_artifacts(judged.challenger_run, "tables/errors.json", str(tmp_path))
+    table = json.loads(Path(file).read_text())
+    assert table["columns"][:2] == ["parameter", "mae"]
+    record = read_record(judged.workspace.evaluation / "record.json")
+    shown = {row[0]: row[1] for row in table["data"][:6]}
+    assert shown == {name: record.statistics[name].figures["mae"].value for name in PAPER_PARAMETERS}
 
 
 def test_figures_are_grouped_and_describing_again_adds_none(judged: Judged) -> None:

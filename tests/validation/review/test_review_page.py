@@ -45,7 +45,17 @@ def test_every_rule_and_the_whole_digest_are_on_the_page(material: Make) -> None
     assert f'<p class="decision">{given.verdict.decision}</p>' in text
     assert text.count('<span class="badge') == len(given.verdict.results)
     assert "virtual patients say nothing about real radiographs" in text
-    assert "used 3 times so far" in text
+    assert "used 3 times so far. With each use it becomes more likely" in text, (
+        "the number is explained where it stands"
+    )
+
+
+def test_rules_that_passed_are_folded_and_the_others_are_open(material: Make) -> None:
+    section = render_review(material()).partition('<section id="rules"')[2].partition("</section>")[0]
+    folds = re.findall(r"<details( open)?><summary>\d+ (passed: )?", section)
+    assert len(folds) > 2
+    assert all(bool(is_open) != bool(passed) for is_open, passed in folds)
+    assert '<span class="badge REJECT">' in section.partition("<details")[0], "what did not pass is not folded"
 
 
 def test_rules_that_did_not_pass_come_first(material: Make) -> None:
