@@ -183,8 +183,10 @@ def _draw_row(draw: "ImageDraw", row: ValueRow, place: tuple[int, int, int], *, 
     if has_lines and row.parameter in STYLES:
         draw.line((left, top + 18, left + 12, top + 18), fill=STYLES[row.parameter].colour, width=4)
     draw.text((left + _SWATCH, top + 6), row.label, fill=_INK, font=font(19))
-    ink = _PALE if row.value == NOT_MEASURED else _INK
-    draw.text((right - _INTERVAL, top + 6), row.value, fill=ink, font=font(19), anchor="ra")
+    if row.value == NOT_MEASURED:  # in the empty column of the interval: a long label would run into it
+        draw.text((right, top + 6), row.value, fill=_PALE, font=font(19), anchor="ra")
+        return
+    draw.text((right - _INTERVAL, top + 6), row.value, fill=_INK, font=font(19), anchor="ra")
     draw.text((right, top + 8), row.interval, fill=_PALE, font=font(16), anchor="ra")
 
 

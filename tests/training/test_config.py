@@ -177,8 +177,8 @@ def test_the_bundled_recipe_asks_for_what_its_model_was_made_with(asked):
 
 
 def test_a_recipe_that_is_none_is_refused_with_the_names_of_those_there_are(tmp_path, asked):
-    assert set(shipped_recipes()) == {"any_field", "bundled", "miniature"}
-    with pytest.raises(ParametersRejected, match=r"RECIPE_UNKNOWN.*any_field, bundled, miniature"):
+    assert set(shipped_recipes()) == {"any_field", "bundled", "miniature", "mostly_whole"}
+    with pytest.raises(ParametersRejected, match=r"RECIPE_UNKNOWN.*any_field, bundled, miniature, mostly_whole"):
         read_recipes(["bundeld"])
     for text in ("training = [", "minutes = 3"):
         (tmp_path / "own.toml").write_text(text)
