@@ -21,6 +21,7 @@ import torch
 from inference.contract import read_contract
 from inference.measure import predict_examples
 from inference.model import INPUTS, load_model
+from spine.dataset import Manifest
 from spine.errors import ContractViolation, ParametersRejected
 from training.config import config_to_json
 from training.export.candidate import CANDIDATE_FILE, FITTED_FILE, read_summary
@@ -143,6 +144,15 @@ def test_a_signal_to_all_processes_keeps_the_fit(drawn, tiny_config, tmp_path, k
         fit(drawn[0], tmp_path, replace(tiny_config, workers=2), stop_all)
     assert newest_checkpoint(tmp_path / "checkpoints")["position"]["step"] >= 2
     assert not psutil.Process().children()
+
+
+@pytest.mark.usefixtures("without_export")
+def test_the_signal_handlers_never_print_the_data_set(drawn, tiny_config, tmp_path, monkeypatch):
+    """With 272 studies this text takes six seconds, at a stop as at the end of a fit."""
+    printed: list[Manifest] = []
+    monkeypatch.setattr(Manifest, "__repr__", lambda manifest: printed.append(manifest) or "manifest")
+    fit(drawn[0], tmp_path, replace(tiny_config, epochs=1))
+    assert not printed
 
 
 @pytest.mark.usefixtures("without_export")
