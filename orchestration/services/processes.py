@@ -26,6 +26,7 @@ HOST = "127.0.0.1"
 """Services listen on this address only."""
 
 GRACE_S = 10.0
+KILLED_WITHIN_S = 5.0
 START_TIMEOUT_S = 120.0
 
 _START = "plumbline starts"
@@ -128,13 +129,18 @@ class Supervised:
         """Stop every process group: send SIGTERM, wait at most ``GRACE_S``, and send SIGKILL."""
         for process in self._running.values():
             _signal_group(process, signal.SIGTERM)
-        deadline = time.monotonic() + GRACE_S
-        while any(_group_alive(p) for p in self._running.values()) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        self._wait_until_gone(GRACE_S)
         for process in self._running.values():
             _signal_group(process, signal.SIGKILL)
             process.wait()
+        # A killed run holds its lock, and counts as alive, until the kernel has released its memory.
+        self._wait_until_gone(KILLED_WITHIN_S)
         self._running.clear()
+
+    def _wait_until_gone(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while any(_group_alive(p) for p in self._running.values()) and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def _failed(self, code: str, name: str, what: str) -> ServiceFailed:
         log = self.log_of(name)

@@ -42,9 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run until an interrupt, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m orchestration.services.up", description=__doc__.split("\n")[0])
     parser.add_argument("--workspace", type=Path, required=True, help="folder with params.yaml")
-    parser.add_argument("--dagster-port", type=int, default=3000)
-    parser.add_argument("--mlflow-port", type=int, default=5000)
+    parser.add_argument("--dagster-port", type=_port, default=3000)
+    parser.add_argument("--mlflow-port", type=_port, default=5000)
     chosen = parser.parse_args(arguments)
+    if chosen.dagster_port == chosen.mlflow_port:
+        parser.error(f"--dagster-port and --mlflow-port are both {chosen.mlflow_port}; expected two different ports")
     apply_quiet_environment()
     try:
         return up(Workspace(chosen.workspace), chosen.dagster_port, chosen.mlflow_port)
@@ -53,6 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"found {text}; expected a port from 1 to 65535")
+    return int(text)
 
 
 def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:

@@ -31,8 +31,8 @@ from orchestration.services.up import environment_of, main, services_of
 from spine.errors import ParametersRejected
 
 SERVE = "import http.server, sys; http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()"  # noqa: E501
-PARENT = "import subprocess, sys, time; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); print(c.pid, flush=True); time.sleep(60)"  # noqa: E501
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+PARENT = f"import subprocess, sys, time; c = subprocess.Popen([sys.executable, '-c', {STUBBORN!r}], stdout=-1); c.stdout.readline(); print(c.pid, flush=True); time.sleep(60)"  # noqa: E501
 
 
 def alive(pid: int) -> bool:
@@ -80,11 +80,12 @@ def test_a_first_service_that_dies_is_reported_and_nothing_else_is_started(tmp_p
 
 
 @pytest.mark.slow
-def test_grandchildren_go_too(tmp_path):
+def test_grandchildren_go_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("orchestration.services.processes.GRACE_S", 0.5)
     with Supervised([python("parent", PARENT)], tmp_path, {}) as running:
         grandchild = int(wait_for(lambda: running.log_of("parent").read_text().splitlines()[1:])[0])
         assert alive(grandchild)
-    wait_for(lambda: not alive(grandchild))
+    assert not alive(grandchild), "who looks at the locks now sees that nobody holds them"
 
 
 def test_stubborn_process_is_forced(tmp_path, monkeypatch):
@@ -137,6 +138,13 @@ def test_taken_port_is_a_clear_refusal():
         taken.listen()
         with pytest.raises(ParametersRejected, match=r"PORT_TAKEN.*--mlflow-port"):
             require_free_port(taken.getsockname()[1], "--mlflow-port")
+
+
+@pytest.mark.parametrize("ports", [("0", "5000"), ("3000", "70000"), ("3000", "web"), ("3000", "3000")])
+def test_up_refuses_ports_that_cannot_be(workspace, capsys, ports):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--workspace", str(workspace.root), "--dagster-port", ports[0], "--mlflow-port", ports[1]])
+    assert "; expected " in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_up_refuses_what_is_no_workspace(tmp_path, capsys):
