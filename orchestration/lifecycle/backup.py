@@ -28,7 +28,7 @@ from orchestration.lifecycle.data_in_use import data_versions_in_use
 from orchestration.pipeline.cache import current_versions, files_of, fill_cache, lists_of, unused_files
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.workspace import Workspace
-from spine.errors import EvidenceRejected, ParametersRejected
+from spine.errors import EvidenceRejected, ParametersRejected, PlumblineError
 from spine.storage import PARTIAL_SUFFIX, sha256_of_file
 from validation.promotion.history import history_lock
 
@@ -110,11 +110,14 @@ def files_to_keep(workspace: Workspace) -> Iterator[Path]:
 
 
 def _cached(workspace: Workspace) -> list[Path]:
-    """Older data that a model or record names, and the lists of the current files. All, if a record is not readable."""
+    """Older data that a model or record names, and the lists of the current files.
+
+    All files, if the registry or a record cannot say what it needs.
+    """
     current = current_versions(workspace)
     try:
         older = files_of(workspace, data_versions_in_use(workspace) - current)
-    except EvidenceRejected:
+    except PlumblineError:
         return unused_files(workspace, ())
     return sorted(older.union(lists_of(workspace, current)))
 

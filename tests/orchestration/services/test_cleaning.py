@@ -1,6 +1,7 @@
 """Cleaning removes old runs, failed fits and unused data, and nothing that a model or a record needs."""
 
 import json
+import shutil
 from hashlib import md5
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from mlflow import MlflowClient
 
 from orchestration.dagster.instance import open_instance
 from orchestration.dagster.sensors import BATCH_TAG
+from orchestration.lifecycle.backup import restore_backup, write_backup
 from orchestration.pipeline.cache import CACHE
 from orchestration.pipeline.intake import finished_batches
 from orchestration.pipeline.lock import services_lock
@@ -66,6 +68,23 @@ def test_data_of_the_models_in_use_stay_in_the_cache(served: Workspace) -> None:
     assert "history verified" in done(served, "clean")
     assert contents(served) == {"kept", "new", "champion", "previous champion"}
     assert clean(served, 0, dry_run=True) == []
+
+
+@pytest.mark.parametrize("empty", [False, True], ids=["no database", "the empty database of a new server"])
+def test_without_the_registry_nothing_is_removed_and_everything_is_saved(
+    served: Workspace, tmp_path: Path, empty_mlflow_database: Path, empty: bool
+) -> None:
+    cached(served, b"perhaps the champion's")
+    database = served.state / "mlflow" / "mlflow.db"
+    database.unlink()
+    if empty:
+        shutil.copy(empty_mlflow_database, database)
+    for options in ([], ["--dry-run"]):
+        assert "CHAMPION_LOST" in str(typed(served, "clean", *options).exception)
+    assert contents(served) == {"perhaps the champion's"}
+    write_backup(served, tmp_path / "all.tar")
+    restore_backup(tmp_path / "all.tar", Workspace(tmp_path / "there"))
+    assert contents(Workspace(tmp_path / "there")) == {"perhaps the champion's"}
 
 
 def materialise(instance: dg.DagsterInstance, **tags: str) -> str:
