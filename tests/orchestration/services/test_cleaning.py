@@ -19,6 +19,7 @@ from orchestration.pipeline.lock import services_lock
 from orchestration.pipeline.names import CANDIDATES_MODEL, EXPERIMENT
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.cleaning import clean
+from spine.errors import GateRefused
 from tests.served_workspace import done, served_workspace, typed
 from validation.promotion.champion import open_registry, versions_of
 from validation.promotion.local_artifacts import experiment_location
@@ -85,6 +86,15 @@ def test_without_the_registry_nothing_is_removed_and_everything_is_saved(
     write_backup(served, tmp_path / "all.tar")
     restore_backup(tmp_path / "all.tar", Workspace(tmp_path / "there"))
     assert contents(Workspace(tmp_path / "there")) == {"perhaps the champion's"}
+
+
+def test_services_make_no_new_registry_in_the_place_of_a_lost_one(served: Workspace) -> None:
+    (served.state / "mlflow" / "mlflow.db").unlink()
+    with pytest.raises(GateRefused, match=r"CHAMPION_LOST.*restore the database"), services_lock(served):
+        pass
+    served.promotion_ledger.rename(served.state / "earlier.jsonl")
+    with services_lock(served):
+        pass
 
 
 def materialise(instance: dg.DagsterInstance, **tags: str) -> str:
