@@ -204,7 +204,9 @@ def _extract(archive: Path, into: Path) -> Backup:
         facts = json.loads(manifest.read_text())
         saved = facts["files"] if facts["schema"] == SCHEMA else {}
         manifest.unlink()
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, FileNotFoundError, ValueError, KeyError) as error:
+    except FileNotFoundError as error:  # tar ends without an error where a damaged archive looks like the end
+        raise _altered(archive, f"an archive that is incomplete or damaged (no {MANIFEST})") from error
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, KeyError) as error:
         raise _altered(archive, f"an archive that cannot be read ({str(error).splitlines()[0].rstrip(':')})") from error
     files = {p.relative_to(into).as_posix(): p for p in into.rglob("*") if p.is_file()}
     wrong = sorted(saved.keys() ^ files.keys()) or [n for n, p in files.items() if sha256_of_file(p) != saved[n]]
