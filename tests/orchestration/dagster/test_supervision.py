@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 import urllib.request
 from functools import partial
@@ -86,6 +87,24 @@ def test_grandchildren_go_too(tmp_path, monkeypatch):
         grandchild = int(wait_for(lambda: running.log_of("parent").read_text().splitlines()[1:])[0])
         assert alive(grandchild)
     assert not alive(grandchild), "who looks at the locks now sees that nobody holds them"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
+def test_services_end_with_a_killed_supervisor(tmp_path):
+    supervise = textwrap.dedent("""
+        import sys, time
+        from pathlib import Path
+        from orchestration.services.processes import Service, Supervised
+        command = (sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)")
+        with Supervised([Service("child", command)], Path(sys.argv[1]), {}):
+            time.sleep(60)
+    """)
+    supervisor = subprocess.Popen([sys.executable, "-c", supervise, str(tmp_path)])
+    log = tmp_path / "child.log"
+    child = int(wait_for(lambda: log.exists() and log.read_text().splitlines()[1:])[0])
+    supervisor.kill()
+    supervisor.wait()
+    wait_for(lambda: not alive(child))
 
 
 def test_stubborn_process_is_forced(tmp_path, monkeypatch):
