@@ -11,4 +11,5 @@ Dagster. In the list below, each package imports only packages that are below it
     pipeline/     workspace, params.yaml, and the steps that both Dagster and DVC call
     environment   the environment variables that every process starts with
     log_rotation  rotates log files by size
+    system_errors  describes errors of the operating system in one line
 """

@@ -29,6 +29,7 @@ from orchestration.pipeline.workspace import Workspace
 from orchestration.services.interruption import interruptible
 from orchestration.services.processes import HOST, Service, Supervised, free_port, require_free_port
 from orchestration.services.status import services_file, write_services
+from orchestration.system_errors import describe_system_error
 from spine.errors import PlumblineError
 from spine.storage import write_text_atomically
 
@@ -53,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PlumblineError as error:
         print(f"plumbline: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"plumbline: {describe_system_error(error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 

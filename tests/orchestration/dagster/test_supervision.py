@@ -1,5 +1,6 @@
 """Supervised processes: they start, their end is noticed, and none is left behind."""
 
+import errno
 import json
 import signal
 import socket
@@ -169,6 +170,16 @@ def test_up_refuses_ports_that_cannot_be(workspace, capsys, ports):
 def test_up_refuses_what_is_no_workspace(tmp_path, capsys):
     assert main(["--workspace", str(tmp_path)]) == 2
     assert "PARAMS_MISSING" in capsys.readouterr().err
+
+
+def test_up_names_a_folder_that_cannot_be_written(workspace, capsys, monkeypatch):
+    def read_only(workspace):
+        raise OSError(errno.EROFS, "Read-only file system", str(workspace.state / "services.lock"))
+
+    monkeypatch.setattr("orchestration.services.up.services_lock", read_only)
+    ports = ["--dagster-port", str(free_port()), "--mlflow-port", str(free_port())]
+    assert main(["--workspace", str(workspace.root), *ports]) == 1
+    assert capsys.readouterr().err.startswith("plumbline: SYSTEM_ERROR: Read-only file system: ")
 
 
 def test_up_refuses_a_second_time(workspace, capsys):
