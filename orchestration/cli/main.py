@@ -5,13 +5,13 @@ neither torch nor Dagster. Exit codes: 0 done; 1 the work failed; 2 wrong usage 
 evidence or a model is missing or altered; 4 another run uses the workspace; 130 interrupted.
 """
 
-import errno
 import importlib
 import sys
 
 import click
 
 from orchestration.environment import apply_quiet_environment
+from orchestration.system_errors import describe_system_error
 from spine.errors import PlumblineError
 
 _COMMANDS: dict[str, tuple[str, str]] = {
@@ -97,15 +97,8 @@ def main() -> None:
         click.echo("interrupted; finished work is kept. Run the command again to continue", err=True)
         sys.exit(130)
     except OSError as error:
-        click.secho(f"plumbline: {_operating_system(error)}", fg="red", err=True)
+        click.secho(f"plumbline: {describe_system_error(error)}", fg="red", err=True)
         sys.exit(1)
-
-
-def _operating_system(error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
-        where = error.filename or "a file"
-        return f"DISK_FULL: no space left to write {where}; finished work is kept. Free some space and run again"
-    return f"SYSTEM_ERROR: {error.strerror or error}: {error.filename or ''}"
 
 
 if __name__ == "__main__":

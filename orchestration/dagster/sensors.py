@@ -48,7 +48,7 @@ def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.Sens
     if not requests:
         bad = len(finished) - len(batches)
         unusable = f"; {bad} with a name that Dagster cannot use" if bad else ""
-        return dg.SkipReason(f"{len(finished)} finished batch(es) in the inbox, but none to take in now{unusable}")
+        return dg.SkipReason(f"no batch to take in now; finished batches in the inbox: {len(finished)}{unusable}")
     return dg.SensorResult(
         run_requests=requests, dynamic_partitions_requests=[BATCHES.build_add_request(new)] if new else []
     )

@@ -28,7 +28,7 @@ from orchestration.lifecycle.data_in_use import data_versions_in_use
 from orchestration.pipeline.cache import current_versions, files_of, fill_cache, lists_of, unused_files
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.workspace import Workspace
-from spine.errors import EvidenceRejected, ParametersRejected
+from spine.errors import EvidenceRejected, ParametersRejected, PlumblineError
 from spine.storage import PARTIAL_SUFFIX, sha256_of_file
 from validation.promotion.history import history_lock
 
@@ -110,11 +110,14 @@ def files_to_keep(workspace: Workspace) -> Iterator[Path]:
 
 
 def _cached(workspace: Workspace) -> list[Path]:
-    """Older data that a model or record names, and the lists of the current files. All, if a record is not readable."""
+    """Older data that a model or record names, and the lists of the current files.
+
+    All files, if the registry or a record cannot say what it needs.
+    """
     current = current_versions(workspace)
     try:
         older = files_of(workspace, data_versions_in_use(workspace) - current)
-    except EvidenceRejected:
+    except PlumblineError:
         return unused_files(workspace, ())
     return sorted(older.union(lists_of(workspace, current)))
 
@@ -201,7 +204,9 @@ def _extract(archive: Path, into: Path) -> Backup:
         facts = json.loads(manifest.read_text())
         saved = facts["files"] if facts["schema"] == SCHEMA else {}
         manifest.unlink()
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, FileNotFoundError, ValueError, KeyError) as error:
+    except FileNotFoundError as error:  # tar ends without an error where a damaged archive looks like the end
+        raise _altered(archive, f"an archive that is incomplete or damaged (no {MANIFEST})") from error
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, KeyError) as error:
         raise _altered(archive, f"an archive that cannot be read ({str(error).splitlines()[0].rstrip(':')})") from error
     files = {p.relative_to(into).as_posix(): p for p in into.rglob("*") if p.is_file()}
     wrong = sorted(saved.keys() ^ files.keys()) or [n for n, p in files.items() if sha256_of_file(p) != saved[n]]

@@ -1,7 +1,8 @@
 """The versions of the data that a model or an evaluation record of a workspace names.
 
 Contract: the challenger, the champion, the previous champion and the last approved model count, and every evaluation
-record on disk. Beside the current version, only these versions must stay in DVC's cache.
+record on disk. Beside the current version, only these versions must stay in DVC's cache. A registry that has lost the
+champion of the history is refused, because it does not say what the champion needs.
 """
 
 from collections.abc import Iterator
@@ -15,10 +16,10 @@ from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.run_facts import read_run_facts
 from validation.evaluation.record import read_record
 from validation.promotion.approved_baseline import last_approved
-from validation.promotion.champion import TAG, open_registry, version_numbered
-from validation.promotion.champion_record import champion_record_or_none
+from validation.promotion.champion import TAG, lost_registry, open_registry, version_numbered
+from validation.promotion.champion_record import ServingVersion, open_champion_record
 from validation.promotion.database import database_exists
-from validation.promotion.history import read_history
+from validation.promotion.history import last_champion, read_history
 from validation.promotion.registry_errors import errors_as_refusals
 from validation.review.changes import RunFacts
 
@@ -37,22 +38,30 @@ def runs_in_use(workspace: Workspace) -> list[RunFacts]:
     """The training runs of the champion, the previous champion and the last approved model.
 
     Raises:
-        GateRefused: REGISTRY_UNAVAILABLE.
+        GateRefused: CHAMPION_LOST: the history lists a champion, but the registry has none; REGISTRY_UNAVAILABLE ...
+        ParametersRejected: NO_CHAMPIONS_DB.
     """
-    if not database_exists(workspace.tracking_uri):
+    serving = _serving(workspace)
+    if serving is None:
         return []
     with errors_as_refusals():
         client = open_registry(workspace.tracking_uri)
-        return [read_run_facts(client, digest) for digest in sorted(_models(workspace, client))]
+        return [read_run_facts(client, digest) for digest in sorted(_models(workspace, client, serving))]
 
 
-def _models(workspace: Workspace, client: "MlflowClient") -> set[str]:
+def _serving(workspace: Workspace) -> ServingVersion | None:
+    exists = database_exists(workspace.tracking_uri)
+    serving = open_champion_record(workspace.tracking_uri, PRODUCTION_MODEL).serving() if exists else None
+    last = last_champion(read_history(workspace.promotion_ledger), PRODUCTION_MODEL) if serving is None else None
+    if last is not None:
+        raise lost_registry(last.version, last.model_digest, PRODUCTION_MODEL)
+    return serving
+
+
+def _models(workspace: Workspace, client: "MlflowClient", serving: ServingVersion) -> set[str]:
     """The digests of these models."""
-    record = champion_record_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
-    serving = record.serving() if record is not None else None
-    if record is None or serving is None:
-        return set()
-    approved = last_approved(read_history(workspace.promotion_ledger), PRODUCTION_MODEL, record.denials())
+    denied = open_champion_record(workspace.tracking_uri, PRODUCTION_MODEL).denials()
+    approved = last_approved(read_history(workspace.promotion_ledger), PRODUCTION_MODEL, denied)
     previous = version_numbered(client, PRODUCTION_MODEL, serving.previous) if serving.previous else None
     digests = {serving.digest, approved.model_digest if approved is not None else ""}
     return {d for d in digests | {previous.tags.get(TAG + "model_digest", "") if previous is not None else ""} if d}

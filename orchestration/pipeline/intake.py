@@ -35,7 +35,8 @@ class Batch:
 
     Attributes:
         folder: the batch's folder in the inbox.
-        key: the folder's name and the time of its ``COMPLETE`` file, so that a corrected batch has a new key.
+        key: the folder's name and the second of its ``COMPLETE`` file, so that a corrected batch has a new key.
+            An archive keeps no nanoseconds, and a restored batch must have the same key.
     """
 
     folder: Path
@@ -84,7 +85,7 @@ def finished_batches(workspace: Workspace) -> list[Batch]:
     if not workspace.inbox.is_dir():
         return []
     markers = sorted(workspace.inbox.glob(f"*/{COMPLETE}"), key=lambda marker: marker.stat().st_mtime_ns)
-    return [Batch(m.parent, f"{m.parent.name}-{m.stat().st_mtime_ns:x}") for m in markers]
+    return [Batch(m.parent, f"{m.parent.name}-{int(m.stat().st_mtime):x}") for m in markers]
 
 
 def ingest_everything(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:

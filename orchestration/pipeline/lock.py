@@ -7,10 +7,13 @@ at once, with the reason.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from orchestration.pipeline.names import PRODUCTION_MODEL
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import PlumblineError
 from spine.storage import locked
+from validation.promotion.champion import lost_registry
 from validation.promotion.database import database_exists
+from validation.promotion.history import last_champion, read_history
 
 
 class WorkspaceBusy(PlumblineError):
@@ -45,7 +48,8 @@ def services_lock(workspace: Workspace) -> Iterator[None]:
 
     Raises:
         WorkspaceBusy: the services run already (``SERVICES_RUNNING``).
-        GateRefused: the same errors as for ``workspace_lock``.
+        GateRefused: the registry's database is damaged (``REGISTRY_UNAVAILABLE``), or missing although the history
+            lists a champion (``CHAMPION_LOST``).
     """
     with locked(workspace.state / "services.lock", wait=False) as acquired:
         if not acquired:
@@ -55,5 +59,14 @@ def services_lock(workspace: Workspace) -> Iterator[None]:
                 expected="one web server, daemon and tracking server per workspace",
                 remedy="use the running services, or stop them first",
             )
-        database_exists(workspace.tracking_uri)  # refuses a damaged file before anything is written
+        _require_registry(workspace)
         yield
+
+
+def _require_registry(workspace: Workspace) -> None:
+    """Refuse a damaged or lost database before MLflow's server creates an empty one in its place."""
+    if database_exists(workspace.tracking_uri):
+        return
+    last = last_champion(read_history(workspace.promotion_ledger), PRODUCTION_MODEL)
+    if last is not None:
+        raise lost_registry(last.version, last.model_digest, PRODUCTION_MODEL)

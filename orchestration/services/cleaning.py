@@ -24,7 +24,7 @@ def clean(workspace: Workspace, older_than_days: float, *, dry_run: bool) -> lis
 
     Raises:
         WorkspaceBusy: RUN_IN_PROGRESS, SERVICES_RUNNING; not in a dry run.
-        GateRefused: REGISTRY_UNAVAILABLE.
+        GateRefused: CHAMPION_LOST, REGISTRY_UNAVAILABLE: it is not known what the champion needs. Nothing is removed.
     """
     before = datetime.now(UTC) - timedelta(days=older_than_days)
     with ExitStack() as stack:

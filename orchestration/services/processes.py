@@ -2,13 +2,15 @@
 
 Contract: each child leads its own process group, so its children stop with it. Each child appends to its own log
 file, which keeps the output of earlier starts until it is rotated. Stopping sends SIGTERM first and SIGKILL after
-``GRACE_S``.
+``GRACE_S``. If the supervisor is killed, its children get SIGTERM.
 """
 
+import ctypes
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -26,7 +28,10 @@ HOST = "127.0.0.1"
 """Services listen on this address only."""
 
 GRACE_S = 10.0
+KILLED_WITHIN_S = 5.0
 START_TIMEOUT_S = 120.0
+
+_PR_SET_PDEATHSIG = 1
 
 _START = "plumbline starts"
 """Marks in a log where the output of a start begins."""
@@ -89,6 +94,7 @@ class Supervised:
                 stderr=subprocess.STDOUT,
                 env=self._environment,
                 start_new_session=True,
+                preexec_fn=_end_with_supervisor,
             )
 
     def log_of(self, name: str) -> Path:
@@ -128,13 +134,18 @@ class Supervised:
         """Stop every process group: send SIGTERM, wait at most ``GRACE_S``, and send SIGKILL."""
         for process in self._running.values():
             _signal_group(process, signal.SIGTERM)
-        deadline = time.monotonic() + GRACE_S
-        while any(_group_alive(p) for p in self._running.values()) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        self._wait_until_gone(GRACE_S)
         for process in self._running.values():
             _signal_group(process, signal.SIGKILL)
             process.wait()
+        # A killed run holds its lock, and counts as alive, until the kernel has released its memory.
+        self._wait_until_gone(KILLED_WITHIN_S)
         self._running.clear()
+
+    def _wait_until_gone(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while any(_group_alive(p) for p in self._running.values()) and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def _failed(self, code: str, name: str, what: str) -> ServiceFailed:
         log = self.log_of(name)
@@ -189,6 +200,12 @@ def require_free_port(port: int, option: str) -> None:
                 expected="a free port",
                 remedy=f"stop the program that listens there, or choose another port with {option}",
             ) from error
+
+
+def _end_with_supervisor() -> None:
+    """Let Linux send SIGTERM to this child when the supervisor dies, even of SIGKILL."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _signal_group(process: subprocess.Popen[bytes], what: signal.Signals) -> None:

@@ -30,6 +30,7 @@ from orchestration.pipeline.workspace import Workspace
 from orchestration.services.interruption import interruptible
 from orchestration.services.processes import HOST, Service, Supervised, free_port, require_free_port
 from orchestration.services.status import services_file, write_services
+from orchestration.system_errors import describe_system_error
 from orchestration.tracking.run_table import VIEW, VIEW_TAG
 from spine.errors import PlumblineError
 from spine.storage import write_text_atomically
@@ -48,17 +49,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run until an interrupt, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m orchestration.services.up", description=__doc__.split("\n")[0])
     parser.add_argument("--workspace", type=Path, required=True, help="folder with params.yaml")
-    parser.add_argument("--dagster-port", type=int, default=3000)
-    parser.add_argument("--mlflow-port", type=int, default=5000)
+    parser.add_argument("--dagster-port", type=_port, default=3000)
+    parser.add_argument("--mlflow-port", type=_port, default=5000)
     chosen = parser.parse_args(arguments)
+    if chosen.dagster_port == chosen.mlflow_port:
+        parser.error(f"--dagster-port and --mlflow-port are both {chosen.mlflow_port}; expected two different ports")
     apply_quiet_environment()
     try:
         return up(Workspace(chosen.workspace), chosen.dagster_port, chosen.mlflow_port)
     except PlumblineError as error:
         print(f"plumbline: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"plumbline: {describe_system_error(error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"found {text}; expected a port from 1 to 65535")
+    return int(text)
 
 
 def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:

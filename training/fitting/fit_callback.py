@@ -87,7 +87,8 @@ class Stage:
     position: Position = field(default_factory=Position)
 
 
-@dataclass(eq=False)
+# Python 3.11 computes the repr of a handler at each change of it, which would print the whole data set into a string.
+@dataclass(eq=False, repr=False)
 class FitCallback(Callback):
     """Measures time, validates, writes checkpoints and journal, and stops at the end of the budget or on a signal.
 

@@ -25,7 +25,7 @@ def drop_batch(workspace, name: str, *, complete_at_ns: int | None = 1_700_000_0
         marker = folder / "COMPLETE"
         marker.touch()
         os.utime(marker, ns=(complete_at_ns, complete_at_ns))
-    return f"{name}-{complete_at_ns:x}" if complete_at_ns is not None else ""
+    return f"{name}-{complete_at_ns // 10**9:x}" if complete_at_ns is not None else ""
 
 
 def tick(sensor, workspace, instance):
@@ -85,7 +85,7 @@ def test_corrected_batch_is_a_new_one(workspace, instance):
     first = drop_batch(workspace, "monday", complete_at_ns=10**18)
     register(tick(inbox, workspace, instance), instance)
     ended(instance, first, dg.DagsterRunStatus.SUCCESS)
-    second = drop_batch(workspace, "monday", complete_at_ns=10**18 + 5)
+    second = drop_batch(workspace, "monday", complete_at_ns=10**18 + 10**9)
     assert [r.run_key for r in requests_of(tick(inbox, workspace, instance))] == [second]
     assert second != first
 

@@ -1,11 +1,13 @@
 """Supervised processes: they start, their end is noticed, and none is left behind."""
 
+import errno
 import http.client
 import json
 import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 import urllib.request
 from functools import partial
@@ -33,8 +35,8 @@ from orchestration.services.up import environment_of, main, services_of
 from spine.errors import ParametersRejected
 
 SERVE = "import http.server, sys; http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()"  # noqa: E501
-PARENT = "import subprocess, sys, time; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); print(c.pid, flush=True); time.sleep(60)"  # noqa: E501
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+PARENT = f"import subprocess, sys, time; c = subprocess.Popen([sys.executable, '-c', {STUBBORN!r}], stdout=-1); c.stdout.readline(); print(c.pid, flush=True); time.sleep(60)"  # noqa: E501
 
 
 def alive(pid: int) -> bool:
@@ -82,11 +84,30 @@ def test_a_first_service_that_dies_is_reported_and_nothing_else_is_started(tmp_p
 
 
 @pytest.mark.slow
-def test_grandchildren_go_too(tmp_path):
+def test_grandchildren_go_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("orchestration.services.processes.GRACE_S", 0.5)
     with Supervised([python("parent", PARENT)], tmp_path, {}) as running:
         grandchild = int(wait_for(lambda: running.log_of("parent").read_text().splitlines()[1:])[0])
         assert alive(grandchild)
-    wait_for(lambda: not alive(grandchild))
+    assert not alive(grandchild), "who looks at the locks now sees that nobody holds them"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
+def test_services_end_with_a_killed_supervisor(tmp_path):
+    supervise = textwrap.dedent("""
+        import sys, time
+        from pathlib import Path
+        from orchestration.services.processes import Service, Supervised
+        command = (sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)")
+        with Supervised([Service("child", command)], Path(sys.argv[1]), {}):
+            time.sleep(60)
+    """)
+    supervisor = subprocess.Popen([sys.executable, "-c", supervise, str(tmp_path)])
+    log = tmp_path / "child.log"
+    child = int(wait_for(lambda: log.exists() and log.read_text().splitlines()[1:])[0])
+    supervisor.kill()
+    supervisor.wait()
+    wait_for(lambda: not alive(child))
 
 
 def test_stubborn_process_is_forced(tmp_path, monkeypatch):
@@ -141,9 +162,26 @@ def test_taken_port_is_a_clear_refusal():
             require_free_port(taken.getsockname()[1], "--mlflow-port")
 
 
+@pytest.mark.parametrize("ports", [("0", "5000"), ("3000", "70000"), ("3000", "web"), ("3000", "3000")])
+def test_up_refuses_ports_that_cannot_be(workspace, capsys, ports):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--workspace", str(workspace.root), "--dagster-port", ports[0], "--mlflow-port", ports[1]])
+    assert "; expected " in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_up_refuses_what_is_no_workspace(tmp_path, capsys):
     assert main(["--workspace", str(tmp_path)]) == 2
     assert "PARAMS_MISSING" in capsys.readouterr().err
+
+
+def test_up_names_a_folder_that_cannot_be_written(workspace, capsys, monkeypatch):
+    def read_only(workspace):
+        raise OSError(errno.EROFS, "Read-only file system", str(workspace.state / "services.lock"))
+
+    monkeypatch.setattr("orchestration.services.up.services_lock", read_only)
+    ports = ["--dagster-port", str(free_port()), "--mlflow-port", str(free_port())]
+    assert main(["--workspace", str(workspace.root), *ports]) == 1
+    assert capsys.readouterr().err.startswith("plumbline: SYSTEM_ERROR: Read-only file system: ")
 
 
 def test_up_refuses_a_second_time(workspace, capsys):

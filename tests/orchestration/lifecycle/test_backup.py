@@ -13,6 +13,7 @@ import pytest
 from orchestration.lifecycle.backup import restore_backup, write_backup
 from orchestration.lifecycle.local_champion import open_champion
 from orchestration.pipeline.cache import CACHE
+from orchestration.pipeline.intake import finished_batches
 from orchestration.pipeline.lock import WorkspaceBusy, workspace_lock
 from orchestration.pipeline.params import Params, write_params
 from orchestration.pipeline.workspace import Workspace
@@ -61,6 +62,15 @@ def test_every_file_returns_with_its_content_mode_and_links(small: Workspace, tm
     assert (there.inbox / "batch" / "far.dcm").read_text() == "behind a link"
     assert not (there.state / "logs").exists()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["archives", "disk", "small", "there"], "nothing is left over"
+
+
+def test_a_batch_that_was_taken_in_is_not_new_after_a_restore(small: Workspace, tmp_path: Path):
+    marker = small.inbox / "batch" / "COMPLETE"
+    marker.touch()
+    os.utime(marker, ns=(0, 1_796_054_400_123_456_789))
+    write_backup(small, tmp_path / "a.tar")
+    restore_backup(tmp_path / "a.tar", there := Workspace(tmp_path / "there"))
+    assert [batch.key for batch in finished_batches(there)] == [batch.key for batch in finished_batches(small)]
 
 
 def test_a_database_is_saved_while_another_program_writes(small: Workspace, tmp_path: Path):
@@ -121,9 +131,10 @@ def test_a_damaged_archive_restores_nothing(small: Workspace, tmp_path: Path, da
                     new.addfile(member, io.BytesIO(content) if member.isreg() else None)
             if damage == "added":
                 new.addfile(tarfile.TarInfo("state/approvals/forged.json"))
-    named = {"altered": "far.dcm", "missing": "params.yaml", "added": "forged.json"}.get(damage, "cannot be read")
-    with pytest.raises(EvidenceRejected, match=f"BACKUP_ALTERED.*{named}"):
+    named = {"altered": "far.dcm", "missing": "params.yaml", "added": "forged.json", "cut": "cannot be read"}
+    with pytest.raises(EvidenceRejected, match=f"BACKUP_ALTERED.*{named.get(damage, 'no backup.json')}") as refused:
         restore_backup(bad, Workspace(there))
+    assert "restoring" not in str(refused.value), "the folder that it names is gone"
     assert not there.exists()
     assert not [p for p in tmp_path.iterdir() if "restoring" in p.name]
 

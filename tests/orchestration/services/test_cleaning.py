@@ -1,6 +1,7 @@
 """Cleaning removes old runs, failed fits and unused data, and nothing that a model or a record needs."""
 
 import json
+import shutil
 from hashlib import md5
 from pathlib import Path
 
@@ -11,12 +12,14 @@ from mlflow import MlflowClient
 
 from orchestration.dagster.instance import open_instance
 from orchestration.dagster.sensors import BATCH_TAG
+from orchestration.lifecycle.backup import restore_backup, write_backup
 from orchestration.pipeline.cache import CACHE
 from orchestration.pipeline.intake import finished_batches
 from orchestration.pipeline.lock import services_lock
 from orchestration.pipeline.names import CANDIDATES_MODEL, EXPERIMENT
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.cleaning import clean
+from spine.errors import GateRefused
 from tests.served_workspace import done, served_workspace, typed
 from validation.promotion.champion import open_registry, versions_of
 from validation.promotion.local_artifacts import experiment_location
@@ -66,6 +69,32 @@ def test_data_of_the_models_in_use_stay_in_the_cache(served: Workspace) -> None:
     assert "history verified" in done(served, "clean")
     assert contents(served) == {"kept", "new", "champion", "previous champion"}
     assert clean(served, 0, dry_run=True) == []
+
+
+@pytest.mark.parametrize("empty", [False, True], ids=["no database", "the empty database of a new server"])
+def test_without_the_registry_nothing_is_removed_and_everything_is_saved(
+    served: Workspace, tmp_path: Path, empty_mlflow_database: Path, empty: bool
+) -> None:
+    cached(served, b"perhaps the champion's")
+    database = served.state / "mlflow" / "mlflow.db"
+    database.unlink()
+    if empty:
+        shutil.copy(empty_mlflow_database, database)
+    for options in ([], ["--dry-run"]):
+        assert "CHAMPION_LOST" in str(typed(served, "clean", *options).exception)
+    assert contents(served) == {"perhaps the champion's"}
+    write_backup(served, tmp_path / "all.tar")
+    restore_backup(tmp_path / "all.tar", Workspace(tmp_path / "there"))
+    assert contents(Workspace(tmp_path / "there")) == {"perhaps the champion's"}
+
+
+def test_services_make_no_new_registry_in_the_place_of_a_lost_one(served: Workspace) -> None:
+    (served.state / "mlflow" / "mlflow.db").unlink()
+    with pytest.raises(GateRefused, match=r"CHAMPION_LOST.*restore the database"), services_lock(served):
+        pass
+    served.promotion_ledger.rename(served.state / "earlier.jsonl")
+    with services_lock(served):
+        pass
 
 
 def materialise(instance: dg.DagsterInstance, **tags: str) -> str:
