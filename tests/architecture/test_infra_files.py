@@ -44,6 +44,12 @@ def test_compose_publishes_on_this_machine_only():
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
+def test_the_web_server_shows_the_output_that_the_code_server_writes():
+    services, folder = load("compose.yaml")["services"], load("dagster.yaml")["compute_logs"]["config"]["base_dir"]
+    for name in ("code", "web"):
+        assert any(folder.startswith(volume.split(":")[1]) for volume in services[name]["volumes"]), name
+
+
 @pytest.mark.parametrize("name", ["compose.yaml", "dagster.yaml"])
 def test_every_postgres_address_names_psycopg2(name):
     settings = re.sub(r"#.*", "", (INFRA / name).read_text())
