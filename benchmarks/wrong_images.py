@@ -149,7 +149,8 @@ def rotated(model: Model, radiographs: Sequence[ImageInput]) -> list[Figure]:
 
 def _reported(prediction: Prediction) -> bool:
     nothing = all(measured.is_absent for measured in prediction.parameters.values())
-    return bool(prediction.notes or prediction.refused or nothing)
+    leaning = any("may be turned" in note for note in prediction.notes)
+    return leaning or bool(prediction.refused) or nothing
 
 
 def real_radiographs(model: Model, radiographs: Sequence[ImageInput]) -> list[Figure]:
