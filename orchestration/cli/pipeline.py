@@ -158,7 +158,8 @@ def run_pipeline(workspace: Workspace) -> int:
         print_verdict(workspace)
         output.print(f"report: {workspace.report_page}")
     if outcome.promoted:
-        output.print("[green]promoted[/green]: `plumbline measure FRONTAL.dcm LATERAL.dcm` now uses this model")
+        measure = f"`plumbline measure FRONTAL.dcm LATERAL.dcm -w {workspace.root}`"
+        output.print(f"[green]promoted[/green]: {measure} now uses this model")
         return 0
     if outcome.refused:
         output.print(f"[yellow]not promoted[/yellow] ({outcome.code})")
@@ -172,7 +173,7 @@ def _progress_of(workspace: Workspace, step: str) -> AbstractContextManager[Prog
     """The progress bar of a step; training also shows its loss and its validation error."""
     title = step.replace("_", " ")
     return (
-        progress_bar(title, partial(latest_figures, workspace.candidate))
+        progress_bar(title, partial(latest_figures, workspace.candidate, since=time.time()))
         if step == "candidate"
         else progress_bar(title)
     )
