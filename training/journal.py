@@ -114,9 +114,14 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def latest_figures(folder: Path) -> str:
-    """The loss and the validation error at the last validation of a fit, as text; empty before the first one."""
-    found = read_journal(folder).measurements if (folder / JOURNAL_FILE).is_file() else ()
+def latest_figures(folder: Path, *, since: float = 0.0) -> str:
+    """The loss and the validation error at the last validation of a fit, as text; empty before the first one.
+
+    Args:
+        since: Unix time, s; a journal that was not written since belongs to an earlier fit.
+    """
+    file = folder / JOURNAL_FILE
+    found = read_journal(folder).measurements if file.is_file() and file.stat().st_mtime >= since else ()
     if not found:
         return ""
     values = found[-1].values

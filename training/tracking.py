@@ -242,12 +242,13 @@ def log_table(
 ) -> None:
     """Log a table as ``tables/<name>.json``, which MLflow's Evaluation view compares between runs; replace an old one.
 
-    MLflow's own ``log_table`` appends to a table, so a second call would double its rows.
+    MLflow's own ``log_table`` appends to a table, so a second call would double its rows. Figures have six significant
+    digits, because MLflow shows every digit; the sealed records and the metrics have all.
     """
     path = _path_of_table(name)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / Path(path).name
-        file.write_text(json.dumps({"columns": list(columns), "data": [list(row) for row in rows]}))
+        file.write_text(json.dumps({"columns": list(columns), "data": [[_to_show(v) for v in row] for row in rows]}))
         client.log_artifact(run_id, str(file), "tables")
     known = json.loads(client.get_run(run_id).data.tags.get(_TABLES_TAG, "[]"))
     entry = {"path": path, "type": "table"}
@@ -255,6 +256,10 @@ def log_table(
         # MLflow's Evaluation view opens the first table, which shall be about the evaluation.
         entries = sorted([*known, entry], key=lambda e: bool(e["path"] == _path_of_table(_TRAINING)))
         client.set_tag(run_id, _TABLES_TAG, json.dumps(entries))
+
+
+def _to_show(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _path_of_table(name: str) -> str:

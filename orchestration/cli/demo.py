@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 
+from inference.value_table import interval_text, value_text
 from orchestration.cli.options import workspace_option
 from orchestration.cli.pipeline import prepare_workspace, run_pipeline, training_time
 from orchestration.cli.terminal import errors, output, print_table
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
+from spine.measurement.registry import Measured
 
 _SETTINGS = (
     "training.init_from=bundled",
@@ -71,17 +73,26 @@ def _measure_one(workspace: Workspace, *, promoted: bool) -> None:
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         if all(p["value"] is not None for p in json.loads(report.read_text())["parameters"].values()):
             break
-    errors.print(done.stderr, end="", highlight=False)
     print_table(f"Measured: {case.name} of the cohort", ("parameter", "value", "90 % interval"), _values(report))
-    output.print(f"overlay: {overlay}\nvalues: {report}")
+    errors.print(done.stderr, end="", highlight=False)
+    output.print(f"values: {report}")
 
 
 def _values(report: Path) -> list[list[str]]:
+    """Label, value and interval of each parameter, as `plumbline measure` prints them."""
+    content = json.loads(report.read_text())
+    rough = bool((content["intervals"] or {}).get("rough"))
     rows = []
-    for found in json.loads(report.read_text())["parameters"].values():
-        ends = found.get("interval_90") or ()
-        value = "absent" if found["value"] is None else f"{found['value']:g} {found['unit']}"
-        rows.append([found["label"], value, " to ".join(f"{end:g}" for end in ends)])
+    for found in content["parameters"].values():
+        ends = found.get("interval_90")
+        measured = Measured(
+            found["value"],
+            found["unit"],
+            absent_reason=found.get("absent_reason"),
+            absent_code=found.get("absent_code"),
+            interval=tuple(ends) if ends else None,
+        )
+        rows.append([found["label"], value_text(measured), interval_text(measured, rough=rough)])
     return rows
 
 

@@ -85,9 +85,9 @@ def measure(
 
     If the workspace has no champion yet, the bundled model is used and a message is printed.
 
-    The command prints a table, or JSON if the output goes into a pipe. It writes only the files that --overlay and
-    --out name: both or, if the images are refused, neither. Every parameter has a value, with its 90 % interval if the
-    model is calibrated, or a reason for its absence. Not for diagnosis.
+    The command prints a table, or JSON if the output goes into a pipe and --out names no file. It writes only the files
+    that --overlay and --out name: both or, if the images are refused, neither. Every parameter has a value, with its
+    90 % interval if the model is calibrated, or a reason for its absence. Not for diagnosis.
 
     \b
     Example:  plumbline measure frontal.dcm lateral.dcm --overlay overlay.png --out measurement.json

@@ -45,7 +45,8 @@ def params(words: tuple[str, ...], workspace: Path | None) -> None:
             remedy="list all keys with `plumbline params`",
         )
     if own is not None:
-        print_text(f"* {sum(r.value != r.default for r in found)} of these values differ from the default.")
+        differ = sum(r.value != r.default for r in found)
+        print_text(f"* {differ} of these values {'differs' if differ == 1 else 'differ'} from the default.")
 
 
 def _print_section(about: str, rows: list[ParameterRow], *, with_values: bool) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import AbstractContextManager
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from spine.intake.sources import open_source
 from spine.storage import write_text_atomically
 from spine.types import Progress
 from training.fields import merged
-from training.journal import latest_figures
+from training.journal import flattened, latest_figures
 from training.recipe import read_recipes
 
 if TYPE_CHECKING:
@@ -108,7 +109,9 @@ def _apply(content: dict[str, Any], setting: str) -> None:
     if not separator:
         raise click.UsageError(f"--set {setting}: write KEY=VALUE, e.g. training.minutes=3")
     if not isinstance(place, dict) or name not in place:
-        raise click.UsageError(f"--set {setting}: no such parameter; `plumbline params` lists them")
+        near = get_close_matches(key, flattened(content), n=1)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        raise click.UsageError(f"--set {setting}: no such parameter{meant}; `plumbline params` lists them")
     try:
         place[name] = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -158,7 +161,8 @@ def run_pipeline(workspace: Workspace) -> int:
         print_verdict(workspace)
         output.print(f"report: {workspace.report_page}")
     if outcome.promoted:
-        output.print("[green]promoted[/green]: `plumbline measure FRONTAL.dcm LATERAL.dcm` now uses this model")
+        measure = f"`plumbline measure FRONTAL.dcm LATERAL.dcm -w {workspace.root}`"
+        output.print(f"[green]promoted[/green]: {measure} now uses this model")
         return 0
     if outcome.refused:
         output.print(f"[yellow]not promoted[/yellow] ({outcome.code})")
@@ -172,7 +176,7 @@ def _progress_of(workspace: Workspace, step: str) -> AbstractContextManager[Prog
     """The progress bar of a step; training also shows its loss and its validation error."""
     title = step.replace("_", " ")
     return (
-        progress_bar(title, partial(latest_figures, workspace.candidate))
+        progress_bar(title, partial(latest_figures, workspace.candidate, since=time.time()))
         if step == "candidate"
         else progress_bar(title)
     )

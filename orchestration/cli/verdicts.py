@@ -66,8 +66,10 @@ def _outcome(outcome: str, note: str) -> str:
     plain = note.replace("truths TOO", "TOO").replace("patients TOO", "TOO")
     for figure in _CLEAR_FROM_CODE:
         plain = plain.replace(f"{figure} in a group ", "").replace(f"{figure} ", "")
-    plain = plain.replace("standard_error_of_estimate ", "error ").replace("icc_a1", "ICC").replace("_", " ")
-    causes = [cause for cause in dict.fromkeys(plain.lower().split(", ")) if cause]
+    plain = plain.replace("standard error of the estimate ", "error ").replace("FIGURE_MISSING", "missing")
+    plain = plain.replace("TOO_FEW_FOR_MARGIN", "too few patients for the margin")
+    plain = plain.replace("_", " ")
+    causes = [cause for cause in dict.fromkeys(plain.lower().replace("icc(a,1)", "ICC").split(", ")) if cause]
     more = [f"and {len(causes) - _CAUSES_SHOWN} more"] if len(causes) > _CAUSES_SHOWN else []
     return f"{outcome} ({', '.join(causes[:_CAUSES_SHOWN] + more)})" if causes else outcome
 
@@ -76,8 +78,13 @@ _CAUSES_SHOWN = 3
 """The number of causes in a cell; `plumbline explain --all` prints every rule."""
 
 
-_CLEAR_FROM_CODE = ("upper bound of the paired difference", "mean absolute error in a group")
-"""Figures left out of the table, because the code is clear without them: ``subgroup worse``, ``underpowered``."""
+_CLEAR_FROM_CODE = (
+    "upper bound of the paired difference",
+    "mean absolute error in a group",
+    "probability that an equal model passes the comparison",
+)
+"""Figures left out of the table, because the code is clear without them: ``subgroup worse``, ``underpowered``, ``too
+few patients for the margin``."""
 
 
 def _figures(error: float | None, threshold: float | None, unit: str) -> tuple[str, str]:
@@ -111,7 +118,8 @@ def explain(verdict_file: Path | None, workspace: Path, every: bool) -> None:
     print_text((explanation(judged, every_rule=True) if every else explain_briefly(judged)) + "\n")
     _print_status(chosen, judged)
     if not every:
-        print_text("\n`plumbline explain --all` prints every rule.")
+        of = verdict_file or f"-w {workspace}"
+        output.print(f"\n`plumbline explain {of} --all` prints every rule.", markup=False)
 
 
 @click.command()

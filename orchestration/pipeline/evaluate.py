@@ -18,7 +18,7 @@ from orchestration.pipeline.step_report import Figure, Row, StepReport
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Example, load_example_image, read_manifest
 from spine.errors import EvidenceRejected
-from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
+from spine.measurement.registry import COMPARED_PARAMETERS, PARAMETERS
 from spine.model_digest import model_size
 from spine.prediction import Prediction
 from spine.types import Progress
@@ -101,7 +101,7 @@ def _figures(record: EvaluationRecord) -> dict[str, Figure]:
 def _errors(record: EvaluationRecord) -> list[Row]:
     """A row for each parameter of the paper: numbers of true and of measured values, and the errors."""
     rows: list[Row] = []
-    for name in PAPER_PARAMETERS:
+    for name in COMPARED_PARAMETERS:
         found = record.statistics[name]
         errors = {title: found.figures[figure].value for title, figure in _ERRORS.items()}
         counts: dict[str, Figure] = {"true values": found.n_truth, "measured": found.n}

@@ -25,9 +25,10 @@ from orchestration.tracking.run_facts import DIGEST_TAG, candidate_of, read_run_
 from orchestration.tracking.run_table import named_with
 from orchestration.tracking.seed_groups import group_seeds
 from spine.errors import GateRefused, PlumblineError
-from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
+from spine.measurement.registry import COMPARED_PARAMETERS, PAPER_PARAMETERS, PARAMETERS
 from spine.storage import write_text_atomically
 from training.tracking import log_table
+from validation.gates.figure_words import figure_words
 from validation.gates.verdict import Verdict, read_verdict
 from validation.gates.verdict_text import decision_sentence, explain
 from validation.promotion.champion import open_registry, versions_of
@@ -232,7 +233,9 @@ def _describe(
     card: ModelCard,
 ) -> None:
     """Write the descriptions of the run (rules that did not pass, comparison) and of the version (model card)."""
-    reasons = "".join(f"- `{r.code}` {r.subject.replace('_', ' ')}: {r.figure_name}\n" for r in verdict.refusals[:8])
+    reasons = "".join(
+        f"- `{r.code}` {r.subject.replace('_', ' ')}: {figure_words(r.figure_name)}\n" for r in verdict.refusals[:8]
+    )
     note = head + (f"Rules that did not pass:\n\n{reasons}\n" if reasons else "") + _comparison_table(material)
     client.set_tag(run.info.run_id, "mlflow.note.content", note)
     text = head + card_markdown(card, brief=True)
@@ -266,9 +269,10 @@ def _comparison_table(material: ReviewMaterial) -> str:
     """A table with the standard errors of both models for each parameter."""
     champion = material.champion
     lines = ["| parameter | challenger | champion | n |", "|---|---|---|---|"]
-    for name, agreement in material.challenger.statistics.items():
+    for name in COMPARED_PARAMETERS:
+        agreement = material.challenger.statistics[name]
         error = agreement.figures["standard_error_of_estimate"].value
-        if not PARAMETERS[name].in_paper or error is None:
+        if error is None:
             continue
         other = champion.statistics[name].figures["standard_error_of_estimate"].value if champion else None
         theirs = "–" if other is None else f"{other:.2f}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
-from spine.measurement.registry import PAPER_PARAMETERS
+from spine.measurement.registry import COMPARED_PARAMETERS
 from validation.evaluation.agreement import Agreement
 from validation.evaluation.record import read_record
 from validation.promotion.champion import open_registry
@@ -24,7 +24,7 @@ def metrics_of_test(statistics: Mapping[str, Agreement]) -> dict[str, float]:
     """MLflow metrics of an evaluation: two errors of each of the paper's parameters, and the share answered."""
     metrics: dict[str, float] = {}
     shares = []
-    for name in PAPER_PARAMETERS:
+    for name in COMPARED_PARAMETERS:
         figures, unit = statistics[name].figures, statistics[name].unit
         shown = {"mae": f"test/{name}/mae", "standard_error_of_estimate": f"test/{name}/standard_error_{unit}"}
         for figure, metric in shown.items():
@@ -41,10 +41,16 @@ def statistics_table(statistics: Mapping[str, Agreement]) -> tuple[list[str], li
     MLflow's Evaluation view opens with the first column as the key of the rows, and compares the second one.
     """
     names = sorted({figure for agreement in statistics.values() for figure in agreement.figures} - {"mae"})
-    ordered = sorted(statistics.items(), key=lambda item: item[0] not in PAPER_PARAMETERS)
+    others = [name for name in statistics if name not in COMPARED_PARAMETERS]
     rows: list[Row] = [
-        [name, *(_value(agreement, figure) for figure in ("mae", *names)), float(agreement.n), agreement.unit]
-        for name, agreement in ordered
+        [
+            name,
+            *(_value(statistics[name], f) for f in ("mae", *names)),
+            float(statistics[name].n),
+            statistics[name].unit,
+        ]
+        for name in (*COMPARED_PARAMETERS, *others)
+        if name in statistics
     ]
     return ["parameter", "mae", *names, "n", "unit"], rows
 

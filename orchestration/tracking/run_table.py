@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spine.measurement.registry import PAPER_PARAMETERS
+from spine.measurement.registry import COMPARED_PARAMETERS
 from training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def save_view(client: "MlflowClient", experiment_id: str) -> None:
 
 def _columns() -> dict[str, object]:
     """The columns of the view in the form of MLflow's page: which are shown, their order and their widths."""
-    errors = [f"metrics.`test/{name}/mae`" for name in PAPER_PARAMETERS]
+    errors = [f"metrics.`test/{name}/mae`" for name in COMPARED_PARAMETERS]
     others = ["tags.`plumbline.decision`", "params.`learning_rate`"]
     widths = {**_WIDTHS, **dict.fromkeys(errors, _ERROR_WIDTH), **dict.fromkeys(others, _OTHER_WIDTH)}
     order = [_NAME, _CREATED, *errors, *others, "duration"]

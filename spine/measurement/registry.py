@@ -259,6 +259,8 @@ _TABLE: tuple[Parameter, ...] = (
 
 PARAMETERS: Mapping[str, Parameter] = {p.name: p for p in _TABLE}
 PAPER_PARAMETERS: tuple[str, ...] = tuple(p.name for p in _TABLE if p.in_paper)
+COMPARED_PARAMETERS: tuple[str, ...] = tuple(sorted(PAPER_PARAMETERS, key=lambda name: name != "cobb"))
+"""The paper's parameters in the order of the policies, for tables beside those of a verdict."""
 
 
 def within_anatomy(parameters: Mapping[str, Measured]) -> dict[str, Measured]:

@@ -41,7 +41,7 @@ from simulation.cohort.cohort import write_cohort
 from simulation.cohort.config import CohortConfig
 from spine.dataset import read_manifest
 from spine.errors import GateRefused, ParametersRejected, PlumblineError
-from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
+from spine.measurement.registry import COMPARED_PARAMETERS, PARAMETERS
 from spine.scanner import NATIVE_SPACING_MM
 from tests.pipeline.conftest import FinishedRun, loosened_policy
 from validation.evaluation.record import read_record
@@ -104,7 +104,7 @@ def test_dagster_keeps_figures_images_versions_and_links(finished: FinishedRun):
     assert kept["studies"].metadata["received"].value == 36
     assert [r.data["condition"] for r in kept["cohort"].metadata["conditions"].records].count("healthy adult") == 1
     errors = [record.data for record in kept["evaluation"].metadata["errors"].records]
-    assert [e["parameter"] for e in errors] == [PARAMETERS[name].label for name in PAPER_PARAMETERS]
+    assert [e["parameter"] for e in errors] == [PARAMETERS[name].label for name in COMPARED_PARAMETERS]
     assert {e["standard error"].rpartition(" ")[2] for e in errors} <= {"deg", "absent"}
     assert kept["evaluation"].metadata["image: worst"].value.startswith("![worst](data:image/png;base64,")
     assert kept["registered_candidate"].metadata["MLflow run"].value.startswith("/mlflow/experiments/")

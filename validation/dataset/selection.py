@@ -108,7 +108,7 @@ def _check_usable(stale: list[str], studies: list[Study], left_out: Mapping[str,
             "DATASET_EMPTY",
             found=f"no usable study ({why or 'the store is empty'})",
             expected="studies with at least one image and known landmarks",
-            remedy="ingest studies first; the ingest step lists the quarantined studies with their reasons",
+            remedy="correct the studies that `plumbline quarantine` lists, or add others, and run again",
         )
 
 

@@ -17,9 +17,9 @@ TILES = (
     ("studies", "studies"),
     ("bad_studies", "studies with errors"),
     ("warned_studies", "studies with warnings only"),
-    ("rules", "rules"),
-    ("rules_broken", "broken rules"),
-    ("rules_without_evidence", "rules without evidence"),
+    ("rules", "expectations"),
+    ("rules_broken", "failed expectations"),
+    ("rules_without_evidence", "expectations without evidence"),
     ("values_evaluated", "values evaluated"),
 )
 

@@ -17,6 +17,7 @@
     paired             the paired differences of losses, their bounds and the power
     subgroups          the paired differences and the limits in groups of patients
     seed_spread        the spread of a figure between fits that differ only in their seed, and tables of spreads
+    figure_words       the names of the figures of rules in words
     rule_results       the result of one rule, with its stable code
     verdict            makes the decision on a challenger; writes and reads verdicts
     verdict_text       describes a verdict in sentences and as a table

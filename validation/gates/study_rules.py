@@ -5,7 +5,7 @@ worse or a missing prediction never improves a figure.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from spine.measurement.registry import PARAMETERS
 from validation.evaluation.agreement import Figure, proportion
 from validation.evaluation.outcomes import ParameterOutcome, StudyOutcome
 from validation.evaluation.record import EvaluationRecord
+from validation.gates.figure_words import figure_words
 from validation.gates.policy import is_number
 from validation.gates.rule_kinds import (
     CostRule,
@@ -37,12 +38,6 @@ MISS_WEIGHT = 20.0
 weight, intervals with the claimed coverage have the smallest score (Gneiting and Raftery 2007)."""
 _LEAST_LANDMARKS = 6
 """The number of vertebral landmarks that a view must show before a shift of the level names can be detected."""
-_FIGURE_NAMES: Mapping[str, str] = {
-    "mae": "mean absolute error",
-    "rmse": "root mean square error",
-    "p95": "95th percentile of the error",
-    "explained": "explained share of the variation between patients",
-}
 _NO_TRUTH = Figure(None, absent_reason="no study in the test set has a true value")
 
 
@@ -102,7 +97,7 @@ def _penalised(rule: PenalisedRule, record: EvaluationRecord) -> RuleResult:
     note = f"{unanswered} of {len(outcomes)} have no prediction, each counted as {rule.penalty:g}" if unanswered else ""
     figure = _NO_TRUTH if not outcomes else _penalised_figure(rule, outcomes, errors)
     name = f"penalised/{rule.parameter}/{rule.figure}"
-    return limit_result(rule, name, rule.parameter, _FIGURE_NAMES[rule.figure], figure, unit, note=note)
+    return limit_result(rule, name, rule.parameter, figure_words(rule.figure), figure, unit, note=note)
 
 
 def _penalised_figure(rule: PenalisedRule, outcomes: Sequence[ParameterOutcome], errors: Sequence[float]) -> Figure:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from spine.measurement.registry import PARAMETERS
 from spine.times import to_the_minute
+from validation.gates.figure_words import figure_words
 from validation.gates.paired import POOLED
 from validation.gates.rule_results import Outcome, RuleResult
 from validation.gates.subgroups import EVERYBODY
@@ -15,7 +16,7 @@ _DECISION: dict[Decision, str] = {
     "HOLD": "HOLD: the challenger keeps all limits, but it was not shown to be better, and no approval by a "
     "person permits its promotion.",
     "REJECT": "REJECT: the challenger breaks a limit or is worse than the champion, and must not go into service.",
-    "INSUFFICIENT": "INSUFFICIENT: the evidence does not allow a decision, so the champion stays.",
+    "INSUFFICIENT": "INSUFFICIENT: the evidence does not allow a decision, so nothing is promoted.",
 }
 _WAITS = "HOLD: the challenger keeps all limits, and its promotion only waits for a person's approval."
 
@@ -58,7 +59,7 @@ def other_rows(verdict: Verdict) -> tuple[VerdictRow, ...]:
     """One row for each rule that did not pass and is about no parameter of ``parameter_rows``."""
     shown = {r.subject for r in _limits_of_errors(verdict)}
     rest = [r for r in verdict.results if r.subject not in shown and r.outcome != "PASS" and decides(r)]
-    return tuple(_row(f"{r.subject}: {r.figure_name.replace('_', ' ')}", r, [r]) for r in rest)
+    return tuple(_row(f"{r.subject}: {figure_words(r.figure_name)}", r, [r]) for r in rest)
 
 
 def _limits_of_errors(verdict: Verdict) -> list[RuleResult]:
@@ -94,7 +95,8 @@ def explain_briefly(verdict: Verdict) -> str:
     if refused:
         names = list(dict.fromkeys(_name(r) for r in refused))
         shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-        counted = f"{len(refused)} of {every} required rules did not pass; they are about {shown}."
+        they = "it is" if len(refused) == 1 else "they are"
+        counted = f"{len(refused)} of {every} required rules did not pass; {they} about {shown}."
         result = f"The most serious result is {_finding(refused[0])} [{refused[0].code}]."
     else:
         unasked = len(verdict.unasked)
@@ -155,7 +157,7 @@ def _name(result: RuleResult) -> str:
 
 
 def _finding(result: RuleResult) -> str:
-    what = f"{_name(result)}, {result.figure_name.replace('_', ' ')}"
+    what = f"{_name(result)}, {figure_words(result.figure_name)}"
     if result.figure is None:
         return f"{what}: {result.found or 'no figure'}"
     unit = f" {result.unit}" if result.unit else ""
@@ -166,5 +168,5 @@ def _finding(result: RuleResult) -> str:
 
 def _row(label: str, result: RuleResult, about: Sequence[RuleResult]) -> VerdictRow:
     worst = max((r.outcome for r in about), key=SEVERITY.index)
-    note = ", ".join(f"{r.figure_name} {r.code}" for r in about if r.outcome != "PASS" and decides(r))
+    note = ", ".join(f"{figure_words(r.figure_name)} {r.code}" for r in about if r.outcome != "PASS" and decides(r))
     return VerdictRow(label, result.figure, result.threshold, result.unit, worst, note)

@@ -93,9 +93,11 @@ def _reason_for(verdict: Verdict) -> str:
     cause = describe_rule(row, row.about)
     if may_be_promoted(verdict):
         return f"Every limit is kept, and only a person's approval is missing ({cause})."
-    if len(refused) == 1:
-        return f"1 of {every} required rules did not pass: {cause}."
-    return f"{len(refused)} of {every} required rules did not pass, first of all {cause}."
+    first = ": " if len(refused) == 1 else ", first of all "
+    failed = f"{len(refused)} of {every} required rules did not pass{first}{cause}"
+    if verdict.decision == "HOLD":
+        return f"Every limit is kept, but the challenger was not shown to be better ({failed})."
+    return f"{failed}."
 
 
 def _next_step(verdict: Verdict, policy: Policy | None, status: VerdictStatus | None) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from spine.measurement.registry import PARAMETERS
+from validation.gates.figure_words import figure_words
 from validation.gates.policy import Policy
-from validation.gates.rule_kinds import Bound
+from validation.gates.rule_kinds import Bound, PenalisedLandmarksRule
 
 _KINDS = {
     "parameter": "statistic of the predictions",
@@ -101,18 +102,22 @@ def _modifications(policy: Policy) -> Iterator[tuple[str, str]]:
 
 def _limit(rule: Bound) -> PlannedLimit:
     fields = rule.model_dump()
-    figure = str(fields.get("figure", "")).replace("_", " ")
+    named = str(fields.get("figure", ""))
     name = fields.get("parameter")
     subject = PARAMETERS[name].label if name else str(fields.get("space", "")).replace("_", " ")
-    unit = PARAMETERS[name].unit if name and figure in _IN_UNITS else ""
+    unit = PARAMETERS[name].unit if name and named in _IN_UNITS else "mm" if _in_mm(rule, named) else ""
     word = "at most" if rule.at_most is not None else "at least"
     ends = {"low": ", lower end of its 95 % interval", "high": ", upper end of its 95 % interval"}
-    figure = f"absolute value of the {figure}" if fields.get("magnitude") else figure
+    figure = f"{'absolute value of the ' if fields.get('magnitude') else ''}{figure_words(named)}"
     test = _KINDS.get(fields["kind"], fields["kind"]) + (f": {figure}" if figure else "") + ends.get(rule.compare, "")
     return PlannedLimit(test, subject, f"{word} {rule.threshold:g} {unit}".strip(), rule.reason, rule.source)
 
 
-_IN_UNITS = ("standard error of estimate", "bias", "mae", "rmse", "p95", "median ae", "p95 ae")
+def _in_mm(rule: Bound, figure: str) -> bool:
+    return isinstance(rule, PenalisedLandmarksRule) or figure.endswith("_mm")
+
+
+_IN_UNITS = ("standard_error_of_estimate", "bias", "mae", "rmse", "p95", "median_ae", "p95_ae")
 
 
 def _comparisons(policy: Policy) -> Iterator[PlannedLimit]:

@@ -8,7 +8,9 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+from spine.measurement.registry import PARAMETERS
 from validation.evaluation.record import EvaluationRecord
+from validation.gates.figure_words import figure_words
 from validation.gates.rule_results import RuleResult
 from validation.gates.subgroups import EVERYBODY
 from validation.gates.verdict import Verdict
@@ -111,11 +113,15 @@ def _figures(source: ClaimSource) -> str | None:
 def _sample_size(source: ClaimSource) -> str | None:
     required = [r for r in source.verdict.results if r.kind == "evidence" and r.threshold is not None]
     answers = [
-        f"{r.subject} {r.figure_name} {_count(r, r.figure)}, required {_count(r, r.threshold)}"
+        f"{_subject(r)}, {figure_words(r.figure_name)}: {_count(r, r.figure)}, required {_count(r, r.threshold)}"
         for r in required
         if r.figure is not None
     ]
     return "; ".join(answers) or None
+
+
+def _subject(result: RuleResult) -> str:
+    return PARAMETERS[result.subject].label if result.subject in PARAMETERS else result.subject
 
 
 def _count(result: RuleResult, value: float | None) -> str:
@@ -133,7 +139,9 @@ def _aims(source: ClaimSource) -> str:
 def _margins(source: ClaimSource) -> str:
     compared = [r for r in source.verdict.results if r.kind == "comparison" and r.threshold is not None]
     answers = [
-        f"{r.subject} {r.figure_name} {r.relation} {r.threshold:g} {r.unit}" for r in compared if r.group == "all"
+        f"{_subject(r)}, {figure_words(r.figure_name)} {r.relation} {r.threshold:g} {r.unit}"
+        for r in compared
+        if r.group == "all"
     ]
     policy = (
         f"policy {source.verdict.policy} version {source.verdict.policy_version}, hash {source.verdict.policy_hash}"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from spine.measurement.registry import PARAMETERS
+from validation.gates.figure_words import figure_words
 from validation.gates.rule_results import RuleResult
 from validation.gates.verdict import Verdict
 
@@ -83,7 +84,7 @@ def describe_rule(row: RuleRow, what: str) -> str:
 
 def figure_of(result: RuleResult) -> str:
     """The name of the result's figure, with the group of patients if the figure is of one group."""
-    return result.figure_name.replace("_", " ").replace("in a group", f"in the group {result.group}")
+    return figure_words(result.figure_name).replace("in a group", f"in the group {result.group}")
 
 
 def rule_row(result: RuleResult) -> RuleRow:

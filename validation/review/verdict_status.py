@@ -120,7 +120,7 @@ def _described(
 
 
 def _refusal_text(who: str, when: str, why: str) -> str:
-    return f"refused by {who} on {to_the_minute(when)}: {why}"
+    return f"rejected by {who} on {to_the_minute(when)}: {why}"
 
 
 def _after(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """The commands of the gate (``approve``, ``promote``, ``history``, ``rollback`` ...), as a person types them."""
 
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -105,7 +106,8 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
     refused(workspace, "SAME_PERSON", "approve", verdict, "--as", "a. trainer", "--comment", "mine")
     assert "found 0 verdicts" in refused(workspace, "EVIDENCE_MISSING", "approve", "0123456789", *viewer)
     assert "too few characters" in refused(workspace, "EVIDENCE_MISSING", "approve", verdict[:4], *viewer)
-    assert "plumbline promote --approval" in done(workspace, "approve", verdict, *viewer)
+    approved = done(workspace, "approve", verdict, *viewer)
+    assert re.search(rf'plumbline promote --approval \w{{12}} --by "R. Viewer" -w {workspace.root}', approved)
     assert "approved by R. Viewer" in done(workspace, "verdict")
     shown = done(workspace, "explain")
     assert "; expires " in shown and asked.strip() not in shown
@@ -174,7 +176,7 @@ def test_a_rejected_verdict_stays_rejected(workspace: Workspace) -> None:
     verdict = candidate(workspace, "a")
     boss, promoting = ("--as", "B. Oss", "--comment", "never mind"), ("promote", "--by", "B. Oss")
     done(workspace, "reject", verdict, "--as", "R. Viewer", "--comment", "mirrored spines")
-    assert "refused by R. Viewer" in (shown := typed(workspace, "explain").output) and "mirrored spines" in shown
+    assert "rejected by R. Viewer" in (shown := typed(workspace, "explain").output) and "mirrored spines" in shown
     refused(workspace, "APPROVAL_REJECTED", "approve", verdict, *boss)
     exception = typed(workspace, *promoting).exception
     assert isinstance(exception, GateRefused) and (exception.code, exception.exit_code) == ("APPROVAL_REJECTED", 3)

@@ -88,7 +88,7 @@ def test_init_writes_settings_and_refuses_unknown_parameters(tmp_path):
     assert (tmp_path / ".dvc").is_dir()
     wrong = command("init", "-w", tmp_path, "--set", "training.minuts=3")
     assert wrong.returncode == 2
-    assert "no such parameter" in wrong.stderr
+    assert "no such parameter (did you mean training.minutes?)" in wrong.stderr
 
 
 def test_training_from_a_model_uses_its_resolution_and_landmarks(tmp_path, monkeypatch):

@@ -39,4 +39,5 @@ def test_training_shows_its_latest_figures(fast, capfd, tmp_path):
     with terminal.progress_bar("candidate", lambda: latest_figures(tmp_path)) as progress:
         progress(500, 1000)
     shown = capfd.readouterr().err
+    assert latest_figures(tmp_path, since=time.time() + 60) == "", "the journal of an earlier fit"
     assert "candidate: 50 %" in shown and "loss 0.054, validation error 0.87 mm" in shown

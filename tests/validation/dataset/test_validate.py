@@ -39,7 +39,8 @@ def test_studies_without_errors_pass(biplanar, workspace, validated):
     assert record["test_digest"] == read_manifest(workspace / "dataset").test_digest
     assert (workspace / "validation" / "data_docs" / "index.html").exists()
     page = (workspace / "validation" / "report.html").read_text()
-    assert "passed" in page
+    assert "passed" in page and "Every study meets every expectation." in page
+    assert "A study with errors: <code>stops the pipeline</code>" in page and "rule" not in page.partition("<body>")[2]
     assert "http" not in page.replace("https://www.w3.org", "")
 
 

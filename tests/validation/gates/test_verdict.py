@@ -364,4 +364,6 @@ def test_the_brief_explanation_has_five_sentences(
         assert lines[0].startswith(f"{verdict.decision}: ")
         assert f"verdict {verdict.digest[:12]}" in lines[4]
         assert not verdict.refusals or verdict.refusals[0].code in lines[2]
+        assert len(verdict.refusals) != 1 or "did not pass; it is about" in lines[1]
+    assert "did not pass; they are about" in lines[1]
     assert "8 more" not in lines[1] and " more." in lines[1], "only the first subjects are named"

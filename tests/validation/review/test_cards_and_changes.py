@@ -68,12 +68,18 @@ def test_the_checklist_answers_from_records_alone(material: Make) -> None:
     software = answers["software and versions"].answer
     assert software.startswith("trained with torch 2.13; evaluated with ")
     assert "required 100" not in answers["size and its reason"].answer
-    assert "test set patients 50, required 40" in answers["size and its reason"].answer
+    assert (
+        "test set, patients: 50, required 40; Cobb angle (end plates), truths: 50"
+        in answers["size and its reason"].answer
+    )
     assert "required 80.0%" in answers["size and its reason"].answer, (
         "a probability is written in per cent, and not rounded to 1"
     )
     assert given.verdict.champion_model in answers["aims and hypotheses"].answer
-    assert "cobb upper bound of the paired difference < 1 deg" in answers["statistical rule and margins"].answer
+    assert (
+        "Cobb angle (end plates), upper bound of the paired difference < 1 deg"
+        in answers["statistical rule and margins"].answer
+    )
     assert "sex: F" in answers["robustness and subgroups"].answer
     dirty = fill_checklist(replace(source, run=replace(source.run, dirty=True)))
     assert "with uncommitted changes" in next(i.answer for i in dirty if i.subject == "availability of the code")

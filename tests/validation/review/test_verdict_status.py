@@ -131,7 +131,7 @@ def test_a_refusal_is_shown_without_its_line_in_the_history(verdict: Verdict) ->
     refusal = approval(verdict, "rejected")
     entries = history(verdict, ("rejected", {"approval": refusal.digest, "reason": "looked"}))
     done = status(verdict, entries, refusal)
-    assert done.lines == ("refused by R. Viewer on 2026-11-23 12:00 UTC: looked",)
+    assert done.lines == ("rejected by R. Viewer on 2026-11-23 12:00 UTC: looked",)
     assert done.decided
     assert [o.title for o in options_for(verdict, None, done)] == ["Explain the verdict"]
     lost = status(verdict, [], refusal)
@@ -142,7 +142,7 @@ def test_a_refusal_of_the_same_model_under_another_verdict_is_shown_until_it_is_
     refusal = replace(approval(verdict, "rejected"), verdict=OTHER)
     line = ("rejected", {"approval": refusal.digest, "reason": "mirrored", "verdict": OTHER})
     for done in (status(verdict, history(verdict, line), refusal), status(verdict, [], refusal)):
-        assert "refused by R. Viewer" in done.text and f"(same model, verdict {OTHER[:12]})" in done.text
+        assert "rejected by R. Viewer" in done.text and f"(same model, verdict {OTHER[:12]})" in done.text
         assert done.decided
     reinstated = ("reinstated", {"verdict": None, "reason": "the wrong radiographs"})
     done = status(verdict, history(verdict, line, reinstated), refusal)
