@@ -16,9 +16,9 @@ from inference.view_check import confidence
 from spine.errors import InputRejected
 
 MIN_MARGIN = 0.25
-"""With a smaller difference of the confidences, the direction is unclear. `python -m benchmarks.outside_radiographs`: of
-12 real lumbar laterals, it is read rightly for six, wrongly for one whose upper vertebrae are nearly black, and unclear
-for five. The limit was chosen on the same images, with earlier weights."""
+"""With a smaller difference of the confidences, the direction is unclear. Of 12 real lumbar laterals, it is read
+rightly for six, wrongly for one whose upper vertebrae are nearly black, and unclear for five
+(`python -m benchmarks.outside_radiographs`). The limit was chosen on the same images, with earlier weights."""
 
 
 @dataclass(frozen=True)
