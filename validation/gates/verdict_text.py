@@ -117,8 +117,8 @@ def _gain_of(verdict: Verdict) -> str:
         return "There is no champion to compare with, so the limits alone decide."
     return (
         f"Over all parameters the error is {gain.mean:+.2f} margins against the champion's "
-        f"(95 % interval {gain.low:+.2f} to {gain.high:+.2f}; below zero is better; a margin is the difference that the "
-        "policy permits in one parameter)."
+        f"(95 % interval {gain.low:+.2f} to {gain.high:+.2f}; below zero is better; a margin is the difference that "
+        "the policy permits in one parameter)."
     )
 
 
