@@ -16,10 +16,10 @@ from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.run_facts import read_run_facts
 from validation.evaluation.record import read_record
 from validation.promotion.approved_baseline import last_approved
-from validation.promotion.champion import TAG, lost_registry, open_registry, version_numbered
+from validation.promotion.champion import TAG, open_registry, require_none_lost, version_numbered
 from validation.promotion.champion_record import ServingVersion, open_champion_record
 from validation.promotion.database import database_exists
-from validation.promotion.history import last_champion, read_history
+from validation.promotion.history import read_history
 from validation.promotion.registry_errors import errors_as_refusals
 from validation.review.changes import RunFacts
 
@@ -52,9 +52,8 @@ def runs_in_use(workspace: Workspace) -> list[RunFacts]:
 def _serving(workspace: Workspace) -> ServingVersion | None:
     exists = database_exists(workspace.tracking_uri)
     serving = open_champion_record(workspace.tracking_uri, PRODUCTION_MODEL).serving() if exists else None
-    last = last_champion(read_history(workspace.promotion_ledger), PRODUCTION_MODEL) if serving is None else None
-    if last is not None:
-        raise lost_registry(last.version, last.model_digest, PRODUCTION_MODEL)
+    if serving is None:
+        require_none_lost(workspace.promotion_ledger, PRODUCTION_MODEL)
     return serving
 
 

@@ -11,9 +11,8 @@ from orchestration.pipeline.names import PRODUCTION_MODEL
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import PlumblineError
 from spine.storage import locked
-from validation.promotion.champion import lost_registry
+from validation.promotion.champion import require_none_lost
 from validation.promotion.database import database_exists
-from validation.promotion.history import last_champion, read_history
 
 
 class WorkspaceBusy(PlumblineError):
@@ -65,8 +64,5 @@ def services_lock(workspace: Workspace) -> Iterator[None]:
 
 def _require_registry(workspace: Workspace) -> None:
     """Refuse a damaged or lost database before MLflow's server creates an empty one in its place."""
-    if database_exists(workspace.tracking_uri):
-        return
-    last = last_champion(read_history(workspace.promotion_ledger), PRODUCTION_MODEL)
-    if last is not None:
-        raise lost_registry(last.version, last.model_digest, PRODUCTION_MODEL)
+    if not database_exists(workspace.tracking_uri):
+        require_none_lost(workspace.promotion_ledger, PRODUCTION_MODEL)

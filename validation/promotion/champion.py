@@ -66,18 +66,25 @@ def current_champion(tracking_uri: str, production_model: str, ledger: Path | No
         EvidenceRejected: ``HISTORY_BROKEN``.
     """
     champion = _champion_of_registry(tracking_uri, production_model) if database_exists(tracking_uri) else None
-    last = last_champion(read_history(ledger), production_model) if champion is None and ledger is not None else None
-    if last is not None:
-        raise lost_registry(last.version, last.model_digest, production_model)
+    if champion is None and ledger is not None:
+        require_none_lost(ledger, production_model)
     return champion
 
 
-def lost_registry(version: str, digest: str, production_model: str) -> GateRefused:
-    """The error for a registry that has no champion although the history lists one."""
-    return GateRefused(
+def require_none_lost(ledger: Path, production_model: str) -> None:
+    """Refuse a registry that has no champion although the history lists one.
+
+    Raises:
+        GateRefused: ``CHAMPION_LOST``.
+        EvidenceRejected: ``HISTORY_BROKEN``.
+    """
+    last = last_champion(read_history(ledger), production_model)
+    if last is None:
+        return
+    raise GateRefused(
         "CHAMPION_LOST",
-        found=f"no champion in the registry's database; the history lists {production_model} version {version}",
-        expected=f"a database with model {digest[:12]} as champion",
+        found=f"no champion in the registry's database; the history lists {production_model} version {last.version}",
+        expected=f"a database with model {last.model_digest[:12]} as champion",
         remedy="restore the database. If the registry still has this version, run `plumbline history --repair` "
         "instead. To start with a new registry, move the history file away",
     )

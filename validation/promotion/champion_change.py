@@ -19,8 +19,8 @@ from validation.promotion.champion import (
     TAG,
     Champion,
     champion_from_version,
-    lost_registry,
     open_registry,
+    require_none_lost,
     version_numbered,
     version_of_alias,
     versions_of,
@@ -140,10 +140,11 @@ def sync(client: "MlflowClient", record: ChampionRecord, ledger: Path, at: datet
     if begun is not None:
         outcome = OUTCOME_OF[begun.event] if record.has_happened(begun.digest) else "abandoned"
         append_entry(ledger, replace(begun, event=outcome, at=at.isoformat()))
+    if serving is None:
+        require_none_lost(ledger, model)
+        return None
     last = last_champion(read_history(ledger), model)
-    if serving is None and last is not None:
-        raise lost_registry(last.version, last.model_digest, model)
-    if serving is not None and (last is None or (last.version, last.model_digest) != (serving.version, serving.digest)):
+    if last is None or (last.version, last.model_digest) != (serving.version, serving.digest):
         append_entry(ledger, _observed(client, record, serving, last, at))
     return serving
 
