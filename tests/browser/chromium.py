@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 CHROMIUM_VARIABLE = "PLUMBLINE_CHROMIUM"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _KEYS = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Tab": 9}
@@ -25,6 +27,12 @@ PATIENCE_S = 60.0
 def find_chromium() -> str | None:
     """The path of the browser; None if no browser is installed."""
     return os.environ.get(CHROMIUM_VARIABLE) or next((path for name in _NAMES if (path := shutil.which(name))), None)
+
+
+needs_chromium = pytest.mark.skipif(
+    find_chromium() is None,
+    reason=f"no Chromium here: apt-get install chromium, or name one in {CHROMIUM_VARIABLE}",
+)
 
 
 class FrameReloaded(Exception):

@@ -13,7 +13,7 @@ import pytest
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.processes import free_port
 from orchestration.tracking.run_facts import candidate_of
-from tests.browser.chromium import browser, find_chromium
+from tests.browser.chromium import browser, needs_chromium
 from tests.browser.guide_images import FOLDER, keep
 from tests.browser.mlflow_pages import mlflow_of, open_run, put_assistant_aside
 from validation.gates.verdict import read_verdict
@@ -24,7 +24,7 @@ OF = os.environ.get("PLUMBLINE_SCREENSHOTS_OF")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not (FOLDER and OF), reason="images of the guide are written only when asked for"),
-    pytest.mark.skipif(find_chromium() is None, reason="no Chromium here"),
+    needs_chromium,
     pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning:mlflow"),
 ]
 

@@ -24,7 +24,7 @@ from orchestration.services.up import environment_of, pages_of, services_of
 from orchestration.tracking.describe import FOLDER, PAGE
 from orchestration.tracking.run_facts import candidate_of
 from spine.measurement.registry import PAPER_PARAMETERS
-from tests.browser.chromium import CHROMIUM_VARIABLE, Page, browser, find_chromium
+from tests.browser.chromium import Page, browser, needs_chromium
 from tests.browser.guide_images import keep
 from tests.browser.mlflow_pages import open_run, put_assistant_aside
 from tests.small_workspace import POLICY, small_workspace, write_loose_policy
@@ -34,10 +34,7 @@ from validation.promotion.champion import current_champion, open_registry, versi
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        find_chromium() is None,
-        reason=f"no Chromium here: apt-get install chromium, or name one in {CHROMIUM_VARIABLE}",
-    ),
+    needs_chromium,
     pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
 ]

@@ -10,7 +10,7 @@ from orchestration.environment import quiet_environment
 from orchestration.links import OF_TRAINING
 from orchestration.services.processes import free_port
 from orchestration.tracking.describe import review_candidate
-from tests.browser.chromium import CHROMIUM_VARIABLE, Page, browser, find_chromium
+from tests.browser.chromium import Page, browser, needs_chromium
 from tests.browser.mlflow_pages import mlflow_of, open_run
 from tests.judged_workspace import MOST_CHANGED, UNANSWERED, Judged, judged_workspace
 from validation.gates.verdict import read_verdict
@@ -20,10 +20,7 @@ SECTIONS = ("verdict", "rules", "differences", "agreement", "levels", "calibrati
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        find_chromium() is None,
-        reason=f"no Chromium here: apt-get install chromium, or name one in {CHROMIUM_VARIABLE}",
-    ),
+    needs_chromium,
     pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning:mlflow"),
 ]
 
