@@ -81,18 +81,23 @@ def draw_overlay(
     width = sum(p.width + _GAP for p in panels) + _GAP + _TABLE
     sheet = Image.new("RGB", (width, _HEADER + _HEIGHT + 28 + _FOOTER), _GROUND)
     draw = ImageDraw.Draw(sheet)
-    draw.text((_GAP, 16), title or "Plumbline", fill=_INK, font=font(30))
-    draw.text((width - 2 * _GAP, 22), identification or "", fill=_INK, font=font(20), anchor="ra")
+    _draw_margins(draw, width - 2 * _GAP, title or "Plumbline", identification or "", footer or "")
     left = _GAP
     for view, panel in zip(order, panels, strict=True):
         sheet.paste(panel, (left, _HEADER))
         draw.text((left + 2, _HEADER + _HEIGHT + 5), view.capitalize(), fill=_PALE, font=font(17))
         left += panel.width + _GAP
-    draw.text((width - 2 * _GAP, _HEADER + _HEIGHT + 7), footer or "", fill=_PALE, font=font(14), anchor="ra")
     top = _draw_warnings(draw, warnings, (left + 4, _HEADER))
     _draw_table(draw, parameters, (left + 4, top), has_truth=bool(truth_points), rough=rough_intervals, notes=intervals)
     _draw_banner(draw, sheet.size, provenance)
     return sheet
+
+
+def _draw_margins(draw: "ImageDraw", right: int, title: str, identification: str, footer: str) -> None:
+    """The texts above and below the views."""
+    draw.text((_GAP, 16), title, fill=_INK, font=font(30))
+    draw.text((right, 22), identification, fill=_INK, font=font(20), anchor="ra")
+    draw.text((right, _HEADER + _HEIGHT + 7), footer, fill=_PALE, font=font(14), anchor="ra")
 
 
 def warnings_of(prediction: Prediction) -> list[str]:
