@@ -140,7 +140,9 @@ def summary(radiographs: Sequence[RadiographFigures]) -> dict[str, float | str]:
         "centre, median, as labelled": _median(radiographs, "centre"),
         "centre, median, best shift": _median(radiographs, "centre_shifted"),
         "radiographs whose best shift is not 0": float(np.mean([f.shift != 0 for f in radiographs])),
-        "uncertain levels": float(np.mean([f.uncertain for f in radiographs])),
+        "uncertain levels": _uncertain(radiographs),
+        "uncertain levels, best shift not 0": _uncertain([f for f in radiographs if f.shift]),
+        "uncertain levels, best shift 0": _uncertain([f for f in radiographs if not f.shift]),
         "shifts": ", ".join(f"{shift:+d}: {shifts[shift]}" for shift in sorted(shifts)),
         "mid-line Cobb, mean": float(error.mean()),
         "mid-line Cobb, median": float(np.median(error)),
@@ -160,6 +162,11 @@ def summary(radiographs: Sequence[RadiographFigures]) -> dict[str, float | str]:
         if intervals
         else float("nan"),
     }
+
+
+def _uncertain(radiographs: Sequence[RadiographFigures]) -> float:
+    """The share of radiographs whose levels the model reports as uncertain; NaN without a radiograph."""
+    return float(np.mean([f.uncertain for f in radiographs])) if radiographs else float("nan")
 
 
 def _median(radiographs: Sequence[RadiographFigures], name: str) -> float:
