@@ -28,6 +28,10 @@ class InputRejected(PlumblineError):
     """One study or file cannot be used. The study or file goes to quarantine, and the batch continues."""
 
 
+class StudyWaiting(InputRejected):
+    """The files of a study are not complete yet. The study is read again in the next run."""
+
+
 class DicomRejected(InputRejected):
     """A DICOM file cannot become a calibrated image."""
 

@@ -47,12 +47,14 @@ class LandmarkIndex:
         set_digest: SHA-256 of the names and views of the set; it reveals whether a set of the same name was changed.
         files: study id -> SHA-256 of its file.
         added: number of files that this run added; 0 if the index was read from disk.
+        without: number of studies without an image in a view of the set; 0 if the index was read from disk.
     """
 
     landmark_set: str
     set_digest: str
     files: Mapping[str, str]
     added: int = 0
+    without: int = 0
 
 
 def locate_landmarks(study: Study, landmark_set: LandmarkSet) -> dict[ViewName, ViewLandmarks]:
@@ -158,8 +160,9 @@ def write_landmarks(
     if refused:
         expected = refused[0].expected
         raise ContractViolation.gathered(refused[0].code, [r.found for r in refused], expected, refused[0].remedy)
-    index = LandmarkIndex(landmark_set.name, digest_of_set(landmark_set), files, added)
-    record = {"schema": SCHEMA} | {key: value for key, value in vars(index).items() if key != "added"}
+    index = LandmarkIndex(landmark_set.name, digest_of_set(landmark_set), files, added, len(folders) - len(files))
+    stored = ("landmark_set", "set_digest", "files")
+    record = {"schema": SCHEMA} | {key: value for key, value in vars(index).items() if key in stored}
     write_text_atomically(out / "landmarks.json", json.dumps(record, indent=1, sort_keys=True))
     return index
 

@@ -76,6 +76,8 @@ class Study:
         views: view -> image; empty for a reconstruction without images.
         reconstruction: 3D points, or None.
         facts: age_years, sex, condition, field_of_view, simulated ...; JSON values only.
+        revises: ids of the studies that this study replaces, because it has more views or a corrected reconstruction.
+            The replaced studies stay in the store.
     """
 
     study_id: str
@@ -84,6 +86,7 @@ class Study:
     views: Mapping[ViewName, StudyView]
     reconstruction: Reconstruction | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    revises: tuple[str, ...] = ()
 
 
 def write_study_record(study: Study, folder: Path) -> None:
@@ -97,6 +100,7 @@ def write_study_record(study: Study, folder: Path) -> None:
         "source": study.source,
         "facts": dict(study.facts),
         "has_reconstruction": study.reconstruction is not None,
+        "revises": list(study.revises),
         "views": {n: asdict(view) | {"labels": points_to_json(view.labels)} for n, view in study.views.items()},
     }
     write_text_atomically(folder / "study.json", json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
@@ -111,7 +115,7 @@ def read_study(folder: Path) -> Study:
         for name, view in record["views"].items()
     }
     study_id, patient, source, facts = (record[key] for key in ("study_id", "patient", "source", "facts"))
-    return Study(study_id, patient, source, views, reconstruction, facts)
+    return Study(study_id, patient, source, views, reconstruction, facts, tuple(record.get("revises", ())))
 
 
 def iterate_study_folders(store: Path) -> list[Path]:

@@ -12,24 +12,24 @@ import dagster as dg
 
 from orchestration.dagster.assets.materialising import VIOLATIONS
 from orchestration.dagster.resources import WorkspacePaths
+from orchestration.pipeline.intake import STUDY_COUNTS
 from orchestration.pipeline.step_report import StepReport, read_step_report
 from spine.errors import EvidenceRejected
 from validation.gates.verdict import read_verdict
 from validation.gates.verdict_text import decision_sentence, explain, sentence
 
-ACCOUNTED = ("used", "already present", "quarantined")
 REASONS_SHOWN = 3
 
 
-@dg.asset_check(asset="studies", description="received = used + already present + quarantined")
+@dg.asset_check(asset="studies", description="received = used + already present + waiting + quarantined")
 def nothing_lost(paths: WorkspacePaths) -> dg.AssetCheckResult:
-    """Every received study is used, already present or quarantined."""
+    """Every received study is used, already present, waiting or quarantined."""
     report = read_step_report("studies", paths.folders)
     if report is None:
         return _no_evidence("studies")
-    counts = {name: int(report.figures.get(name) or 0) for name in ("received", *ACCOUNTED)}
-    received, lost = counts["received"], counts["received"] - sum(counts[name] for name in ACCOUNTED)
-    parts = " + ".join(f"{counts[name]} {name}" for name in ACCOUNTED)
+    counts = {name: int(report.figures.get(name) or 0) for name in ("received", *STUDY_COUNTS)}
+    received, lost = counts["received"], counts["received"] - sum(counts[name] for name in STUDY_COUNTS)
+    parts = " + ".join(f"{counts[name]} {name}" for name in STUDY_COUNTS)
     return _result(
         lost == 0 and received > 0,
         f"{received} received{', but' if lost else ' ='} {parts}",

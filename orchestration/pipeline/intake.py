@@ -1,8 +1,8 @@
 """The intake of studies from the workspace's source and from the batches in its inbox.
 
-Contract: always, received = used + already present + quarantined. A batch without its ``COMPLETE`` marker is not
-touched. A second intake of the same studies changes nothing. Names of folders and files may identify patients. These
-names are found again with the pseudonym key, and never written.
+Contract: always, received = used + already present + waiting + quarantined. A batch without its ``COMPLETE`` marker is
+not touched. A second intake of the same studies changes nothing. Names of folders and files may identify patients.
+These names are found again with the pseudonym key, and never written.
 """
 
 import hashlib
@@ -18,12 +18,18 @@ from spine.errors import PairingRejected, ParametersRejected
 from spine.intake.ingest import ingest, quarantine_name
 from spine.intake.intake_report import IntakeReport
 from spine.intake.pseudonym import load_pseudonym_key
-from spine.intake.records import StudySource
+from spine.intake.records import FileCount, StudySource
+from spine.intake.source_files import files_below
 from spine.intake.sources import open_source
 from spine.storage import write_text_atomically
+from spine.study import iterate_study_folders
 from spine.types import Progress
 
 COMPLETE = "COMPLETE"
+
+STUDY_COUNTS = ("used", "already present", "waiting", "quarantined")
+FILE_COUNTS = ("files used", "files passed over", "files waiting", "files quarantined")
+WAITING_TABLE, PASSED_OVER_TABLE = "waiting by reason", "files passed over"
 
 VIRTUAL_KEY = hashlib.sha256(b"plumbline virtual cohort").digest()
 """The public pseudonym key of virtual patients, who need no protection."""
@@ -35,8 +41,9 @@ class Batch:
 
     Attributes:
         folder: the batch's folder in the inbox.
-        key: the folder's name and the second of its ``COMPLETE`` file, so that a corrected batch has a new key.
-            An archive keeps no nanoseconds, and a restored batch must have the same key.
+        key: the folder's name and a digest of the names, sizes and times of its files. A batch with a new, corrected
+            or removed file therefore has a new key. Times are in seconds, because an archive keeps no nanoseconds and a
+            restored batch must have the same key.
     """
 
     folder: Path
@@ -73,7 +80,7 @@ def quarantined_studies(workspace: Workspace, params: Params) -> list[Quarantine
         sources = _inbox_sources(workspace)
     for location, source, virtual in sources:
         key = _key(workspace, virtual=virtual)
-        for candidate in source.candidates():
+        for candidate in source.contents().candidates:
             origins[quarantine_name(key, source.name, candidate)].append((location, candidate.key))
     records = [(path.parent, json.loads(path.read_text())) for path in reasons]
     parts = ("code", "found", "expected", "remedy")
@@ -85,13 +92,31 @@ def finished_batches(workspace: Workspace) -> list[Batch]:
     if not workspace.inbox.is_dir():
         return []
     markers = sorted(workspace.inbox.glob(f"*/{COMPLETE}"), key=lambda marker: marker.stat().st_mtime_ns)
-    return [Batch(m.parent, f"{m.parent.name}-{int(m.stat().st_mtime):x}") for m in markers]
+    return [Batch(marker.parent, f"{marker.parent.name}-{_digest_of_files(marker.parent)}") for marker in markers]
+
+
+def _digest_of_files(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in files_below(folder).files:
+        status = file.stat()
+        name = str(file.relative_to(folder)).encode("utf-8", "surrogateescape")
+        digest.update(name + f"\0{status.st_size}\0{int(status.st_mtime)}\n".encode())
+    return digest.hexdigest()[:12]
 
 
 def ingest_everything(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Take in the studies of the source and of every finished batch."""
     parts = [_ingest(s, workspace, progress, virtual=v) for _, s, v in _sources(workspace, params)]
-    return _report(parts)
+    report = _report(parts)
+    if not iterate_study_folders(workspace.studies):
+        counts = ", ".join(f"{report.figures[name]} {name}" for name in ("received", "waiting", "quarantined"))
+        raise PairingRejected(
+            "NO_STUDIES",
+            found=f"no usable study in the source or the inbox ({counts})",
+            expected="at least one study",
+            remedy="check source.kind and source.location in params.yaml, and the list of `plumbline quarantine`",
+        )
+    return report
 
 
 def _sources(workspace: Workspace, params: Params) -> list[tuple[Path, StudySource, bool]]:
@@ -108,6 +133,8 @@ def _inbox_sources(workspace: Workspace) -> list[tuple[Path, StudySource, bool]]
 def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = None) -> StepReport:
     """Take in one finished batch of the inbox; a second call only repeats the report of the first.
 
+    A batch with studies that are not complete yet is read again by a later call.
+
     Raises:
         PairingRejected: BATCH_GONE.
     """
@@ -123,7 +150,9 @@ def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = Non
             remedy="if the batch was corrected or removed on purpose, do nothing; otherwise put it back into the inbox",
         )
     report = _report([_ingest(open_source("folder", folders[0]), workspace, progress)])
-    write_text_atomically(done, json.dumps({"step": report.step, "figures": report.figures, "tables": report.tables}))
+    if not report.figures["waiting"]:
+        record = {"step": report.step, "figures": report.figures, "tables": report.tables}
+        write_text_atomically(done, json.dumps(record))
     return report
 
 
@@ -140,12 +169,24 @@ def _key(workspace: Workspace, *, virtual: bool) -> bytes:
 
 
 def _report(parts: list[IntakeReport]) -> StepReport:
-    reasons = Counter(q.code for part in parts for q in part.quarantined)
+    quarantined = Counter(q.code for part in parts for q in part.quarantined)
+    waiting = Counter(w.code for part in parts for w in part.waiting)
+    files = sum((part.files for part in parts), FileCount())
     figures: dict[str, Figure] = {
         "received": sum(part.received for part in parts),
         "used": sum(part.used for part in parts),
         "already present": sum(part.already_present for part in parts),
-        "quarantined": sum(reasons.values()),
+        "waiting": sum(waiting.values()),
+        "quarantined": sum(quarantined.values()),
+        "revisions among the used": sum(part.revised for part in parts),
+        "files used": files.used,
+        "files passed over": sum(files.passed_over.values()),
+        "files waiting": files.waiting,
+        "files quarantined": files.quarantined,
     }
-    rows: list[Row] = [{"reason": code, "studies": n} for code, n in sorted(reasons.items())]
-    return StepReport("studies", figures, {"quarantined by reason": rows} if rows else {})
+    tables: dict[str, list[Row]] = {
+        "quarantined by reason": [{"reason": code, "studies": n} for code, n in sorted(quarantined.items())],
+        WAITING_TABLE: [{"reason": code, "studies": n} for code, n in sorted(waiting.items())],
+        PASSED_OVER_TABLE: [{"kind": kind, "files": n} for kind, n in files.passed_over.items()],
+    }
+    return StepReport("studies", figures, {title: rows for title, rows in tables.items() if rows})

@@ -42,6 +42,12 @@ class StepReport:
     skipped: bool = False
 
 
+def counted_by_reason(counts: Mapping[str, int]) -> Figure:
+    """The total of the counts with their reasons, e.g. ``5 (3 hidden file, 2 report)``; 0 without any."""
+    reasons = [f"{count} {reason}" for reason, count in sorted(counts.items()) if count]
+    return f"{sum(counts.values())} ({', '.join(reasons)})" if reasons else 0
+
+
 def write_step_report(report: StepReport, workspace: Workspace) -> StepReport:
     """Write a step's report under ``state/reports`` and return it."""
     write_text_atomically(workspace.reports / f"{report.step}.json", json.dumps(asdict(report), indent=1))

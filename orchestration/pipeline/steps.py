@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,14 @@ from orchestration.pipeline.multi_gpu import fit_in_process_group
 from orchestration.pipeline.params import Params, change_params, read_params
 from orchestration.pipeline.report import write_unjudged_report
 from orchestration.pipeline.stages import OUTPUTS, STAGE_NAMES
-from orchestration.pipeline.step_report import Figure, Row, StepReport, read_step_report, write_step_report
+from orchestration.pipeline.step_report import (
+    Figure,
+    Row,
+    StepReport,
+    counted_by_reason,
+    read_step_report,
+    write_step_report,
+)
 from orchestration.pipeline.workspace import Workspace
 from simulation.cohort.cohort import write_cohort
 from simulation.cohort.config import CohortConfig
@@ -31,10 +39,11 @@ from spine.scanner import NATIVE_SPACING_MM
 from spine.types import Progress
 from training.config import TrainingConfig, config_to_json
 from training.export.candidate import FITTED_FILE, FitSummary, read_summary
-from validation.dataset.build import DatasetConfig, build_dataset
+from validation.dataset.build import DatasetConfig, build_dataset, read_build_record
 from validation.dataset.contact_sheets import draw_examples, draw_findings
 from validation.dataset.exclusion import exclude_studies
 from validation.dataset.results import ValidationConfig, ValidationResult
+from validation.dataset.selection import LEFT_OUT_BECAUSE
 from validation.dataset.validate import validate_dataset
 
 Step = Callable[[Workspace, Params, Progress | None], StepReport]
@@ -72,6 +81,7 @@ def landmarks(workspace: Workspace, params: Params, progress: Progress | None) -
         "landmark set": landmark_set.name,
         "studies": len(index.files),
         "added now": index.added,
+        "left out": counted_by_reason({"no image in a view of the landmark set": index.without}),
     }
     return StepReport("landmarks", figures)
 
@@ -86,7 +96,8 @@ def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> 
         manifest, figures = _screened(workspace, params)
         pages = {"screening": str(workspace.screening / "report.html")}
     figures |= {f"{split} studies": len(manifest.in_split(split)) for split in SPLITS}
-    figures |= {"truths from plate centres": len(manifest.from_centres)}
+    left_out = Counter(LEFT_OUT_BECAUSE[code] for code in read_build_record(workspace.dataset).left_out.values())
+    figures |= {"left out": counted_by_reason(left_out), "truths from plate centres": len(manifest.from_centres)}
     figures |= {"digest": manifest.digest[:12], "frozen test set": manifest.test_digest[:12]}
     sheet = draw_examples(workspace.dataset, workspace.state / "dataset.png")
     return StepReport(

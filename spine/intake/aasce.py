@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spine.errors import DicomRejected, InputRejected, LabelsRejected, ParametersRejected
-from spine.intake.records import LoadedStudy, LoadedView, fingerprint_of
+from spine.intake.records import Contents, LoadedStudy, LoadedView, contents_of, fingerprint_of
 from spine.landmarks import VERTEBRAE
 from spine.radiograph.header import MAX_PIXELS, MAX_SIDE
 from spine.radiograph.intensity import MAXIMUM
@@ -94,7 +94,7 @@ class AasceSource:
     location: Path
     name: str = "aasce"
 
-    def candidates(self) -> Sequence[AasceCandidate]:
+    def contents(self) -> Contents:
         """One candidate for each row. A missing table or tables of unequal length raise ``SOURCE_LAYOUT_INVALID``."""
         names = ["".join(row) for row in self._rows("filenames.csv")]
         landmarks, angles = self._rows("landmarks.csv"), self._rows("angles.csv")
@@ -103,7 +103,8 @@ class AasceSource:
             raise ParametersRejected("SOURCE_LAYOUT_INVALID", found, "equal numbers", "download the dataset again")
         images, rows = self.location / "images", zip(names, landmarks, angles, strict=True)
         # Only the last part of a name is used, so that no row points outside the folder.
-        return [AasceCandidate(images / Path(n).name, tuple(xy), tuple(a)) for n, xy, a in rows]
+        candidates = [AasceCandidate(images / Path(n).name, tuple(xy), tuple(a)) for n, xy, a in rows]
+        return contents_of(self.location, candidates)
 
     def _rows(self, table: str) -> list[list[str]]:
         path = self.location / table

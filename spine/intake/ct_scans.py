@@ -4,12 +4,11 @@ Contract: each ``.json`` file is one study of one patient, without views. The po
 are not projected.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from spine.intake.facts import safe_reconstruction
-from spine.intake.records import LoadedStudy, fingerprint_of
+from spine.intake.records import Contents, LoadedStudy, contents_of, fingerprint_of
 from spine.reconstruction.open import read_any_reconstruction
 
 
@@ -46,6 +45,7 @@ class CtKeypointSource:
     location: Path
     name: str = "ct-keypoints"
 
-    def candidates(self) -> Sequence[CtKeypointCandidate]:
+    def contents(self) -> Contents:
         """One candidate for each ``.json`` file."""
-        return [CtKeypointCandidate(file) for file in sorted(self.location.glob("*.json"))]
+        candidates = [CtKeypointCandidate(file) for file in sorted(self.location.glob("*.json"))]
+        return contents_of(self.location, candidates)

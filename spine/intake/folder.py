@@ -1,82 +1,33 @@
 """Source of study folders, whose radiographs and reconstruction are recognised by content, not by file name.
 
-Each folder in the location is one study, with files at any depth. DICOM files directly in the location form one more
-study.
+Each folder in the location is one study, with files at any depth. So is each zip archive; the folders at the top of an
+archive are one study each. A folder with a ``DICOMDIR`` is an export to CD. It is sorted by examination, as are DICOM
+files directly in the location.
 
-A radiograph is a file that starts like DICOM. A file with the suffix ``.dcm``, ``.dicom`` or ``.ima`` must be DICOM. A
-study with a text file called ``lateral.dcm`` is refused, because the study would otherwise lose its lateral view
-silently. Reports, presentation states and DICOMDIRs next to the radiographs are ignored. Links are not followed.
+``source_files`` gives every file a kind. Reports, presentation states and the like are passed over. A file that looks
+like a radiograph, a picture or points and cannot be read refuses its study. A reconstruction in a folder ``extras`` is
+a copy for another program. It is read only if the study has no other reconstruction.
 
-A reconstruction in a folder ``extras`` is a copy for another program. It is read only if the study has no other
-reconstruction. Radiographs are read from every folder.
+The file ``COMPLETE``, in the folder of the study or in the location, says that everything has been written. A simulated
+study without it is waiting. ``COMPLETE`` may list the files as ``sha256sum`` prints them. A study with a missing file
+is then waiting, and a study with another content is refused.
 
-A simulated study is written in several steps. Its writer adds the file ``COMPLETE`` at the end, in the folder of the
-study or in the location. Without this file, the study is unfinished and is refused.
-
-Contract: there is one candidate for each study folder, in the order of the folder names.
+Contract: every entry of the location is in a candidate or counted as passed over. The candidates are in the order of
+the names.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from spine.errors import PairingRejected
-from spine.intake.pairing import join_study
-from spine.intake.records import LoadedStudy, fingerprint_of
-from spine.radiograph.read import Radiograph, read_radiograph
-from spine.radiograph.structure import is_dicom
-from spine.reconstruction.open import SUFFIXES, is_reconstruction, read_any_reconstruction
-from spine.reconstruction.reconstruction import Reconstruction
+from spine.intake.archives import is_zip, top_folders
+from spine.intake.complete_marker import COMPLETE, listed_files
+from spine.intake.examinations import sort_by_examination
+from spine.intake.folder_candidate import FolderCandidate
+from spine.intake.records import Contents
+from spine.intake.source_files import Tree, files_below, obstacle_of
 
-COMPLETE = "COMPLETE"
-EXTRAS = "extras"
-MAX_FILES = 500
-_RADIOGRAPH_SUFFIXES = (".dcm", ".dicom", ".ima")
-# DICOMDIR, presentation states, structured reports, encapsulated documents.
-_IGNORED_SOP_CLASSES = tuple(
-    b"1.2.840.10008." + tail for tail in (b"1.3.10", b"5.1.4.1.1.11.", b"5.1.4.1.1.88.", b"5.1.4.1.1.104.")
-)
-
-
-@dataclass(frozen=True)
-class FolderCandidate:
-    """One study folder: its path relative to the location, its sorted files, and whether it has a ``COMPLETE`` file."""
-
-    key: str
-    files: tuple[Path, ...]
-    is_complete: bool
-    simulated: bool
-
-    def fingerprint(self) -> str:
-        """Fingerprint of the files' names, sizes and modification times."""
-        return fingerprint_of(self.files, str(self.is_complete), str(self.simulated))
-
-    def load(self) -> LoadedStudy:
-        """Read the radiographs and the reconstruction and join them.
-
-        Raises:
-            InputRejected: ``TOO_MANY_FILES``, ``STUDY_UNFINISHED``, ``RECONSTRUCTION_AMBIGUOUS``, ``UID_CONFLICT``, and
-                the codes of ``pairing``, ``read_radiograph`` and ``read_any_reconstruction``.
-        """
-        if len(self.files) > MAX_FILES:
-            found = f"{len(self.files)} files"
-            expected = f"at most {MAX_FILES} files in a study"
-            raise PairingRejected("TOO_MANY_FILES", found, expected, "make one folder for each study")
-        if not self.is_complete and self.simulated:
-            raise _unfinished()
-        radiographs = [read_radiograph(file) for file in self.files if _is_radiograph(file)]
-        if not self.is_complete and any(radiograph.facts.get("simulated") for radiograph in radiographs):
-            raise _unfinished()
-        return join_study(_without_copies(radiographs), self._reconstruction(), simulated=self.simulated)
-
-    def _reconstruction(self) -> Reconstruction | None:
-        every = [f for f in self.files if f.suffix.lower() in SUFFIXES and is_reconstruction(f)]
-        files = [f for f in every if f.parent.name != EXTRAS] or every
-        if len(files) > 1:
-            found = f"{len(files)} reconstructions"
-            remedy = "keep only the right reconstruction in the folder of the study"
-            raise PairingRejected("RECONSTRUCTION_AMBIGUOUS", found, "one reconstruction", remedy)
-        return read_any_reconstruction(files[0]) if files else None
+_EXPORT_INDEX = "DICOMDIR"
 
 
 @dataclass(frozen=True)
@@ -87,51 +38,101 @@ class FolderSource:
     name: str = "folder"
     simulated: bool = False
 
-    def candidates(self) -> Sequence[FolderCandidate]:
-        """One candidate for each folder, and one candidate for the radiographs directly in the location."""
-        complete = (self.location / COMPLETE).exists()
-        entries = sorted(e for e in self.location.iterdir() if not e.name.startswith("."))
-        folders = [e for e in entries if e.is_dir() and not e.is_symlink()]
-        found = [self._candidate(folder.name, _files_below(folder), complete) for folder in folders]
-        loose = tuple(e for e in entries if e.is_file() and not e.is_symlink())
-        if any(_is_radiograph(file) for file in loose):
-            found.append(self._candidate(".", loose, complete))
-        return [candidate for candidate in found if candidate.files]
-
-    def _candidate(self, key: str, files: tuple[Path, ...], complete: bool) -> FolderCandidate:
-        marked = complete or any(file.name == COMPLETE for file in files)
-        return FolderCandidate(key, tuple(f for f in files if f.name != COMPLETE), marked, self.simulated)
+    def contents(self) -> Contents:
+        """One candidate for each folder, archive and examination, and the kinds of the other entries."""
+        return _Survey(self.location, self.simulated).contents()
 
 
-def _files_below(folder: Path) -> tuple[Path, ...]:
-    files = (f for f in folder.rglob("*") if f.is_file() and not f.is_symlink())
-    return tuple(sorted(f for f in files if not f.name.startswith(".")))
+class _Survey:
+    """Collects the candidates of one location."""
+
+    def __init__(self, location: Path, simulated: bool) -> None:
+        self._location, self._simulated = location, simulated
+        self._is_complete, self._listed = (location / COMPLETE).is_file(), listed_files(location)
+        self._candidates: list[FolderCandidate] = []
+        self._passed_over: Counter[str] = Counter()
+
+    def contents(self) -> Contents:
+        if (self._location / _EXPORT_INDEX).is_file():
+            self._add_examinations(".", self._location, files_below(self._location), is_export=True)
+            return Contents(self._candidates, self._passed_over)
+        loose: list[Path] = []
+        for entry in sorted(self._location.iterdir()):
+            obstacle = None if entry.is_dir() and not entry.is_symlink() else obstacle_of(entry)
+            if entry.name == COMPLETE:
+                self._passed_over["system file"] += 1
+            elif entry.name.startswith("."):
+                hidden = len(files_below(entry).files) if entry.is_dir() and not entry.is_symlink() else 1
+                self._passed_over["hidden file"] += hidden
+            elif obstacle is not None:
+                self._add(FolderCandidate(entry.name, self._location, (), obstacles=(obstacle,)))
+            elif entry.is_dir():
+                self._add_folder(entry)
+            elif is_zip(entry):
+                self._add_archive(entry)
+            else:
+                loose.append(entry)
+        if loose:
+            self._add_examinations(".", self._location, Tree(tuple(loose)), is_export=False)
+        self._add_missing()
+        return Contents(self._candidates, self._passed_over)
+
+    def _add(self, candidate: FolderCandidate) -> None:
+        below = {self._location / name: digest for name, digest in self._listed.items()}
+        own = {p: d for p, d in below.items() if p.is_relative_to(candidate.root)}
+        if candidate.root == self._location:
+            own = {p: d for p, d in own.items() if p in candidate.files}
+        listed = {str(path.relative_to(candidate.root)): digest for path, digest in own.items()}
+        complete = self._is_complete or candidate.is_complete
+        self._candidates.append(
+            replace(candidate, is_complete=complete, simulated=self._simulated, listed={**candidate.listed, **listed})
+        )
+
+    def _add_folder(self, folder: Path) -> None:
+        tree = files_below(folder)
+        if (folder / _EXPORT_INDEX).is_file():
+            self._add_examinations(folder.name, folder, tree, is_export=True)
+            return
+        seen = [file for file in tree.files if not _is_hidden(file, folder)]
+        files = tuple(file for file in seen if file.name != COMPLETE)
+        passed_over = Counter({"hidden file": len(tree.files) - len(seen), "system file": len(seen) - len(files)})
+        listed = listed_files(folder)
+        if not files and not tree.obstacles and not listed:
+            self._passed_over += passed_over
+            self._passed_over["empty folder"] += 1
+            return
+        marked = len(files) < len(seen)
+        self._add(
+            FolderCandidate(
+                folder.name, folder, files, marked, obstacles=tree.obstacles, listed=listed, passed_over=+passed_over
+            )
+        )
+
+    def _add_archive(self, archive: Path) -> None:
+        folders = top_folders(archive)
+        for part in folders or ("",):
+            key = f"{archive.name}/{part}" if part else archive.name
+            self._add(FolderCandidate(key, self._location, (archive,), part=part))
+
+    def _add_examinations(self, key: str, root: Path, tree: Tree, *, is_export: bool) -> None:
+        seen = [file for file in tree.files if file.name != COMPLETE]
+        self._passed_over["system file"] += len(tree.files) - len(seen)
+        found = sort_by_examination(seen, root, is_export=is_export)
+        self._passed_over += Counter(found.passed_over)
+        marked = any(file.name == COMPLETE for file in tree.files)
+        for uid, files in found.groups.items():
+            name = key if len(found.groups) == 1 and not is_export else f"{key}/{uid}"
+            self._add(FolderCandidate(name, root, files, marked, examinations=len(found.groups)))
+        if found.rest or tree.obstacles:
+            rest = FolderCandidate(f"{key}/rest", root, found.rest, marked, obstacles=tree.obstacles, is_rest=True)
+            self._add(rest)
+
+    def _add_missing(self) -> None:
+        """A waiting candidate for each folder that the list in ``COMPLETE`` names and that is not there yet."""
+        names = {Path(name).parts[0] for name in self._listed}
+        for name in sorted(n for n in names if not (self._location / n).exists()):
+            self._add(FolderCandidate(name, self._location / name, ()))
 
 
-def _is_radiograph(file: Path) -> bool:
-    if not is_dicom(file):
-        return file.suffix.lower() in _RADIOGRAPH_SUFFIXES
-    with file.open("rb") as stream:
-        meta = stream.read(1024)
-    at = meta.find(b"\x02\x00\x02\x00UI")
-    return at < 0 or not meta[at + 8 :].startswith(_IGNORED_SOP_CLASSES)
-
-
-def _without_copies(radiographs: list[Radiograph]) -> list[Radiograph]:
-    """The radiographs without further copies of the same image (equal instance UID and pixels)."""
-    kept: list[Radiograph] = []
-    for radiograph in radiographs:
-        same = [k for k in kept if k.identity.sop_uid == radiograph.identity.sop_uid]
-        if any(k.image.shape != radiograph.image.shape or (k.image != radiograph.image).any() for k in same):
-            found = "two different images with the same SOP Instance UID"
-            expected = "one image for each SOP Instance UID"
-            raise PairingRejected("UID_CONFLICT", found, expected, "export the images again")
-        if not same:
-            kept.append(radiograph)
-    return kept
-
-
-def _unfinished() -> PairingRejected:
-    found = "a simulated study without its COMPLETE file"
-    remedy = "wait until the writer has finished, or write the study again"
-    return PairingRejected("STUDY_UNFINISHED", found, "the file COMPLETE, which the writer adds last", remedy)
+def _is_hidden(file: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(root).parts)

@@ -1,35 +1,40 @@
 """Puts every candidate of a source into the store, or into quarantine with a reason.
 
-Contract: received = used + already present + quarantined. A report with other counts is refused. One bad candidate
-never stops the batch. A run may be killed at any moment and repeated. Repeating a finished run changes nothing. Outside
-quarantine, no identifier is stored. Keyed hashes replace the identifiers of patients, images and candidates.
+Contract: received = used + already present + waiting + quarantined. A report with other counts is refused. One bad
+candidate never stops the batch. A run may be killed at any moment and repeated. Repeating a finished run changes
+nothing. Outside quarantine, no identifier is stored. Keyed hashes replace the identifiers of patients, examinations,
+images and candidates.
 
-A refused candidate is read again if its files have changed or its quarantine folder was deleted. After a refusal that
-may be temporary (``intake_ledger.TRANSIENT_CODES``), the candidate is read again in every run.
+A waiting candidate is read again in every run. A refused candidate is read again if its files have changed or its
+quarantine folder was deleted. After a refusal that may be temporary (``intake_ledger.TRANSIENT_CODES``), the candidate
+is read again in every run. ``revisions`` decides what becomes of a study that the store has already, in part or in
+another version.
 
-    UID_CONFLICT       the store has an image with one of the candidate's instance UIDs, but with other pixels
-    DUPLICATE_IMAGE    the store has one of the candidate's images in another study, or has the same study under another
-                       patient or instance UID. Possible causes: the image was sent twice, was de-identified twice, or
-                       was sent with a new reconstruction
     FILE_UNREADABLE    the operating system cannot read a file
     READER_FAULT       a reader failed unexpectedly, which is a defect of Plumbline that should be reported
 """
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from spine.errors import InputRejected, PairingRejected
-from spine.intake.intake_ledger import Entry, Ledger
-from spine.intake.intake_report import IntakeReport, Quarantined
+import numpy as np
+from numpy.typing import NDArray
+
+from spine.errors import InputRejected, PairingRejected, StudyWaiting
+from spine.intake.intake_ledger import Entry, Ledger, content_address, entry_of_study
+from spine.intake.intake_report import IntakeReport, Quarantined, Waiting
+from spine.intake.pairing import check_parts
 from spine.intake.pseudonym import pseudonym
-from spine.intake.records import LoadedStudy, StudyCandidate, StudySource
+from spine.intake.records import Contents, FileCount, LoadedStudy, StudyCandidate, StudySource
+from spine.intake.revisions import relation_to_store
 from spine.intake.study_store import DISK_FULL, clear_quarantine, quarantine_candidate, reserved, store_study
+from spine.landmarks import ViewName
 from spine.storage import sha256_of_image
-from spine.study import Study, StudyView, points_to_json
+from spine.study import Study, StudyView, read_study
 from spine.types import Progress
+
+Images = dict[ViewName, NDArray[np.uint16]]
 
 
 def ingest(
@@ -52,7 +57,8 @@ def ingest(
         PlumblineError: ``DISK_FULL`` or ``STORE_BUSY`` (see ``study_store.reserved``).
     """
     with reserved(store):
-        candidates = source.candidates()
+        contents = source.contents()
+        candidates = contents.candidates
         ingestion = _Ingestion(source.name, store, quarantine, pseudonym_key)
         before = dict(ingestion.ledger.by_candidate)
         outcomes: list[tuple[str, Entry]] = []
@@ -62,11 +68,13 @@ def ingest(
             outcomes.append(("present", known) if known else ingestion.process(candidate, fingerprint, position))
             if progress is not None:
                 progress(position, len(candidates))
-    return _report(source.name, outcomes)
+    return _report(source.name, contents, outcomes)
 
 
-def _report(source: str, outcomes: Sequence[tuple[str, Entry]]) -> IntakeReport:
-    refused = [(p, e) for p, (_, e) in enumerate(outcomes, 1) if e.study_id is None]
+def _report(source: str, contents: Contents, outcomes: Sequence[tuple[str, Entry]]) -> IntakeReport:
+    placed = list(enumerate((entry for _, entry in outcomes), 1))
+    waiting = [(p, e) for p, e in placed if outcomes[p - 1][0] == "waiting"]
+    refused = [(p, e) for p, e in placed if e.study_id is None and outcomes[p - 1][0] != "waiting"]
     return IntakeReport(
         source=source,
         received=len(outcomes),
@@ -74,6 +82,9 @@ def _report(source: str, outcomes: Sequence[tuple[str, Entry]]) -> IntakeReport:
         already_present=sum(kind == "present" and e.study_id is not None for kind, e in outcomes),
         quarantined=tuple(Quarantined(e.key, position, e.code, e.message) for position, e in refused),
         study_ids=tuple(e.study_id for _, e in outcomes if e.study_id is not None),
+        waiting=tuple(Waiting(position, e.code, e.message) for position, e in waiting),
+        revised=sum(kind == "used" and bool(e.revises) for kind, e in outcomes),
+        files=sum((FileCount(**e.files) for _, e in outcomes), FileCount(passed_over=contents.passed_over)),
     )
 
 
@@ -110,66 +121,79 @@ class _Ingestion:
         return self._hash("fingerprint", f"{self._source}\0{candidate.key}\0{fingerprint}")
 
     def process(self, candidate: StudyCandidate, fingerprint: str, position: int) -> tuple[str, Entry]:
-        """Store or quarantine one candidate; return (``used`` | ``present`` | ``quarantined``, entry)."""
+        """Store or quarantine a candidate; return (``used`` | ``present`` | ``waiting`` | ``quarantined``, entry)."""
         key = quarantine_name(self._key, self._source, candidate)
-        folder = self._quarantine / key
+        folder, count = self._quarantine / key, len(candidate.files)
         try:
-            outcome = self._accept(load_candidate(candidate), fingerprint, key)
+            loaded = load_candidate(candidate)
+            kind, entry = self._accept(loaded)
             clear_quarantine(folder)
+            files = asdict(loaded.files or FileCount(used=count))
+            outcome = (kind, replace(entry, candidate=fingerprint, key=key, files=files))
+        except StudyWaiting as reason:
+            files = asdict(FileCount(waiting=count))
+            return "waiting", Entry(fingerprint, None, key, files=files, code=reason.code, message=str(reason))
         except InputRejected as refusal:
             quarantine_candidate(folder, candidate, refusal, source=self._source, position=position)
-            outcome = ("quarantined", Entry(fingerprint, None, key, code=refusal.code, message=str(refusal)))
+            files = asdict(FileCount(quarantined=count))
+            entry = Entry(fingerprint, None, key, files=files, code=refusal.code, message=str(refusal))
+            outcome = ("quarantined", entry)
         self.ledger.add(outcome[1])
         return outcome
 
-    def _accept(self, loaded: LoadedStudy, fingerprint: str, key: str) -> tuple[str, Entry]:
-        images: dict[str, str] = {name: sha256_of_image(view.image) for name, view in loaded.views.items()}
-        entry = Entry(
-            candidate=fingerprint,
-            study_id=content_address(loaded, images),
-            key=key,
-            patient="p" + self._hash("patient", loaded.patient),
-            instances={n: self._hash("instance", view.instance) for n, view in loaded.views.items()},
-            images=images,
-        )
-        known = self.ledger.by_study.get(str(entry.study_id))
-        if known is not None and (known.patient, known.instances) == (entry.patient, entry.instances):
-            return "present", entry
-        self._require_new(entry, is_known=known is not None)
-        store_study(self._store, self._study(loaded, entry), {n: view.image for n, view in loaded.views.items()})
-        return "used", entry
+    def _accept(self, loaded: LoadedStudy) -> tuple[str, Entry]:
+        """Store a study, alone or with the view of its examination that the store has, unless it is present."""
+        study, images = self._study(loaded), {name: view.image for name, view in loaded.views.items()}
+        relation = relation_to_store(entry_of_study(study), self.ledger)
+        if relation.kind == "present":
+            return "present", relation.studies[0]
+        if relation.kind == "completion":
+            completed = self._completed(study, images, str(relation.studies[0].study_id))
+            if completed is None:
+                relation = replace(relation, studies=())
+            else:
+                study, images = completed
+        study = replace(study, revises=tuple(str(replaced.study_id) for replaced in relation.studies))
+        store_study(self._store, study, images)
+        return "used", entry_of_study(study)
 
-    def _require_new(self, entry: Entry, *, is_known: bool) -> None:
-        """Refuse images that are already in the store, and instance UIDs that it has for other pixels."""
-        for view, instance in entry.instances.items():
-            if self.ledger.image_of_instance.get(instance) not in (None, entry.images[view]):
-                found = f"a {view} image that has the SOP Instance UID of an image in the store, but other pixels"
-                remedy = "find out which image is right; the image that was stored first stays in the store"
-                raise PairingRejected("UID_CONFLICT", found, "one image for each SOP Instance UID", remedy)
-        owners = {self.ledger.study_of_image.get(sha) for sha in entry.images.values()} - {None}
-        if is_known or owners:
-            found = f"pixels that are already in study {min(str(owner) for owner in owners or {entry.study_id})}"
-            remedy = "send each image once; to replace a study, remove it from the store first"
-            raise PairingRejected("DUPLICATE_IMAGE", found, "each image once, under one patient", remedy)
+    def _completed(self, study: Study, images: Images, other_id: str) -> tuple[Study, Images] | None:
+        """The study with the view that the store has of its examination, or None if the views do not fit together."""
+        other = read_study(self._store / other_id)
+        every = images | {name: np.load(self._store / other_id / view.image) for name, view in other.views.items()}
+        views = {**other.views, **study.views}
+        geometries = {name: view.geometry for name, view in views.items() if view.geometry is not None}
+        points = study.reconstruction or other.reconstruction
+        if points is not None and len(geometries) < len(views):
+            return None
+        try:
+            check_parts(every, geometries, points)
+        except PairingRejected:
+            return None  # one examination may have images of different parts of the body
+        whole = replace(study, views=views, reconstruction=points, facts={**other.facts, **study.facts})
+        return replace(whole, study_id=content_address(whole)), every
 
-    def _study(self, loaded: LoadedStudy, entry: Entry) -> Study:
+    def _study(self, loaded: LoadedStudy) -> Study:
+        examination = {"examination": self._hash("examination", loaded.examination)} if loaded.examination else {}
+        patient = "p" + self._hash("patient", loaded.patient)
         views = {
             name: StudyView(
                 view=name,
                 image=f"{name}.npy",
-                sha256=entry.images[name],
+                sha256=sha256_of_image(view.image),
                 shape=(view.image.shape[0], view.image.shape[1]),
                 spacing_mm=view.spacing_mm,
                 calibration=view.calibration,
                 geometry=view.geometry,
                 labels=view.labels,
-                facts={**view.facts, "instance": entry.instances[name]},
+                facts={**view.facts, "instance": self._hash("instance", view.instance), **examination},
             )
             for name, view in loaded.views.items()
         }
         # The subject id in the file may be a name, so the pseudonym replaces it.
-        points = replace(loaded.reconstruction, subject_id=entry.patient) if loaded.reconstruction else None
-        return Study(str(entry.study_id), entry.patient, self._source, views, points, loaded.facts)
+        points = replace(loaded.reconstruction, subject_id=patient) if loaded.reconstruction else None
+        study = Study("", patient, self._source, views, points, loaded.facts)
+        return replace(study, study_id=content_address(study))
 
     def _hash(self, kind: str, identifier: str) -> str:
         return pseudonym(self._key, kind, identifier)
@@ -178,14 +202,3 @@ class _Ingestion:
 def quarantine_name(pseudonym_key: bytes, source: str, candidate: StudyCandidate) -> str:
     """Name of a candidate's folder in quarantine. With the key and the source, one can find the candidate again."""
     return pseudonym(pseudonym_key, "candidate", f"{source}\0{candidate.key}")
-
-
-def content_address(loaded: LoadedStudy, images: Mapping[str, str]) -> str:
-    """Study id: 16 hex digits of the SHA-256 of the images, labels and 3D points."""
-    points = loaded.reconstruction.points if loaded.reconstruction is not None else {}
-    content = {
-        "images": dict(images),
-        "labels": {name: points_to_json(view.labels) for name, view in loaded.views.items()},
-        "points": points_to_json(points),
-    }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

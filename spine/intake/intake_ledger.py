@@ -7,15 +7,17 @@ identifiers in the index are keyed hashes.
 """
 
 import json
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from spine.storage import write_text_atomically
-from spine.study import iterate_study_folders, read_study
+from spine.storage import sha256_of_bytes, write_text_atomically
+from spine.study import Study, StudyView, iterate_study_folders, points_to_json, read_study
 
 TRANSIENT_CODES = frozenset(
-    {"UID_CONFLICT", "DUPLICATE_IMAGE", "STUDY_UNFINISHED", "FILE_UNREADABLE", "READER_FAULT", "IMAGE_MISSING"}
+    {"UID_CONFLICT", "DUPLICATE_IMAGE", "FILE_UNREADABLE", "READER_FAULT", "IMAGE_MISSING", "COPY_ABORTED"}
     | {"DECODER_MISSING", "DECODER_KILLED"}
 )
 """Codes of refusals that may be temporary: a later run may accept the same, unchanged files."""
@@ -32,6 +34,11 @@ class Entry:
         patient: pseudonym of the patient.
         instances: view -> keyed hash of the image's identifier.
         images: view -> SHA-256 of the image.
+        places: view -> digest of the view's spacing and geometry.
+        examination: keyed hash of the examination's identifier, or empty.
+        truth: digest of the reconstruction and the labels, or empty without either.
+        revises: ids of the studies that the study replaces.
+        files: the candidate's files, as in ``FileCount``.
         code, message: code and text of the refusal, if the candidate was quarantined.
     """
 
@@ -41,6 +48,11 @@ class Entry:
     patient: str = ""
     instances: Mapping[str, str] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
+    examination: str = ""
+    truth: str = ""
+    revises: Sequence[str] = ()
+    files: Mapping[str, Any] = field(default_factory=dict)
     code: str = ""
     message: str = ""
 
@@ -52,7 +64,8 @@ class Ledger:
         by_candidate: keyed hash of a candidate's fingerprint -> its entry.
         by_study: id of a study in the store -> its entry.
         image_of_instance: keyed hash of an image's identifier -> SHA-256 of the image in the store.
-        study_of_image: SHA-256 of an image -> id of its study.
+        studies_of_image: SHA-256 of an image -> ids of the studies with this image.
+        studies_of_examination: keyed hash of an examination -> ids of its studies.
     """
 
     def __init__(self, store: Path, quarantine: Path) -> None:
@@ -60,7 +73,9 @@ class Ledger:
         self.by_candidate: dict[str, Entry] = {}
         self.by_study: dict[str, Entry] = {}
         self.image_of_instance: dict[str, str] = {}
-        self.study_of_image: dict[str, str] = {}
+        self.studies_of_image: dict[str, set[str]] = defaultdict(set)
+        self.studies_of_examination: dict[str, set[str]] = defaultdict(set)
+        self._replaced: set[str] = set()
         finished = {folder.name for folder in iterate_study_folders(store)}
         refused = {reason.parent.name for reason in quarantine.glob("*/reason.json")}
         for entry in self._read():
@@ -77,12 +92,20 @@ class Ledger:
         with self._path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(asdict(entry), sort_keys=True) + "\n")
 
+    def latest(self, study_ids: Iterable[str]) -> list[Entry]:
+        """The entries of those studies that no other study replaces, by id."""
+        return [self.by_study[study_id] for study_id in sorted(set(study_ids) - self._replaced)]
+
     def _index(self, entry: Entry) -> None:
         if entry.candidate:
             self.by_candidate[entry.candidate] = entry
         if entry.study_id is not None:
             self.by_study[entry.study_id] = entry
-            self.study_of_image |= dict.fromkeys(entry.images.values(), entry.study_id)
+            self._replaced.update(entry.revises)
+            for sha256 in entry.images.values():
+                self.studies_of_image[sha256].add(entry.study_id)
+            if entry.examination:
+                self.studies_of_examination[entry.examination].add(entry.study_id)
             self.image_of_instance |= {i: entry.images[view] for view, i in entry.instances.items()}
 
     def _read(self) -> list[Entry]:
@@ -108,11 +131,39 @@ def intake_folder(store: Path) -> Path:
 
 def _entry_of_folder(folder: Path) -> Entry:
     """An entry for a study folder that has no entry, because its run was killed or the index was lost."""
-    study = read_study(folder)
+    return entry_of_study(read_study(folder))
+
+
+def entry_of_study(study: Study) -> Entry:
+    """The entry of a study, without the candidate that it came from."""
     return Entry(
         candidate="",
         study_id=study.study_id,
         patient=study.patient,
         instances={name: view.facts["instance"] for name, view in study.views.items() if "instance" in view.facts},
         images={name: view.sha256 for name, view in study.views.items()},
+        places={name: _digest(_place(view)) for name, view in study.views.items()},
+        examination=next((str(v.facts["examination"]) for v in study.views.values() if "examination" in v.facts), ""),
+        truth=_digest(truth) if any((truth := _truth(study)).values()) else "",
+        revises=study.revises,
     )
+
+
+def content_address(study: Study) -> str:
+    """Study id: 16 hex digits of the SHA-256 of the images, their places, the labels and the 3D points."""
+    images = {name: [view.sha256, _place(view)] for name, view in study.views.items()}
+    return _digest({"images": images, **_truth(study)})[:16]
+
+
+def _place(view: StudyView) -> list[Any]:
+    return [view.spacing_mm, view.calibration, asdict(view.geometry) if view.geometry is not None else None]
+
+
+def _truth(study: Study) -> dict[str, Any]:
+    points = points_to_json(study.reconstruction.points) if study.reconstruction is not None else {}
+    labels = {name: points_to_json(view.labels) for name, view in study.views.items() if view.labels}
+    return {"points": points, "labels": labels}
+
+
+def _digest(content: Any) -> str:
+    return sha256_of_bytes(json.dumps(content, sort_keys=True).encode())

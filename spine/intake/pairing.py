@@ -26,7 +26,7 @@ import numpy as np
 from spine.errors import PairingRejected
 from spine.intake.facts import safe_reconstruction
 from spine.intake.records import LoadedStudy, LoadedView
-from spine.intake.view_evidence import views_seem_exchanged
+from spine.intake.view_evidence import Image, views_seem_exchanged
 from spine.landmarks import VIEWS, ViewName
 from spine.radiograph.read import Radiograph
 from spine.reconstruction.reconstruction import Reconstruction
@@ -46,22 +46,34 @@ def join_study(
     if not radiographs and reconstruction is None:
         found = "neither a radiograph nor a reconstruction"
         raise PairingRejected("STUDY_EMPTY", found, "at least one of them", "send the study again")
-    by_view = _by_view(radiographs)
     patient = _patient(radiographs) if radiographs else ""
-    _check_images(by_view)
+    by_view = _by_view(radiographs)
     geometries = _geometries(by_view, reconstruction)
-    _check_heights(geometries)
+    check_parts({view: r.image for view, r in by_view.items()}, geometries, reconstruction)
     facts = _dicom_facts(by_view.values())
     if reconstruction is not None:
         reconstruction = safe_reconstruction(reconstruction)
         patient = patient or f"reconstruction:{reconstruction.subject_id}"
         # A reconstruction may state the age more exactly than DICOM, which states whole years.
         facts |= reconstruction.facts
-        if by_view:
-            _check_projection(geometries, reconstruction)
-            _check_views(by_view, geometries, reconstruction)
     views = {view: _loaded(radiograph, geometries.get(view)) for view, radiograph in by_view.items()}
-    return LoadedStudy(patient, views, reconstruction, facts | ({"simulated": True} if simulated else {}))
+    facts |= {"simulated": True} if simulated else {}
+    return LoadedStudy(patient, views, reconstruction, facts, radiographs[0].identity.study_uid if radiographs else "")
+
+
+def check_parts(
+    images: Mapping[ViewName, Image], geometries: Mapping[ViewName, ViewGeometry], reconstruction: Reconstruction | None
+) -> None:
+    """Check that the (H, W) images, their geometries and the reconstruction of one study fit together.
+
+    Raises:
+        PairingRejected: ``IMAGES_IDENTICAL``, ``HEIGHT_MISMATCH``, ``SPINE_OUTSIDE_IMAGE``, ``VIEW_MISMATCH``.
+    """
+    _check_images(images)
+    _check_heights(geometries)
+    if reconstruction is not None and images:
+        _check_projection(geometries, reconstruction)
+        _check_views(images, geometries, reconstruction)
 
 
 def require_one_examination(radiographs: Mapping[ViewName, Radiograph]) -> None:
@@ -73,7 +85,7 @@ def require_one_examination(radiographs: Mapping[ViewName, Radiograph]) -> None:
         PairingRejected: ``PATIENT_MISMATCH``, ``STUDY_MISMATCH``, ``IMAGES_IDENTICAL``, ``HEIGHT_MISMATCH``.
     """
     _check_identity(radiographs.values(), ignored={""})
-    _check_images(radiographs)
+    _check_images({view: r.image for view, r in radiographs.items()})
     _check_heights({view: r.geometry for view, r in radiographs.items() if r.geometry is not None})
 
 
@@ -103,17 +115,17 @@ def _check_identity(radiographs: Iterable[Radiograph], *, ignored: set[str]) -> 
     identities = [radiograph.identity for radiograph in radiographs]
     patients = {identity.patient_id for identity in identities} - ignored
     if len(patients) > 1:
-        found = f"radiographs of {len(patients)} patients"
-        raise PairingRejected("PATIENT_MISMATCH", found, "one patient", "sort the radiographs by patient")
+        found = f"radiographs of {len(patients)} patients in one folder"
+        raise PairingRejected("PATIENT_MISMATCH", found, "one patient", "make one folder for each patient and study")
     if len({identity.study_uid for identity in identities} - ignored) > 1:
         found = "radiographs of different studies"
         raise PairingRejected("STUDY_MISMATCH", found, "one Study Instance UID", "make one folder for each study")
 
 
-def _check_images(by_view: Mapping[ViewName, Radiograph]) -> None:
-    if len(by_view) < len(VIEWS):
+def _check_images(images: Mapping[ViewName, Image]) -> None:
+    if len(images) < len(VIEWS):
         return
-    first, second = (by_view[view].image for view in VIEWS)
+    first, second = (images[view] for view in VIEWS)
     varies = first.size > 0 and first.min() < first.max()
     if varies and any(np.array_equal(first, other) for other in (second, second[:, ::-1])):
         found = "the same image as frontal and as lateral radiograph"
@@ -190,9 +202,8 @@ def _check_projection(geometries: Mapping[ViewName, ViewGeometry], reconstructio
 
 
 def _check_views(
-    by_view: Mapping[ViewName, Radiograph], geometries: Mapping[ViewName, ViewGeometry], reconstruction: Reconstruction
+    images: Mapping[ViewName, Image], geometries: Mapping[ViewName, ViewGeometry], reconstruction: Reconstruction
 ) -> None:
-    images = {view: radiograph.image for view, radiograph in by_view.items()}
     if views_seem_exchanged(images, geometries, reconstruction):
         found = "images that fit the reconstruction only if their views are exchanged"
         expected = "tags that name the right view of each image"

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from spine.errors import InputRejected, PlumblineError
 from spine.intake.intake_ledger import intake_folder
 from spine.intake.records import StudyCandidate
+from spine.landmarks import ViewName
 from spine.reconstruction.open import SUFFIXES
 from spine.storage import locked, write_array_atomically, write_text_atomically
 from spine.study import Study, write_study_record
@@ -52,7 +53,7 @@ def reserved(store: Path) -> Iterator[None]:
         raise
 
 
-def store_study(store: Path, study: Study, images: Mapping[str, NDArray[np.uint16]]) -> None:
+def store_study(store: Path, study: Study, images: Mapping[ViewName, NDArray[np.uint16]]) -> None:
     """Write the (H, W) images and then the record of a study into a staging folder, and rename the folder."""
     staged, final = store / _STAGING / study.study_id, store / study.study_id
     staged.mkdir(parents=True)

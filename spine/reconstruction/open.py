@@ -5,6 +5,7 @@ write a module with a ``looks_like_...`` function and a reader. Add them to ``is
 ``_read_table``, and to ``FORMATS``. Add a new suffix to ``SUFFIXES``. Increase ``spine.intake.records.READER_VERSION``.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,19 @@ def _read_table(payload: bytes) -> Reconstruction:
 
 def _rejected(code: str, found: str) -> ReconstructionRejected:
     return ReconstructionRejected(code, found, FORMATS, "export the reconstruction again")
+
+
+def points_kind(path: Path) -> str | None:
+    """Stub until the formats are merged."""
+    if path.suffix.lower() not in SUFFIXES:
+        return None
+    return "points" if path.stat().st_size == 0 or is_reconstruction(path) else None
+
+
+def read_reconstruction_files(files: Sequence[Path]) -> Reconstruction:
+    """Stub until the formats are merged."""
+    if len(files) > 1:
+        found = f"{len(files)} reconstructions"
+        remedy = "keep only the right reconstruction in the folder of the study"
+        raise ReconstructionRejected("RECONSTRUCTION_AMBIGUOUS", found, "one reconstruction", remedy)
+    return read_any_reconstruction(files[0])

@@ -90,8 +90,9 @@ def build_dataset(
     landmark_set = landmark_set_of(config.landmark_set)
     (out / "images").mkdir(parents=True, exist_ok=True)
     remove_partials(out)
-    selection = select_studies(store, landmarks, landmark_set, set(read_excluded(out)))
     previous = read_frozen(out)
+    frozen_versions = previous.members if previous is not None and not config.new_test_version else ()
+    selection = select_studies(store, landmarks, landmark_set, set(read_excluded(out)), frozen_versions)
     splits = _splits(selection.studies, config, previous, out)
     late = {} if config.new_test_version else new_studies_of_test_patients(selection.studies, splits, previous)
     left_out = selection.left_out | late

@@ -4,7 +4,7 @@ Contract: every study of the store is either selected or left out with one of th
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,11 +19,22 @@ NO_VIEW = "NO_VIEW"
 """The study has a reconstruction and no image."""
 NO_LANDMARKS = "NO_LANDMARKS"
 """No landmark of the set is known in any image of the study."""
+REVISED = "REVISED"
+"""The store has a revision of the study, with more views or a corrected reconstruction."""
 EXCLUDED = "EXCLUDED_BY_VALIDATION"
 """An earlier validation found errors in the study (``excluded.json``)."""
 TEST_PATIENT_FROZEN = "TEST_PATIENT_FROZEN"
 """The study is new, but its patient is in the frozen test set. Training on it would be leakage, and adding it to the
 test set would change that set."""
+
+LEFT_OUT_BECAUSE: Mapping[str, str] = {
+    NO_VIEW: "a reconstruction without images",
+    NO_LANDMARKS: "no reconstruction or labels, or none inside the images",
+    REVISED: "replaced by a revision of the same study",
+    EXCLUDED: "excluded by the validation",
+    TEST_PATIENT_FROZEN: "new studies of patients in the frozen test set",
+}
+"""Reason -> the same reason in words."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +52,16 @@ class Selection:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def select_studies(store: Path, landmarks: Path, landmark_set: LandmarkSet, excluded: set[str]) -> Selection:
+def select_studies(
+    store: Path,
+    landmarks: Path,
+    landmark_set: LandmarkSet,
+    excluded: set[str],
+    kept_versions: Collection[str] = (),
+) -> Selection:
     """Divide the studies of ``store`` into usable studies and studies that are left out.
+
+    A study that a revision replaces is left out, unless its id is in ``kept_versions`` (the frozen test set).
 
     Raises:
         ContractViolation: ``LANDMARKS_MISSING``, ``LANDMARK_SET_DIFFERS``, ``LANDMARKS_STALE`` (a study was added
@@ -53,9 +72,11 @@ def select_studies(store: Path, landmarks: Path, landmark_set: LandmarkSet, excl
     located: dict[str, Mapping[ViewName, ViewLandmarks]] = {}
     left_out: dict[str, str] = {}
     stale: list[str] = []
-    for folder in iterate_study_folders(store):
-        study = read_study(folder)
-        reason = EXCLUDED if study.study_id in excluded else None if study.views else NO_VIEW
+    every = [read_study(folder) for folder in iterate_study_folders(store)]
+    replaced = {former for study in every for former in study.revises} - set(kept_versions)
+    for study in every:
+        reason = REVISED if study.study_id in replaced else EXCLUDED if study.study_id in excluded else None
+        reason = reason or (None if study.views else NO_VIEW)
         if reason is None and study.study_id not in indexed:
             reason = NO_LANDMARKS
             if set(study.views) & set(landmark_set.views):

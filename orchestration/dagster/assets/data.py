@@ -45,7 +45,7 @@ def cohort(
 def batch(context: dg.AssetExecutionContext, workspace: WritableWorkspace, watcher: Watcher) -> Materialised:
     """A folder of studies from the inbox, taken into the study store once.
 
-    A corrected batch has a newer `COMPLETE` marker and therefore a new key, so it is taken in again.
+    A batch with new or corrected files has a new key, so it is taken in again.
     """
     return materialised("batch", watcher, lambda p: ingest_batch(workspace.folders, context.partition_key, p))
 
@@ -59,7 +59,8 @@ def studies(
 ) -> Materialised:
     """Checked, calibrated, pseudonymous studies of the source and of every finished batch.
 
-    Studies that cannot be used are in quarantine with a reason. Received = used + already present + quarantined.
+    Studies that cannot be used are in quarantine with a reason, and incomplete studies are waiting. Received = used +
+    already present + waiting + quarantined.
     """
     return configured_step(context, "studies", "source", workspace, versions, watcher)
 

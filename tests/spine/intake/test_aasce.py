@@ -47,7 +47,7 @@ def folder(tmp_path):
 
 
 def test_a_row_becomes_a_frontal_study_in_patient_sides(tmp_path):
-    (candidate,) = AasceSource(radiographs(tmp_path, [(NAME, corners(), [41.1, 14.6, 0.0])])).candidates()
+    (candidate,) = AasceSource(radiographs(tmp_path, [(NAME, corners(), [41.1, 14.6, 0.0])])).contents().candidates
     study = candidate.load()
     assert study.patient == "aasce:162"
     assert study.facts == {"published_angle_1_deg": 41.1, "published_angle_2_deg": 14.6, "published_angle_3_deg": 0.0}
@@ -79,7 +79,7 @@ def test_eight_bits_fill_the_range(tmp_path):
     ],
 )
 def test_the_number_in_the_name_is_the_patient(tmp_path, name, patient):
-    (candidate,) = AasceSource(radiographs(tmp_path, [(name, corners(), [1, 2, 3])])).candidates()
+    (candidate,) = AasceSource(radiographs(tmp_path, [(name, corners(), [1, 2, 3])])).contents().candidates
     assert candidate.load().patient == f"aasce:{patient}"
 
 
@@ -117,7 +117,7 @@ def turned():
     ],
 )
 def test_images_that_cannot_be_used(folder, payload, code):
-    (candidate,) = AasceSource(folder).candidates()
+    (candidate,) = AasceSource(folder).contents().candidates
     content = payload(candidate.image.read_bytes())
     candidate.image.unlink()
     if content is not None:
@@ -127,21 +127,21 @@ def test_images_that_cannot_be_used(folder, payload, code):
 
 def test_a_name_cannot_point_outside(folder):
     (folder / "filenames.csv").write_text("../../etc/sunhl-1th-02-Jan-2017-7.jpg\n")
-    (candidate,) = AasceSource(folder).candidates()
+    (candidate,) = AasceSource(folder).contents().candidates
     assert candidate.image.parent == folder / "images"
 
 
 def test_tables_must_agree(folder):
     (folder / "angles.csv").write_text("1,2,3\n4,5,6\n")
     with pytest.raises(ParametersRejected, match="SOURCE_LAYOUT_INVALID"):
-        AasceSource(folder).candidates()
+        AasceSource(folder).contents()
     (folder / "angles.csv").unlink()
     with pytest.raises(ParametersRejected, match=r"angles\.csv"):
-        AasceSource(folder).candidates()
+        AasceSource(folder).contents()
 
 
 def test_an_edited_row_is_a_new_candidate(folder):
-    (before,) = AasceSource(folder).candidates()
+    (before,) = AasceSource(folder).contents().candidates
     (folder / "angles.csv").write_text("1,2,4\n")
-    (after,) = AasceSource(folder).candidates()
+    (after,) = AasceSource(folder).contents().candidates
     assert before.fingerprint() != after.fingerprint()

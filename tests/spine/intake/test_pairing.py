@@ -20,7 +20,7 @@ from tests.spine.refusals import code_of
 
 
 def load(folder, **options):
-    (candidate,) = FolderSource(folder, **options).candidates()
+    (candidate,) = FolderSource(folder, **options).contents().candidates
     return candidate.load()
 
 
@@ -62,15 +62,6 @@ def test_reports_beside_the_radiographs_are_ignored(study, tmp_path):
     report = payload.replace(b"1.2.840.10008.5.1.4.1.1.1.1\0", b"1.2.840.10008.5.1.4.1.1.88.1", 1)
     (study / "report.dcm").write_bytes(report)
     assert len(load(tmp_path).views) == 2
-
-
-def test_links_are_not_followed(tmp_path):
-    write_study(tmp_path / "elsewhere", 1)
-    drop = tmp_path / "drop"
-    write_study(drop / "a", 2, views=("frontal",))
-    (drop / "a" / "other.dcm").symlink_to(tmp_path / "elsewhere" / "lateral.dcm")
-    (drop / "b").symlink_to(tmp_path / "elsewhere")
-    assert set(load(drop).views) == {"frontal"}
 
 
 def test_a_simulated_study_without_its_mark_is_unfinished(tmp_path):

@@ -62,6 +62,6 @@ def test_a_planted_identifier_reaches_nothing(tmp_path, caplog, capfd):
     assert len(ours) > 8
     assert not [name for name in made if CANARY in name]
     assert not [name for name, payload in ours.items() if CANARY.encode() in payload or b"vp-" in payload]
-    good = next(c for c in source.candidates() if c.key.endswith("-a"))
+    good = next(c for c in source.contents().candidates if c.key.endswith("-a"))
     shown = repr(report) + caplog.text + "".join(capfd.readouterr()) + repr(good.load())
     assert CANARY not in shown

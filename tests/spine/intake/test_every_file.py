@@ -1,0 +1,290 @@
+"""Every entry below a source is used, passed over, waiting or quarantined with a reason; nothing vanishes."""
+
+import json
+import os
+import shutil
+import time
+import zipfile
+
+import pydicom
+import pytest
+
+from spine.intake import archives
+from spine.intake.ingest import ingest
+from spine.intake.sources import open_source
+from spine.storage import sha256_of_file
+from spine.study import iterate_study_folders, read_study
+from tests.spine.intake.constructed_studies import KEY, write_study
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "drop").mkdir()
+    return tmp_path
+
+
+def take_in(place):
+    return ingest(open_source("folder", place / "drop"), place / "work" / "s", place / "work" / "q", pseudonym_key=KEY)
+
+
+def stored(place):
+    return [read_study(folder) for folder in iterate_study_folders(place / "work" / "s")]
+
+
+def codes(report):
+    return [q.code for q in report.quarantined]
+
+
+def entries_below(place):
+    return sum(path.is_file() for path in (place / "drop").rglob("*"))
+
+
+HARMLESS = {
+    ".DS_Store": b"\0" * 20,
+    "._frontal.dcm": b"\0\5\x16\7",
+    "Thumbs.db": b"",
+    ".access^": b"",
+    "report.pdf": b"%PDF-1.4",
+    "notes.txt": b"Patient stood well.",
+    "empty.txt": b"",
+    "README": b"made by a scanner",
+    "viewer.exe": b"MZ\x90\0",
+    "autorun.inf": b"[autorun]",
+    "checksums.md5": b"d41d8cd98f00b204e9800998ecf8427e  frontal.dcm",
+    "consent.docx": b"PK\x03\x04word",
+    "trace.dat": b"\x01\x02\x03",
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_files_of_no_interest_are_passed_over_and_counted(place, name):
+    study = write_study(place / "drop" / "a", 1)
+    (study / name).write_bytes(HARMLESS[name])
+    report = take_in(place)
+    assert (report.received, report.used, codes(report)) == (1, 1, [])
+    assert report.files.used == 3
+    assert report.files.total == entries_below(place) == 5
+    assert sum(report.files.passed_over.values()) == 2  # with COMPLETE
+
+
+SUSPICIOUS = {
+    "IM000003": (b"", "EMPTY_FILE"),
+    "1.2.840.5": (b"", "EMPTY_FILE"),
+    "IM000004": (b"\x01\x02\x03\xff" * 50, "FILE_UNKNOWN"),
+    "lateral.dcm2.jpg": (b"\xff\xd8\xff\xe0", "IMAGE_NOT_DICOM"),
+    "scan": (b"\x89PNG\r\n", "IMAGE_NOT_DICOM"),
+    "scan.tif": (b"II*\0", "IMAGE_NOT_DICOM"),
+    "volume.nii": (b"\x5c\x01\0\0", "IMAGE_NOT_DICOM"),
+    "films.7z": (b"7z\xbc\xaf\x27\x1c", "ARCHIVE_UNSUPPORTED"),
+    "films.rar": (b"Rar!\x1a", "ARCHIVE_UNSUPPORTED"),
+    "films.tar.gz": (b"\x1f\x8b\x08", "ARCHIVE_UNSUPPORTED"),
+    "films.zip": (b"PK\x03\x04 cut off", "ARCHIVE_INVALID"),
+    "text.dcm": (b"not dicom", "NOT_DICOM"),
+}
+
+
+@pytest.mark.parametrize("name", SUSPICIOUS)
+def test_a_file_that_may_be_an_image_or_points_is_never_passed_over(place, name):
+    study = write_study(place / "drop" / "a", 1, views=("frontal",), reconstruction=False)
+    payload, code = SUSPICIOUS[name]
+    (study / name).write_bytes(payload)
+    report = take_in(place)
+    assert (report.received, codes(report)) == (1, [code])
+    assert report.files.total == report.files.quarantined == 2
+
+
+def test_links_and_pipes_are_refused_by_name(place):
+    real = write_study(place / "elsewhere" / "b", 1)
+    for number, name in enumerate(("link", "pipe")):
+        write_study(place / "drop" / name, 2 + number)
+    (place / "drop" / "link" / "other.dcm").symlink_to(real / "lateral.dcm")
+    os.mkfifo(place / "drop" / "pipe" / "other.dcm")
+    (place / "drop" / "whole").symlink_to(real)
+    report = take_in(place)
+    assert report.received == 3
+    assert codes(report) == ["LINK_NOT_FOLLOWED", "FILE_UNREADABLE", "LINK_NOT_FOLLOWED"]
+
+
+def test_an_empty_folder_and_a_folder_without_studies_are_counted(place):
+    (place / "drop" / "later").mkdir()
+    report = take_in(place)
+    assert (report.received, report.files.passed_over) == (0, {"empty folder": 1})
+
+
+def test_a_link_in_the_source_itself_is_a_refused_study(place):
+    (place / "drop" / "film.dcm").symlink_to("/nowhere")
+    assert codes(take_in(place)) == ["LINK_NOT_FOLLOWED"]
+
+
+# --- loose files, exports to CD and archives
+
+
+def test_loose_files_are_sorted_by_examination(place):
+    for seed in (1, 2):
+        made = write_study(place / "made" / str(seed), seed, reconstruction=False)
+        for view in ("frontal", "lateral"):
+            shutil.copy(made / f"{view}.dcm", place / "drop" / f"{seed}-{view}.dcm")
+    (place / "drop" / "COMPLETE").write_text("")
+    report = take_in(place)
+    assert (report.received, report.used) == (2, 2)
+    assert [set(study.views) for study in stored(place)] == [{"frontal", "lateral"}] * 2
+
+
+def test_points_beside_several_examinations_are_refused_by_name(place):
+    for seed in (1, 2):
+        made = write_study(place / "made" / str(seed), seed, views=("frontal",))
+        shutil.copy(made / "frontal.dcm", place / "drop" / f"{seed}.dcm")
+    shutil.copy(made / "reconstruction.json", place / "drop" / "points.json")
+    (place / "drop" / "COMPLETE").write_text("")
+    report = take_in(place)
+    assert (report.received, report.used, codes(report)) == (3, 2, ["EXAMINATION_UNCLEAR"])
+
+
+def write_export(folder, seeds):
+    """An export to CD: DICOMDIR, one folder for each image, and a viewer."""
+    for seed in seeds:
+        made = write_study(folder.parent / "made" / str(seed), seed, reconstruction=False, simulated=False)
+        for number, view in enumerate(("frontal", "lateral")):
+            target = folder / "DICOM" / f"PAT{seed}" / f"SER{number}" / "IM000000"
+            target.parent.mkdir(parents=True)
+            shutil.copy(made / f"{view}.dcm", target)
+    index = pydicom.dcmread(target, stop_before_pixels=True)
+    index.file_meta.MediaStorageSOPClassUID = index.SOPClassUID = "1.2.840.10008.1.3.10"
+    index.save_as(folder / "DICOMDIR")
+    (folder / "VIEWER").mkdir()
+    (folder / "VIEWER" / "logo.png").write_bytes(b"\x89PNG\r\n")
+    (folder / "VIEWER" / "view.exe").write_bytes(b"MZ")
+
+
+@pytest.mark.parametrize("below", [".", "cd-1"])
+def test_an_export_to_cd_becomes_one_study_for_each_examination(place, below):
+    folder = place / "drop" / below
+    folder.mkdir(exist_ok=True)
+    write_export(folder, (1, 2, 3))
+    shutil.rmtree(place / "drop" / "made", ignore_errors=True)
+    report = take_in(place)
+    assert (report.received, report.used, codes(report)) == (3, 3, [])
+    assert all(len(study.views) == 2 for study in stored(place))
+    assert report.files.total == entries_below(place)
+    again = take_in(place)
+    assert (again.received, again.already_present) == (3, 3)
+
+
+def zipped(archive, folders, prefix=""):
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
+        for folder in folders:
+            for file in sorted(folder.rglob("*")):
+                name = file.relative_to(folder.parent if len(folders) > 1 else folder)
+                opened.write(file, prefix + name.as_posix())
+    return archive
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_zip_archive_is_one_study_or_one_for_each_top_folder(place, count):
+    folders = [write_study(place / "made" / f"p{seed}", seed) for seed in range(1, count + 1)]
+    zipped(place / "drop" / "batch.zip", folders)
+    report = take_in(place)
+    assert (report.received, report.used, codes(report)) == (count, count, [])
+    assert all(len(s.views) == 2 and s.reconstruction is not None for s in stored(place))
+    assert take_in(place).already_present == count
+    assert not list(place.glob("**/plumbline-archive-*"))
+
+
+def test_a_zip_archive_in_a_study_folder_belongs_to_the_study(place):
+    study = write_study(place / "drop" / "a", 1)
+    lateral = study / "lateral.dcm"
+    with zipfile.ZipFile(study / "more.zip", "w") as opened:
+        opened.write(lateral, "../../../evil/lateral.dcm")
+    lateral.unlink()
+    report = take_in(place)
+    assert (report.used, codes(report)) == (1, [])
+    assert set(stored(place)[0].views) == {"frontal", "lateral"}
+    assert not (place / "evil").exists()
+
+
+def test_a_bomb_an_encrypted_and_a_nested_archive_are_refused(place, monkeypatch):
+    monkeypatch.setattr(archives, "FREE_BYTES", 2**20)
+    with zipfile.ZipFile(place / "drop" / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as opened:
+        opened.writestr("a.dcm", b"\0" * 2**26)
+    plain = zipped(place / "drop" / "locked.zip", [write_study(place / "made" / "p", 1)])
+    payload = bytearray(plain.read_bytes())
+    at = payload.find(b"PK\x01\x02")
+    payload[at + 8] |= 1
+    plain.write_bytes(payload)
+    with zipfile.ZipFile(place / "drop" / "nested.zip", "w") as opened:
+        opened.write(place / "drop" / "bomb.zip", "inner.zip")
+    report = take_in(place)
+    assert codes(report) == ["ARCHIVE_TOO_LARGE", "ARCHIVE_ENCRYPTED", "ARCHIVE_UNSUPPORTED"]
+
+
+# --- files under way
+
+
+def test_a_copy_under_way_waits_and_a_stopped_copy_is_refused(place):
+    study = write_study(place / "drop" / "a", 1, views=("frontal",))
+    partial = study / "lateral.dcm.part"
+    partial.write_bytes(b"DI")
+    report = take_in(place)
+    assert [(w.position, w.code) for w in report.waiting] == [(1, "COPY_UNDER_WAY")]
+    assert (report.received, report.files.waiting, stored(place)) == (1, 3, [])
+    long_ago = time.time() - 7200
+    os.utime(partial, (long_ago, long_ago))
+    assert codes(take_in(place)) == ["COPY_ABORTED"]
+    partial.unlink()
+    assert take_in(place).used == 1
+
+
+def test_files_that_change_while_they_are_read_wait(place, monkeypatch):
+    study = write_study(place / "drop" / "a", 1)
+    read = "spine.intake.folder_candidate.join_study"
+
+    def growing(*arguments, **options):
+        with (study / "lateral.dcm").open("ab") as stream:
+            stream.write(b"\0")
+        return joined(*arguments, **options)
+
+    from spine.intake.pairing import join_study as joined
+
+    with monkeypatch.context() as patched:
+        patched.setattr(read, growing)
+        assert [w.code for w in take_in(place).waiting] == ["FILES_CHANGING"]
+    assert stored(place) == []
+
+
+def listing(folder):
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "COMPLETE")
+    return "".join(f"{sha256_of_file(p)}  {p.relative_to(folder)}\n" for p in files)
+
+
+def test_the_list_in_complete_is_compared_with_the_files(place):
+    for seed in (1, 2, 3):
+        write_study(place / "drop" / f"p{seed}", seed)
+    (place / "drop" / "COMPLETE").write_text(listing(place / "drop"))
+    (place / "drop" / "p1" / "lateral.dcm").rename(place / "lateral.dcm")
+    damaged = place / "drop" / "p2" / "reconstruction.json"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole.replace(b"vp-2", b"vp-3"))
+    report = take_in(place)
+    assert [w.code for w in report.waiting] == ["FILES_MISSING"]
+    assert (report.used, codes(report)) == (1, ["FILES_DIFFER"])
+    (place / "lateral.dcm").rename(place / "drop" / "p1" / "lateral.dcm")
+    damaged.write_bytes(whole)
+    report = take_in(place)
+    assert (report.used, report.already_present, report.waiting, codes(report)) == (2, 1, (), [])
+
+
+def test_a_listed_study_whose_folder_is_not_there_yet_waits(place):
+    write_study(place / "drop" / "p1", 1)
+    write_study(place / "drop" / "p2", 2)
+    (place / "drop" / "COMPLETE").write_text(listing(place / "drop"))
+    shutil.rmtree(place / "drop" / "p2")
+    report = take_in(place)
+    assert (report.used, [w.code for w in report.waiting]) == (1, ["FILES_MISSING"])
+
+
+def test_the_reason_of_a_refused_study_names_no_file(place):
+    study = write_study(place / "drop" / "Jane Doe", 1)
+    (study / "Jane.jpg").write_bytes(b"\xff\xd8\xff")
+    (refused,) = take_in(place).quarantined
+    reason = json.loads((place / "work" / "q" / refused.key / "reason.json").read_text())
+    assert "Jane" not in json.dumps(reason)
