@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -148,6 +149,32 @@ def test_a_new_study_of_a_test_patient_waits_for_a_new_test_version(biplanar, wo
     assert read_build_record(workspace / "dataset").left_out == {f"{50:016x}": "TEST_PATIENT_FROZEN"}
     later = biplanar(0, new_test_version=True)
     assert f"{50:016x}" in {e.study_id for e in later.in_split("test")}
+
+
+def revise(workspace, number, former):
+    """Store a study as the revision of another study of the same patient."""
+    study = add_study(workspace / "store", number, patient=former.patient)
+    write_study_record(replace(study, revises=(former.study_id,)), workspace / "store" / study.study_id)
+    return study.study_id
+
+
+def test_a_revision_replaces_its_study_in_training_and_waits_in_the_test_set(biplanar, workspace):
+    before = biplanar(9)
+    trained, tested = before.in_split("train")[0], before.in_split("test")[0]
+    new_trained, new_tested = revise(workspace, 60, trained), revise(workspace, 61, tested)
+    after = biplanar()
+    assert after.test_digest == before.test_digest
+    assert read_build_record(workspace / "dataset").left_out == {
+        trained.study_id: "REVISED",
+        new_tested: "TEST_PATIENT_FROZEN",
+    }
+    assert {e.study_id: e.split for e in after.examples}[new_trained] == "train"
+    later = biplanar(0, new_test_version=True)
+    members = {e.study_id for e in later.in_split("test")}
+    assert new_tested in members and tested.study_id not in members
+    assert read_build_record(workspace / "dataset").left_out == dict.fromkeys(
+        (trained.study_id, tested.study_id), "REVISED"
+    )
 
 
 def test_a_killed_build_is_continued_with_the_same_test_set(biplanar, workspace, monkeypatch):
