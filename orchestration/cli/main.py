@@ -21,6 +21,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "params": ("params", "List the parameters of params.yaml with default, range and meaning."),
     "stage": ("pipeline", "Run one stage (dvc.yaml calls this)."),
     "quarantine": ("quarantine", "List the studies that could not be used, with the reason and the remedy."),
+    "accept": ("quarantine", "Accept studies that the second reader of the validation disagrees with."),
     "measure": ("measuring", "Measure one or two radiographs with the champion."),
     "calibrate": ("calibrating", "Calibrate the intervals of a model on labelled studies of your own."),
     "parameters": ("measuring", "List every parameter with definition, sign, unit and source."),

@@ -1,4 +1,4 @@
-"""The subcommand ``quarantine``, which lists the studies in quarantine.
+"""The subcommands ``quarantine``, which lists the studies in quarantine, and ``accept``, which accepts a study.
 
 Contract: names of folders and files in the source may identify patients. They are printed, and never written.
 """
@@ -15,9 +15,10 @@ from orchestration.pipeline.intake import (
     WAITING_TABLE,
     quarantined_studies,
 )
-from orchestration.pipeline.params import read_params
+from orchestration.pipeline.params import change_params, read_params
 from orchestration.pipeline.step_report import read_step_report
 from orchestration.pipeline.workspace import Workspace
+from spine.study import iterate_study_folders
 
 
 @click.command()
@@ -44,6 +45,29 @@ def quarantine(workspace: Path) -> None:
     _print_counts(chosen)
 
 
+@click.command()
+@click.argument("studies", nargs=-1, required=True)
+@click.option("--reason", required=True, help="why the labels are right; it is shown in reports, so name no patient")
+@workspace_option
+def accept(studies: tuple[str, ...], reason: str, workspace: Path) -> None:
+    """Accept STUDIES (their ids) with whose labels the second reader of the validation disagrees.
+
+    A model reads every image again and finds wrong images and labels. It can be wrong itself. The report of the
+    validation shows its findings with pictures. An accepted study is used; the finding remains as a warning.
+
+    \b
+    Example:  plumbline accept 5a8c0f21b6e9d374 --reason "six lumbar vertebrae, labels checked" -w ws
+    """
+    chosen = Workspace(workspace)
+    stored = {folder.name for folder in iterate_study_folders(chosen.studies)}
+    if unknown := [study for study in studies if study not in stored]:
+        raise click.UsageError(f"no study {unknown[0]!r} in this workspace; data/validation/report.html lists the ids")
+    former = [entry for entry in read_params(chosen.params_file).validation.accepted if entry[:16] not in studies]
+    accepted = [*former, *(f"{study}: {' '.join(reason.split())}" for study in studies)]
+    change_params(chosen.params_file, {"validation": {"accepted": accepted}}, "the reason")
+    click.echo(f"{len(studies)} accepted. `plumbline run -w {workspace}` uses them.")
+
+
 def _print_counts(workspace: Workspace) -> None:
     """What became of every study and file in the last intake."""
     report = read_step_report("studies", workspace)
@@ -54,4 +78,5 @@ def _print_counts(workspace: Workspace) -> None:
         click.echo(f"the last intake, {what}: {counts}")
     for title in (WAITING_TABLE, PASSED_OVER_TABLE):
         for row in report.tables.get(title, ()):
-            click.echo("    " + " ".join(str(value) for value in reversed(row.values())) + f"  ({title})")
+            kind, count = row.values()
+            click.echo(f"    {count} {kind}  ({title})")

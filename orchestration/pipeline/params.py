@@ -84,6 +84,12 @@ class Validation(_Strict):
     on_bad_study: Literal["stop", "exclude"] = Field(
         "stop", description="what to do when a study fails: stop the pipeline, or exclude the study"
     )
+    second_reader: Literal["bundled", "champion", "off"] = Field(
+        "bundled", description="the model that reads each new study again, to find wrong images and labels"
+    )
+    accepted: tuple[str, ...] = Field(
+        (), description="studies that a person accepted although the second reader disagrees, each as `ID: reason`"
+    )
 
 
 class Gate(_Strict):

@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from orchestration.pipeline.intake import ingest_everything
 from orchestration.pipeline.multi_gpu import fit_in_process_group
 from orchestration.pipeline.params import Params, change_params, read_params
 from orchestration.pipeline.report import write_unjudged_report
+from orchestration.pipeline.second_reading import readings_of
 from orchestration.pipeline.stages import OUTPUTS, STAGE_NAMES
 from orchestration.pipeline.step_report import (
     Figure,
@@ -41,8 +42,9 @@ from training.config import TrainingConfig, config_to_json
 from training.export.candidate import FITTED_FILE, FitSummary, read_summary
 from validation.dataset.build import DatasetConfig, build_dataset, read_build_record
 from validation.dataset.contact_sheets import draw_examples, draw_findings
-from validation.dataset.exclusion import exclude_studies
+from validation.dataset.exclusion import exclude_studies, readmit
 from validation.dataset.results import ValidationConfig, ValidationResult
+from validation.dataset.second_reading import Reading
 from validation.dataset.selection import LEFT_OUT_BECAUSE
 from validation.dataset.validate import validate_dataset
 
@@ -89,11 +91,12 @@ def landmarks(workspace: Workspace, params: Params, progress: Progress | None) -
 def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Split the studies by patient, freeze the test set, and write the manifest."""
     config = DatasetConfig(**params.dataset.model_dump())
+    readmit(workspace.dataset, ValidationConfig(**params.validation.model_dump()).accepted_studies)
     manifest = build_dataset(workspace.studies, workspace.landmarks, workspace.dataset, config, progress)
     figures: dict[str, Figure] = {}
     pages: dict[str, str] = {}
     if params.validation.on_bad_study == "exclude":
-        manifest, figures = _screened(workspace, params)
+        manifest, figures = _screened(workspace, params, progress)
         pages = {"screening": str(workspace.screening / "report.html")}
     figures |= {f"{split} studies": len(manifest.in_split(split)) for split in SPLITS}
     left_out = Counter(LEFT_OUT_BECAUSE[code] for code in read_build_record(workspace.dataset).left_out.values())
@@ -105,11 +108,12 @@ def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> 
     )
 
 
-def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str, Figure]]:
+def _screened(workspace: Workspace, params: Params, progress: Progress | None) -> tuple[Manifest, dict[str, Figure]]:
     """Exclude studies that fail an expectation from the new dataset, and count and list these studies in the report."""
     config = ValidationConfig(**params.validation.model_dump())
-    result = validate_dataset(workspace.dataset, workspace.screening, config)
-    _draw_worst(result, workspace, workspace.screening)
+    readings = readings_of(workspace, config, progress)
+    result = validate_dataset(workspace.dataset, workspace.screening, config, readings=readings)
+    _draw_worst(result, workspace, workspace.screening, readings)
     if not result.success:
         raise _invalid(result, workspace.screening)
     manifest = exclude_studies(workspace.dataset, result.findings)
@@ -119,7 +123,8 @@ def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str,
 def validation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Check the dataset against its expectations; a failure stops the pipeline and names the studies."""
     config = ValidationConfig(**params.validation.model_dump())
-    result = validate_dataset(workspace.dataset, workspace.validation, config, progress)
+    readings = readings_of(workspace, config, progress)
+    result = validate_dataset(workspace.dataset, workspace.validation, config, progress, readings)
     report = StepReport(
         "validation",
         {
@@ -129,9 +134,10 @@ def validation(workspace: Workspace, params: Params, progress: Progress | None) 
             "studies": result.counts["studies"],
             "studies with errors": result.counts["bad_studies"],
             "studies with warnings": result.counts["warned_studies"],
+            "images read by the second reader": len(readings),
             "studies with truths from plate centres": result.counts["studies_from_centres"],
         },
-        images=_draw_worst(result, workspace, workspace.validation),
+        images=_draw_worst(result, workspace, workspace.validation, readings),
         pages={"report": str(workspace.validation / "report.html")},
     )
     if not result.success:
@@ -140,12 +146,14 @@ def validation(workspace: Workspace, params: Params, progress: Progress | None) 
     return report
 
 
-def _draw_worst(result: ValidationResult, workspace: Workspace, out: Path) -> dict[str, str]:
+def _draw_worst(
+    result: ValidationResult, workspace: Workspace, out: Path, readings: Sequence[Reading]
+) -> dict[str, str]:
     """Draw a contact sheet of the studies that fail most expectations, with labels; no sheet if no study fails."""
     sheet = out / "worst.png"
     sheet.unlink(missing_ok=True)
     if result.findings:
-        draw_findings(workspace.dataset, result.findings, sheet, limit=16)
+        draw_findings(workspace.dataset, result.findings, sheet, limit=16, readings=readings)
     return {"worst studies": str(sheet)} if sheet.exists() else {}
 
 

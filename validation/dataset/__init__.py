@@ -10,7 +10,8 @@ see ``spine.dataset``.
     reference_parameters   the reference value of each parameter of a study
     validate               the validation of a dataset folder
     suites                 the rules, which state the plausible values of each column
-    tables                 a dataset as four tables, which the rules check
+    tables                 a dataset as tables, which the rules check
+    second_reading         what a second reader finds in an image, compared with the labels
     spine_shape            ratios and angles that describe the vertebrae in one image
     leakage                finds patients and radiographs that are in two splits
     near_duplicates        whether two images show the same radiograph

@@ -1,7 +1,7 @@
 """Contact sheets, for a person to check: images of studies with their landmarks and the rules that they break.
 
 Contract: the PNG contains no identifier except study ids. A vertebra with an error has a thick red outline. The
-outlines of the other vertebrae alternate in colour.
+outlines of the other vertebrae alternate in colour. A white line shows where a second reader found the spine.
 """
 
 from collections import defaultdict
@@ -20,9 +20,13 @@ from spine.projection import derive_points
 from spine.storage import write_bytes_atomically
 from spine.types import Floats
 from validation.dataset.results import Finding
+from validation.dataset.second_reading import RULES as READER_RULES
+from validation.dataset.second_reading import Reading
+from validation.dataset.spine_shape import vertebrae_of
 
 COLOURS = ("#7ee787", "#79c0ff", "#f2cc60", "#d2a8ff")
 ERROR_COLOUR = "#ff4d4d"
+READER_COLOUR = "#ffffff"
 MARGIN_SHARE = 0.05
 LINE_PX = 15
 COLUMNS = 8
@@ -30,11 +34,17 @@ COLUMNS = 8
 
 
 def draw_findings(
-    dataset: Path, findings: Sequence[Finding], out: Path, *, limit: int = 24, tile_px: int = 620
+    dataset: Path,
+    findings: Sequence[Finding],
+    out: Path,
+    *,
+    limit: int = 24,
+    tile_px: int = 620,
+    readings: Sequence[Reading] = (),
 ) -> Path:
     """Write the PNG ``out`` with at most ``limit`` studies, which break the most rules, and return the path of the PNG.
 
-    Each study is ``tile_px`` pixels high.
+    Each study is ``tile_px`` pixels high. ``readings`` are those of the second reader.
 
     Raises:
         ValueError: no study can be drawn.
@@ -48,7 +58,8 @@ def draw_findings(
     if not chosen:
         raise ValueError("found no study to draw; expected findings on studies of this dataset")
     buffer = BytesIO()
-    _sheet([draw_study(dataset, examples[s], reasons[s], tile_px) for s in chosen]).save(buffer, format="PNG")
+    tiles = [draw_study(dataset, examples[s], reasons[s], tile_px, readings) for s in chosen]
+    _sheet(tiles).save(buffer, format="PNG")
     write_bytes_atomically(out, buffer.getvalue())
     return out
 
@@ -65,9 +76,19 @@ def draw_examples(dataset: Path, out: Path, *, count: int = 6, tile_px: int = 42
     return out
 
 
-def draw_study(dataset: Path, example: Example, findings: Sequence[Finding], height_px: int) -> Any:
-    """The first view of one study as a Pillow image, cropped to its landmarks, with the broken rules below it."""
-    name, view = next(iter(example.views.items()))
+def draw_study(
+    dataset: Path,
+    example: Example,
+    findings: Sequence[Finding],
+    height_px: int,
+    readings: Sequence[Reading] = (),
+) -> Any:
+    """One view of one study as a Pillow image, cropped to its landmarks, with the broken rules below it.
+
+    The view is the first one that an error of the second reader names, or else the first view of the study.
+    """
+    named = [f.message.split(":")[0] for f in findings if f.rule in READER_RULES and f.severity == "error"]
+    name, view = next(((n, v) for n, v in example.views.items() if n in named), next(iter(example.views.items())))
     image, origin, scale = _cropped(dataset, view, height_px)
     drawn = Image.fromarray(image).convert("RGB")
     canvas = ImageDraw.Draw(drawn)
@@ -78,7 +99,12 @@ def draw_study(dataset: Path, example: Example, findings: Sequence[Finding], hei
             on_tile = (outline - origin) * scale
             canvas.line([tuple(p) for p in [*on_tile, on_tile[0]]], fill=colour, width=width)
             canvas.text(tuple(on_tile.mean(axis=0) - [6, 5]), level, fill=colour)
-    return _with_caption(drawn, [example.study_id, *_reasons(findings)])
+    for reading in readings:
+        if (reading.study_id, reading.view) == (example.study_id, name):
+            seen = vertebrae_of(reading.points)
+            on_tile = (seen.centres[seen.seen] - origin) * scale
+            canvas.line([tuple(point) for point in on_tile], fill=READER_COLOUR, width=3)
+    return _with_caption(drawn, [f"{example.study_id} {name}", *_reasons(findings)])
 
 
 def _cropped(dataset: Path, view: ExampleView, height_px: int) -> tuple[Any, Floats, float]:

@@ -9,7 +9,7 @@ version and a new digest.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,14 @@ from validation.dataset.frozen_test_set import (
 )
 from validation.dataset.results import Finding
 from validation.dataset.selection import EXCLUDED
+
+
+def readmit(dataset: Path, accepted: Collection[str]) -> None:
+    """Remove studies that a person accepted from ``excluded.json``. The next screening checks their other rules."""
+    excluded = read_excluded(dataset)
+    kept = {study: rules for study, rules in excluded.items() if study not in accepted}
+    if kept != excluded:
+        write_excluded(kept, dataset)
 
 
 def exclude_studies(dataset: Path, findings: Sequence[Finding], *, new_test_version: bool = False) -> Manifest:

@@ -13,6 +13,7 @@ from validation.dataset.expectation_run import RuleOutcome
 from validation.dataset.suites import Minimums, Profile, Severity
 
 OnBadStudy = Literal["stop", "exclude"]
+SecondReader = Literal["bundled", "champion", "off"]
 
 
 class ValidationConfig(BaseModel):
@@ -23,6 +24,9 @@ class ValidationConfig(BaseModel):
         on_bad_study: ``stop`` or ``exclude``. None: ``stop`` for ``biplanar``, ``exclude`` for ``frontal_radiographs``.
         max_bad_share: largest permitted share of studies with errors. A larger share stops the run, also with
             ``exclude``.
+        second_reader: the model that reads every image again, or ``off``.
+        accepted: studies that a person accepted although the second reader disagrees, each as ``ID: reason``. For
+            them, errors of the second reader's rules are warnings.
         minimum_train, minimum_validation, minimum_test: number of studies that each split must have after exclusion.
         data_docs: whether to write Great Expectations' own pages, which takes about a second.
     """
@@ -32,10 +36,18 @@ class ValidationConfig(BaseModel):
     profile: Profile = "biplanar"
     on_bad_study: OnBadStudy | None = None
     max_bad_share: Annotated[float, Field(ge=0, le=1)] = 0.15
+    second_reader: SecondReader = "bundled"
+    accepted: tuple[str, ...] = ()
     minimum_train: Annotated[int, Field(ge=1)] = 10
     minimum_validation: Annotated[int, Field(ge=1)] = 1
     minimum_test: Annotated[int, Field(ge=1)] = 5
     data_docs: bool = True
+
+    @property
+    def accepted_studies(self) -> dict[str, str]:
+        """Study id -> why a person accepted the study."""
+        parts = (entry.partition(":") for entry in self.accepted)
+        return {study.strip(): reason.strip() for study, _, reason in parts}
 
     @property
     def policy(self) -> OnBadStudy:

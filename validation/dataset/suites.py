@@ -18,12 +18,13 @@ from spine.measurement.registry import PARAMETERS
 
 Profile = Literal["biplanar", "frontal_radiographs"]
 Severity = Literal["error", "warning"]
-TableName = Literal["studies", "landmarks", "levels", "splits"]
+TableName = Literal["studies", "landmarks", "levels", "readings", "splits"]
 
 KEYS: dict[TableName, tuple[str, ...]] = {
     "studies": ("study_id",),
     "landmarks": ("study_id", "view", "landmark"),
     "levels": ("study_id", "view", "level"),
+    "readings": ("study_id", "view"),
     "splits": ("split",),
 }
 """The columns that identify a row of each table."""
@@ -81,8 +82,10 @@ class Minimums:
     test: int
 
 
-def suites(profile: Profile, landmark_set: LandmarkSet, minimums: Minimums) -> tuple[Suite, ...]:
-    """All suites of a profile."""
+def suites(
+    profile: Profile, landmark_set: LandmarkSet, minimums: Minimums, *, with_readings: bool = False
+) -> tuple[Suite, ...]:
+    """All suites of a profile. ``with_readings`` adds the suite on the readings of a second reader."""
     rules = _rules()
     corners = all(f"{level}_sup_left" in landmark_set.names for level in VERTEBRAE)
     paired = profile == "biplanar" or corners
@@ -99,6 +102,7 @@ def suites(profile: Profile, landmark_set: LandmarkSet, minimums: Minimums) -> t
         Suite("studies", rules["studies"] + rules[f"{profile}_studies"]),
         Suite("landmarks", tuple(replace(rule, **adapted.get(rule.name, {})) for rule in rules["landmarks"])),
         Suite("levels", rules["levels"] + rules[f"{profile}_levels"] + corner_levels),
+        *((Suite("readings", rules["readings"]),) if with_readings else ()),
         Suite("splits", rules["splits"] + sizes),
     )
 

@@ -1,4 +1,4 @@
-"""A dataset as four tables of rows, which the suites check.
+"""A dataset as tables of rows, which the suites check.
 
 Contract: in each table the columns that identify a row come first. A null means that the value does not apply to the
 row. For every column that can be null, a flag column marks the rows that must have a value. Flag columns are computed
@@ -7,6 +7,7 @@ only from the landmarks.
     studies    one row for each study: its parameters, its images, and distances in mm
     landmarks  one row for each study, view and landmark in the image
     levels     one row for each study, view and vertebra: its shape and a comparison with its neighbours
+    readings   one row for each image that a second reader has read
     splits     one row for each split
 """
 
@@ -25,6 +26,7 @@ from spine.projection import derive_points
 from spine.reconstruction.names import EXTRA_LEVELS
 from spine.types import Floats
 from validation.dataset.leakage import ImageSurvey, patients_in_several_splits
+from validation.dataset.second_reading import Reading
 from validation.dataset.spine_shape import (
     centre_measures,
     corner_measures,
@@ -47,8 +49,10 @@ Row = dict[str, Any]
 """One row of a table, before the rows become a DataFrame."""
 
 
-def build_tables(manifest: Manifest, survey: ImageSurvey) -> Mapping[TableName, "pd.DataFrame"]:
-    """The four tables of a dataset."""
+def build_tables(
+    manifest: Manifest, survey: ImageSurvey, readings: Sequence[Reading] = ()
+) -> Mapping[TableName, "pd.DataFrame"]:
+    """The tables of a dataset."""
     import pandas as pd
 
     examples = manifest.examples
@@ -58,6 +62,7 @@ def build_tables(manifest: Manifest, survey: ImageSurvey) -> Mapping[TableName, 
         "studies": pd.DataFrame([study_row(e, survey, siblings.get(e.study_id)) for e in examples]),
         "landmarks": pd.DataFrame([row for e, view in views for row in landmark_rows(e, view)]),
         "levels": pd.DataFrame([row for e, view in views for row in level_rows(e, view)]),
+        "readings": pd.DataFrame([reading_row(reading) for reading in readings]),
         "splits": pd.DataFrame(split_rows(examples)),
     }
 
@@ -154,6 +159,18 @@ def level_rows(example: Example, view: ExampleView) -> list[Row]:
         for i, level in enumerate(VERTEBRAE)
         if seen[i]
     ]
+
+
+def reading_row(reading: Reading) -> Row:
+    """The row of one image that a second reader has read."""
+    return {
+        "study_id": reading.study_id,
+        "view": reading.view,
+        "refused": int(bool(reading.refusal)),
+        "is_compared": reading.off_line is not None,
+        "off_line": reading.off_line,
+        "level_shift": abs(reading.shift) if reading.shift is not None else None,
+    }
 
 
 def split_rows(examples: Sequence[Example]) -> list[Row]:

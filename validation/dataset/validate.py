@@ -13,8 +13,8 @@ such studies are listed in ``to_exclude`` for ``exclude_studies``, up to the sha
 
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from spine.dataset import Manifest, read_manifest
@@ -22,6 +22,8 @@ from spine.types import Progress
 from validation.dataset.expectation_run import RuleOutcome, run_suites
 from validation.dataset.leakage import ImageSurvey, survey_images
 from validation.dataset.results import Failure, Finding, ValidationConfig, ValidationResult, write_result
+from validation.dataset.second_reading import RULES as READER_RULES
+from validation.dataset.second_reading import Reading
 from validation.dataset.selection import landmark_set_of
 from validation.dataset.suites import suites
 from validation.dataset.tables import build_tables
@@ -29,11 +31,16 @@ from validation.dataset.validation_page import write_report
 
 
 def validate_dataset(
-    dataset: Path, out: Path, config: ValidationConfig, progress: Progress | None = None
+    dataset: Path,
+    out: Path,
+    config: ValidationConfig,
+    progress: Progress | None = None,
+    readings: Sequence[Reading] = (),
 ) -> ValidationResult:
     """Validate a dataset folder and write reports and result to ``out``.
 
     Args:
+        readings: the images as a second reader sees them; without readings, their rules are left out.
         progress: called with (studies whose images were read, all studies); the suites run afterwards.
 
     Raises:
@@ -45,20 +52,32 @@ def validate_dataset(
     out.mkdir(parents=True, exist_ok=True)
     manifest = read_manifest(dataset)
     survey = survey_images(dataset, manifest.examples, progress)
-    tables = build_tables(manifest, survey)
-    chosen = suites(config.profile, landmark_set_of(manifest.landmark_set), config.minimums)
+    tables = build_tables(manifest, survey, readings)
+    landmark_set = landmark_set_of(manifest.landmark_set)
+    chosen = suites(config.profile, landmark_set, config.minimums, with_readings=bool(readings))
     outcomes = run_suites(chosen, tables, out / "data_docs" if config.data_docs else None)
-    result = judge(manifest, outcomes, survey, config, time.perf_counter() - began)
+    result = judge(manifest, outcomes, survey, config, time.perf_counter() - began, readings)
     write_report(result, config, out)
     write_result(result, config, out)
     return result
 
 
 def judge(
-    manifest: Manifest, outcomes: Sequence[RuleOutcome], survey: ImageSurvey, config: ValidationConfig, seconds: float
+    manifest: Manifest,
+    outcomes: Sequence[RuleOutcome],
+    survey: ImageSurvey,
+    config: ValidationConfig,
+    seconds: float,
+    readings: Sequence[Reading] = (),
 ) -> ValidationResult:
     """The result of the validation, which follows from the outcomes of all rules."""
-    findings = findings_of(outcomes, survey)
+    refusals = {(r.study_id, r.view): r.refusal for r in readings}
+    findings = tuple(
+        sorted(
+            (_accepted(finding, config) for finding in findings_of(outcomes, survey, refusals)),
+            key=lambda f: (f.severity, f.study_id, f.rule),
+        )
+    )
     bad = sorted({f.study_id for f in findings if f.severity == "error"})
     failures = [*_run_failures(outcomes), *_policy_failures(manifest, bad, config)]
     return ValidationResult(
@@ -74,8 +93,21 @@ def judge(
     )
 
 
-def findings_of(outcomes: Sequence[RuleOutcome], survey: ImageSurvey) -> tuple[Finding, ...]:
-    """A finding for every row that breaks a rule and belongs to a study; errors come first."""
+def _accepted(finding: Finding, config: ValidationConfig) -> Finding:
+    """The finding; a warning if a person accepted the study against the second reader."""
+    if finding.rule not in READER_RULES or finding.study_id not in config.accepted_studies:
+        return finding
+    reason = config.accepted_studies[finding.study_id]
+    return replace(finding, severity="warning", message=f"{finding.message} (accepted by a person: {reason})")
+
+
+def findings_of(
+    outcomes: Sequence[RuleOutcome], survey: ImageSurvey, refusals: Mapping[tuple[str, str], str] | None = None
+) -> tuple[Finding, ...]:
+    """A finding for every row that breaks a rule and belongs to a study; errors come first.
+
+    ``refusals`` has the reason for each (study, view) that a second reader does not accept.
+    """
     others = {d.study_id: d.other for d in survey.duplicates}
     found = []
     for outcome in outcomes:
@@ -85,6 +117,9 @@ def findings_of(outcomes: Sequence[RuleOutcome], survey: ImageSurvey) -> tuple[F
                 continue
             where = " ".join(v for k, v in violation.row.items() if k != "study_id")
             message = f"{where + ': ' if where else ''}{describe(outcome, violation.value)}"
+            if outcome.rule.name == "reader_accepts":
+                view = violation.row.get("view", "")
+                message = f"{view}: the second reader: {(refusals or {}).get((study, view), 'not accepted')}"
             if outcome.rule.name.startswith("no_radiograph") and study in others:
                 message += f" (also study {others[study]})"
             found.append(Finding(study, outcome.rule.name, message, outcome.rule.severity))
