@@ -5,6 +5,7 @@ Workspace, parameters and DVC belong here too. Registration, judging and promoti
 seconds and most commands need neither.
 
     cache               DVC's cache: the files of a version, and those that no version needs
+    drift               compares new studies with the training population
     evaluate            makes predictions on the frozen test set, and the evaluation record
     intake              takes in studies from the source and from finished batches of the inbox
     leftover            something that may be removed, with its size

@@ -98,10 +98,23 @@ class Gate(_Strict):
     policy: str = Field("default", description="a name in validation/gates/policies, or the path of a policy file")
 
 
+class Drift(_Strict):
+    """When new studies count as different from the training population."""
+
+    minimum_studies: int = Field(10, ge=2, description="new studies that a comparison needs")
+    false_discovery_rate: float = Field(
+        0.01, gt=0.0, lt=1.0, description="limit of the p-value, adjusted for the number of features"
+    )
+    distance: float = Field(
+        0.3, ge=0.0, le=1.0, description="limit of the distance of a feature: 0 means equal, 1 disjoint"
+    )
+
+
 class Retrain(_Strict):
-    """The condition under which new studies start a retraining."""
+    """The conditions under which new studies start a retraining."""
 
     minimum_new_studies: int = Field(20, ge=1, description="new studies that start a retraining")
+    on_drift: bool = Field(False, description="whether drifted new studies start a retraining before they are so many")
 
 
 def _as_violation(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -126,6 +139,7 @@ class Params(_Strict):
     validation: Validation = Validation()  # type: ignore[call-arg]
     training: Annotated[TrainingParameters, WrapValidator(_as_violation)] = TrainingParameters(minutes=5.5)
     gate: Gate = Gate()  # type: ignore[call-arg]
+    drift: Drift = Drift()  # type: ignore[call-arg]
     retrain: Retrain = Retrain()  # type: ignore[call-arg]
 
     @model_validator(mode="after")

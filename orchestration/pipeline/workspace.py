@@ -61,6 +61,8 @@ class Workspace:
     """The state that DVC does not version."""
     quarantine = Below("state/quarantine")
     """Studies that cannot be used, with reasons. They contain patient identifiers, so DVC must not copy them."""
+    drift = Below("state/drift")
+    """The comparison of new studies with the training population."""
     champion_evaluation = Below("state/champion_evaluation")
     """The champion's evaluation on the same test set."""
     baseline_evaluation = Below("state/baseline_evaluation")

@@ -91,7 +91,7 @@ def test_right_images_pass_and_are_read_once(poisoned, monkeypatch):
     readings = readings_of(workspace, ValidationConfig())
     assert len(readings) == 2 * (COUNT - len(FAULTS))
     assert not [r for r in readings if r.refusal or r.off_line > 0.25 or abs(r.shift) > 0.5]
-    monkeypatch.setattr(second_reading, "predict_examples", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(second_reading, "measure_views", lambda *_: pytest.fail("read again"))
     assert readings_of(workspace, ValidationConfig()) == readings
 
 

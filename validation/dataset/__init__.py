@@ -11,6 +11,9 @@ see ``spine.dataset``.
     validate               the validation of a dataset folder
     suites                 the rules, which state the plausible values of each column
     tables                 a dataset as tables, which the rules check
+    population             the features of a study by which populations are compared
+    drift                  compares two populations of studies, feature by feature
+    drift_page             the page on drift
     second_reading         what a second reader finds in an image, compared with the labels
     spine_shape            ratios and angles that describe the vertebrae in one image
     leakage                finds patients and radiographs that are in two splits

@@ -9,13 +9,13 @@ vertebrae one level too high. Lengths are in steps, the median distance of neigh
     off_line   median distance of the vertebrae found from the line through the labelled vertebrae, in steps
     shift      median of (level found at the same height - level), in levels
 
-Limits are in ``suites.yaml``. ``python -m benchmarks.second_reader`` prints what they find, and what they refuse wrongly.
+Limits are in ``suites.yaml``. ``python -m benchmarks.second_reader`` prints what they find and what they wrongly flag.
 
 Contract: a reading is a record of one image. ``orchestration.pipeline`` makes the readings, because ``validation`` has
 no model.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -42,6 +42,8 @@ class Reading:
         reader: digest of the model.
         refusal: why the model does not accept the image, or empty.
         off_line, shift: the comparison with the labels; None if it is not possible.
+        levels: number of vertebrae that the model found.
+        width_cells: median width of the model's heat maps, in cells; None if no landmark was found.
         points: landmarks that the model found, for pictures.
     """
 
@@ -51,21 +53,30 @@ class Reading:
     refusal: str = ""
     off_line: float | None = None
     shift: float | None = None
+    levels: int = 0
+    width_cells: float | None = None
     points: Points2D = field(default_factory=dict, repr=False, compare=False)
 
 
 def compared(
-    study_id: str, view: ViewName, reader: str, found: Points2D, labels: Points2D, refusal: str = ""
+    study_id: str,
+    view: ViewName,
+    reader: str,
+    found: Points2D,
+    labels: Points2D,
+    refusal: str = "",
+    width_cells: float | None = None,
 ) -> Reading:
     """The reading of an image in which a model found these landmarks; all points are (column, row) in pixels."""
     line, position = _centres(labels)
     seen, names = _centres(found)
+    reading = Reading(study_id, view, reader, refusal, levels=len(seen), width_cells=width_cells, points=found)
     if refusal or len(line) < MIN_VERTEBRAE or len(seen) < MIN_VERTEBRAE:
-        return Reading(study_id, view, reader, refusal, points=found)
+        return reading
     step = float(np.median(np.linalg.norm(np.diff(line, axis=0), axis=1) / np.diff(position)))
     distance, level = _on_line(seen, line, position)
     off_line = float(np.median(distance)) / step if step > 0 else None
-    return Reading(study_id, view, reader, "", off_line, float(np.median(level - names)), found)
+    return replace(reading, off_line=off_line, shift=float(np.median(level - names)))
 
 
 def _centres(points: Points2D) -> tuple[Floats, Floats]:

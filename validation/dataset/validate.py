@@ -71,7 +71,7 @@ def judge(
     readings: Sequence[Reading] = (),
 ) -> ValidationResult:
     """The result of the validation, which follows from the outcomes of all rules."""
-    refusals = {(r.study_id, r.view): r.refusal for r in readings}
+    refusals: dict[tuple[str, str], str] = {(r.study_id, r.view): r.refusal for r in readings}
     findings = tuple(
         sorted(
             (_accepted(finding, config) for finding in findings_of(outcomes, survey, refusals)),

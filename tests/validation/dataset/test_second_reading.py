@@ -9,14 +9,22 @@ from validation.dataset.second_reading import compared
 STEP = 30.0
 
 
-def spine(curve_px=40.0, first=0, count=17, lift=0.0):
+def spine(curve_px=40.0, first=0, count=17):
     """Plate centres of a curved spine; 30 pixels from one vertebra to the next."""
     points = {}
     for i in range(first, first + count):
         x = 200 + curve_px * np.sin(i / 16 * np.pi)
-        y = 50 + STEP * i + lift
+        y = 50 + STEP * i
         points[f"{VERTEBRAE[i]}_sup"], points[f"{VERTEBRAE[i]}_inf"] = np.array([x, y - 10]), np.array([x, y + 10])
     return points
+
+
+def plates_named(levels):
+    """(position of the new name, plate, point): the plates of a spine, with the names of other levels."""
+    for name, point in spine().items():
+        level, plate = name.split("_")
+        if 0 <= VERTEBRAE.index(level) - levels < len(VERTEBRAE):
+            yield VERTEBRAE.index(level) - levels, plate, point
 
 
 def reading(found, labels, refusal=""):
@@ -31,9 +39,10 @@ def test_equal_points_agree():
 
 @pytest.mark.parametrize("levels", [-2, -1, 1, 2])
 def test_a_shift_of_names_is_a_shift_and_not_a_distance(levels):
-    shifted = reading(spine(lift=STEP * levels), spine())
-    assert shifted.shift == pytest.approx(levels, abs=0.1)
-    assert shifted.off_line < 0.12
+    named = {f"{VERTEBRAE[i]}_{plate}": point for i, plate, point in plates_named(levels)}
+    shifted = reading(named, spine())
+    assert shifted.shift == pytest.approx(levels, abs=1e-6)
+    assert shifted.off_line == pytest.approx(0, abs=1e-6)
 
 
 def test_a_mirrored_spine_is_off_the_line():

@@ -1,0 +1,106 @@
+"""Drift of new studies: a comparison with the training population after each intake, as a record and a page.
+
+The training population are the studies of the dataset's train split. New studies are those that the dataset does not
+contain yet. The window therefore grows with each batch until a retraining takes the studies in.
+
+Contract: ``state/drift/`` has ``drift.json``, ``report.html`` and the features of each study, which are computed once.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from orchestration.pipeline.params import Params
+from orchestration.pipeline.second_reading import readings_of_stored
+from orchestration.pipeline.step_report import Figure, Row, StepReport
+from orchestration.pipeline.workspace import Workspace
+from spine.dataset import read_manifest
+from spine.storage import write_text_atomically
+from spine.study import Study, iterate_study_folders, read_study
+from spine.types import Progress
+from validation.dataset.build import read_build_record
+from validation.dataset.drift import DriftLimits, DriftReport, compare_populations, read_drift, write_drift
+from validation.dataset.drift_page import write_drift_page
+from validation.dataset.population import StudyFeatures, features_of
+from validation.dataset.second_reading import Reading
+
+VERSION = 1
+"""Increase this when the features change; all studies are then read again."""
+
+
+def compare_with_training(workspace: Workspace, params: Params, progress: Progress | None = None) -> StepReport:
+    """Compare the studies that the dataset does not contain with those that it trains on."""
+    old_ids, new_ids = populations_of(workspace)
+    stored = [read_study(workspace.studies / study) for study in (*old_ids, *new_ids)]
+    known = {study.study_id: _kept_features(workspace, study.study_id) for study in stored}
+    missing = [study for study in stored if known[study.study_id] is None]
+    readings: dict[str, list[Reading]] = defaultdict(list)
+    for reading in readings_of_stored(workspace, params, missing, progress):
+        readings[reading.study_id].append(reading)
+    made = {study.study_id: _features(workspace, study, readings[study.study_id]) for study in missing}
+    features = {study: kept or made[study] for study, kept in known.items()}
+    limits = DriftLimits(**params.drift.model_dump())
+    report = compare_populations([features[s] for s in old_ids], [features[s] for s in new_ids], limits)
+    write_drift_page(report, limits, workspace.drift / "report.html")
+    write_drift(report, workspace.drift / "drift.json")
+    return _step_report(report, workspace)
+
+
+def populations_of(workspace: Workspace) -> tuple[list[str], list[str]]:
+    """(ids of the stored studies that the dataset trains on, ids of those that it has neither used nor left out)."""
+    stored = [folder.name for folder in iterate_study_folders(workspace.studies)]
+    if not (workspace.dataset / "manifest.json").is_file():
+        return [], stored
+    examples = read_manifest(workspace.dataset).examples
+    trained = {example.study_id for example in examples if example.split == "train"}
+    seen = {example.study_id for example in examples} | set(read_build_record(workspace.dataset).left_out)
+    return [s for s in stored if s in trained], [s for s in stored if s not in seen]
+
+
+def latest_drift(workspace: Workspace) -> DriftReport | None:
+    """The last comparison of this workspace; None if there is none."""
+    return read_drift(workspace.drift / "drift.json")
+
+
+def _features_file(workspace: Workspace, study_id: str) -> Path:
+    return workspace.drift / "features" / f"{VERSION}-{study_id}.json"
+
+
+def _kept_features(workspace: Workspace, study_id: str) -> StudyFeatures | None:
+    path = _features_file(workspace, study_id)
+    return StudyFeatures(**json.loads(path.read_text())) if path.is_file() else None
+
+
+def _features(workspace: Workspace, study: Study, readings: Sequence[Reading]) -> StudyFeatures:
+    folder = workspace.studies / study.study_id
+    images = {name: np.load(folder / view.image, mmap_mode="r") for name, view in study.views.items()}
+    features = features_of(study, images, readings)
+    write_text_atomically(_features_file(workspace, study.study_id), json.dumps(asdict(features)))
+    return features
+
+
+def _step_report(report: DriftReport, workspace: Workspace) -> StepReport:
+    figures: dict[str, Figure] = {
+        "outcome": report.outcome,
+        "new studies": report.new_studies,
+        "studies trained on": report.old_studies,
+        "features compared": len(report.features),
+        "features drifted": len(report.drifted),
+    }
+    rows: list[Row] = [
+        {
+            "feature": feature.name,
+            "trained on": feature.old,
+            "new": feature.new,
+            "distance": round(feature.distance, 3),
+            "adjusted p": float(f"{feature.adjusted:.2g}"),
+            "drifted": feature.drifted,
+        }
+        for feature in report.features[:20]
+    ]
+    pages = {"report": str(workspace.drift / "report.html")}
+    return StepReport("drift", figures, {"features by distance": rows} if rows else {}, pages=pages)
