@@ -35,19 +35,23 @@ VERSION = 1
 def compare_with_training(workspace: Workspace, params: Params, progress: Progress | None = None) -> StepReport:
     """Compare the studies that the dataset does not contain with those that it trains on."""
     old_ids, new_ids = populations_of(workspace)
-    stored = [read_study(workspace.studies / study) for study in (*old_ids, *new_ids)]
-    known = {study.study_id: _kept_features(workspace, study.study_id) for study in stored}
-    missing = [study for study in stored if known[study.study_id] is None]
-    readings: dict[str, list[Reading]] = defaultdict(list)
-    for reading in readings_of_stored(workspace, params, missing, progress):
-        readings[reading.study_id].append(reading)
-    made = {study.study_id: _features(workspace, study, readings[study.study_id]) for study in missing}
-    features = {study: kept or made[study] for study, kept in known.items()}
+    features = _features_of(workspace, params, (*old_ids, *new_ids), progress)
     limits = DriftLimits(**params.drift.model_dump())
     report = compare_populations([features[s] for s in old_ids], [features[s] for s in new_ids], limits)
     write_drift_page(report, limits, workspace.drift / "report.html")
     write_drift(report, workspace.drift / "drift.json")
     return _step_report(report, workspace)
+
+
+def compare_test_with_training(workspace: Workspace, params: Params) -> DriftReport | None:
+    """Compare the training studies with the frozen test set on which a model is judged; None without the store."""
+    examples = read_manifest(workspace.dataset).examples
+    ids = {split: [e.study_id for e in examples if e.split == split] for split in ("test", "train")}
+    if not all((workspace.studies / study / "study.json").is_file() for of_split in ids.values() for study in of_split):
+        return None
+    features = _features_of(workspace, params, (*ids["test"], *ids["train"]))
+    limits = DriftLimits(**params.drift.model_dump())
+    return compare_populations([features[s] for s in ids["test"]], [features[s] for s in ids["train"]], limits)
 
 
 def populations_of(workspace: Workspace) -> tuple[list[str], list[str]]:
@@ -64,6 +68,19 @@ def populations_of(workspace: Workspace) -> tuple[list[str], list[str]]:
 def latest_drift(workspace: Workspace) -> DriftReport | None:
     """The last comparison of this workspace; None if there is none."""
     return read_drift(workspace.drift / "drift.json")
+
+
+def _features_of(
+    workspace: Workspace, params: Params, studies: Sequence[str], progress: Progress | None = None
+) -> dict[str, StudyFeatures]:
+    """Study id -> features, from the files of earlier calls where they exist."""
+    kept = {study: _kept_features(workspace, study) for study in studies}
+    missing = [read_study(workspace.studies / study) for study, known in kept.items() if known is None]
+    readings: dict[str, list[Reading]] = defaultdict(list)
+    for reading in readings_of_stored(workspace, params, missing, progress):
+        readings[reading.study_id].append(reading)
+    made = {study.study_id: _features(workspace, study, readings[study.study_id]) for study in missing}
+    return {study: known if known is not None else made[study] for study, known in kept.items()}
 
 
 def _features_file(workspace: Workspace, study_id: str) -> Path:

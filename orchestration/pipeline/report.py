@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from inference.drawing import windowed
+from orchestration.pipeline.drift import compare_test_with_training
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.workspace import Workspace
@@ -63,6 +64,7 @@ def gather_report(
         champion=champion,
         images=encode_images(workspace.dataset, chosen),
         points=points,
+        populations=compare_test_with_training(workspace, params),
         test_set_reads=count_reads(workspace.test_set_ledger, challenger.test_digest) or None,
         written_at=datetime.now(UTC).isoformat(),
     )

@@ -17,6 +17,7 @@ from spine.errors import EvidenceRejected
 from spine.landmarks import ViewName
 from spine.storage import write_text_atomically
 from spine.times import to_the_minute
+from validation.dataset.drift import DriftReport
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict
@@ -54,6 +55,7 @@ class ReviewMaterial:
         challenger_run, champion_run: facts about the training runs.
         images: (study, view) -> image, for the studies to show (``patients.chosen_studies``).
         points: ``challenger``, ``champion`` or ``truth`` -> study -> view -> landmarks.
+        populations: the training studies compared with the frozen test set; None if the study store is not at hand.
         test_set_reads: how often the frozen test set was used; None if this is not recorded.
         status: the status of the verdict; None if the history was not read.
         written_at: the time at which the page is written (ISO 8601).
@@ -67,6 +69,7 @@ class ReviewMaterial:
     champion_run: RunFacts | None = None
     images: Mapping[tuple[str, ViewName], EncodedImage] = field(default_factory=dict)
     points: Mapping[str, Points] = field(default_factory=dict)
+    populations: DriftReport | None = None
     test_set_reads: int | None = None
     status: VerdictStatus | None = None
     written_at: str | None = None
@@ -172,6 +175,7 @@ def _run_content(material: ReviewMaterial) -> dict[str, object]:
         "changes": sort_changes(compare_runs(ours, theirs)),
         "data": compare_data(ours, theirs),
         "reads": material.test_set_reads,
+        "populations": material.populations,
         "provenance": _provenance(material),
     }
 
