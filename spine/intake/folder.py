@@ -24,7 +24,7 @@ from spine.errors import PairingRejected
 from spine.intake.pairing import join_study
 from spine.intake.records import LoadedStudy, fingerprint_of
 from spine.radiograph.read import Radiograph, read_radiograph
-from spine.radiograph.structure import is_dicom
+from spine.radiograph.recognise import dicom_kind
 from spine.reconstruction.open import SUFFIXES, is_reconstruction, read_any_reconstruction
 from spine.reconstruction.reconstruction import Reconstruction
 
@@ -32,10 +32,6 @@ COMPLETE = "COMPLETE"
 EXTRAS = "extras"
 MAX_FILES = 500
 _RADIOGRAPH_SUFFIXES = (".dcm", ".dicom", ".ima")
-# DICOMDIR, presentation states, structured reports, encapsulated documents.
-_IGNORED_SOP_CLASSES = tuple(
-    b"1.2.840.10008." + tail for tail in (b"1.3.10", b"5.1.4.1.1.11.", b"5.1.4.1.1.88.", b"5.1.4.1.1.104.")
-)
 
 
 @dataclass(frozen=True)
@@ -109,12 +105,8 @@ def _files_below(folder: Path) -> tuple[Path, ...]:
 
 
 def _is_radiograph(file: Path) -> bool:
-    if not is_dicom(file):
-        return file.suffix.lower() in _RADIOGRAPH_SUFFIXES
-    with file.open("rb") as stream:
-        meta = stream.read(1024)
-    at = meta.find(b"\x02\x00\x02\x00UI")
-    return at < 0 or not meta[at + 8 :].startswith(_IGNORED_SOP_CLASSES)
+    kind = dicom_kind(file)
+    return kind == "radiograph" or (kind is None and file.suffix.lower() in _RADIOGRAPH_SUFFIXES)
 
 
 def _without_copies(radiographs: list[Radiograph]) -> list[Radiograph]:

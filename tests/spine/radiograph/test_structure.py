@@ -12,7 +12,8 @@ from pydicom.data import get_testdata_file
 
 from spine.errors import DicomRejected
 from spine.radiograph.read import read_radiograph
-from spine.radiograph.structure import BIG_ENDIAN, MAX_NESTING, check_structure, checked_bytes, is_dicom
+from spine.radiograph.recognise import dicom_kind
+from spine.radiograph.structure import BIG_ENDIAN, MAX_NESTING, check_structure, checked_bytes
 from tests.spine.radiograph.constructed_radiographs import edited, sample_radiograph
 from tests.spine.refusals import code_of
 
@@ -106,7 +107,7 @@ def test_other_files_are_not_dicom(tmp_path, payload):
     path = tmp_path / "a.dcm"
     path.write_bytes(payload)
     assert code(path) == "NOT_DICOM"
-    assert not is_dicom(path)
+    assert dicom_kind(path) is None
 
 
 @pytest.mark.parametrize("start", [b"MZ", b"\x7fELF"])
