@@ -1,8 +1,9 @@
 """How a file begins: a Part 10 file with its header, or a data set of DICOM without one.
 
-Some exports lack the preamble, the four bytes ``DICM``, the meta header (group 0002) or all of them (PS3.10 7.1 requires
-them). Such a file begins with ``DICM``, with group 0002 or with group 0008. Its encoding is recognised by trial: the
-first elements must have ascending tags, a known value representation or none, and lengths that fit into the file.
+Some exports lack the preamble, the four bytes ``DICM``, the meta header (group 0002) or all of them, although PS3.10
+7.1 requires them. Such a file begins with ``DICM``, with group 0002 or with group 0008. Its encoding is recognised by
+trial: the first elements must have ascending tags, a known value representation or none, and lengths that fit into the
+file.
 
 Contract: ``part10_bytes`` returns a Part 10 file with the same data set; the rest of the package reads no other files.
 """
