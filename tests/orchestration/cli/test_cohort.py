@@ -16,9 +16,9 @@ from click.testing import CliRunner
 from orchestration.cli.cohort import cohort
 from orchestration.cli.terminal import output
 from simulation.population import statistics
+from spine.errors import ParametersRejected
 from spine.landmarks import VIEWS
 from spine.radiograph.read import read_radiograph
-from spine.errors import ParametersRejected
 
 
 def written(folder: Path, *options: str) -> Path:

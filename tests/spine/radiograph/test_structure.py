@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 
 from spine.errors import DicomRejected
+from spine.radiograph.elements import BIG_ENDIAN
 from spine.radiograph.read import read_radiograph
 from spine.radiograph.recognise import dicom_kind
-from spine.radiograph.structure import BIG_ENDIAN, MAX_NESTING, check_structure, checked_bytes
+from spine.radiograph.structure import MAX_NESTING, check_structure, checked_bytes
 from tests.spine.radiograph.constructed_radiographs import edited, sample_radiograph
 from tests.spine.refusals import code_of
 
