@@ -36,6 +36,11 @@ class _Decoder:
         self._child: subprocess.Popen[bytes] | None = None
         self._owner = 0
 
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child, or None before the first compressed image."""
+        return self._child.pid if self._child is not None else None
+
     def reply(self, request: tuple[bytes, bytes], timeout_s: float) -> tuple[bytes, bytes] | None:
         """The reply to a request, or None if the child died or was killed at the timeout."""
         with self._lock:
@@ -87,6 +92,11 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 _DECODER = _Decoder()
+
+
+def child_pid() -> int | None:
+    """Process id of the child of this process, for measurements of its memory; None without a child."""
+    return _DECODER.pid
 
 
 def write_message(stream: IO[bytes], message: bytes | memoryview) -> None:
