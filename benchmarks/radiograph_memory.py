@@ -1,9 +1,9 @@
 """Peak memory for reading one large radiograph, in the reading process and in the process that decodes.
 
-``python -m benchmarks.radiograph_memory`` prints a table for grey and colour images of 20 and 60 million samples, in each
-kind of transfer syntax. The memory is the peak of the resident set above that after a small image of the same kind, so
+``python -m benchmarks.radiograph_memory`` prints a table for grey and colour images of 20 and 60 million samples, in
+each kind of transfer syntax. The memory is the peak of the resident set above that after a small image of the same kind, so
 it leaves out the interpreter and its libraries. The last column is the largest address space of the decoding process.
-``python -m benchmarks.radiograph_memory one FILE`` reads one file and prints its three numbers as JSON.
+``python -m benchmarks.radiograph_memory one SMALL LARGE`` reads two files and prints these numbers as JSON.
 """
 
 import json
@@ -38,7 +38,7 @@ _COLOUR = {"1.2.840.10008.1.2.1": "", "1.2.840.10008.1.2.5": "pydicom", _J2K: "p
 
 
 def main(arguments: list[str]) -> int:
-    """Print the table, or with ``one FILE`` the figures of one file."""
+    """Print the table, or with ``one SMALL LARGE`` the figures of one file."""
     if arguments[:1] == ["one"]:
         sys.stdout.write(json.dumps(_peaks(Path(arguments[1]), Path(arguments[2]))))
         return 0
@@ -108,7 +108,7 @@ def _write(path: Path, shape: tuple[int, int], syntax: str, encoder: str, *, col
         _by_gdcm(path, syntax)
         return
     if encoder:
-        more = {"j2k_cr": [40]} if syntax == _J2K_LOSSY else {}
+        more: dict[str, Any] = {"j2k_cr": [40]} if syntax == _J2K_LOSSY else {}
         if "J2K" in SYNTAXES[syntax].name or syntax in (_J2K, _J2K_LOSSY):
             dataset.PhotometricInterpretation = ("YBR_ICT" if more else "YBR_RCT") if colour else "MONOCHROME2"
         dataset.compress(UID(syntax), encoding_plugin=encoder, generate_instance_uid=False, **more)

@@ -23,8 +23,8 @@ BASE_BYTES = 512 * 2**20
 BYTES_PER_SAMPLE = 12
 BYTES_PER_FILE_BYTE = 4
 """Bounds of the address space: for the interpreter with its libraries (200 MiB), for each sample (openjpeg has 4 bytes,
-gdcm 8, the result 2), and for the copies of the file that pydicom and gdcm make. ``benchmarks.radiograph_memory`` measures
-at most 991 MiB for 60 million pixels, of which 506 MB are in use."""
+gdcm 8, the result 2), and for the copies of the file that pydicom and gdcm make. ``benchmarks.radiograph_memory``
+measures at most 991 MiB for 60 million pixels, of which 506 MB are in use."""
 
 
 def main() -> None:

@@ -33,6 +33,7 @@ from spine.radiograph.tags import EXPORT_AGAIN
 
 MAXIMUM = 4095
 PERCENTILES = (0.05, 99.95)
+_SMALLEST_RANGE = 1e-9
 Image = NDArray[np.uint16]
 Values = NDArray[np.float64]
 
@@ -43,19 +44,31 @@ def scale_intensity(stored: Stored, layout: PixelLayout, tags: IntensityTags) ->
     Raises:
         DicomRejected: ``IMAGE_BLANK`` if all pixels, or all but padding, are equal.
     """
+    if _is_shown_as_stored(layout, tags) and stored.min() < stored.max():
+        return stored.astype(np.uint16), "window"
     levels = GreyLevels.of(stored)
-    padding = _padding(levels, tags)
-    counts = np.where(padding, 0, levels.counts)
-    if np.count_nonzero(counts) < 2:
+    shown = ~_is_padding(levels, tags)
+    if np.count_nonzero(shown) < 2:
         raise DicomRejected("IMAGE_BLANK", "an image in which all pixels are equal", "a radiograph", EXPORT_AGAIN)
-    values = _modality(levels.values.astype(np.float64), layout, tags)
-    grey, rule = _scaled(levels, values, counts, layout, tags)
-    if _inverted(values, layout, tags):
-        grey = MAXIMUM - grey
-    return levels.image(stored, np.where(padding, 0, grey).astype(np.uint16)), rule
+    values = _modality(levels.values[shown].astype(np.float64), layout, tags)
+    scaled, rule = _scaled(values, levels.counts[shown], layout, tags)
+    grey = np.zeros(len(levels.values), dtype=np.uint16)
+    grey[shown] = MAXIMUM - scaled if _inverted(values, layout, tags) else scaled
+    return levels.image(stored, grey), rule
 
 
-def _padding(levels: GreyLevels, tags: IntensityTags) -> NDArray[np.bool_]:
+def _is_shown_as_stored(layout: PixelLayout, tags: IntensityTags) -> bool:
+    """Whether the image is 0..4095 already and its window shows just this, as in most files: nothing is computed."""
+    return (
+        (layout.photometric, layout.bits_stored, layout.signed) == ("MONOCHROME2", 12, False)
+        and (tags.window, tags.window_function) == ((2048.0, 4096.0), "LINEAR")
+        and (tags.slope, tags.intercept, tags.modality_table, tags.padding) == (1.0, 0.0, None, None)
+        and not tags.inverse_shape
+        and not tags.for_processing
+    )
+
+
+def _is_padding(levels: GreyLevels, tags: IntensityTags) -> NDArray[np.bool_]:
     if tags.padding is None:
         return np.zeros(len(levels.values), dtype=np.bool_)
     return (levels.values >= tags.padding[0]) & (levels.values <= tags.padding[1])
@@ -70,36 +83,35 @@ def _modality(stored: Values, layout: PixelLayout, tags: IntensityTags) -> Value
 def _inverted(values: Values, layout: PixelLayout, tags: IntensityTags) -> bool:
     if layout.photometric == "MONOCHROME1":
         return True
-    if layout.photometric != "MONOCHROME2" or tags.inverse_shape:
-        return tags.inverse_shape and layout.photometric == "MONOCHROME2"
+    if layout.photometric != "MONOCHROME2":
+        return False
+    if tags.inverse_shape:
+        return True
     # The sign is that of the stored values. A rescale or a table that falls has turned them round already.
     falls = values[0] > values[-1]
     return tags.for_processing and tags.intensity_sign != 0 and (tags.intensity_sign > 0) != falls
 
 
-def _scaled(
-    levels: GreyLevels, values: Values, counts: NDArray[np.int64], layout: PixelLayout, tags: IntensityTags
-) -> tuple[Values, str]:
-    """((N,) grey values of the levels, name of the rule)."""
-    occurs = counts > 0
+def _scaled(values: Values, counts: NDArray[np.int64], layout: PixelLayout, tags: IntensityTags) -> tuple[Values, str]:
+    """((N,) grey values, name of the rule) of (N,) modality values, each of which ``counts`` pixels have."""
     note = ""
     if not tags.for_processing:
         note = f" ({tags.display_fault})" if tags.display_fault else ""
         if tags.window is not None:
             grey = _windowed(values, tags.window, tags.window_function)
-            if _varies(grey[occurs]):
+            if _varies(grey):
                 return grey, "window"
             note = " (window gives one value)"
         if tags.voi_table is not None:
             shown = tags.voi_table.apply(values, signed=bool(values.min() < 0))
-            if _varies(shown[occurs]):
-                return _between(shown, float(shown[occurs].min()), float(shown[occurs].max())), "voi table" + note
+            if _varies(shown):
+                return _between(shown, float(shown.min()), float(shown.max())), "voi table" + note
     plain = tags.modality_table is None and tags.slope == 1.0 and tags.intercept == 0.0
     if layout.bits_stored <= 12 and not layout.signed and plain:
         return _between(values, 0.0, 2.0**layout.bits_stored - 1), "stored" + note
-    low, high = quantiles(values[occurs], counts[occurs], (PERCENTILES[0] / 100, PERCENTILES[1] / 100))
+    low, high = quantiles(values, counts, (PERCENTILES[0] / 100, PERCENTILES[1] / 100))
     if low >= high:
-        low, high = float(values[occurs].min()), float(values[occurs].max())
+        low, high = float(values.min()), float(values.max())
     if low >= high:
         found = "an image whose rescale or Modality LUT gives all pixels one value"
         raise DicomRejected("IMAGE_BLANK", found, "a radiograph", EXPORT_AGAIN)
@@ -111,7 +123,9 @@ def _varies(grey: Values) -> bool:
 
 
 def _between(values: Values, low: float, high: float) -> Values:
-    """Map low..high to 0..4095, clipped."""
+    """Map low..high to 0..4095, clipped; a step if they are equal but for rounding."""
+    if high - low < _SMALLEST_RANGE:
+        return np.where(values > low, float(MAXIMUM), 0.0)
     return np.rint(np.clip((values - low) * (MAXIMUM / (high - low)), 0, MAXIMUM))
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK_PIXELS = 2**20
+_BLOCK_PIXELS = 2**15
+"""Small enough for the cache of a processor."""
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Rec. 601; equal channels, the usual case, keep their value."""
 _LUMA_FIRST = ("YBR_FULL", "YBR_FULL_422")
@@ -11,7 +12,7 @@ Stored = NDArray[np.generic]
 
 
 def blocks(shape: tuple[int, ...]) -> list[slice]:
-    """Slices of the rows of an image, of about a million pixels each."""
+    """Slices of the rows of an image, of about 32768 pixels each."""
     rows = max(1, _BLOCK_PIXELS // max(1, shape[1]))
     return [slice(start, start + rows) for start in range(0, shape[0], rows)]
 
