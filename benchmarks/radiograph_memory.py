@@ -1,8 +1,8 @@
 """Peak memory for reading one large radiograph, in the reading process and in the process that decodes.
 
 ``python -m benchmarks.radiograph_memory`` prints a table for grey and colour images of 20 and 60 million samples, in
-each kind of transfer syntax. The memory is the peak of the resident set above that after a small image of the same kind, so
-it leaves out the interpreter and its libraries. The last column is the largest address space of the decoding process.
+each kind of transfer syntax. The memory is the peak of the resident set above that after a small image of the same
+kind, so it leaves out the interpreter and its libraries. The last column is the largest address space of the decoding process.
 ``python -m benchmarks.radiograph_memory one SMALL LARGE`` reads two files and prints these numbers as JSON.
 """
 
@@ -96,7 +96,7 @@ def _write(path: Path, shape: tuple[int, int], syntax: str, encoder: str, *, col
     image = (2000 + 1500 * np.sin(columns / shape[1] * 6) * np.cos(rows / shape[0] * 4)).astype(np.uint16)
     image[::3, ::2] += 9
     place = ViewGeometry("frontal", shape, (1400 / shape[0], 1400 / shape[0]), 987.0, 0.0, 0.0)
-    uids = {"patient_id": "m", "study_uid": "2.25.1", "series_uid": "2.25.2", "sop_uid": "2.25.3"}
+    uids: dict[str, Any] = {"patient_id": "m", "study_uid": "2.25.1", "series_uid": "2.25.2", "sop_uid": "2.25.3"}
     write_radiograph(path, image, place, simulated=True, kvp=90.0, **uids)
     dataset = pydicom.dcmread(path)
     if colour:

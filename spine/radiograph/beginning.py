@@ -88,7 +88,7 @@ def _fits(head: bytes, size: int, at: int, *, explicit: bool, big: bool) -> bool
     """Whether the bytes at ``at`` are elements in this encoding."""
     previous = -1
     for _ in range(_ENOUGH_ELEMENTS):
-        if at + 12 > len(head):
+        if at + 8 > len(head):
             return False
         try:
             tag, _, length, value = element_at(head, at, explicit=explicit, big=big)
