@@ -14,10 +14,11 @@ from spine.radiograph.beginning import HEAD_BYTES, beginning_of, part10_bytes
 from spine.radiograph.elements import BIG_ENDIAN, DEFLATED, IMPLICIT, RESEND, element_at
 from spine.radiograph.tags import EXPORT_AGAIN
 
-MAX_FILE_BYTES = 512 * 2**20
+MAX_FILE_BYTES = 256 * 2**20
+"""More than twice the pixels of the largest image that is read (``header.MAX_PIXELS``)."""
 MAX_NESTING = 64
 MAX_ELEMENTS = 200_000
-MAX_INFLATED_BYTES = 384 * 2**20
+MAX_INFLATED_BYTES = 192 * 2**20
 FREE_INFLATED_BYTES = 16 * 2**20
 MAX_INFLATE_RATIO = 50
 """Largest ratio of inflated to deflated size above the free 16 MiB. Radiographs reach about 10, a bomb 1000."""
@@ -129,7 +130,12 @@ def _walk(data: bytes, start: int, *, explicit: bool, big: bool) -> int:
 
 def _only_zeros(data: bytes, at: int) -> bool:
     """Whether zeros follow from ``at``. No element begins with four of them: group 0000 is not part of a file."""
-    return not any(data[at : at + 4]) and data.count(0, at) == len(data) - at
+    if any(data[at : at + 4]):
+        return False
+    if data.count(0, at) < len(data) - at:
+        found = f"zeros at byte {at} and other bytes after them"
+        raise DicomRejected("STRUCTURE_INVALID", found, "elements, or zeros up to the end", EXPORT_AGAIN)
+    return True
 
 
 def _next_position(

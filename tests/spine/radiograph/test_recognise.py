@@ -1,6 +1,7 @@
 """What kind of object a file is, from its first bytes, and that the reader reads or refuses the same files."""
 
 import struct
+import time
 import tracemalloc
 
 import numpy as np
@@ -88,6 +89,13 @@ def test_trailing_padding_is_permitted(original, zeros):
 def test_other_bytes_after_the_last_element_are_refused(original, rest):
     original.write_bytes(original.read_bytes() + rest)
     assert code_of(read_radiograph, original) in ("STRUCTURE_INVALID", "TRUNCATED")
+
+
+def test_zeros_with_a_byte_at_their_end_are_refused_at_once(original):
+    original.write_bytes(original.read_bytes() + bytes(3 * 2**20) + b"\1")
+    started = time.monotonic()
+    assert code_of(read_radiograph, original) == "STRUCTURE_INVALID"
+    assert time.monotonic() - started < 1.0
 
 
 @pytest.mark.parametrize(("implicit", "little"), ENCODINGS)

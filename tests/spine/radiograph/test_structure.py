@@ -43,6 +43,15 @@ def test_a_deflated_radiograph_is_read(original):
     assert found.facts["transfer_syntax"].startswith("Deflated")
 
 
+@pytest.mark.parametrize("zeros", [8, 512])
+def test_zeros_at_the_end_of_a_deflated_data_set_or_after_it_are_permitted(original, zeros):
+    plain = read_radiograph(original)
+    inside = deflated(original, (bytes(zeros),))
+    assert (read_radiograph(inside).image == plain.image).all()
+    inside.write_bytes(inside.read_bytes() + bytes(zeros))
+    assert (read_radiograph(inside).image == plain.image).all()
+
+
 def test_a_deflate_bomb_is_refused_quickly_and_costs_no_memory(original):
     header = b"\xfc\xff\xfc\xffOB\0\0" + struct.pack("<I", 400 * 2**20)
     bomb = deflated(original, (header, *[bytes(2**20)] * 400))
