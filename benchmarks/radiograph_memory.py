@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.radiograph_memory`` prints a table for grey and colour images of 20 and 60 million samples, in
 each kind of transfer syntax. The memory is the peak of the resident set above that after a small image of the same
-kind, so it leaves out the interpreter and its libraries. The last column is the largest address space of the decoding process.
+kind, so it leaves out the interpreter and its libraries. The last column is the largest address space of the decoding
+process.
 ``python -m benchmarks.radiograph_memory one SMALL LARGE`` reads two files and prints these numbers as JSON.
 """
 
@@ -27,14 +28,14 @@ from spine.scanner import ViewGeometry
 SMALL, SHAPES = (400, 200), ((6667, 3000), (10000, 6000))
 COLOUR_SHAPES = ((4444, 1500), (5000, 4000))
 _J2K, _J2K_LOSSY = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"
-_GREY = {
+GREY = {
     "1.2.840.10008.1.2.1": "",
     "1.2.840.10008.1.2.5": "pydicom",
     "1.2.840.10008.1.2.4.70": "gdcm",
     "1.2.840.10008.1.2.4.80": "gdcm",
     _J2K: "pylibjpeg",
 }
-_COLOUR = {"1.2.840.10008.1.2.1": "", "1.2.840.10008.1.2.5": "pydicom", _J2K: "pylibjpeg", _J2K_LOSSY: "pylibjpeg"}
+COLOUR = {"1.2.840.10008.1.2.1": "", "1.2.840.10008.1.2.5": "pydicom", _J2K: "pylibjpeg", _J2K_LOSSY: "pylibjpeg"}
 
 
 def main(arguments: list[str]) -> int:
@@ -44,7 +45,7 @@ def main(arguments: list[str]) -> int:
         return 0
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for shapes, syntaxes, colour in ((SHAPES, _GREY, False), (COLOUR_SHAPES, _COLOUR, True)):
+        for shapes, syntaxes, colour in ((SHAPES, GREY, False), (COLOUR_SHAPES, COLOUR, True)):
             for syntax, encoder in syntaxes.items():
                 for shape in shapes:
                     rows.append(_measured(Path(folder), shape, syntax, encoder, colour=colour))
@@ -57,7 +58,7 @@ def _measured(folder: Path, shape: tuple[int, int], syntax: str, encoder: str, *
     files = []
     for size in (SMALL, shape):
         file = folder / f"{size[0]}.dcm"
-        _write(file, size, syntax, encoder, colour=colour)
+        write_image(file, size, syntax, encoder, colour=colour)
         files.append(file)
     call = [sys.executable, "-m", "benchmarks.radiograph_memory", "one", *map(str, files)]
     done = subprocess.run(call, capture_output=True, text=True, check=True)
@@ -90,7 +91,7 @@ def _status(process: int | str | None, name: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name + ":"))
 
 
-def _write(path: Path, shape: tuple[int, int], syntax: str, encoder: str, *, colour: bool) -> None:
+def write_image(path: Path, shape: tuple[int, int], syntax: str, encoder: str, *, colour: bool) -> None:
     """A smooth image with a little noise, which compresses about as well as a radiograph."""
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     image = (2000 + 1500 * np.sin(columns / shape[1] * 6) * np.cos(rows / shape[0] * 4)).astype(np.uint16)

@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass
 
 from spine.errors import DicomRejected
-from spine.radiograph.elements import BIG_ENDIAN, EXPLICIT, IMPLICIT, element_at
+from spine.radiograph.elements import BIG_ENDIAN, EXPLICIT, IMPLICIT, UNDEFINED_LENGTH, element_at
 from spine.radiograph.tags import EXPORT_AGAIN
 
 HEAD_BYTES = 4096
@@ -94,6 +94,8 @@ def _fits(head: bytes, size: int, at: int, *, explicit: bool, big: bool) -> bool
             tag, _, length, value = element_at(head, at, explicit=explicit, big=big)
         except DicomRejected:
             return False
+        if length == UNDEFINED_LENGTH and previous >= 0:
+            return True  # a sequence after another element that fits
         if tag <= previous or value + length > size:
             return False
         if tag == _SOP_CLASS:

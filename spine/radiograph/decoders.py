@@ -20,13 +20,13 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import pixel_array
 
 from spine.errors import DicomRejected
+from spine.radiograph.elements import UNDEFINED_LENGTH
 from spine.radiograph.header import PixelLayout
 from spine.radiograph.pixel_grid import grey_of
 from spine.radiograph.sandbox import decode_in_child
 from spine.radiograph.tags import EXPORT_AGAIN
 
 Stored = NDArray[np.generic]
-UNDEFINED_LENGTH = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from spine.errors import DicomRejected
 from spine.radiograph.beginning import HEAD_BYTES, beginning_of, part10_bytes
-from spine.radiograph.elements import BIG_ENDIAN, DEFLATED, IMPLICIT, RESEND, element_at
+from spine.radiograph.elements import BIG_ENDIAN, DEFLATED, IMPLICIT, RESEND, UNDEFINED_LENGTH, element_at
 from spine.radiograph.tags import EXPORT_AGAIN
 
 MAX_FILE_BYTES = 256 * 2**20
@@ -25,7 +25,6 @@ MAX_INFLATE_RATIO = 50
 
 ASK_SENDER = "have the sending system checked"
 
-_UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXEL_DATA = 0x7FE00010
 _EXECUTABLES = (b"MZ", b"\x7fELF", b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe")
@@ -148,11 +147,11 @@ def _next_position(
         opened.pop()
         return value
     parent = next((c.end for c in reversed(opened) if c.end is not None), len(data))
-    if length != _UNDEFINED and length > parent - value:
+    if length != UNDEFINED_LENGTH and length > parent - value:
         raise _beyond_the_end(tag, length, parent - value)
-    if tag == _PIXEL_DATA and length == _UNDEFINED:
+    if tag == _PIXEL_DATA and length == UNDEFINED_LENGTH:
         return _skip_fragments(data, value)
-    if length == _UNDEFINED:
+    if length == UNDEFINED_LENGTH:
         # A UN of undefined length always contains implicit elements (Part 5, 6.2.2 note 2).
         opened.append(_Container(None, explicit and vr != b"UN"))
         return value

@@ -113,6 +113,22 @@ def test_grey_in_rgb_is_read_and_marked(original):
     assert radiograph.facts["colour"] == "turned to grey"
 
 
+def test_samples_in_planes_and_subsampled_colour(original):
+    eight = (gradient() // 16).astype(np.uint8)
+    colour = {"SamplesPerPixel": 3, "SOPClassUID": CAPTURE, **EIGHT_BITS}
+    planes = with_pixels(
+        original, np.stack([eight] * 3), WINDOW, **colour, PlanarConfiguration=1, PhotometricInterpretation="RGB"
+    )
+    planes = edited(planes, Rows=eight.shape[0], Columns=eight.shape[1])
+    # Two lumas, then Cb and Cr, for each pair of pixels (PS3.3 C.7.6.3.1.2).
+    pairs = np.stack([eight[:, ::2], eight[:, 1::2], *[np.full_like(eight[:, ::2], 128)] * 2], axis=-1)
+    pairs = pairs.reshape(*eight.shape, 2)
+    tags = {"PlanarConfiguration": 0, "PhotometricInterpretation": "YBR_FULL_422"}
+    np.testing.assert_allclose(read_radiograph(planes).image, eight * (4095 / 255), atol=0.51)
+    subsampled = with_pixels(original, pairs, WINDOW, **colour, **tags)
+    np.testing.assert_allclose(read_radiograph(subsampled).image, eight * (4095 / 255), atol=0.51)
+
+
 # --- orientation
 
 

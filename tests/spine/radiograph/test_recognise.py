@@ -7,12 +7,15 @@ import tracemalloc
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydicom._uid_dict import UID_dictionary
 
+from spine.errors import DicomRejected
 from spine.radiograph.read import read_radiograph
 from spine.radiograph.recognise import dicom_kind
 from spine.radiograph.sop_classes import KIND_OF_CLASS, READABLE
-from tests.spine.radiograph.constructed_radiographs import edited, gradient
+from tests.spine.radiograph.constructed_radiographs import edited, gradient, sample_radiograph
 from tests.spine.refusals import code_of
 
 STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -193,3 +196,38 @@ def test_recognising_reads_a_few_kilobytes_of_a_large_file(original):
         assert tracemalloc.get_traced_memory()[1] < 200_000
     finally:
         tracemalloc.stop()
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from(ENCODINGS),
+    st.sampled_from([b"", b"DICM", PREAMBLE + b"DICM"]),
+    st.lists(st.tuples(st.integers(0, 700), st.binary(min_size=1, max_size=6)), min_size=1, max_size=4),
+)
+def test_damaged_data_sets_without_header_give_an_image_or_a_code(tmp_path, encoding, start, damages):
+    file = tmp_path / "bare.dcm"
+    if not (tmp_path / str(encoding)).exists():
+        original = sample_radiograph(tmp_path / "a.dcm")
+        (tmp_path / str(encoding)).write_bytes(bare(original, implicit=encoding[0], little=encoding[1]))
+    payload = bytearray(start + (tmp_path / str(encoding)).read_bytes())
+    for at, damage in damages:
+        payload[at : at + len(damage)] = damage
+    file.write_bytes(bytes(payload))
+    kind = dicom_kind(file)
+    try:
+        read_radiograph(file)
+    except DicomRejected as refusal:
+        assert refusal.code != "READER_FAULT", refusal.__cause__
+        assert (refusal.code == "NOT_DICOM") == (kind is None)
+    else:
+        assert kind == "radiograph"
+
+
+def test_a_sequence_early_in_a_data_set_without_header(original, tmp_path):
+    # (0008,0006) Language Code Sequence of undefined length comes before the class.
+    head = struct.pack("<HH2sH", 8, 5, b"CS", 10) + b"ISO_IR 100"
+    sequence = struct.pack("<HH2sHI", 8, 6, b"SQ", 0, 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    payload = bare(original, implicit=False)
+    file = written(tmp_path, head + sequence + payload[payload.index(b"\x08\0\x08\0CS") :])
+    assert dicom_kind(file) == "radiograph"
+    np.testing.assert_array_equal(read_radiograph(file).image, gradient())
