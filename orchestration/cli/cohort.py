@@ -16,6 +16,8 @@ from simulation.population.statistics import population_rows, survey
 from spine.scanner import NATIVE_SPACING_MM
 
 _WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
+MIN_ROWS = 256
+"""With fewer rows the pixels are so large that intake refuses the images (``spine.radiograph.spacing.SPACING_MM``)."""
 
 
 @click.command()
@@ -25,7 +27,7 @@ _WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
     "--seed", type=click.IntRange(0), default=2019, show_default=True, help="The same seed gives the same patients."
 )
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Number of processes.")
-@click.option("--rows", type=click.IntRange(64, 4096), default=_ROWS, show_default=True, help="Rows of an image.")
+@click.option("--rows", type=click.IntRange(MIN_ROWS, 4096), default=_ROWS, show_default=True, help="Rows of an image.")
 @click.option("--columns", type=click.IntRange(64, 4096), help="Columns of an image.  [half of --rows]")
 @click.option(
     "--appearance",

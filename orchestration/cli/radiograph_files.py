@@ -129,6 +129,7 @@ def _notes(view: ViewName, radiograph: "Radiograph") -> tuple[str, ...]:
         notes.append(
             f"no lengths from the {view} radiograph, its header contradicts itself: {radiograph.contradiction}"
         )
+    notes += [f"{view}: {remark}" for remark in radiograph.remarks]
     return tuple(notes)
 
 

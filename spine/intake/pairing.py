@@ -1,7 +1,7 @@
 """Checks that radiographs and a reconstruction belong together, and joins them into one study.
 
-Contract: ``join_study`` returns a study whose parts agree, or raises ``PairingRejected``. It never turns images,
-exchanges views or guesses values to make the parts agree.
+Contract: ``join_study`` returns a study whose parts agree, or raises ``PairingRejected`` or ``DicomRejected``. It
+never turns images, exchanges views or guesses values to make the parts agree.
 
     STUDY_EMPTY            there is neither a radiograph nor a reconstruction
     VIEW_UNKNOWN           the tags of a radiograph do not name its view
@@ -14,6 +14,7 @@ exchanges views or guesses values to make the parts agree.
     GEOMETRY_MISSING       there is a reconstruction, but the position of a radiograph in the scanner is unknown
     GEOMETRY_CONFLICT      the reconstruction states another size, spacing or position of an image than the radiograph
     VIEW_MISMATCH          the radiographs and the reconstruction agree only if the views are exchanged
+    BURNED_IN_ANNOTATION   a radiograph shows text that identifies the patient, as its tag says
     SPINE_OUTSIDE_IMAGE    the projection of the spine lies outside the image
 """
 
@@ -23,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from spine.errors import PairingRejected
+from spine.errors import DicomRejected, PairingRejected
 from spine.intake.facts import safe_reconstruction
 from spine.intake.records import LoadedStudy, LoadedView
 from spine.intake.view_evidence import Image, views_seem_exchanged
@@ -42,10 +43,15 @@ _STUDY_FACTS = ("age_years", "sex", "simulated")
 def join_study(
     radiographs: Sequence[Radiograph], reconstruction: Reconstruction | None, *, simulated: bool = False
 ) -> LoadedStudy:
-    """Join the parts of one study, or raise ``PairingRejected``. ``simulated`` marks the study as simulated."""
+    """Join the parts of one study. ``simulated`` marks the study as simulated.
+
+    Raises:
+        PairingRejected, DicomRejected: see the head of the module.
+    """
     if not radiographs and reconstruction is None:
         found = "neither a radiograph nor a reconstruction"
         raise PairingRejected("STUDY_EMPTY", found, "at least one of them", "send the study again")
+    _check_burned_in(radiographs)
     patient = _patient(radiographs) if radiographs else ""
     by_view = _by_view(radiographs)
     geometries = _geometries(by_view, reconstruction)
@@ -87,6 +93,14 @@ def require_one_examination(radiographs: Mapping[ViewName, Radiograph]) -> None:
     _check_identity(radiographs.values(), ignored={""})
     _check_images({view: r.image for view, r in radiographs.items()})
     _check_heights({view: r.geometry for view, r in radiographs.items() if r.geometry is not None})
+
+
+def _check_burned_in(radiographs: Sequence[Radiograph]) -> None:
+    """Refuse a radiograph whose pixels identify the patient (PS3.3 C.7.6.1.1): every picture of the study would too."""
+    if any(radiograph.burned_in for radiograph in radiographs):
+        found = "a radiograph with BurnedInAnnotation YES"
+        remedy = "redact the text in the pixels and set the tag to NO"
+        raise DicomRejected("BURNED_IN_ANNOTATION", found, "pixels that identify nobody", remedy)
 
 
 def _by_view(radiographs: Sequence[Radiograph]) -> dict[ViewName, Radiograph]:

@@ -2,16 +2,24 @@
 
 ``spine.intake`` combines radiographs into studies.
 
-    decode_child   the child process that decodes compressed pixels
-    decoders       the transfer syntaxes, their decoders, and the decoding of pixels
-    header         strict reading of the tags that are needed
-    intensity      conversion of stored values to an image
-    orientation    the view, and the turn to the canonical orientation
-    read           reading of a file as a ``Radiograph``
-    sandbox        the parent's side of the child process: memory limit and timeout
-    spacing        the decision table of the pixel spacing
-    structure      check of a file's size and structure before it is parsed
-    tags           conversion of a tag's bytes to text and numbers
-    technique      facts of a radiograph that may be stored
-    write          writing of an image as a DICOM file
+    beginning         how a file begins, with or without the header of a Part 10 file
+    decode_child      the child process that decodes compressed pixels
+    decoders          the transfer syntaxes, their decoders, and the decoding of pixels
+    elements          the header of one element of a data set
+    grey_levels       the grey levels of an image, and how many pixels have each
+    header            strict reading of the tags that are needed
+    intensity         conversion of stored values to an image
+    intensity_tags    the tags that turn stored values into intensities
+    lookup            Modality LUT and VOI LUT
+    orientation       the view, and the turn to the canonical orientation
+    pixel_grid        colour to grey, and rectangular pixels to square ones
+    read              reading of a file as a ``Radiograph``
+    recognise         the kind of object that a file contains, from its first bytes
+    sandbox           the parent's side of the child process: memory limit and timeout
+    sop_classes       the table of SOP classes and their kinds
+    spacing           the decision table of the pixel spacing
+    structure         check of a file's size and structure before it is parsed
+    tags              conversion of a tag's bytes to text and numbers
+    technique         facts of a radiograph that may be stored
+    write             writing of an image as a DICOM file
 """

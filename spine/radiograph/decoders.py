@@ -17,9 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import generate_frames
+from pydicom.pixels.utils import pixel_array
 
 from spine.errors import DicomRejected
+from spine.radiograph.elements import UNDEFINED_LENGTH
 from spine.radiograph.header import PixelLayout
+from spine.radiograph.pixel_grid import grey_of
 from spine.radiograph.sandbox import decode_in_child
 from spine.radiograph.tags import EXPORT_AGAIN
 
@@ -73,13 +76,13 @@ def decoder_matrix() -> tuple[tuple[str, str, str], ...]:
 
 
 def stored_values(dataset: Any, layout: PixelLayout, payload: bytes) -> Stored:
-    """(H, W) or (H, W, 3) integers as stored, with the bits above BitsStored cleared or the sign extended.
+    """(H, W) integers as stored, with the bits above BitsStored cleared or the sign extended; colour becomes grey.
 
-    ``payload`` are the bytes of the file, which the child process decodes.
+    ``payload`` are the bytes of the file, which the child process decodes. Uncompressed pixels do not need them.
 
     Raises:
         DicomRejected: ``TRANSFER_SYNTAX_UNSUPPORTED``, ``DECODER_MISSING``, ``TRUNCATED``, ``FRAMES_UNSUPPORTED``,
-            ``CODESTREAM_MISMATCH``, ``DECODE_FAILED``, ``DECODER_KILLED``.
+            ``TRANSFER_SYNTAX_INVALID``, ``CODESTREAM_MISMATCH``, ``DECODE_FAILED``, ``DECODER_KILLED``.
     """
     syntax = SYNTAXES.get(layout.transfer_syntax)
     if syntax is None:
@@ -99,6 +102,9 @@ def stored_values(dataset: Any, layout: PixelLayout, payload: bytes) -> Stored:
 
 def _native(dataset: Any, layout: PixelLayout) -> Stored:
     rows, columns = layout.shape
+    if dataset.get_item("PixelData").length == UNDEFINED_LENGTH:
+        found = "compressed pixels under a transfer syntax of uncompressed pixels"
+        raise DicomRejected("TRANSFER_SYNTAX_INVALID", found, "the transfer syntax of the pixels", EXPORT_AGAIN)
     subsampled = 2 if layout.photometric.endswith("_422") else layout.samples
     needed = rows * columns * subsampled * layout.bits_allocated // 8
     size = len(dataset.PixelData)
@@ -106,7 +112,7 @@ def _native(dataset: Any, layout: PixelLayout) -> Stored:
         found = f"{size} bytes of pixels"
         raise DicomRejected("TRUNCATED", found, f"{needed} bytes for {rows} x {columns}", "send the file again")
     try:
-        pixels: Stored = dataset.pixel_array
+        pixels: Stored = pixel_array(dataset, raw=True, view_only=True)
     except (ValueError, AttributeError, NotImplementedError, RuntimeError, KeyError) as error:
         found = f"pixel data that cannot be decoded ({type(error).__name__})"
         raise DicomRejected("DECODE_FAILED", found, "pixel data as the header describes it", EXPORT_AGAIN) from error
@@ -114,17 +120,22 @@ def _native(dataset: Any, layout: PixelLayout) -> Stored:
     if pixels.shape != expected_shape:
         found = f"pixels of shape {pixels.shape}"
         raise DicomRejected("FRAMES_UNSUPPORTED", found, f"{expected_shape}", "export each view separately")
-    return pixels
+    return grey_of(pixels, layout.photometric) if layout.samples == 3 else pixels
 
 
 def _significant(pixels: Stored, layout: PixelLayout) -> Stored:
     """Clear the bits above BitsStored, where old files keep overlays, or extend the sign into them."""
+    if pixels.dtype.itemsize * 8 != layout.bits_allocated:
+        found = f"decoded pixels of {pixels.dtype.itemsize * 8} bits, {layout.bits_allocated} in the header"
+        raise DicomRejected("CODESTREAM_MISMATCH", found, "equal bits", EXPORT_AGAIN)
     spare = layout.bits_allocated - layout.bits_stored
-    if spare == 0 or pixels.dtype.itemsize * 8 != layout.bits_allocated:
+    if spare == 0:
         return pixels
     integers = pixels.astype(f"{'i' if layout.signed else 'u'}{layout.bits_allocated // 8}", copy=False)
-    mask = np.array(2**layout.bits_stored - 1, dtype=integers.dtype)
-    return np.asarray((integers << spare) >> spare if layout.signed else integers & mask)
+    if not layout.signed:
+        return np.asarray(integers & np.array(2**layout.bits_stored - 1, dtype=integers.dtype))
+    shifted = np.asarray(integers << spare)
+    return np.right_shift(shifted, spare, out=shifted)
 
 
 def _check_codestream(dataset: Any, layout: PixelLayout) -> None:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from spine.errors import DicomRejected
 from spine.radiograph.tags import BLANKS, CORRECT_TAG, EXPORT_AGAIN, TagReader
 
+COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 MAX_SIDE = 20_000
-MAX_PIXELS = 150_000_000
+MAX_PIXELS = 60_000_000
+"""A stitched image of 43 x 130 cm at 0.1 mm has 56 million pixels; colour counts each sample as a pixel."""
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
@@ -54,13 +56,16 @@ class SpacingTags:
     """The tags that determine the spacing. Lengths are in mm, pairs are (row, column). An absent or empty tag is None.
 
     Attributes:
-        pixel_mm, imager_mm: PixelSpacing, ImagerPixelSpacing.
+        pixel_mm, imager_mm, nominal_mm: PixelSpacing, ImagerPixelSpacing, NominalScannedPixelSpacing.
+        aspect: PixelAspectRatio (row to column), which says nothing of the scale.
         slot: whether the image comes from a slot scanner.
         projection: whether the SOP class is a projection radiograph.
     """
 
     pixel_mm: tuple[float, float] | None = None
     imager_mm: tuple[float, float] | None = None
+    nominal_mm: tuple[float, float] | None = None
+    aspect: float | None = None
     calibration_type: str = ""
     magnification: float | None = None
     source_to_detector_mm: float | None = None
@@ -81,29 +86,16 @@ class OrientationTags:
     rotation_deg: float
 
 
-@dataclass(frozen=True)
-class IntensityTags:
-    """The tags, other than the pixel layout, that turn stored values into an image."""
-
-    slope: float
-    intercept: float
-    window: tuple[float, float] | None
-    window_function: str
-    has_voi_table: bool
-    inverse_shape: bool
-    for_processing: bool
-
-
 def read_identity(tags: TagReader) -> Identity:
     """Read the identifiers, or raise ``UID_INVALID``."""
     uids = {}
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
-        value = tags.raw(keyword)[0].strip(BLANKS).decode("ascii", "replace")
+        value = tags.raw(keyword)[0].strip(BLANKS).decode("latin-1")
         if len(value) > 64 or not _UID.fullmatch(value):
             found = f"{keyword} that is not a UID"
             raise DicomRejected("UID_INVALID", found, "at most 64 digits and dots", EXPORT_AGAIN)
         uids[keyword] = value
-    patient = tags.raw("PatientID")[0].strip(BLANKS).decode("utf-8", "replace")
+    patient = _lossless(tags.raw("PatientID")[0].strip(BLANKS))
     date = re.fullmatch(r"(\d{4})(\d{2})(\d{2})", tags.text("StudyDate"))
     return Identity(
         patient,
@@ -112,6 +104,18 @@ def read_identity(tags: TagReader) -> Identity:
         uids["SOPInstanceUID"],
         "-".join(date.groups()) if date else "",
     )
+
+
+def _lossless(value: bytes) -> str:
+    """Text of an identifier. Different bytes give different text, except for one text in UTF-8 and in Latin-1.
+
+    The character set that the file names is not used: it is often wrong, and characters that it lacks would be replaced
+    by one and the same mark, which merges patients.
+    """
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def read_layout(tags: TagReader, transfer_syntax: str) -> PixelLayout:
@@ -128,7 +132,7 @@ def read_layout(tags: TagReader, transfer_syntax: str) -> PixelLayout:
         raise DicomRejected("FRAMES_UNSUPPORTED", "several frames", "one frame", "export each view separately")
     photometric, samples = tags.text("PhotometricInterpretation"), _count(tags, "SamplesPerPixel")
     grey = photometric in ("MONOCHROME1", "MONOCHROME2") and samples == 1
-    if not grey and not (samples == 3 and photometric.startswith(("RGB", "YBR"))):
+    if not grey and not (samples == 3 and photometric in COLOURS):
         found = f"{photometric[:16]!r} with {samples} sample(s)"
         raise DicomRejected("PHOTOMETRIC_UNSUPPORTED", found, "grey or RGB", "export the image in greyscale")
     allocated, stored = _count(tags, "BitsAllocated"), _count(tags, "BitsStored")
@@ -142,10 +146,11 @@ def read_layout(tags: TagReader, transfer_syntax: str) -> PixelLayout:
 
 def _shape(tags: TagReader) -> tuple[int, int]:
     rows, columns = (int(tags.binary(k, "H", "IMAGE_SIZE_UNSUPPORTED") or 0) for k in ("Rows", "Columns"))
-    if 1 <= rows <= MAX_SIDE and 1 <= columns <= MAX_SIDE and rows * columns <= MAX_PIXELS:
+    samples = 3 if tags.binary("SamplesPerPixel", "H", "BITS_UNSUPPORTED") == 3.0 else 1
+    if 1 <= rows <= MAX_SIDE and 1 <= columns <= MAX_SIDE and rows * columns * samples <= MAX_PIXELS:
         return rows, columns
-    found = f"{rows} x {columns} pixels"
-    expected = f"1 to {MAX_SIDE} pixels a side, at most {MAX_PIXELS} in all"
+    found = f"{rows} x {columns} pixels" + (" in colour" if samples == 3 else "")
+    expected = f"1 to {MAX_SIDE} pixels a side, at most {MAX_PIXELS // samples} in all"
     raise DicomRejected("IMAGE_SIZE_UNSUPPORTED", found, expected, "send a radiograph; no radiograph has this size")
 
 
@@ -160,11 +165,13 @@ def read_spacing_tags(tags: TagReader, *, projection: bool) -> SpacingTags:
     """Read the tags that determine the spacing. ``projection`` is whether the SOP class is a projection radiograph.
 
     Raises:
-        DicomRejected: ``SPACING_INVALID``, ``GEOMETRY_INVALID``.
+        DicomRejected: ``SPACING_INVALID``, ``ASPECT_INVALID``, ``GEOMETRY_INVALID``.
     """
     return SpacingTags(
         pixel_mm=_pair(tags, "PixelSpacing"),
         imager_mm=_pair(tags, "ImagerPixelSpacing"),
+        nominal_mm=_pair(tags, "NominalScannedPixelSpacing"),
+        aspect=_aspect(tags),
         calibration_type=tags.text("PixelSpacingCalibrationType"),
         magnification=tags.decimal("EstimatedRadiographicMagnificationFactor", "SPACING_INVALID"),
         source_to_detector_mm=tags.decimal("DistanceSourceToDetector", "GEOMETRY_INVALID"),
@@ -185,6 +192,17 @@ def _pair(tags: TagReader, keyword: str) -> tuple[float, float] | None:
     return numbers[0], numbers[1]
 
 
+def _aspect(tags: TagReader) -> float | None:
+    """Vertical over horizontal size of a pixel (PS3.3 C.7.6.3.1.7), two whole numbers."""
+    numbers = tags.decimals("PixelAspectRatio", "ASPECT_INVALID")
+    if not numbers:
+        return None
+    if len(numbers) != 2 or min(numbers) <= 0:
+        found = f"PixelAspectRatio of {len(numbers)} value(s)"
+        raise DicomRejected("ASPECT_INVALID", found, "two positive numbers, e.g. 5\\4", CORRECT_TAG)
+    return numbers[0] / numbers[1]
+
+
 def read_orientation_tags(tags: TagReader) -> OrientationTags:
     """Read the tags that determine view and orientation, or raise ``ORIENTATION_INVALID`` or ``TAG_INVALID``."""
     codes = tags.items("ViewCodeSequence")
@@ -194,27 +212,4 @@ def read_orientation_tags(tags: TagReader) -> OrientationTags:
         view_code=TagReader(codes[0]).text("CodeValue") if codes else "",
         flipped=tags.text("FieldOfViewHorizontalFlip") == "YES",
         rotation_deg=tags.decimal("FieldOfViewRotation", "ORIENTATION_INVALID") or 0.0,
-    )
-
-
-def read_intensity_tags(tags: TagReader, *, for_processing: bool) -> IntensityTags:
-    """Read the tags that turn stored values into intensities.
-
-    ``for_processing`` says whether the SOP class is "For Processing".
-
-    Raises:
-        DicomRejected: ``RESCALE_INVALID``, ``WINDOW_INVALID``.
-    """
-    slope = tags.decimal("RescaleSlope", "RESCALE_INVALID")
-    centre, width = (tags.decimal(keyword, "WINDOW_INVALID") for keyword in ("WindowCenter", "WindowWidth"))
-    if slope == 0.0:
-        raise DicomRejected("RESCALE_INVALID", "RescaleSlope 0", "a slope other than 0", CORRECT_TAG)
-    return IntensityTags(
-        slope=1.0 if slope is None else slope,
-        intercept=tags.decimal("RescaleIntercept", "RESCALE_INVALID") or 0.0,
-        window=(centre, width) if centre is not None and width is not None and width > 0 else None,
-        window_function=tags.text("VOILUTFunction") or "LINEAR",
-        has_voi_table=tags.has("VOILUTSequence"),
-        inverse_shape=tags.text("PresentationLUTShape") == "INVERSE",
-        for_processing=for_processing,
     )

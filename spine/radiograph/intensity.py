@@ -1,104 +1,142 @@
 """Converts stored values to an image: (H, W) uint16 in 0..4095, bone bright.
 
-The first applicable rule of this table is used, and its name is recorded with the image:
+The Modality LUT or the rescale applies first (PS3.3 C.11.1). Then the first applicable rule of this table is used, and
+its name is recorded with the image:
 
     window       For Presentation (or a secondary capture) with WindowCenter/Width: the first window, with its
-                 VOI LUT function (LINEAR, LINEAR_EXACT, SIGMOID; Part 3, C.11.2.1)
+                 VOI LUT function (LINEAR, LINEAR_EXACT, SIGMOID; PS3.3 C.11.2.1)
     voi table    For Presentation with a VOI LUT sequence instead: its first table
-    stored       unsigned, at most 12 bits, no rescale: the stored range is mapped to 0..4095, equally for every image
+    stored       unsigned, at most 12 bits, no rescale and no Modality LUT: the stored range is mapped to 0..4095,
+                 equally for every image
     percentiles  anything else: the 0.05th and 99.95th percentile of the modality values are mapped to 0 and 4095
 
-A window or table that would make all pixels equal is not used. If it is a window, the recorded name of the rule says
-so. Values are inverted once: for MONOCHROME1, or for MONOCHROME2 with presentation shape INVERSE. Therefore, a
-radiograph gives the same image whether it is stored as MONOCHROME1 or as MONOCHROME2.
+A window or table that is malformed, or would make all pixels equal, is not used, because it is meant for display only.
+The recorded name of the rule says so.
+
+Padding (PixelPaddingValue, with PixelPaddingRangeLimit a range; PS3.3 C.7.5.1.1.2) is no part of the image: no rule
+counts it, and it becomes 0, the background.
+
+Values are inverted at most once: for MONOCHROME1, or for MONOCHROME2 with presentation shape INVERSE. Therefore, a
+radiograph gives the same image whether it is stored as MONOCHROME1 or as MONOCHROME2. A For Processing image without
+these is not meant for display. There PixelIntensityRelationshipSign decides: 1 means that lower values are less X-ray
+intensity (PS3.3 C.8.11.3.1.2), so bone is dark in it.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spine.errors import DicomRejected
-from spine.radiograph.header import IntensityTags, PixelLayout
-from spine.radiograph.tags import CORRECT_TAG, EXPORT_AGAIN
+from spine.radiograph.grey_levels import GreyLevels, Stored, quantiles
+from spine.radiograph.header import PixelLayout
+from spine.radiograph.intensity_tags import IntensityTags
+from spine.radiograph.tags import EXPORT_AGAIN
 
 MAXIMUM = 4095
 PERCENTILES = (0.05, 99.95)
-Stored = NDArray[np.generic]
+_SMALLEST_RANGE = 1e-9
 Image = NDArray[np.uint16]
+Values = NDArray[np.float64]
 
 
-def scale_intensity(
-    stored: Stored, layout: PixelLayout, tags: IntensityTags, voi_table: Stored | None
-) -> tuple[Image, str]:
+def scale_intensity(stored: Stored, layout: PixelLayout, tags: IntensityTags) -> tuple[Image, str]:
     """((H, W) image, name of the rule that was used) from (H, W) stored values.
 
-    ``voi_table`` are the (H, W) values after the VOI LUT sequence, or None if the file has no such sequence.
-
     Raises:
-        DicomRejected: ``IMAGE_BLANK`` if all pixels are equal, ``WINDOW_INVALID`` for an unknown VOI LUT function.
+        DicomRejected: ``IMAGE_BLANK`` if all pixels, or all but padding, are equal.
     """
-    if stored.min() == stored.max():
+    if _is_shown_as_stored(layout, tags) and stored.min() < stored.max():
+        return stored.astype(np.uint16), "window"
+    levels = GreyLevels.of(stored)
+    shown = ~_is_padding(levels, tags)
+    if np.count_nonzero(shown) < 2:
         raise DicomRejected("IMAGE_BLANK", "an image in which all pixels are equal", "a radiograph", EXPORT_AGAIN)
-    inverted = layout.photometric == "MONOCHROME1" or (tags.inverse_shape and layout.photometric == "MONOCHROME2")
-    image, rule = _scaled(stored, layout, tags, voi_table)
-    return np.subtract(MAXIMUM, image, dtype=np.uint16) if inverted else image, rule
+    values = _modality(levels.values[shown].astype(np.float64), layout, tags)
+    scaled, rule = _scaled(values, levels.counts[shown], layout, tags)
+    grey = np.zeros(len(levels.values), dtype=np.uint16)
+    grey[shown] = MAXIMUM - scaled if _inverted(values, layout, tags) else scaled
+    return levels.image(stored, grey), rule
 
 
-def _scaled(stored: Stored, layout: PixelLayout, tags: IntensityTags, voi_table: Stored | None) -> tuple[Image, str]:
+def _is_shown_as_stored(layout: PixelLayout, tags: IntensityTags) -> bool:
+    """Whether the image is 0..4095 already and its window shows just this, as in most files: nothing is computed."""
+    return (
+        (layout.photometric, layout.bits_stored, layout.signed) == ("MONOCHROME2", 12, False)
+        and (tags.window, tags.window_function) == ((2048.0, 4096.0), "LINEAR")
+        and (tags.slope, tags.intercept, tags.modality_table, tags.padding) == (1.0, 0.0, None, None)
+        and not tags.inverse_shape
+        and not tags.for_processing
+    )
+
+
+def _is_padding(levels: GreyLevels, tags: IntensityTags) -> NDArray[np.bool_]:
+    if tags.padding is None:
+        return np.zeros(len(levels.values), dtype=np.bool_)
+    return (levels.values >= tags.padding[0]) & (levels.values <= tags.padding[1])
+
+
+def _modality(stored: Values, layout: PixelLayout, tags: IntensityTags) -> Values:
+    if tags.modality_table is not None:
+        return tags.modality_table.apply(stored, signed=layout.signed)
+    return stored * tags.slope + tags.intercept
+
+
+def _inverted(values: Values, layout: PixelLayout, tags: IntensityTags) -> bool:
+    if layout.photometric == "MONOCHROME1":
+        return True
+    if layout.photometric != "MONOCHROME2":
+        return False
+    if tags.inverse_shape:
+        return True
+    # The sign is that of the stored values. A rescale or a table that falls has turned them round already.
+    falls = values[0] > values[-1]
+    return tags.for_processing and tags.intensity_sign != 0 and (tags.intensity_sign > 0) != falls
+
+
+def _scaled(values: Values, counts: NDArray[np.int64], layout: PixelLayout, tags: IntensityTags) -> tuple[Values, str]:
+    """((N,) grey values, name of the rule) of (N,) modality values, each of which ``counts`` pixels have."""
     note = ""
     if not tags.for_processing:
-        if tags.window is not None and _is_identity_window(tags, layout):
-            return stored.astype(np.uint16), "window"
+        note = f" ({tags.display_fault})" if tags.display_fault else ""
         if tags.window is not None:
-            image = _windowed(_modality(stored, tags), tags.window, tags.window_function)
-            if image.min() < image.max():
-                return image, "window"
+            grey = _windowed(values, tags.window, tags.window_function)
+            if _varies(grey):
+                return grey, "window"
             note = " (window gives one value)"
-        elif voi_table is not None and voi_table.min() < voi_table.max():
-            return _between(voi_table, float(voi_table.min()), float(voi_table.max())), "voi table"
-    if layout.bits_stored <= 12 and not layout.signed and _no_rescale(tags):
-        top = 2**layout.bits_stored - 1
-        image = stored.astype(np.uint16) if top == MAXIMUM else _between(stored, 0.0, float(top))
-        return image, "stored" + note
-    values = _modality(stored, tags)
-    low, high = (float(p) for p in np.percentile(values, PERCENTILES))
+        if tags.voi_table is not None:
+            shown = tags.voi_table.apply(values, signed=bool(values.min() < 0))
+            if _varies(shown):
+                return _between(shown, float(shown.min()), float(shown.max())), "voi table" + note
+    plain = tags.modality_table is None and tags.slope == 1.0 and tags.intercept == 0.0
+    if layout.bits_stored <= 12 and not layout.signed and plain:
+        return _between(values, 0.0, 2.0**layout.bits_stored - 1), "stored" + note
+    low, high = quantiles(values, counts, (PERCENTILES[0] / 100, PERCENTILES[1] / 100))
     if low >= high:
         low, high = float(values.min()), float(values.max())
+    if low >= high:
+        found = "an image whose rescale or Modality LUT gives all pixels one value"
+        raise DicomRejected("IMAGE_BLANK", found, "a radiograph", EXPORT_AGAIN)
     return _between(values, low, high), "percentiles" + note
 
 
-def _no_rescale(tags: IntensityTags) -> bool:
-    return tags.slope == 1.0 and tags.intercept == 0.0
+def _varies(grey: Values) -> bool:
+    return bool(grey.min() < grey.max())
 
 
-def _is_identity_window(tags: IntensityTags, layout: PixelLayout) -> bool:
-    """Whether the window of a 12-bit image shows exactly 0..4095, so that nothing has to be computed."""
-    plain = _no_rescale(tags) and not layout.signed and layout.bits_stored == 12
-    return plain and tags.window_function == "LINEAR" and tags.window == (2048.0, 4096.0)
+def _between(values: Values, low: float, high: float) -> Values:
+    """Map low..high to 0..4095, clipped; a step if they are equal but for rounding."""
+    if high - low < _SMALLEST_RANGE:
+        return np.where(values > low, float(MAXIMUM), 0.0)
+    return np.rint(np.clip((values - low) * (MAXIMUM / (high - low)), 0, MAXIMUM))
 
 
-def _modality(stored: Stored, tags: IntensityTags) -> NDArray[np.float32]:
-    return stored.astype(np.float32) * np.float32(tags.slope) + np.float32(tags.intercept)
-
-
-def _between(values: Stored, low: float, high: float) -> Image:
-    """Map low..high to 0..4095, clipped."""
-    scaled = (values.astype(np.float32) - np.float32(low)) * np.float32(MAXIMUM / (high - low))
-    image: Image = np.rint(np.clip(scaled, 0, MAXIMUM)).astype(np.uint16)
-    return image
-
-
-def _windowed(values: NDArray[np.float32], window: tuple[float, float], function: str) -> Image:
-    """Apply one window (Part 3, C.11.2.1.2 and C.11.2.1.3)."""
+def _windowed(values: Values, window: tuple[float, float], function: str) -> Values:
+    """Apply one window (PS3.3 C.11.2.1.2 and C.11.2.1.3)."""
     centre, width = window
     if function == "SIGMOID":
-        exponent = np.clip(-4.0 * (values - np.float32(centre)) / np.float32(width), -60.0, 60.0)
-        return _between(1.0 / (1.0 + np.exp(exponent)), 0.0, 1.0)
+        return _between(1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - centre) / width, -60.0, 60.0))), 0.0, 1.0)
     if function == "LINEAR_EXACT":
         return _between(values, centre - width / 2, centre + width / 2)
-    if function != "LINEAR":
-        found = "an unknown VOILUTFunction"
-        raise DicomRejected("WINDOW_INVALID", found, "LINEAR, LINEAR_EXACT or SIGMOID", CORRECT_TAG)
     if width <= 1:
-        return np.where(values > centre - 0.5, MAXIMUM, 0).astype(np.uint16)
+        return np.where(values > centre - 0.5, float(MAXIMUM), 0.0)
     low = centre - 0.5 - (width - 1) / 2
     return _between(values, low, low + width - 1)

@@ -26,11 +26,19 @@ _POSITIONS: dict[str, ViewName] = {
     **dict.fromkeys(("AP", "PA"), "frontal"),
     **dict.fromkeys(("LL", "RL", "LAT", "LATERAL", "LLD", "RLD"), "lateral"),
 }
-# SNOMED CT, CID 4010: PA, AP; left lateral, right lateral, lateral.
-_CODES: dict[str, ViewName] = {
-    **dict.fromkeys(("272479007", "399348003"), "frontal"),
-    **dict.fromkeys(("399173006", "399198007", "399067008"), "lateral"),
+# PS3.16 CID 4010, DX View. SNOMED CT replaced SNOMED-RT, whose codes old images have.
+_SNOMED_CT: dict[str, ViewName] = {
+    **dict.fromkeys(("272479007", "399348003", "399033003"), "frontal"),  # postero-anterior, antero-posterior, frontal
+    **dict.fromkeys(("399173006", "399198007", "399067008", "30730003"), "lateral"),  # left, right, lateral, sagittal
 }
+# R-10214 is an earlier code of postero-anterior, and R-10222 of sagittal.
+_SNOMED_RT: dict[str, ViewName] = {
+    **dict.fromkeys(("R-40888", "R-10214", "R-10206", "R-10202"), "frontal"),
+    **dict.fromkeys(("R-10236", "R-10232", "R-102CD", "R-10222", "G-A145"), "lateral"),
+}
+_CODES = _SNOMED_CT | _SNOMED_RT
+"""Code value -> view. The designator of the coding scheme (SCT, SRT, SNM3, 99SDM) is not compared: the values of the
+two schemes differ in form, and designators are often wrong."""
 
 
 Facing = Literal["left", "right", "unknown"]

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
-from pydicom.pixels.processing import apply_modality_lut, apply_voi
 
 from spine.errors import DicomRejected
 from spine.landmarks import ViewName
@@ -29,13 +28,15 @@ from spine.radiograph.header import (
     PixelLayout,
     SpacingTags,
     read_identity,
-    read_intensity_tags,
     read_layout,
     read_orientation_tags,
     read_spacing_tags,
 )
 from spine.radiograph.intensity import scale_intensity
+from spine.radiograph.intensity_tags import read_intensity_tags
 from spine.radiograph.orientation import NOTHING_GIVEN, GivenOrientation, Orientation, decide_orientation
+from spine.radiograph.pixel_grid import with_square_pixels
+from spine.radiograph.sop_classes import DX_FOR_PROCESSING, KIND_OF_CLASS, READABLE, SECONDARY_CAPTURES
 from spine.radiograph.spacing import Spacing, decide_spacing
 from spine.radiograph.structure import checked_bytes
 from spine.radiograph.tags import CORRECT_TAG, EXPORT_AGAIN, TagReader
@@ -44,8 +45,6 @@ from spine.radiograph.write import PRIVATE_CREATOR, PRIVATE_GROUP
 from spine.scanner import ViewGeometry
 from spine.study import CalibrationType
 
-_CR, _DX, _DX_PROCESSING = (f"1.2.840.10008.5.1.4.1.1.{tail}" for tail in ("1", "1.1", "1.1.1"))
-_CAPTURES = ("1.2.840.10008.5.1.4.1.1.7",)
 _NO_RADIOGRAPHS = ("CT", "MR", "US", "NM", "PT", "MG", "BMD", "ES", "GM", "OP", "SM", "XC")
 """Values of Modality (DICOM Part 3, C.7.3.1.1.1) of sections, other scans and photographs."""
 _SECTION_TAGS = ("SliceThickness", "EchoTime", "RepetitionTime", "ImageOrientationPatient")
@@ -70,6 +69,8 @@ class Radiograph:
         facts: technical facts without identifiers (JSON values).
         orientation: how the image was turned, and what is known about it.
         contradiction: why the spacing contradicts other tags; the calibration is then UNKNOWN. None if it does not.
+        burned_in: whether the tags say that the pixels show text that identifies the patient (BurnedInAnnotation).
+        remarks: sentences without identifiers about what reading had to change or leave out.
     """
 
     image: NDArray[np.uint16]
@@ -82,6 +83,8 @@ class Radiograph:
     facts: Mapping[str, Any]
     orientation: Orientation
     contradiction: str | None = None
+    burned_in: bool = False
+    remarks: tuple[str, ...] = ()
 
 
 def read_radiograph(path: Path, given: GivenOrientation = NOTHING_GIVEN) -> Radiograph:
@@ -92,7 +95,10 @@ def read_radiograph(path: Path, given: GivenOrientation = NOTHING_GIVEN) -> Radi
     payload = checked_bytes(path)
     try:
         with _pydicom_silent():
-            return _from_dataset(_parsed(payload), payload, given)
+            dataset = _parsed(payload)
+            if not _is_compressed(dataset):
+                payload = b""  # the data set has a copy of the pixels, and a large image must not be held twice
+            return _from_dataset(dataset, payload, given)
     except DicomRejected:
         raise
     except Exception as error:
@@ -117,25 +123,36 @@ def _pydicom_silent() -> Iterator[None]:
 
 def _parsed(payload: bytes) -> Any:
     try:
-        return dcmread(io.BytesIO(payload))
+        dataset = dcmread(io.BytesIO(payload))
+        dataset.buffer = None  # the bytes of the file
+        return dataset
     except Exception as error:
         # The parser may raise anything on malformed bytes; the refusal is the same for all.
         found = f"bytes that the parser rejects ({type(error).__name__})"
         raise DicomRejected("DICOM_UNREADABLE", found, "DICOM", EXPORT_AGAIN) from error
 
 
+def _is_compressed(dataset: Any) -> bool:
+    syntax = SYNTAXES.get(str(dataset.file_meta.TransferSyntaxUID))
+    return syntax is not None and bool(syntax.decoders)
+
+
 def _from_dataset(dataset: Any, payload: bytes, given: GivenOrientation) -> Radiograph:
     tags = TagReader(dataset)
     sop_class = _sop_class(tags)
-    is_capture = sop_class.startswith(_CAPTURES)
+    is_capture = sop_class in SECONDARY_CAPTURES
     layout = read_layout(tags, str(dataset.file_meta.TransferSyntaxUID))
     identity = read_identity(tags)
     spacing_tags = read_spacing_tags(tags, projection=not is_capture)
     spacing = decide_spacing(spacing_tags, layout.shape)
     orientation = decide_orientation(read_orientation_tags(tags), given)
-    stored, intensity_facts = _image(dataset, tags, layout, payload, for_processing=sop_class == _DX_PROCESSING)
-    image = orientation.apply(stored).astype(np.uint16, copy=False)
     offset = _offset(tags)
+    burned_in = tags.text("BurnedInAnnotation") == "YES"
+    facts = technique_facts(tags, is_capture=is_capture)
+    stored, intensity_facts = _image(dataset, tags, layout, payload, sop_class)
+    if spacing.aspect != 1.0:
+        stored = with_square_pixels(stored, spacing.aspect)
+    image = orientation.apply(stored).astype(np.uint16, copy=False)
     return Radiograph(
         image=image,
         view=orientation.view,
@@ -145,17 +162,36 @@ def _from_dataset(dataset: Any, payload: bytes, given: GivenOrientation) -> Radi
         offset_recorded=offset is not None,
         identity=identity,
         facts={
-            **technique_facts(tags, is_capture=is_capture),
+            **facts,
             "transfer_syntax": SYNTAXES[layout.transfer_syntax].name,
             "photometric": layout.photometric,
             **intensity_facts,
             "spacing_rule": spacing.rule,
+            **({"pixels": f"made square, aspect {spacing.aspect:.4g}"} if spacing.aspect != 1.0 else {}),
             "orientation_found": orientation.found or "unverified",
             "orientation_applied": orientation.applied,
         },
         orientation=orientation,
         contradiction=spacing.contradiction,
+        burned_in=burned_in,
+        remarks=_remarks(spacing, intensity_facts["intensity"], burned_in=burned_in),
     )
+
+
+def _remarks(spacing: Spacing, intensity_rule: str, *, burned_in: bool) -> tuple[str, ...]:
+    remarks = []
+    if spacing.aspect != 1.0:
+        remarks.append(
+            f"PixelAspectRatio says that pixels are {spacing.aspect:.4g} times as high as wide; the image was "
+            "resampled to square pixels, and positions in pixels refer to the resampled image"
+        )
+    if "not believed" in spacing.rule:
+        remarks.append("no lengths: a magnification this small would put the spine onto the detector")
+    if "malformed" in intensity_rule:
+        remarks.append("the window or VOI table for display is malformed and was not used")
+    if burned_in:
+        remarks.append("BurnedInAnnotation is YES: the image, and every picture of it, may show the patient's name")
+    return tuple(remarks)
 
 
 def _sop_class(tags: TagReader) -> str:
@@ -163,8 +199,10 @@ def _sop_class(tags: TagReader) -> str:
     if not sop_class and not tags.has("PixelData"):
         found = "neither SOPClassUID nor PixelData"
         raise DicomRejected("PIXELS_ABSENT", found, "a radiograph", "send the file again: it may be cut off")
-    if not sop_class.startswith(_CAPTURES) and sop_class not in (_CR, _DX, _DX_PROCESSING):
-        found = "an unsupported SOP class"
+    if sop_class not in READABLE:
+        found = (
+            f"the SOP class of a {KIND_OF_CLASS[sop_class]}" if sop_class in KIND_OF_CLASS else "an unknown SOP class"
+        )
         raise DicomRejected("SOP_CLASS_UNSUPPORTED", found, "CR, DX or secondary capture", "send the radiograph")
     if tags.text("Modality") in _NO_RADIOGRAPHS:
         found = f"an image of the modality {tags.text('Modality')}, saved as a radiograph"
@@ -177,27 +215,14 @@ def _sop_class(tags: TagReader) -> str:
 
 
 def _image(
-    dataset: Any, tags: TagReader, layout: PixelLayout, payload: bytes, *, for_processing: bool
+    dataset: Any, tags: TagReader, layout: PixelLayout, payload: bytes, sop_class: str
 ) -> tuple[NDArray[np.uint16], dict[str, str]]:
-    intensity_tags = read_intensity_tags(tags, for_processing=for_processing)
+    raw = sop_class == DX_FOR_PROCESSING or tags.text("PresentationIntentType") == "FOR PROCESSING"
+    intensity_tags = read_intensity_tags(tags, layout, for_processing=raw)
     stored = stored_values(dataset, layout, payload)
-    colour = {}
-    if stored.ndim == 3:
-        # Rec. 601 luma; equal channels, the usual case, keep their value.
-        stored = np.rint(stored @ np.array([0.299, 0.587, 0.114])).astype(stored.dtype)
-        colour = {"colour": "turned to grey"}
-    table = _after_voi_table(dataset, stored) if intensity_tags.has_voi_table else None
-    image, rule = scale_intensity(stored, layout, intensity_tags, table)
-    return image, {"intensity": rule, **colour}
-
-
-def _after_voi_table(dataset: Any, stored: NDArray[np.generic]) -> NDArray[np.generic]:
-    try:
-        values: NDArray[np.generic] = apply_voi(apply_modality_lut(stored, dataset), dataset)
-    except Exception as error:
-        found = f"a VOI table that cannot be applied ({type(error).__name__})"
-        raise DicomRejected("WINDOW_INVALID", found, "a table as in DICOM Part 3, C.11.2", EXPORT_AGAIN) from error
-    return values
+    dataset.clear()  # the encoded pixels
+    image, rule = scale_intensity(stored, layout, intensity_tags)
+    return image, {"intensity": rule, **({"colour": "turned to grey"} if layout.samples == 3 else {})}
 
 
 def _offset(tags: TagReader) -> tuple[float, float, float] | None:

@@ -4,8 +4,8 @@ Contract: each process has at most one child, which is started for the first com
 images. The child has a limit on its address space, which depends on the size of the image, and a timeout. If the child
 dies, the image is refused and the next image gets a new child.
 
-Protocol in both directions: a message is its length as 8 bytes (little endian), followed by its bytes. A request is a
-JSON header, a zero byte and the file. A reply is a JSON header, a zero byte and the pixels.
+Protocol in both directions: a message is its length as 8 bytes (little endian), followed by its bytes. A request is two
+messages, a JSON header and the file. A reply is two messages, a JSON header and the pixels.
 """
 
 import atexit
@@ -36,7 +36,12 @@ class _Decoder:
         self._child: subprocess.Popen[bytes] | None = None
         self._owner = 0
 
-    def reply(self, request: bytes, timeout_s: float) -> bytes | None:
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child, or None before the first compressed image."""
+        return self._child.pid if self._child is not None else None
+
+    def reply(self, request: tuple[bytes, bytes], timeout_s: float) -> tuple[bytes, bytes] | None:
         """The reply to a request, or None if the child died or was killed at the timeout."""
         with self._lock:
             if self._child is None or self._owner != os.getpid() or self._child.poll() is not None:
@@ -61,14 +66,18 @@ def _start() -> subprocess.Popen[bytes]:
     )
 
 
-def _exchange(child: subprocess.Popen[bytes], request: bytes, timeout_s: float) -> bytes | None:
+def _exchange(
+    child: subprocess.Popen[bytes], request: tuple[bytes, bytes], timeout_s: float
+) -> tuple[bytes, bytes] | None:
     assert child.stdin is not None
     assert child.stdout is not None
     timer = threading.Timer(timeout_s, child.kill)
     timer.start()
     try:
-        write_message(child.stdin, request)
-        return read_message(child.stdout)
+        for message in request:
+            write_message(child.stdin, message)
+        header, pixels = read_message(child.stdout), read_message(child.stdout)
+        return None if header is None or pixels is None else (header, pixels)
     except BrokenPipeError:
         return None
     finally:
@@ -85,7 +94,12 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 _DECODER = _Decoder()
 
 
-def write_message(stream: IO[bytes], message: bytes) -> None:
+def child_pid() -> int | None:
+    """Process id of the child of this process, for measurements of its memory; None without a child."""
+    return _DECODER.pid
+
+
+def write_message(stream: IO[bytes], message: bytes | memoryview) -> None:
     """Send one message."""
     stream.write(len(message).to_bytes(_LENGTH_BYTES, "little"))
     stream.write(message)
@@ -105,23 +119,22 @@ def read_message(stream: IO[bytes]) -> bytes | None:
 def decode_in_child(
     payload: bytes, layout: PixelLayout, decoders: tuple[str, ...], timeout_s: float = TIMEOUT_S
 ) -> NDArray[np.generic]:
-    """(H, W) or (H, W, 3) integers of one checked file, from the first of the ``decoders`` that can decode the file.
+    """(H, W) integers of one checked file, from the first of the ``decoders`` that can decode the file.
 
     Raises:
         DicomRejected: ``DECODE_FAILED``, ``DECODER_KILLED`` (memory, crash or timeout), ``CODESTREAM_MISMATCH``.
     """
-    pixels = layout.shape[0] * layout.shape[1] * layout.samples
-    header = json.dumps({"pixels": pixels, "decoders": decoders}).encode()
-    reply = _DECODER.reply(header + b"\0" + payload, timeout_s)
+    samples = layout.shape[0] * layout.shape[1] * layout.samples
+    order = json.dumps({"samples": samples, "decoders": decoders}).encode()
+    reply = _DECODER.reply((order, payload), timeout_s)
     if reply is None:
         found = "pixels whose decoder crashed, ran out of memory or took too long"
         raise DicomRejected("DECODER_KILLED", found, "pixels that can be decoded", EXPORT_AGAIN)
-    head, _, body = reply.partition(b"\0")
-    result: dict[str, Any] = json.loads(head)
+    result: dict[str, Any] = json.loads(reply[0])
     if "error" in result:
         found = f"pixels that cannot be decoded ({result['error']})"
         raise DicomRejected("DECODE_FAILED", found, "pixels that can be decoded", EXPORT_AGAIN)
     shape = tuple(result["shape"])
-    if shape != layout.shape + ((3,) if layout.samples == 3 else ()):
+    if shape != layout.shape:
         raise DicomRejected("CODESTREAM_MISMATCH", f"decoded pixels of shape {shape}", f"{layout.shape}", EXPORT_AGAIN)
-    return np.frombuffer(body, dtype=np.dtype(result["dtype"])).reshape(shape)
+    return np.frombuffer(reply[1], dtype=np.dtype(result["dtype"])).reshape(shape)

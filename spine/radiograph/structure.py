@@ -10,31 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spine.errors import DicomRejected
+from spine.radiograph.beginning import HEAD_BYTES, beginning_of, part10_bytes
+from spine.radiograph.elements import BIG_ENDIAN, DEFLATED, IMPLICIT, RESEND, UNDEFINED_LENGTH, element_at
 from spine.radiograph.tags import EXPORT_AGAIN
 
-MAX_FILE_BYTES = 512 * 2**20
+MAX_FILE_BYTES = 256 * 2**20
+"""More than twice the pixels of the largest image that is read (``header.MAX_PIXELS``)."""
 MAX_NESTING = 64
 MAX_ELEMENTS = 200_000
-MAX_INFLATED_BYTES = 384 * 2**20
+MAX_INFLATED_BYTES = 192 * 2**20
 FREE_INFLATED_BYTES = 16 * 2**20
 MAX_INFLATE_RATIO = 50
 """Largest ratio of inflated to deflated size above the free 16 MiB. Radiographs reach about 10, a bomb 1000."""
 
-RESEND = "send the file again"
 ASK_SENDER = "have the sending system checked"
 
-DEFLATED = "1.2.840.10008.1.2.1.99"
-BIG_ENDIAN = "1.2.840.10008.1.2.2"
-IMPLICIT = "1.2.840.10008.1.2"
-
-_UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXEL_DATA = 0x7FE00010
-_LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
-_SHORT_VRS = frozenset(
-    {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL"}
-    | {b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
-)
 _EXECUTABLES = (b"MZ", b"\x7fELF", b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe")
 
 
@@ -46,14 +38,10 @@ class _Container:
     explicit: bool
 
 
-def is_dicom(path: Path) -> bool:
-    """Whether a file starts like DICOM (128 bytes, then ``DICM``)."""
-    with path.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
-
-
 def checked_bytes(path: Path) -> bytes:
-    """The bytes of a DICOM file whose structure is sound.
+    """The bytes of a DICOM file whose structure is sound, as a Part 10 file that ends with its last element.
+
+    A file without preamble or meta header gets them (``beginning``).
 
     Raises:
         DicomRejected: ``EMPTY_FILE``, ``FILE_TOO_LARGE``, ``NOT_DICOM``, ``PREAMBLE_EXECUTABLE``, ``TRUNCATED``,
@@ -67,29 +55,35 @@ def checked_bytes(path: Path) -> bytes:
         remedy = "send a radiograph; no radiograph is this large"
         raise DicomRejected("FILE_TOO_LARGE", f"{size} bytes", f"at most {MAX_FILE_BYTES}", remedy)
     payload = path.read_bytes()
-    if payload[128:132] != b"DICM":
-        raise DicomRejected("NOT_DICOM", "no DICM at byte 128", "a DICOM file (Part 10)", "export it as DICOM")
+    beginning = beginning_of(payload[:HEAD_BYTES], size)
+    if beginning is None:
+        found = "no DICM at byte 128, and no data set of DICOM"
+        raise DicomRejected("NOT_DICOM", found, "a DICOM file (Part 10)", "export it as DICOM")
     if payload.startswith(_EXECUTABLES):
         found = "an executable program in the preamble"
         raise DicomRejected("PREAMBLE_EXECUTABLE", found, "a preamble of zeros", ASK_SENDER)
-    check_structure(payload)
-    return payload
+    payload = part10_bytes(payload, beginning)
+    end = check_structure(payload)
+    return payload if end == len(payload) else payload[:end]
 
 
-def check_structure(payload: bytes) -> None:
-    """Walk through all elements of a Part 10 file, or raise ``DicomRejected`` (see ``checked_bytes``)."""
+def check_structure(payload: bytes) -> int:
+    """Walk through all elements of a Part 10 file, or raise ``DicomRejected`` (see ``checked_bytes``).
+
+    Returns the end of the last element. Only zeros may follow it.
+    """
     syntax, end = _read_meta(payload)
     if syntax == DEFLATED:
         _walk(_inflated(payload[end:]), 0, explicit=True, big=False)
-    else:
-        _walk(payload, end, explicit=syntax != IMPLICIT, big=syntax == BIG_ENDIAN)
+        return len(payload)
+    return _walk(payload, end, explicit=syntax != IMPLICIT, big=syntax == BIG_ENDIAN)
 
 
 def _read_meta(payload: bytes) -> tuple[str, int]:
     """(transfer syntax, end position) of group 0002, which is explicit little endian and ends at the next group."""
     position, syntax = 132, ""
     while position + 8 <= len(payload) and payload[position : position + 2] == b"\x02\x00":
-        tag, _, length, value = _element(payload, position, explicit=True, big=False)
+        tag, _, length, value = element_at(payload, position, explicit=True, big=False)
         if length > len(payload) - value:
             raise _beyond_the_end(tag, length, len(payload) - value)
         if tag == 0x00020010:
@@ -102,33 +96,18 @@ def _read_meta(payload: bytes) -> tuple[str, int]:
     return syntax, position
 
 
-def _element(data: bytes, at: int, *, explicit: bool, big: bool) -> tuple[int, bytes, int, int]:
-    """(tag, VR or b"", length, position of the value) of the element at ``at``, where at least 8 bytes follow."""
-    order = ">" if big else "<"
-    group, element = struct.unpack_from(order + "HH", data, at)
-    tag = group << 16 | element
-    if not explicit or group == 0xFFFE:
-        return tag, b"", struct.unpack_from(order + "I", data, at + 4)[0], at + 8
-    vr = data[at + 4 : at + 6]
-    if vr in _SHORT_VRS:
-        return tag, vr, struct.unpack_from(order + "H", data, at + 6)[0], at + 8
-    if vr not in _LONG_VRS:
-        found = f"an unknown value representation at byte {at}"
-        raise DicomRejected("STRUCTURE_INVALID", found, "valid DICOM", EXPORT_AGAIN)
-    if at + 12 > len(data):
-        found = f"a file that ends inside an element header at byte {at}"
-        raise DicomRejected("TRUNCATED", found, "a complete file", RESEND)
-    return tag, vr, struct.unpack_from(order + "I", data, at + 8)[0], at + 12
+def _walk(data: bytes, start: int, *, explicit: bool, big: bool) -> int:
+    """Visit every element in a loop over a list of open sequences and items: recursion would overflow the stack.
 
-
-def _walk(data: bytes, start: int, *, explicit: bool, big: bool) -> None:
-    """Visit every element in a loop over a list of open sequences and items: recursion would overflow the stack."""
+    Returns the end of the last element. Some writers fill the last block of a file with zeros, and (FFFC,FFFC) Data Set
+    Trailing Padding (PS3.10 7.2) is an element. Other bytes after the last element may be the rest of a damaged one.
+    """
     at, count = start, 0
     opened: list[_Container] = []
     while True:
         while opened and opened[-1].end is not None and at >= opened[-1].end:
             opened.pop()
-        if at >= len(data):
+        if at >= len(data) or (not opened and _only_zeros(data, at)):
             break
         if at + 8 > len(data):
             found = f"{len(data) - at} bytes after the last element"
@@ -138,13 +117,24 @@ def _walk(data: bytes, start: int, *, explicit: bool, big: bool) -> None:
             found = f"more than {MAX_ELEMENTS} elements"
             raise DicomRejected("ELEMENT_LIMIT", found, f"at most {MAX_ELEMENTS}", ASK_SENDER)
         inner = opened[-1].explicit if opened else explicit
-        tag, vr, length, value = _element(data, at, explicit=inner, big=big)
+        tag, vr, length, value = element_at(data, at, explicit=inner, big=big)
         at = _next_position(data, opened, tag, vr, length, value, inner)
         if len(opened) > 2 * MAX_NESTING:
             found = f"sequences nested deeper than {MAX_NESTING}"
             raise DicomRejected("NESTING_LIMIT", found, f"at most {MAX_NESTING} levels", ASK_SENDER)
     if any(container.end is None for container in opened):
         raise DicomRejected("TRUNCATED", "a file that ends inside a sequence", "a complete file", RESEND)
+    return at
+
+
+def _only_zeros(data: bytes, at: int) -> bool:
+    """Whether zeros follow from ``at``. No element begins with four of them: group 0000 is not part of a file."""
+    if any(data[at : at + 4]):
+        return False
+    if data.count(0, at) < len(data) - at:
+        found = f"zeros at byte {at} and other bytes after them"
+        raise DicomRejected("STRUCTURE_INVALID", found, "elements, or zeros up to the end", EXPORT_AGAIN)
+    return True
 
 
 def _next_position(
@@ -157,11 +147,11 @@ def _next_position(
         opened.pop()
         return value
     parent = next((c.end for c in reversed(opened) if c.end is not None), len(data))
-    if length != _UNDEFINED and length > parent - value:
+    if length != UNDEFINED_LENGTH and length > parent - value:
         raise _beyond_the_end(tag, length, parent - value)
-    if tag == _PIXEL_DATA and length == _UNDEFINED:
+    if tag == _PIXEL_DATA and length == UNDEFINED_LENGTH:
         return _skip_fragments(data, value)
-    if length == _UNDEFINED:
+    if length == UNDEFINED_LENGTH:
         # A UN of undefined length always contains implicit elements (Part 5, 6.2.2 note 2).
         opened.append(_Container(None, explicit and vr != b"UN"))
         return value

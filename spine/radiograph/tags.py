@@ -29,6 +29,10 @@ class TagReader:
         """(bytes of the value, whether they are little endian). An absent tag has no bytes."""
         return self._bytes(int(tag_for_keyword(keyword) or 0))
 
+    def vr(self, keyword: str) -> str:
+        """The value representation of a tag that is present, if the file names it; else an empty string."""
+        return getattr(self._dataset.get_item(keyword), "VR", None) or ""
+
     def _bytes(self, tag: int) -> tuple[bytes, bool]:
         element = self._dataset.get_item(tag) if tag in self._dataset else None
         if element is None or not isinstance(element.value, bytes):

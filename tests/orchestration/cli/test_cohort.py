@@ -17,6 +17,8 @@ from orchestration.cli.cohort import cohort
 from orchestration.cli.terminal import output
 from simulation.population import statistics
 from spine.errors import ParametersRejected
+from spine.landmarks import VIEWS
+from spine.radiograph.read import read_radiograph
 
 
 def written(folder: Path, *options: str) -> Path:
@@ -28,21 +30,25 @@ def written(folder: Path, *options: str) -> Path:
 
 def test_rows_make_smaller_pixels_of_the_same_field(tmp_path):
     places = []
-    for rows in (200, 300):
+    for rows in (256, 384):
         record = json.loads((written(tmp_path / str(rows), "--rows", str(rows)) / "reconstruction.json").read_text())
         places.append(record["geometry"]["frontal"])
-    assert [p["shape"][1] for p in places] == [100, 150]
-    assert places[0]["spacing_mm"][0] * 200 == pytest.approx(places[1]["spacing_mm"][0] * 300)
+        for view in VIEWS:
+            # The fewest rows that the command permits are those that intake reads.
+            read = read_radiograph(tmp_path / str(rows) / "case-00000" / f"{view}.dcm")
+            assert read.geometry is not None and read.calibration == "GEOMETRY"
+    assert [p["shape"][1] for p in places] == [128, 192]
+    assert places[0]["spacing_mm"][0] * 256 == pytest.approx(places[1]["spacing_mm"][0] * 384)
 
 
 def test_extras_patient_motion_and_columns_reach_the_files(tmp_path):
-    options = ("--rows", "128", "--columns", "96", "--with", "markups", "--with", "meshes", "--mesh-format", "stl")
+    options = ("--rows", "256", "--columns", "192", "--with", "markups", "--with", "meshes", "--mesh-format", "stl")
     case = written(tmp_path, *options, "--patient-motion", "2.0")
     assert (case / "extras" / "reconstruction.mrk.json").is_file()
     assert (case / "extras" / "meshes" / "L3.stl").is_file()
     record = json.loads((case / "reconstruction.json").read_text())
     assert len(record["facts"]["patient_motion_mm"]) == 3
-    assert pydicom.dcmread(case / "lateral.dcm").Columns == 96
+    assert pydicom.dcmread(case / "lateral.dcm").Columns == 192
 
 
 @pytest.mark.parametrize(
@@ -50,7 +56,7 @@ def test_extras_patient_motion_and_columns_reach_the_files(tmp_path):
     [
         (["--out", "c", "--with", "movies"], "movies"),
         (["--out", "c", "--mesh-format", "stl"], "--with meshes"),
-        (["--out", "c", "--rows", "8"], "--rows"),
+        (["--out", "c", "--rows", "255"], "--rows"),
         (["--out", "c", "--patient-motion", "much"], "much"),
         ([], "--out"),
         (["--out", "c", "--figure", "y.png"], "--stats"),
@@ -90,7 +96,7 @@ def test_an_interrupted_command_stops_cleanly(tmp_path, how):
     folder = tmp_path / "c"
     call = [sys.executable, "-m", "orchestration.cli.main", "cohort", "--out", folder, "--count", "5000"]
     root = Path(__file__).parents[3]
-    with subprocess.Popen([*call, "--rows", "128"], stderr=subprocess.PIPE, text=True, cwd=root) as command:
+    with subprocess.Popen([*call, "--rows", "256"], stderr=subprocess.PIPE, text=True, cwd=root) as command:
         until = time.monotonic() + 60
         while len(list(folder.glob("*/COMPLETE"))) < 3 and time.monotonic() < until:
             time.sleep(0.1)
@@ -107,7 +113,7 @@ def test_an_interrupted_command_stops_cleanly(tmp_path, how):
 
 
 def test_finished_patients_are_removed_only_with_replace(tmp_path):
-    call = ["--out", str(tmp_path), "--workers", "1", "--rows", "128"]
+    call = ["--out", str(tmp_path), "--workers", "1", "--rows", "256"]
 
     def run(*options: str):
         return CliRunner().invoke(cohort, [*call, *options])

@@ -7,7 +7,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from spine.errors import ParametersRejected, PlumblineError
+from spine.errors import DicomRejected, ParametersRejected, PlumblineError
 from spine.intake.folder import FolderSource
 from spine.intake.pseudonym import load_pseudonym_key, pseudonym
 from spine.intake.sources import open_source
@@ -266,3 +266,12 @@ def test_facts_of_a_reconstruction_pass_an_allow_list(study, tmp_path):
     assert found.facts == expected | {"simulated": True}
     assert found.reconstruction.facts == expected
     assert "Jane" not in json.dumps(found.facts)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_radiograph_with_burned_in_text_waits_for_redaction(study, view):
+    dataset = pydicom.dcmread(study / f"{view}.dcm")
+    dataset.BurnedInAnnotation = "YES"
+    dataset.save_as(study / f"{view}.dcm")
+    with pytest.raises(DicomRejected, match=r"BURNED_IN_ANNOTATION.*redact"):
+        load(study.parent)

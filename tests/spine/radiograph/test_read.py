@@ -1,4 +1,5 @@
 import re
+import tracemalloc
 
 import numpy as np
 import pydicom
@@ -110,6 +111,22 @@ def test_grey_in_rgb_is_read_and_marked(original):
     radiograph = read_radiograph(with_pixels(original, rgb, WINDOW, SOPClassUID=CAPTURE, **(EIGHT_BITS | colour)))
     np.testing.assert_allclose(radiograph.image, eight * (4095 / 255), atol=0.51)
     assert radiograph.facts["colour"] == "turned to grey"
+
+
+def test_samples_in_planes_and_subsampled_colour(original):
+    eight = (gradient() // 16).astype(np.uint8)
+    colour = {"SamplesPerPixel": 3, "SOPClassUID": CAPTURE, **EIGHT_BITS}
+    planes = with_pixels(
+        original, np.stack([eight] * 3), WINDOW, **colour, PlanarConfiguration=1, PhotometricInterpretation="RGB"
+    )
+    planes = edited(planes, Rows=eight.shape[0], Columns=eight.shape[1])
+    # Two lumas, then Cb and Cr, for each pair of pixels (PS3.3 C.7.6.3.1.2).
+    pairs = np.stack([eight[:, ::2], eight[:, 1::2], *[np.full_like(eight[:, ::2], 128)] * 2], axis=-1)
+    pairs = pairs.reshape(*eight.shape, 2)
+    tags = {"PlanarConfiguration": 0, "PhotometricInterpretation": "YBR_FULL_422"}
+    np.testing.assert_allclose(read_radiograph(planes).image, eight * (4095 / 255), atol=0.51)
+    subsampled = with_pixels(original, pairs, WINDOW, **colour, **tags)
+    np.testing.assert_allclose(read_radiograph(subsampled).image, eight * (4095 / 255), atol=0.51)
 
 
 # --- orientation
@@ -259,7 +276,6 @@ def test_impossible_uids(original, tag, uid):
         ({"Rows": 0}, "IMAGE_SIZE_UNSUPPORTED"),
         ({"Rows": 151}, "TRUNCATED"),
         ({"RescaleSlope": "0"}, "RESCALE_INVALID"),
-        ({"WindowWidth": "inf"}, "WINDOW_INVALID"),
         ({"DistanceSourceToDetector": "nan"}, "GEOMETRY_INVALID"),
         ({"without": ["PixelData"]}, "PIXELS_ABSENT"),
     ],
@@ -296,3 +312,99 @@ def test_ages(original, text, years):
 @pytest.mark.parametrize(("tag", "part"), [("CHEST", "chest"), ("C SPINE", "neck"), ("TSPINE", None), ("", None)])
 def test_another_body_part_is_a_fact_and_the_spine_is_none(original, tag, part):
     assert read_radiograph(edited(original, BodyPartExamined=tag)).facts.get("body_part") == part
+
+
+# --- view codes
+
+
+@pytest.mark.parametrize("scheme", ["SCT", "SRT", "SNM3", "99SDM", ""])
+@pytest.mark.parametrize(
+    ("code_value", "view"),
+    [
+        *((value, "frontal") for value in ("399348003", "272479007", "399033003")),
+        *((value, "frontal") for value in ("R-10206", "R-40888", "R-10214", "R-10202")),
+        *((value, "lateral") for value in ("399173006", "399198007", "399067008", "30730003")),
+        *((value, "lateral") for value in ("R-10236", "R-10232", "R-102CD", "R-10222")),
+        *((value, None) for value in ("R-10220", "399182000", "R-1020", "")),  # oblique, cut off, empty
+    ],
+)
+def test_view_codes_of_both_snomed_schemes(original, scheme, code_value, view):
+    item = pydicom.Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code_value, scheme, "view"
+    path = edited(original, without=("PatientOrientation", "ViewPosition"), ViewCodeSequence=[item])
+    if view == "lateral":
+        assert code(path) == "ORIENTATION_UNKNOWN"
+        assert read_radiograph(path, GivenOrientation(facing="left")).view == "lateral"
+        assert code(edited(path, PatientOrientation=["L", "F"])) == "VIEW_MISMATCH"
+    else:
+        assert read_radiograph(path).view == view
+        wrong = edited(path, PatientOrientation=["P", "F"])
+        assert code(wrong) == "VIEW_MISMATCH" if view else read_radiograph(wrong).view == "lateral"
+
+
+# --- identifiers
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("\u00c4B1".encode("latin-1"), "\u00d6B1".encode("latin-1")),
+        ("\u042f1".encode("iso8859-5"), "\u042e1".encode("iso8859-5")),
+        ("\u5c71".encode("gb18030"), "\u7530".encode("gb18030")),
+        ("\u5c71".encode("shift-jis"), "\u7530".encode("shift-jis")),
+        ("\u00c41".encode(), "\u00d61".encode()),
+        (b"A\xff1", b"A\xfe1"),
+    ],
+)
+def test_identifiers_in_any_character_set_stay_apart(original, one, other):
+    found = [read_radiograph(with_raw(original, 0x00100020, "LO", value)).identity.patient_id for value in (one, other)]
+    assert found[0] != found[1]
+    assert all(text.encode() for text in found), "a pseudonym is made from UTF-8"
+
+
+def test_an_identifier_in_two_encodings_is_one(original):
+    found = {
+        read_radiograph(with_raw(original, 0x00100020, "LO", "\u00c4B1".encode(encoding))).identity.patient_id
+        for encoding in ("utf-8", "latin-1")
+    }
+    assert found == {"\u00c4B1"}
+
+
+# --- text in the pixels
+
+
+@pytest.mark.parametrize(("value", "burned_in"), [("YES", True), ("NO", False), ("", False), (None, False)])
+def test_burned_in_text_is_told(original, value, burned_in):
+    path = edited(original, **({"BurnedInAnnotation": value} if value is not None else {}))
+    path = path if value is not None else edited(original, without=["BurnedInAnnotation"])
+    radiograph = read_radiograph(path)
+    assert radiograph.burned_in is burned_in
+    assert burned_in == any("BurnedInAnnotation" in remark for remark in radiograph.remarks)
+
+
+# --- size
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "samples"), [(20_000, 20_000, 1), (10_000, 6_001, 1), (5_001, 4_000, 3), (20_001, 10, 1)]
+)
+def test_an_image_beyond_the_bound_is_refused_by_its_header(original, rows, columns, samples):
+    colour = {"PhotometricInterpretation": "RGB", "PlanarConfiguration": 0, **EIGHT_BITS} if samples == 3 else {}
+    path = edited(original, Rows=rows, Columns=columns, SamplesPerPixel=samples, **colour)
+    assert code(path) == "IMAGE_SIZE_UNSUPPORTED"
+
+
+def test_reading_a_large_image_takes_six_bytes_a_pixel(tmp_path):
+    # The file and the pixels in it, then the pixels and the image: never more than three copies of two bytes.
+    shape = (4000, 1000)
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    image = ((rows + 2 * columns) % 4096).astype(np.uint16)
+    path = sample_radiograph(tmp_path / "a.dcm", image=image, place=geometry(shape=shape, spacing=(0.2, 0.2)))
+    for changed in (path, edited(path, without=WINDOW), edited(path, PhotometricInterpretation="MONOCHROME1")):
+        tracemalloc.start()
+        try:
+            read_radiograph(changed)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 6.6 * image.size

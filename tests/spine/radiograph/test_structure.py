@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 
 from spine.errors import DicomRejected
+from spine.radiograph.elements import BIG_ENDIAN
 from spine.radiograph.read import read_radiograph
-from spine.radiograph.structure import BIG_ENDIAN, MAX_NESTING, check_structure, checked_bytes, is_dicom
+from spine.radiograph.recognise import dicom_kind
+from spine.radiograph.structure import MAX_NESTING, check_structure, checked_bytes
 from tests.spine.radiograph.constructed_radiographs import edited, sample_radiograph
 from tests.spine.refusals import code_of
 
@@ -39,6 +41,15 @@ def test_a_deflated_radiograph_is_read(original):
     plain, found = read_radiograph(original), read_radiograph(deflated(original))
     assert (found.image == plain.image).all()
     assert found.facts["transfer_syntax"].startswith("Deflated")
+
+
+@pytest.mark.parametrize("zeros", [8, 512])
+def test_zeros_at_the_end_of_a_deflated_data_set_or_after_it_are_permitted(original, zeros):
+    plain = read_radiograph(original)
+    inside = deflated(original, (bytes(zeros),))
+    assert (read_radiograph(inside).image == plain.image).all()
+    inside.write_bytes(inside.read_bytes() + bytes(zeros))
+    assert (read_radiograph(inside).image == plain.image).all()
 
 
 def test_a_deflate_bomb_is_refused_quickly_and_costs_no_memory(original):
@@ -106,7 +117,7 @@ def test_other_files_are_not_dicom(tmp_path, payload):
     path = tmp_path / "a.dcm"
     path.write_bytes(payload)
     assert code(path) == "NOT_DICOM"
-    assert not is_dicom(path)
+    assert dicom_kind(path) is None
 
 
 @pytest.mark.parametrize("start", [b"MZ", b"\x7fELF"])
