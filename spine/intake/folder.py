@@ -7,7 +7,8 @@ A radiograph is a file that starts like DICOM. A file with the suffix ``.dcm``, 
 study with a text file called ``lateral.dcm`` is refused, because the study would otherwise lose its lateral view
 silently. Reports, presentation states and DICOMDIRs next to the radiographs are ignored. Links are not followed.
 
-A reconstruction in a folder ``extras`` is a copy for another program. It is read only if the study has no other
+A file that looks like points is never ignored: it is read, or the study is refused (``spine.reconstruction.open``). A
+reconstruction in a folder ``extras`` is a copy for another program. It is read only if the study has no other
 reconstruction. Radiographs are read from every folder.
 
 A simulated study is written in several steps. Its writer adds the file ``COMPLETE`` at the end, in the folder of the
@@ -25,7 +26,7 @@ from spine.intake.pairing import join_study
 from spine.intake.records import LoadedStudy, fingerprint_of
 from spine.radiograph.read import Radiograph, read_radiograph
 from spine.radiograph.structure import is_dicom
-from spine.reconstruction.open import SUFFIXES, is_reconstruction, read_any_reconstruction
+from spine.reconstruction.open import points_kind, read_reconstruction_files
 from spine.reconstruction.reconstruction import Reconstruction
 
 COMPLETE = "COMPLETE"
@@ -55,8 +56,8 @@ class FolderCandidate:
         """Read the radiographs and the reconstruction and join them.
 
         Raises:
-            InputRejected: ``TOO_MANY_FILES``, ``STUDY_UNFINISHED``, ``RECONSTRUCTION_AMBIGUOUS``, ``UID_CONFLICT``, and
-                the codes of ``pairing``, ``read_radiograph`` and ``read_any_reconstruction``.
+            InputRejected: ``TOO_MANY_FILES``, ``STUDY_UNFINISHED``, ``UID_CONFLICT``, and the codes of ``pairing``,
+                ``read_radiograph`` and ``read_reconstruction_files``.
         """
         if len(self.files) > MAX_FILES:
             found = f"{len(self.files)} files"
@@ -70,13 +71,9 @@ class FolderCandidate:
         return join_study(_without_copies(radiographs), self._reconstruction(), simulated=self.simulated)
 
     def _reconstruction(self) -> Reconstruction | None:
-        every = [f for f in self.files if f.suffix.lower() in SUFFIXES and is_reconstruction(f)]
-        files = [f for f in every if f.parent.name != EXTRAS] or every
-        if len(files) > 1:
-            found = f"{len(files)} reconstructions"
-            remedy = "keep only the right reconstruction in the folder of the study"
-            raise PairingRejected("RECONSTRUCTION_AMBIGUOUS", found, "one reconstruction", remedy)
-        return read_any_reconstruction(files[0]) if files else None
+        every = [f for f in self.files if not _is_radiograph(f) and points_kind(f) is not None]
+        files = [f for f in every if EXTRAS not in (f.parent.name, f.parent.parent.name)] or every
+        return read_reconstruction_files(files) if files else None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import ViewGeometry
 from spine.study import CalibrationType, Points2D
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Increase this when a reader or a check changes what it accepts. Known candidates are then read again."""
 
 

@@ -21,7 +21,7 @@ Faces = NDArray[np.int64]
 SUFFIXES = (".obj", ".stl")
 _HEADER = "Plumbline. SPACE=LPS, millimetres"
 _POINT_MM = 1e-3  # a smaller ring is a pole: float32 resolves no smaller distance at a metre from the origin
-_STL_FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+STL_FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _obj(vertices: Floats, faces: Faces) -> bytes:
 
 
 def _stl(vertices: Floats, faces: Faces) -> bytes:
-    facets = np.zeros(len(faces), dtype=_STL_FACET)
+    facets = np.zeros(len(faces), dtype=STL_FACET)
     corners = vertices[faces]  # (F, corner, 3)
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     length = np.linalg.norm(normal, axis=1, keepdims=True)
