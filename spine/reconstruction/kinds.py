@@ -79,6 +79,8 @@ def _kind_of_text(name: str, head: bytes) -> str | None:
         return expected and "unreadable points"
     if text.lstrip()[:1] in ("{", "["):
         return _kind_of_json(text, whole=len(head) <= HEAD_BYTES, expected=expected)
+    if expected and not _is_western(text):
+        return "unreadable points"
     if expected and _has_content(text):
         return expected
     return "table" if _looks_like_points(text) else None
@@ -90,6 +92,11 @@ def _expected(name: str) -> str | None:
     if name.endswith(JSON_SUFFIXES):
         return "slicer markups" if ".mrk." in name else "json"
     return None
+
+
+def _is_western(text: str) -> bool:
+    """Whether a text is in Latin letters; damaged bytes may decode to other scripts."""
+    return sum(ord(letter) < 0x250 for letter in text) > 0.8 * len(text)
 
 
 def _has_content(text: str) -> bool:

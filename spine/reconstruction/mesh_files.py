@@ -2,14 +2,14 @@
 
 Contract: a file gives its objects, each with a name (which may be empty) and a ``Mesh``, in the order of the file.
 Polygons become triangles. Colours, normals, textures and materials are not read, and no other file is opened. Numbers
-are finite, and indices are inside the vertices. ``stated_axes`` finds the axis system that 3D Slicer writes into its
-files; coordinates are not changed here. No mesh library is used: none reads all four formats, and a file from outside
-must not cost more memory than its own size allows.
+are finite, and indices are inside the vertices. Each object has the axes that 3D Slicer states in its files;
+coordinates are not changed here. No mesh library is used: none reads all four formats, and a file from outside must not
+cost more memory than its own size allows.
 """
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from spine.reconstruction.meshes import STL_FACET, Mesh
 from spine.reconstruction.ply_files import parse_ply
 from spine.reconstruction.reconstruction import rejected
-from spine.reconstruction.vtp_files import parse_vtp, vtp_axes
+from spine.reconstruction.vtp_files import parse_vtp
 
 _STATED = re.compile(rb"SPACE\s*=\s*(LPS|RAS)")
 _VERTEX = re.compile(rb"vertex\s+(\S+)\s+(\S+)\s+(\S+)")
@@ -26,10 +26,11 @@ _VERTEX = re.compile(rb"vertex\s+(\S+)\s+(\S+)\s+(\S+)")
 
 @dataclass(frozen=True)
 class NamedMesh:
-    """An object of a file: its name, which may be empty, and its triangles in the axes of the file."""
+    """An object of a file: its name, which may be empty, its triangles, and the axes that the file states."""
 
     name: str
     mesh: Mesh
+    axes: str | None = None
 
 
 def parse_meshes(payload: bytes) -> list[NamedMesh]:
@@ -45,13 +46,8 @@ def parse_meshes(payload: bytes) -> list[NamedMesh]:
         raise invalid(f"a damaged file ({type(error).__name__})") from error
     for part in found:
         _check(part.mesh)
-    return found
-
-
-def stated_axes(payload: bytes) -> str | None:
-    """``LPS`` or ``RAS`` if the file states its axes, as 3D Slicer's files do."""
-    match = _STATED.search(payload[:4096])
-    return match[1].decode() if match else vtp_axes(payload)
+    stated = _STATED.search(payload[:4096])
+    return [replace(part, axes=stated[1].decode()) for part in found] if stated else found
 
 
 def invalid(found: str) -> Exception:
@@ -64,7 +60,8 @@ def _parse(payload: bytes) -> list[NamedMesh]:
     if head.startswith(b"ply"):
         return [NamedMesh("", parse_ply(payload))]
     if b"<VTKFile" in payload[:1024]:
-        return [NamedMesh("", parse_vtp(payload))]
+        mesh, axes = parse_vtp(payload)
+        return [NamedMesh("", mesh, axes)]
     if len(payload) >= 84 and len(payload) == 84 + STL_FACET.itemsize * int.from_bytes(payload[80:84], "little"):
         return [NamedMesh("", _soup(np.frombuffer(payload, STL_FACET, offset=84)["corners"]))]
     if head.startswith(b"solid"):

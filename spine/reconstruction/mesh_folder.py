@@ -21,7 +21,7 @@ from spine.reconstruction.bone_names import OTHER, SACRUM, bone_of
 from spine.reconstruction.checks import COLUMN, check_reconstruction
 from spine.reconstruction.decoding import content_of
 from spine.reconstruction.femoral_head import find_femoral_head
-from spine.reconstruction.mesh_files import parse_meshes, stated_axes
+from spine.reconstruction.mesh_files import parse_meshes
 from spine.reconstruction.meshes import Mesh
 from spine.reconstruction.reconstruction import Reconstruction, rejected
 from spine.reconstruction.vertebra_surface import ARCH_SHARE, Body, Plate, find_body, find_sacral_plate
@@ -82,8 +82,7 @@ def _bones(files: Sequence[Path]) -> tuple[dict[str, Mesh], str | None, int]:
         total += file.stat().st_size
         if total > MAX_TOTAL_BYTES:
             raise rejected("FILE_TOO_LARGE", "meshes of more than 128 MiB", "at most 128 MiB in all")
-        payload = content_of(file)
-        parts = parse_meshes(payload)
+        parts = parse_meshes(content_of(file))
         for part in parts:
             bone = (bone_of(file.stem) if len(parts) == 1 else None) or bone_of(part.name)
             if bone is None or bone == OTHER:
@@ -93,7 +92,7 @@ def _bones(files: Sequence[Path]) -> tuple[dict[str, Mesh], str | None, int]:
                 raise rejected("BONE_TWICE", f"{bone} twice", "one mesh for each bone")
             else:
                 bones[bone] = part.mesh
-                stated.add(stated_axes(payload))
+                stated.add(part.axes)
     if unknown:
         # The names are not quoted, because a file name may be a patient's name.
         found = f"{unknown} mesh(es) whose name is no bone"

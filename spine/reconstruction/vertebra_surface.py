@@ -29,6 +29,7 @@ ARCH_SHARE = 0.15
 SACRAL_MM = 2.5
 SACRAL_REACH = 1.2
 """The upper plate of the sacrum is at most this much wider than the lower plate of the vertebra above it."""
+_FITS = 4
 _LARGEST_MAP = 250  # squares along a side; the check of the size of a bone comes before
 _MOST_SAMPLES = 1_500_000
 
@@ -200,14 +201,7 @@ def _body_squares(thickness: Floats) -> Bool[NDArray[np.bool_], "M N"] | None:
 def _plate(heights: Floats, inside: NDArray[np.bool_], origin: Floats, frame: Frame) -> Plate:
     squares = np.argwhere(inside)
     places = (squares + 0.5) * CELL_MM + origin[:2]
-    z = heights[inside]
-    kept = np.ones(len(z), dtype=bool)
-    design = np.column_stack([places, np.ones(len(z))])
-    slopes: Floats = np.zeros(3)
-    for _ in range(4):
-        slopes = np.linalg.lstsq(design[kept], z[kept], rcond=None)[0]
-        residual = z - design @ slopes
-        kept = np.abs(residual) <= max(2.0 * float(np.median(np.abs(residual))), 0.5)
+    slopes = _plane_through(places, heights[inside])
     middle = places.mean(axis=0)
 
     def lifted(place: Floats) -> Floats:
@@ -217,6 +211,17 @@ def _plate(heights: Floats, inside: NDArray[np.bool_], origin: Floats, frame: Fr
     normal = np.array([-slopes[0], -slopes[1], 1.0]) @ frame.axes
     margins = {name: lifted(end) for name, end in _ends(places, middle).items()}
     return Plate(lifted(middle), normal / np.linalg.norm(normal), margins)
+
+
+def _plane_through(places: Floats, heights: Floats) -> Floats:
+    """(a, b, c) of the plane a x + b y + c, fitted to the heights without those far from it."""
+    design = np.column_stack([places, np.ones(len(places))])
+    kept = np.ones(len(places), dtype=bool)
+    for _ in range(_FITS):
+        slopes = np.asarray(np.linalg.lstsq(design[kept], heights[kept], rcond=None)[0], dtype=np.float64)
+        residual = np.abs(heights - design @ slopes)
+        kept = residual <= max(2.0 * float(np.median(residual)), 0.5)
+    return slopes
 
 
 def _ends(places: Floats, middle: Floats) -> dict[str, Floats]:

@@ -24,9 +24,8 @@ from spine.reconstruction.meshes import Mesh
 _MOST_BYTES = 2**27
 _MOST_CORNERS = 64  # of a polygon; meshes of bones have triangles
 _TYPES = {"Float32": "f4", "Float64": "f8", "Int8": "i1", "UInt8": "u1", "Int16": "i2", "UInt16": "u2"}
-_TYPES |= {"Int32": "i4", "UInt32": "u4", "Int64": "i8", "UInt64": "u8"}
+_TYPES |= {"Int32": "i4", "UInt32": "u4", "Int64": "i8", "UInt64": "u8", "String": "i1"}
 _APPENDED = re.compile(rb'<AppendedData[^>]*encoding\s*=\s*"(raw|base64)"[^>]*>\s*_', re.DOTALL)
-_SPACE = re.compile(rb'Name="SPACE"[^>]*>([\d\s]{6,40})<')
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class _File:
     raw: bool
 
 
-def parse_vtp(payload: bytes) -> Mesh:
-    """The mesh of a VTP file; errors as in the module."""
+def parse_vtp(payload: bytes) -> tuple[Mesh, str | None]:
+    """The mesh of a VTP file, and the axes that the file states; errors as in the module."""
     if b"<!DOCTYPE" in payload or b"<!ENTITY" in payload:
         raise ValueError("document type")
     xml, appended, raw = _split(payload)
@@ -59,14 +58,16 @@ def parse_vtp(payload: bytes) -> Mesh:
         raise ValueError("piece")
     points = _array(piece.find("Points/DataArray"), file).reshape(-1, 3).astype(np.float64)
     arrays = {str(element.get("Name")).lower(): _array(element, file) for element in piece.findall("Polys/DataArray")}
-    return Mesh(points, _triangles(arrays["connectivity"].astype(np.int64), arrays["offsets"].astype(np.int64)))
+    faces = _triangles(arrays["connectivity"].astype(np.int64), arrays["offsets"].astype(np.int64))
+    return Mesh(points, faces), _axes(root, file)
 
 
-def vtp_axes(payload: bytes) -> str | None:
+def _axes(root: ElementTree.Element, file: _File) -> str | None:
     """``LPS`` or ``RAS`` from the array ``SPACE`` of 3D Slicer, which has the codes of these letters."""
-    match = _SPACE.search(payload[:65536])
-    codes = [int(code) for code in match[1].split()] if match else []
-    text = "".join(map(chr, codes[:3])) if max(codes, default=0) < 128 else ""
+    element = next((e for e in root.iter("Array") if e.get("Name") == "SPACE"), None)
+    if element is None:
+        return None
+    text = bytes(int(code) % 256 for code in _array(element, file)[:3]).decode("latin-1")
     return text if text in ("LPS", "RAS") else None
 
 
