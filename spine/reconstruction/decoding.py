@@ -1,6 +1,6 @@
 """Reads the bytes of a file, and decodes text: UTF-8 and UTF-16 with or without a mark, and Windows' Western encoding.
 
-Contract: an empty file and a file above ``MAX_FILE_BYTES`` are refused without being read. The mark is no part of the
+Contract: an empty file and a file above a limit are refused without being read. The mark is no part of the
 text. UTF-16 without a mark is recognised by its zero bytes, because Plumbline's formats are nearly all ASCII. Bytes in
 no such encoding give None.
 """
@@ -11,6 +11,9 @@ from pathlib import Path
 from spine.reconstruction.reconstruction import rejected
 
 MAX_FILE_BYTES = 32 * 2**20
+"""Of a mesh."""
+MAX_POINTS_BYTES = 8 * 2**20
+"""Of a table or JSON; a whole reconstruction has less than 100 KB."""
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -22,8 +25,8 @@ _MARKS = (
 _ZEROS = 0.3  # the share of zero bytes at even or odd places above which a file is UTF-16
 
 
-def content_of(path: Path) -> bytes:
-    """The bytes of a file.
+def content_of(path: Path, most_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """The bytes of a file of at most ``most_bytes``.
 
     Raises:
         ReconstructionRejected: ``EMPTY_FILE``, ``FILE_TOO_LARGE``.
@@ -31,8 +34,8 @@ def content_of(path: Path) -> bytes:
     size = path.stat().st_size
     if size == 0:
         raise rejected("EMPTY_FILE", "an empty file", "a file with points or a mesh")
-    if size > MAX_FILE_BYTES:
-        raise rejected("FILE_TOO_LARGE", f"{size} bytes", f"at most {MAX_FILE_BYTES} bytes")
+    if size > most_bytes:
+        raise rejected("FILE_TOO_LARGE", f"{size} bytes", f"at most {most_bytes} bytes")
     return path.read_bytes()
 
 

@@ -7,21 +7,25 @@ coordinates are not changed here. No mesh library is used: none reads all four f
 cost more memory than its own size allows.
 """
 
+import io
 import re
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spine.reconstruction.meshes import STL_FACET, Mesh
+from spine.reconstruction.meshes import MOST_CORNERS, MOST_TRIANGLES, STL_FACET, Mesh
 from spine.reconstruction.ply_files import parse_ply
 from spine.reconstruction.reconstruction import rejected
 from spine.reconstruction.vtp_files import parse_vtp
 
 _STATED = re.compile(rb"SPACE\s*=\s*(LPS|RAS)")
-_VERTEX = re.compile(rb"vertex\s+(\S+)\s+(\S+)\s+(\S+)")
+_LONGEST_LINE = 4096
+_MOST_OBJECTS = 1000
+_VERTEX = re.compile(rb"vertex\s+(\S{1,40})\s+(\S{1,40})\s+(\S{1,40})\s")
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def _parse(payload: bytes) -> list[NamedMesh]:
         return _ascii_stl(payload)
     if b"\0" in payload:
         raise invalid("a binary file whose size does not fit its number of triangles")
-    return _obj(payload.decode("utf-8", "replace"))
+    return _obj(payload)
 
 
 def _soup(corners: NDArray[np.floating]) -> Mesh:
@@ -77,11 +81,13 @@ def _soup(corners: NDArray[np.floating]) -> Mesh:
 
 
 def _ascii_stl(payload: bytes) -> list[NamedMesh]:
-    if not re.search(rb"endsolid[^\n]*\s*$", payload):
+    if payload.count(b"endsolid") > _MOST_OBJECTS:
+        raise invalid(f"more than {_MOST_OBJECTS} solids")
+    if not re.search(rb"endsolid[^\n]*\s*$", payload[-_LONGEST_LINE:]):
         raise invalid("an ASCII STL without its last line")
     found = []
     for part in re.split(rb"endsolid[^\n]*", payload)[:-1]:
-        numbers = np.array(_VERTEX.findall(part), dtype=np.bytes_).astype(np.float64)
+        numbers = np.array([[float(word) for word in words] for words in _VERTEX.findall(part)])
         if len(numbers) != 3 * len(re.findall(rb"facet\s+normal", part)):
             raise invalid("an ASCII STL with incomplete triangles")
         name = part.strip().split(b"\n", 1)[0].removeprefix(b"solid").decode("utf-8", "replace").strip()
@@ -92,40 +98,45 @@ def _ascii_stl(payload: bytes) -> list[NamedMesh]:
 @dataclass
 class _Object:
     name: str
-    faces: list[tuple[int, int, int]] = field(default_factory=list)
+    faces: "array[int]" = field(default_factory=lambda: array("q"))
 
 
-def _obj(text: str) -> list[NamedMesh]:
-    vertices: list[list[float]] = []
+def _obj(payload: bytes) -> list[NamedMesh]:
+    vertices: array[float] = array("d")
     objects = [_Object("")]
-    for line in text.splitlines():
-        words = line.split()
-        if not words:
-            continue
-        if words[0] == "v":
-            vertices.append([float(word) for word in words[1:4]])
-        elif words[0] in ("o", "g"):
-            objects.append(_Object(" ".join(words[1:])))
-        elif words[0] == "f":
-            objects[-1].faces += _fan([_obj_index(word, len(vertices)) for word in words[1:]])
+    corners = 0
+    for line in io.BytesIO(payload):
+        words = line[: _LONGEST_LINE + 1].split()
+        if len(line) > _LONGEST_LINE or corners > 3 * MOST_TRIANGLES or len(vertices) > 3 * MOST_TRIANGLES:
+            raise invalid("a line or a mesh that is too long")
+        if words[:1] == [b"v"]:
+            x, y, z = words[1:4]
+            vertices.extend((float(x), float(y), float(z)))
+        elif words[:1] in ([b"o"], [b"g"]) and len(objects) <= _MOST_OBJECTS:
+            objects.append(_Object(b" ".join(words[1:]).decode("utf-8", "replace")))
+        elif words[:1] == [b"f"]:
+            objects[-1].faces.extend(_fan([_obj_index(word, len(vertices) // 3) for word in words[1:]]))
+            corners += 3 * (len(words) - 3)
     points = np.array(vertices, dtype=np.float64).reshape(-1, 3)
-    if len(points) != len(vertices) or not any(o.faces for o in objects):
+    found = [(o.name, np.array(o.faces, dtype=np.int64).reshape(-1, 3)) for o in objects if o.faces]
+    if not found:
         raise invalid("no triangles")
-    return [NamedMesh(o.name, _compact(points, np.array(o.faces, dtype=np.int64))) for o in objects if o.faces]
+    return [NamedMesh(name, _compact(points, faces)) for name, faces in found]
 
 
-def _obj_index(word: str, count: int) -> int:
+def _obj_index(word: bytes, count: int) -> int:
     """The index from 0 of a corner ``7``, ``7/1/2`` or ``-1``; OBJ counts from 1, or back from the last vertex."""
-    index = int(word.partition("/")[0])
+    index = int(word.partition(b"/")[0])
     if index == 0 or abs(index) > 2**40:
         raise invalid("a face with an index that OBJ does not have")
     return index - 1 if index > 0 else count + index
 
 
-def _fan(corners: list[int]) -> Iterator[tuple[int, int, int]]:
-    if len(corners) < 3:
-        raise invalid("a face with fewer than three corners")
-    return ((corners[0], b, c) for b, c in pairwise(corners[1:]))
+def _fan(corners: list[int]) -> Iterator[int]:
+    """The corners of the triangles of a polygon, in one row."""
+    if not 3 <= len(corners) <= MOST_CORNERS:
+        raise invalid(f"a face with fewer than 3 or more than {MOST_CORNERS} corners")
+    return chain.from_iterable((corners[0], b, c) for b, c in pairwise(corners[1:]))
 
 
 def _compact(points: NDArray[np.float64], faces: NDArray[np.int64]) -> Mesh:

@@ -18,7 +18,7 @@ from typing import Any
 from spine.errors import ReconstructionRejected
 from spine.reconstruction.checks import check_reconstruction
 from spine.reconstruction.ct_keypoints import looks_like_ct_keypoints, reconstruction_from_ct_keypoints
-from spine.reconstruction.decoding import content_of
+from spine.reconstruction.decoding import MAX_POINTS_BYTES, content_of
 from spine.reconstruction.kinds import JSON_SUFFIXES, MESH_SUFFIXES, TABLE_SUFFIXES, points_kind
 from spine.reconstruction.mesh_folder import reconstruction_from_meshes
 from spine.reconstruction.names import EXTRA_LEVELS
@@ -92,7 +92,7 @@ def _with_extra_levels(reconstruction: Reconstruction) -> Reconstruction:
 
 
 def _read_points(path: Path) -> Reconstruction:
-    payload = content_of(path)
+    payload = content_of(path, MAX_POINTS_BYTES)
     kind = points_kind(path)
     if kind in _WAYS_OUT:
         raise ReconstructionRejected("FORMAT_UNSUPPORTED", f"a file of the kind {kind!r}", FORMATS, _WAYS_OUT[kind])

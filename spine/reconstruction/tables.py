@@ -51,9 +51,9 @@ def read_table(text: str) -> Table:
     """
     first = next((line for line in _data_lines(text) if line.strip()), "")
     delimiter = _delimiter(text, first)
-    comments = tuple(_comment(line, delimiter) for line in text.splitlines() if _is_comment(line))
     lines = io.StringIO("\n".join(line for line in _data_lines(text) if line.strip(delimiter + " \t")))
     try:
+        comments = tuple(_comment(line, delimiter) for line in text.splitlines() if _is_comment(line))
         rows = [tuple(cell.strip() for cell in row) for row in csv.reader(lines, delimiter=delimiter, strict=True)]
     except csv.Error as error:
         # The message of csv.Error has no cell in it.

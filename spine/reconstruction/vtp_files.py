@@ -13,16 +13,18 @@ refused, because entities could make it grow. Decompressed data are at most ``_M
 import base64
 import re
 import zlib
+from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spine.reconstruction.meshes import Mesh
+from spine.reconstruction.meshes import MOST_CORNERS, MOST_TRIANGLES, Mesh, whole_numbers
 
 _MOST_BYTES = 2**27
-_MOST_CORNERS = 64  # of a polygon; meshes of bones have triangles
+_MOST_ELEMENTS = 10_000
 _TYPES = {"Float32": "f4", "Float64": "f8", "Int8": "i1", "UInt8": "u1", "Int16": "i2", "UInt16": "u2"}
 _TYPES |= {"Int32": "i4", "UInt32": "u4", "Int64": "i8", "UInt64": "u8", "String": "i1"}
 _APPENDED = re.compile(rb'<AppendedData[^>]*encoding\s*=\s*"(raw|base64)"[^>]*>\s*_', re.DOTALL)
@@ -44,6 +46,8 @@ def parse_vtp(payload: bytes) -> tuple[Mesh, str | None]:
     if b"<!DOCTYPE" in payload or b"<!ENTITY" in payload:
         raise ValueError("document type")
     xml, appended, raw = _split(payload)
+    if xml.count(b"<") > _MOST_ELEMENTS:
+        raise ValueError("elements")
     try:
         root = ElementTree.fromstring(xml)  # noqa: S314
     except ElementTree.ParseError as error:
@@ -58,7 +62,7 @@ def parse_vtp(payload: bytes) -> tuple[Mesh, str | None]:
         raise ValueError("piece")
     points = _array(piece.find("Points/DataArray"), file).reshape(-1, 3).astype(np.float64)
     arrays = {str(element.get("Name")).lower(): _array(element, file) for element in piece.findall("Polys/DataArray")}
-    faces = _triangles(arrays["connectivity"].astype(np.int64), arrays["offsets"].astype(np.int64))
+    faces = _triangles(whole_numbers(arrays["connectivity"]), whole_numbers(arrays["offsets"]))
     return Mesh(points, faces), _axes(root, file)
 
 
@@ -88,7 +92,7 @@ def _array(element: ElementTree.Element | None, file: _File) -> NDArray[np.gener
     kind = file.order + _TYPES[str(element.get("type"))]
     text = (element.text or "").encode()
     if element.get("format") == "ascii":
-        return np.array(text.split(), dtype=np.bytes_).astype(np.float64).astype(kind)
+        return np.array(array("d", _numbers(text)), dtype=np.float64)
     if element.get("format") == "binary":
         data = _decoded(b"".join(text.split()), file)
     else:
@@ -97,6 +101,14 @@ def _array(element: ElementTree.Element | None, file: _File) -> NDArray[np.gener
             raise ValueError("offset")
         data = _plain(file.appended[start:], file) if file.raw else _decoded(file.appended[start:], file)
     return np.frombuffer(data, kind)
+
+
+def _numbers(text: bytes) -> Iterator[float]:
+    """The numbers of a text, one by one, because a list of all words would need far more memory than the text."""
+    for count, match in enumerate(re.finditer(rb"\S+", text)):
+        if count > 9 * MOST_TRIANGLES:
+            raise ValueError("numbers")
+        yield float(match[0])
 
 
 def _decoded(text: bytes, file: _File) -> bytes:
@@ -159,7 +171,13 @@ def _cut(data: bytes, start: int, size: int) -> bytes:
 def _triangles(connectivity: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """(F, 3) triangles of polygons that end at ``offsets``."""
     sizes = np.diff(offsets, prepend=0)
-    if len(sizes) == 0 or sizes.min() < 3 or sizes.max() > _MOST_CORNERS or offsets[-1] != len(connectivity):
+    if (
+        len(sizes) == 0
+        or sizes.min() < 3
+        or sizes.max() > MOST_CORNERS
+        or len(sizes) > MOST_TRIANGLES
+        or offsets[-1] != len(connectivity)
+    ):
         raise ValueError("offsets")
     if (sizes == 3).all():
         return connectivity.reshape(-1, 3)

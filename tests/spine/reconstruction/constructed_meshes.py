@@ -107,9 +107,7 @@ def vtp_of(mesh, form="ascii", compressed=False):
             appended += b"".join(blocks(array.tobytes(), compressed)) if raw else encoded(array.tobytes(), compressed)
     compressor = ' compressor="vtkZLibDataCompressor"' if compressed else ""
     head = f'<?xml version="1.0"?><VTKFile type="PolyData" byte_order="LittleEndian" header_type="UInt64"{compressor}>'
-    body = (
-        '<PolyData><FieldData><Array type="String" Name="SPACE" NumberOfTuples="1" format="ascii">76 80 83 0</Array>'
-    )
+    body = '<PolyData><FieldData><Array type="String" Name="SPACE" NumberOfTuples="1" format="ascii">76 80 83 0</Array>'
     body += f'</FieldData><Piece NumberOfStrips="0"><Points>{tags["Points"]}</Points>'
     body += f"<Polys>{tags['connectivity']}{tags['offsets']}</Polys></Piece></PolyData>"
     encoding = "raw" if form == "appended-raw" else "base64"
