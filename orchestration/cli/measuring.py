@@ -231,19 +231,26 @@ def decoders() -> None:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-def read3d(files: tuple[Path, ...]) -> None:
+@click.option("--one-study", is_flag=True, help="Read all files as one study, as intake does: point lists are joined.")
+def read3d(files: tuple[Path, ...], one_study: bool) -> None:
     """Read 3D reconstructions and list the parameters that can be computed from them.
 
-    Formats: Plumbline's JSON and CSV, 3D Slicer's .mrk.json, CT keypoints.
+    Formats: Plumbline's JSON and CSV, 3D Slicer's .mrk.json and .fcsv, CT keypoints, VerSe centroids with spacing, and
+    meshes of single vertebrae (OBJ, STL, PLY, VTP), of which a folder is one reconstruction.
 
     \b
     Example:  plumbline read3d reconstruction.json spine.mrk.json
+              plumbline read3d --one-study spine.mrk.json pelvis.mrk.json
               plumbline read3d /data/ct_keypoints
     """
     from orchestration.pipeline.survey import survey_reconstructions
 
-    survey = survey_reconstructions(files)
+    survey = survey_reconstructions(files, one_study=one_study)
     if survey.counts["files"] == "0":
-        raise click.UsageError("the arguments contain no .json or .csv file")
+        raise click.UsageError("the arguments contain no file that looks like points or a mesh")
     print_table("3D reconstructions", ("", "count"), [[name, str(value)] for name, value in survey.counts.items()])
+    for message in survey.refusals.values():
+        output.print(message, markup=False)
+    if not survey.parameters:
+        raise click.exceptions.Exit(1)
     print_table("Parameters", ("parameter", "measured", "median", "5-95 %", "reason if absent"), survey.parameters)

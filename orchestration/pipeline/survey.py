@@ -15,8 +15,14 @@ from spine.landmarks import VERTEBRAE
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_points_3d
 from spine.measurement.registry import PARAMETERS, Measured
-from spine.reconstruction.open import SUFFIXES, read_any_reconstruction
+from spine.reconstruction.open import points_kind, read_reconstruction_files
 from spine.reconstruction.reconstruction import Reconstruction
+
+EXTRA_VERTEBRAE = {
+    "has_t13": "T13: thirteenth thoracic vertebra (transitional?)",
+    "has_l6": "L6: sixth lumbar vertebra (transitional?)",
+}
+"""Fact of a reconstruction -> the words for the vertebra that most people lack."""
 
 
 @dataclass(frozen=True)
@@ -26,26 +32,54 @@ class Survey:
     Attributes:
         counts: name of what was counted -> number, as text.
         parameters: (name, measured in, median, 5-95 % range, commonest reason for absence) of each parameter.
+        refusals: code of a refusal -> the first message with this code. Messages have no file names.
     """
 
     counts: Mapping[str, str]
     parameters: Sequence[tuple[str, str, str, str, str]]
+    refusals: Mapping[str, str]
 
 
-def survey_reconstructions(paths: Sequence[Path]) -> Survey:
-    """Read every file, and the .json and .csv files of every folder, and compute the parameters."""
-    files = [f for p in paths for f in (sorted(p.iterdir()) if p.is_dir() else [p]) if f.suffix in SUFFIXES]
+def survey_reconstructions(paths: Sequence[Path], *, one_study: bool = False) -> Survey:
+    """Read every file, and the files of every folder that look like points, and compute the parameters.
+
+    The meshes of a folder are one reconstruction. With ``one_study``, all files are, as intake reads a study.
+    """
+    files = [file for path in paths for file in _files(path)]
+    refusals: dict[str, str] = {}
     reasons: Counter[str] = Counter()
     read: list[Reconstruction] = []
-    for file in files:
+    for group in [files] if one_study and files else _groups(files):
         try:
-            read.append(read_any_reconstruction(file))
+            read.append(read_reconstruction_files(group))
         except ReconstructionRejected as error:
             reasons[error.code] += 1
+            refusals.setdefault(error.code, str(error))
     counts = {"files": str(len(files)), "read": str(len(read))}
     counts |= {f"refused: {code}": str(count) for code, count in reasons.items()}
     counts |= {f"format {name}": str(n) for name, n in Counter(r.source_format for r in read).items()}
-    return Survey(counts | _anatomy(read), [_row(name, read) for name in PARAMETERS] if read else [])
+    return Survey(counts | _anatomy(read), [_row(name, read) for name in PARAMETERS] if read else [], refusals)
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return [file for file in sorted(path.iterdir()) if file.is_file() and points_kind(file) is not None]
+
+
+def _groups(files: Sequence[Path]) -> list[list[Path]]:
+    """The files of each reconstruction: the meshes of one folder together, every other file alone."""
+    meshes: dict[Path, list[Path]] = {}
+    groups: list[list[Path]] = []
+    for file in files:
+        if points_kind(file) != "mesh":
+            groups.append([file])
+        elif file.parent in meshes:
+            meshes[file.parent].append(file)
+        else:
+            meshes[file.parent] = [file]
+            groups.append(meshes[file.parent])
+    return groups
 
 
 def _row(name: str, read: Sequence[Reconstruction]) -> tuple[str, str, str, str, str]:
@@ -63,6 +97,8 @@ def _anatomy(read: Sequence[Reconstruction]) -> dict[str, str]:
     figures = {}
     whole = [r for r in read if all(_has_level(r, v) for v in VERTEBRAE)]
     figures["with all of T1-L5"] = str(len(whole))
+    extra = Counter(words for fact, words in EXTRA_VERTEBRAE.items() for r in read if r.facts.get(fact))
+    figures |= {words: str(count) for words, count in extra.items()}
     lengths = [_distance(r, "T1_body", "L5_body") for r in read]
     figures |= _median("T1-L5 body distance (mm)", [d for d in lengths if d is not None])
     for level in ("T4", "L3"):

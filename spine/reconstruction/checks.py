@@ -7,7 +7,7 @@ finding in the order of this table. Its message lists the first six findings and
     POINT_UNKNOWN           a name is not in ``known_names``
     TOO_FEW_POINTS          fewer than 3 levels have points
     UNITS_SUSPECT_METRES    neighbouring levels are 0.01-0.06 apart, as in metres (likewise UNITS_SUSPECT_CENTIMETRES)
-    SIZE_IMPLAUSIBLE        the median distance of neighbouring levels is outside 10-60 mm
+    SIZE_IMPLAUSIBLE        the median distance of neighbouring levels is outside 10-60 mm, or a coordinate beyond 10 km
     AXES_SUSPECT            the spine runs along another axis than z
     LEVELS_REVERSED         z rises from T1 to L5: the spine is upside down or numbered from below
     LEVELS_OUT_OF_ORDER     single levels lie above their upper neighbour
@@ -27,7 +27,7 @@ import numpy as np
 
 from spine.errors import ReconstructionRejected
 from spine.landmarks import HIPS, LEVELS, level_of, mirrored_name
-from spine.reconstruction.names import EXTRA_LEVELS, known_names
+from spine.reconstruction.names import EXTRA_LEVELS, known_names, quoted_name
 from spine.reconstruction.reconstruction import Reconstruction
 from spine.types import Floats
 
@@ -41,6 +41,7 @@ MAX_NEIGHBOUR_MM = 90.0
 RISE_TOLERANCE_MM = 5.0
 HIP_DISTANCE_MM = (60.0, 350.0)
 HIP_RADIUS_MM = (10.0, 40.0)
+LARGEST_COORDINATE_MM = 1e7  # a spine in micrometres is below this
 _REMEDY = "correct the reconstruction (axes LPS: x left, y back, z up; millimetres) and send it again"
 
 
@@ -69,7 +70,7 @@ def level_centres(points: Mapping[str, Floats]) -> dict[str, Floats]:
 
 def _names_and_numbers(points: Mapping[str, Floats]) -> list[Finding]:
     findings = [
-        ("NOT_FINITE", f"a coordinate of {n[:24]} that is not finite")
+        ("NOT_FINITE", f"{quoted_name(n)} with a coordinate that is not finite")
         for n, p in points.items()
         if not np.all(np.isfinite(p))
     ]
@@ -77,6 +78,8 @@ def _names_and_numbers(points: Mapping[str, Floats]) -> list[Finding]:
     if unknown:
         # The names are not quoted, because they are free text from a file.
         findings.append(("POINT_UNKNOWN", f"{unknown} of {len(points)} points with an unknown name"))
+    if not findings and any(np.abs(point).max() > LARGEST_COORDINATE_MM for point in points.values()):
+        findings.append(("SIZE_IMPLAUSIBLE", f"a coordinate beyond {LARGEST_COORDINATE_MM:.0e} mm"))
     levels = {level_of(name) for name in points} & set(COLUMN)
     if len(levels) < 3:
         findings.append(("TOO_FEW_POINTS", f"points of {len(levels)} level(s)"))
@@ -167,4 +170,4 @@ def _radii(reconstruction: Reconstruction) -> list[Finding]:
     low, high = HIP_RADIUS_MM
     radii = reconstruction.hip_radius_mm
     wrong = [(n, r) for n, r in radii.items() if n not in HIPS or not low <= r <= high]
-    return [("HIP_RADIUS_IMPLAUSIBLE", f"radius of {n[:8]} {r:.4g} mm") for n, r in wrong]
+    return [("HIP_RADIUS_IMPLAUSIBLE", f"a femoral head of radius {r:.4g} mm") for n, r in wrong]

@@ -5,8 +5,8 @@ A file is a JSON list of ``{"coordinates": {"world_space": [x, y, z]}, "type": {
 There are as many left and as many right entries as bodies, in the order of the bodies. The reader checks that each
 pedicle lies within 50 mm of its body. If a pedicle does not, all pedicles are left out and ``facts`` records this.
 
-Contract: the points are ``<level>_body``, ``<level>_ped_left`` and ``<level>_ped_right`` for T1..L5. Cervical levels
-and L6 are counted in ``facts`` but not read, because no landmark set contains them. The lists contain no end plates.
+Contract: the points are ``<level>_body``, ``<level>_ped_left`` and ``<level>_ped_right`` for T1..L5, T13 and L6. Other
+levels, such as cervical ones, are counted in ``facts`` (``levels_not_read``). The lists contain no end plates.
 """
 
 from typing import Any
@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from spine.landmarks import VERTEBRAE
+from spine.reconstruction.names import EXTRA_LEVELS
 from spine.reconstruction.plumbline_json import position
 from spine.reconstruction.reconstruction import Reconstruction, rejected
 from spine.types import Floats
 
 SOURCE_FORMAT = "ct-keypoints"
 MAX_PEDICLE_MM = 50.0
+_LEVELS = frozenset((*VERTEBRAE, *EXTRA_LEVELS.values()))
 
 
 def looks_like_ct_keypoints(record: Any) -> bool:
@@ -41,17 +43,18 @@ def reconstruction_from_ct_keypoints(record: Any, subject_id: str) -> Reconstruc
     sides = {side: [_position(e) for e in record if _kind(e) == side] for side in ("left", "right")}
     points: dict[str, Floats] = {}
     for level, point in bodies:
-        if level in VERTEBRAE and f"{level}_body" in points:
+        if level in _LEVELS and f"{level}_body" in points:
             raise rejected("POINT_DUPLICATE", f"{level} twice", "each level once")
-        if level in VERTEBRAE:
+        if level in _LEVELS:
             points[f"{level}_body"] = point
     in_order = _in_order([point for _, point in bodies], sides)
     if in_order:
         for side, pedicles in sides.items():
             pairs = zip(bodies, pedicles, strict=True)
-            points |= {f"{level}_ped_{side}": p for (level, _), p in pairs if level in VERTEBRAE}
-    others = sorted({level for level, _ in bodies if level} - set(VERTEBRAE))
-    facts = {"pedicles_read": in_order, "levels_not_read": len(others), "has_l6": "L6" in others}
+            points |= {f"{level}_ped_{side}": p for (level, _), p in pairs if level in _LEVELS}
+    others = {level for level, _ in bodies if level} - _LEVELS
+    has = {f"has_{extra.lower()}": f"{extra}_body" in points for extra in EXTRA_LEVELS.values()}
+    facts = {"pedicles_read": in_order, "levels_not_read": len(others)} | has
     return Reconstruction(subject_id=subject_id, points=points, source_format=SOURCE_FORMAT, facts=facts)
 
 
@@ -74,4 +77,4 @@ def _kind(entry: dict[str, Any]) -> str:
 
 def _position(entry: dict[str, Any]) -> Floats:
     value = entry["coordinates"].get("world_space") if isinstance(entry["coordinates"], dict) else None
-    return position(f"of type {_kind(entry)}", value)
+    return position(f"an entry of type {_kind(entry)}", value)

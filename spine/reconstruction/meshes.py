@@ -19,9 +19,13 @@ from spine.types import Floats
 Faces = NDArray[np.int64]
 
 SUFFIXES = (".obj", ".stl")
+MOST_TRIANGLES = 1_000_000
+"""Of a file that is read, and likewise its vertices: more would cost too much memory and time."""
+MOST_CORNERS = 64
+"""Of a polygon in a file that is read; meshes of bones have triangles."""
 _HEADER = "Plumbline. SPACE=LPS, millimetres"
 _POINT_MM = 1e-3  # a smaller ring is a pole: float32 resolves no smaller distance at a metre from the origin
-_STL_FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+STL_FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,15 @@ class Mesh:
         """Signed volume, mm3; positive for a closed mesh whose triangles face outwards."""
         a, b, c = (self.vertices[self.faces[:, i]] - self.vertices.mean(axis=0) for i in range(3))
         return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
+
+
+def whole_numbers(values: NDArray[Any]) -> Faces:
+    """Indices that may be floating point numbers; numbers that are no exact integers raise ``ValueError``."""
+    if values.dtype.kind in "iu":
+        return values.astype(np.int64)
+    if not np.all(np.abs(values) < 2.0**53) or not np.all(values == np.floor(values)):
+        raise ValueError("an index that is no whole number")
+    return values.astype(np.int64)
 
 
 def grid_faces(rows: int, columns: int, first_is_pole: bool = False, last_is_pole: bool = False) -> Faces:
@@ -139,7 +152,7 @@ def _obj(vertices: Floats, faces: Faces) -> bytes:
 
 
 def _stl(vertices: Floats, faces: Faces) -> bytes:
-    facets = np.zeros(len(faces), dtype=_STL_FACET)
+    facets = np.zeros(len(faces), dtype=STL_FACET)
     corners = vertices[faces]  # (F, corner, 3)
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     length = np.linalg.norm(normal, axis=1, keepdims=True)

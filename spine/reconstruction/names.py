@@ -49,3 +49,8 @@ def _spellings() -> Mapping[str, str]:
 def canonical_name(text: str) -> str | None:
     """The name of a point in ``spine.landmarks``, or None if the spelling ``text`` is unknown."""
     return _spellings().get(text.strip().lower())
+
+
+def quoted_name(text: str) -> str:
+    """The words for a point in a message, without an unknown name, which may be the name of a patient."""
+    return f"point {text}" if text in known_names() else "a point with an unknown name"

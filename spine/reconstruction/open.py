@@ -1,67 +1,106 @@
 """Reader of reconstruction files of any known format, which is recognised by the content, not by the file name.
 
-Contract: the result is a ``Reconstruction`` that passed ``checks``, or a ``ReconstructionRejected``. To add a format,
-write a module with a ``looks_like_...`` function and a reader. Add them to ``is_reconstruction``, to ``_read_json`` or
-``_read_table``, and to ``FORMATS``. Add a new suffix to ``SUFFIXES``. Increase ``spine.intake.records.READER_VERSION``.
+``points_kind`` tells which files of a study are, or look like, points. ``read_reconstruction_files`` reads them all.
+Slicer's point lists are joined, because Slicer saves each list as a file. Meshes of single bones are one
+reconstruction. Meshes beside a file of points are its picture, and are not read.
+
+Contract: the result is a ``Reconstruction`` that passed ``checks``, or a ``ReconstructionRejected`` whose message has
+no file name, because such names may identify a patient. L6 and T13 are named in ``facts`` (``has_l6``, ``has_t13``). To
+add a format, write a module with a ``looks_like_...`` function and a reader. Add them to ``_read_json`` or
+``_read_text``, and to ``FORMATS``. Add a new suffix to ``kinds``. Increase ``spine.intake.records.READER_VERSION``.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from spine.errors import ReconstructionRejected
 from spine.reconstruction.checks import check_reconstruction
 from spine.reconstruction.ct_keypoints import looks_like_ct_keypoints, reconstruction_from_ct_keypoints
+from spine.reconstruction.decoding import MAX_POINTS_BYTES, content_of
+from spine.reconstruction.kinds import JSON_SUFFIXES, MESH_SUFFIXES, TABLE_SUFFIXES, points_kind
+from spine.reconstruction.mesh_folder import reconstruction_from_meshes
+from spine.reconstruction.names import EXTRA_LEVELS
 from spine.reconstruction.plumbline_csv import looks_like_csv, parse_csv
 from spine.reconstruction.plumbline_json import SCHEMA, parse_json, parse_reconstruction
 from spine.reconstruction.reconstruction import Reconstruction
-from spine.reconstruction.slicer_markups import looks_like_markups, reconstruction_from_markups
+from spine.reconstruction.slicer_fcsv import SOURCE_FORMAT as FCSV
+from spine.reconstruction.slicer_fcsv import looks_like_fcsv, parse_fcsv
+from spine.reconstruction.slicer_markups import SOURCE_FORMAT as MARKUPS
+from spine.reconstruction.slicer_markups import join_markups, looks_like_markups, reconstruction_from_markups
+from spine.reconstruction.verse_centroids import looks_like_verse, reconstruction_from_verse
 
-SUFFIXES = (".json", ".csv")
-"""Suffixes of files that may be reconstructions. Files with other suffixes are not opened."""
+__all__ = ["FORMATS", "SUFFIXES", "points_kind", "read_any_reconstruction", "read_reconstruction_files"]
 
-MAX_FILE_BYTES = 32 * 2**20
-FORMATS = "Plumbline JSON or CSV, 3D Slicer .mrk.json or a CT keypoint list"
+SUFFIXES = (*TABLE_SUFFIXES, *JSON_SUFFIXES[:1], *MESH_SUFFIXES)
+"""Suffixes of files of the formats that are read."""
+
+FORMATS = (
+    "Plumbline JSON or CSV, 3D Slicer .mrk.json or .fcsv, a CT keypoint list, VerSe centroids with spacing, or meshes "
+    "of vertebrae (OBJ, STL, PLY, VTP)"
+)
+_WAYS_OUT = {
+    "spreadsheet": "save the sheet as CSV",
+    "mesh of another format": "save each vertebra as OBJ, STL, PLY or VTP, for example with 3D Slicer",
+    "array": "write the points as Plumbline CSV or JSON",
+    "LIO .o3 points": "write the points as Plumbline CSV or JSON, in LPS mm",
+}
+"""Kind of a file of a format that is not read -> what to do."""
 
 
 def read_any_reconstruction(path: Path) -> Reconstruction:
-    """Read and check a reconstruction of any known format.
+    """Read and check the reconstruction in one file of any known format.
 
     Raises:
-        ReconstructionRejected: ``EMPTY_FILE``, ``FILE_TOO_LARGE``, ``FORMAT_UNKNOWN``, and the codes of the reader and
-            of ``checks``.
+        ReconstructionRejected: ``EMPTY_FILE``, ``FILE_TOO_LARGE``, ``FORMAT_UNKNOWN``, ``FORMAT_UNSUPPORTED``, and the
+            codes of the reader and of ``checks``.
     """
-    size = path.stat().st_size
-    if size == 0:
-        raise _rejected("EMPTY_FILE", "an empty file")
-    if size > MAX_FILE_BYTES:
-        raise _rejected("FILE_TOO_LARGE", f"{size} bytes")
-    payload = path.read_bytes()
-    reconstruction = _read_json(payload, path) if _starts_json(payload) else _read_table(payload)
+    return read_reconstruction_files([path])
+
+
+def read_reconstruction_files(files: Sequence[Path]) -> Reconstruction:
+    """Read and check the one reconstruction in all files of a study for which ``points_kind`` is not None.
+
+    Raises:
+        ReconstructionRejected: ``RECONSTRUCTION_AMBIGUOUS`` for more than one reconstruction, ``POINT_DUPLICATE`` for a
+            point with different positions in two lists, and the codes of ``read_any_reconstruction``.
+        ValueError: no files.
+    """
+    if not files:
+        raise ValueError("no file to read")
+    meshes = [file for file in files if points_kind(file) == "mesh"]
+    read = [_read_points(file) for file in files if file not in meshes]
+    lists = [r for r in read if r.source_format in (MARKUPS, FCSV)]
+    found = [r for r in read if r.source_format not in (MARKUPS, FCSV)] + ([join_markups(lists)] if lists else [])
+    if len(found) > 1:
+        remedy = "keep only the right reconstruction in the folder of the study"
+        raise ReconstructionRejected(
+            "RECONSTRUCTION_AMBIGUOUS", f"{len(found)} reconstructions", "one reconstruction", remedy
+        )
+    if not found:
+        found = [reconstruction_from_meshes(meshes)]
+    reconstruction = _with_extra_levels(found[0])
     check_reconstruction(reconstruction)
     return reconstruction
 
 
-def is_reconstruction(path: Path) -> bool:
-    """Whether a file is a reconstruction of a known format, or damaged JSON.
+def _with_extra_levels(reconstruction: Reconstruction) -> Reconstruction:
+    extra = {level for level in EXTRA_LEVELS.values() if any(n.startswith(f"{level}_") for n in reconstruction.points)}
+    facts = {f"has_{level.lower()}": True for level in sorted(extra)}
+    return replace(reconstruction, facts={**reconstruction.facts, **facts})
 
-    JSON that does not parse may be a damaged reconstruction. If this file were ignored, its study would be accepted
-    without a reconstruction. A JSON or CSV file with other content, such as metadata, is not a reconstruction.
-    """
-    if path.stat().st_size > MAX_FILE_BYTES:
-        return False
-    payload = path.read_bytes()
-    if not _starts_json(payload):
-        return looks_like_csv(payload)
-    try:
-        record = parse_json(payload)
-    except ReconstructionRejected:
-        return True
-    return _is_plumbline_json(record) or looks_like_markups(record) or looks_like_ct_keypoints(record)
+
+def _read_points(path: Path) -> Reconstruction:
+    payload = content_of(path, MAX_POINTS_BYTES)
+    kind = points_kind(path)
+    if kind in _WAYS_OUT:
+        raise ReconstructionRejected("FORMAT_UNSUPPORTED", f"a file of the kind {kind!r}", FORMATS, _WAYS_OUT[kind])
+    return _read_json(payload, path) if _starts_json(payload) else _read_text(payload)
 
 
 def _starts_json(payload: bytes) -> bool:
-    return payload[:256].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
+    return payload[:256].lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")[:1] in (b"{", b"[")
 
 
 def _is_plumbline_json(record: Any) -> bool:
@@ -74,32 +113,20 @@ def _read_json(payload: bytes, path: Path) -> Reconstruction:
         return parse_reconstruction(payload)
     if looks_like_markups(record):
         return reconstruction_from_markups(record)
+    if looks_like_verse(record):
+        return reconstruction_from_verse(record)
     if not looks_like_ct_keypoints(record):
         raise _rejected("FORMAT_UNKNOWN", "JSON in an unknown format")
     return reconstruction_from_ct_keypoints(record, subject_id=path.stem)
 
 
-def _read_table(payload: bytes) -> Reconstruction:
-    if not looks_like_csv(payload):
-        raise _rejected("FORMAT_UNKNOWN", "neither JSON nor a Plumbline table")
-    return parse_csv(payload)
+def _read_text(payload: bytes) -> Reconstruction:
+    if looks_like_csv(payload):
+        return parse_csv(payload)
+    if looks_like_fcsv(payload):
+        return parse_fcsv(payload)
+    raise _rejected("FORMAT_UNKNOWN", "neither JSON nor a table whose header is level,name,x,y,z")
 
 
 def _rejected(code: str, found: str) -> ReconstructionRejected:
     return ReconstructionRejected(code, found, FORMATS, "export the reconstruction again")
-
-
-def points_kind(path: Path) -> str | None:
-    """Stub until the formats are merged."""
-    if path.suffix.lower() not in SUFFIXES:
-        return None
-    return "points" if path.stat().st_size == 0 or is_reconstruction(path) else None
-
-
-def read_reconstruction_files(files: Sequence[Path]) -> Reconstruction:
-    """Stub until the formats are merged."""
-    if len(files) > 1:
-        found = f"{len(files)} reconstructions"
-        remedy = "keep only the right reconstruction in the folder of the study"
-        raise ReconstructionRejected("RECONSTRUCTION_AMBIGUOUS", found, "one reconstruction", remedy)
-    return read_any_reconstruction(files[0])

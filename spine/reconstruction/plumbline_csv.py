@@ -13,61 +13,52 @@
     HIP,L,90.0,20.0,-190.0
 
 ``<level>_<name>`` is the name of the point in ``spine.landmarks``, or another spelling of ``names`` (``FH_L,fh_center``
-is ``HIP_L``). Further columns (an ``sd``, a comment) are allowed but not read. Columns are separated by commas, numbers
-have a decimal point, and the encoding is UTF-8.
+is ``HIP_L``). Further columns (an ``sd``, a comment) are allowed but not read. The table may come from a spreadsheet:
+``tables`` reads its delimiter, decimal commas and comment lines, and ``decoding`` its encoding.
 
 Contract: a file with a line that cannot be read is refused.
 """
 
-import csv
-import io
-import math
-
 import numpy as np
 
+from spine.reconstruction.decoding import table_text
 from spine.reconstruction.names import canonical_name
 from spine.reconstruction.plumbline_json import parse_geometry, parse_json
 from spine.reconstruction.reconstruction import Reconstruction, rejected
+from spine.reconstruction.tables import Table, header_of, number, read_table
 from spine.types import Floats
 
 SCHEMA = "plumbline.reconstruction.csv/1"
 SOURCE_FORMAT = "plumbline-csv"
-_COLUMNS = ["level", "name", "x", "y", "z"]
+_COLUMNS = ("level", "name", "x", "y", "z")
 
 
 def looks_like_csv(payload: bytes) -> bool:
     """Whether the first line that is not a comment is the header of this format."""
-    for line in payload[:65536].decode("utf-8-sig", "replace").splitlines():
-        if line.strip() and not line.startswith("#"):
-            return [c.strip().lower() for c in line.split(",")[:5]] == _COLUMNS
-    return False
+    text = table_text(payload)
+    return text is not None and header_of(text)[:5] == _COLUMNS
 
 
 def parse_csv(payload: bytes) -> Reconstruction:
-    """Read one table.
+    """Read one table that ``looks_like_csv`` accepts.
 
     Raises:
         ReconstructionRejected: ``CSV_INVALID``, ``SCHEMA_INVALID``, ``UNITS_INVALID``, ``AXES_INVALID``,
             ``POINT_UNKNOWN``, ``POINT_DUPLICATE``, ``NOT_FINITE``, ``GEOMETRY_INVALID``.
     """
-    try:
-        text = payload.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise rejected("CSV_INVALID", "bytes that are not UTF-8", "UTF-8 text") from error
-    lines = [line for line in text.splitlines() if line.strip()]
-    header = _header([line for line in lines if line.startswith("#")])
-    points = _points([line for line in lines if not line.startswith("#")])
+    table = read_table(table_text(payload) or "")
+    header = _header(table.comments)
     return Reconstruction(
         subject_id=header.get("subject_id", ""),
-        points=points,
+        points=_points(table),
         source_format=SOURCE_FORMAT,
         geometry={v: parse_geometry(v, parse_json(g.encode())) for v, g in _prefixed(header, "geometry.").items()},
-        hip_radius_mm={n: _number(r, 0) for n, r in _prefixed(header, "hip_radius_mm.").items()},
+        hip_radius_mm={n: number(r, 0, "," in r) for n, r in _prefixed(header, "hip_radius_mm.").items()},
     )
 
 
-def _header(comments: list[str]) -> dict[str, str]:
-    pairs = (line.lstrip("# ").partition("=") for line in comments)
+def _header(comments: tuple[str, ...]) -> dict[str, str]:
+    pairs = (line.partition("=") for line in comments)
     header = {key.strip(): value.strip() for key, sign, value in pairs if sign}
     if header.get("schema", SCHEMA) != SCHEMA:
         raise rejected("SCHEMA_INVALID", "an unsupported schema", SCHEMA)
@@ -82,31 +73,19 @@ def _prefixed(header: dict[str, str], prefix: str) -> dict[str, str]:
     return {key.removeprefix(prefix): value for key, value in header.items() if key.startswith(prefix)}
 
 
-def _points(lines: list[str]) -> dict[str, Floats]:
-    rows = csv.reader(io.StringIO("\n".join(lines)))
-    columns = next(rows, [])
-    if [c.strip().lower() for c in columns[:5]] != _COLUMNS:
+def _points(table: Table) -> dict[str, Floats]:
+    if table.header[:5] != _COLUMNS:
         raise rejected("CSV_INVALID", "an unknown header line", ",".join(_COLUMNS))
     points: dict[str, Floats] = {}
-    for number, row in enumerate(rows, 2):
+    decimal_commas = table.has_decimal_commas
+    for position, row in enumerate(table.rows, 2):
         if len(row) < 5:
-            raise rejected("CSV_INVALID", f"row {number} with {len(row)} columns", "at least 5 columns")
-        name = canonical_name(f"{row[0].strip()}_{row[1].strip()}")
+            raise rejected("CSV_INVALID", f"row {position} with {len(row)} columns", "at least 5 columns")
+        name = canonical_name(f"{row[0]}_{row[1]}")
         if name is None:
-            found = f"row {number} with an unknown level or name"
+            found = f"row {position} with an unknown level or name"
             raise rejected("POINT_UNKNOWN", found, "names as in spine.landmarks")
         if name in points:
-            raise rejected("POINT_DUPLICATE", f"{name} twice (row {number})", "each point once")
-        points[name] = np.array([_number(cell, number) for cell in row[2:5]])
+            raise rejected("POINT_DUPLICATE", f"{name} twice (row {position})", "each point once")
+        points[name] = np.array([number(cell, position, decimal_commas) for cell in row[2:5]])
     return points
-
-
-def _number(text: str, row: int) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        found = f"row {row} with a value that is not a finite number"
-        raise rejected("NOT_FINITE", found, "finite numbers; leave absent points out")
-    return value

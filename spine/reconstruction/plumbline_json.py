@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 
 from spine.landmarks import VIEWS
+from spine.reconstruction.decoding import unicode_text
+from spine.reconstruction.names import quoted_name
 from spine.reconstruction.reconstruction import Reconstruction, rejected
 from spine.scanner import ViewGeometry
 from spine.storage import write_text_atomically
@@ -61,8 +63,8 @@ def read_reconstruction(path: Path) -> Reconstruction:
     """Read one file of this format.
 
     Raises:
-        ReconstructionRejected: ``JSON_INVALID``, ``SCHEMA_INVALID``, ``UNITS_INVALID``, ``AXES_INVALID``,
-            ``NOT_FINITE``, ``GEOMETRY_INVALID``.
+        ReconstructionRejected: ``JSON_INVALID``, ``JSON_KEY_TWICE``, ``SCHEMA_INVALID``, ``UNITS_INVALID``,
+            ``AXES_INVALID``, ``NOT_FINITE``, ``GEOMETRY_INVALID``.
     """
     return parse_reconstruction(path.read_bytes())
 
@@ -73,11 +75,11 @@ def parse_reconstruction(payload: bytes) -> Reconstruction:
     _check_keys(record)
     for key, only, code in (("units", "mm", "UNITS_INVALID"), ("axes", "LPS", "AXES_INVALID")):
         if record[key] != only:
-            raise rejected(code, f"{key} {str(record[key])[:40]!r}", repr(only))
-    radii = {name: _number(f"hip_radius_mm {name}", r) for name, r in _mapping(record, "hip_radius_mm").items()}
+            raise rejected(code, f"other {key}", repr(only))
+    radii = {name: _number("a value of hip_radius_mm", r) for name, r in _mapping(record, "hip_radius_mm").items()}
     return Reconstruction(
         subject_id=str(record["subject_id"]),
-        points={name: position(name, value) for name, value in _mapping(record, "points").items()},
+        points={name: position(quoted_name(name), value) for name, value in _mapping(record, "points").items()},
         source_format=str(record.get("source_format", SOURCE_FORMAT)),
         geometry={view: parse_geometry(view, g) for view, g in _mapping(record, "geometry").items()},
         hip_radius_mm=radii,
@@ -86,16 +88,42 @@ def parse_reconstruction(payload: bytes) -> Reconstruction:
 
 
 def parse_json(payload: bytes) -> Any:
-    """Parse JSON, or raise ``JSON_INVALID``, or ``NOT_FINITE`` for NaN and infinity."""
+    """Parse JSON in UTF-8, UTF-16 or UTF-32.
+
+    Raises:
+        ReconstructionRejected: ``JSON_INVALID``; ``JSON_KEY_TWICE``, because most readers would silently take the last
+            value; ``NOT_FINITE`` for NaN and infinity.
+    """
+    text = unicode_text(payload)
+    if text is None:
+        raise rejected("JSON_INVALID", "bytes that are not UTF-8 or UTF-16 text", "JSON")
     try:
-        return json.loads(payload, parse_constant=_reject_constant)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        record = json.loads(
+            text, parse_constant=_reject_constant, parse_int=_integer, object_pairs_hook=_object_without_repeats
+        )
+        if "\\ud" in text or "\\uD" in text:  # an escaped lone surrogate could be neither stored nor printed
+            json.dumps(record, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, json.JSONDecodeError, RecursionError) as error:
         found = f"text that is not JSON ({type(error).__name__})"
         raise rejected("JSON_INVALID", found, "JSON") from error
+    return record
 
 
 def _reject_constant(text: str) -> None:
     raise rejected("NOT_FINITE", f"the value {text}", "finite numbers, and no key for an absent point")
+
+
+def _integer(digits: str) -> int | float:
+    """The number; a huge integer becomes a float, which may be infinite and is then refused where a number is read."""
+    return int(digits) if len(digits) < 19 else float(digits)
+
+
+def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        # The key is not quoted, because it is free text.
+        raise rejected("JSON_KEY_TWICE", f"an object with {len(pairs) - len(record)} repeated key(s)", "each key once")
+    return record
 
 
 def _check_keys(record: Any) -> None:
@@ -118,14 +146,17 @@ def _mapping(record: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def _number(what: str, value: Any) -> float:
     if not _is_finite(value):
-        raise rejected("NOT_FINITE", f"{what[:60]} that is not a finite number", "a finite number")
+        raise rejected("NOT_FINITE", f"{what} that is not a finite number", "a finite number")
     return float(value)
 
 
-def position(name: str, value: object) -> Floats:
-    """(3,) point from a JSON value. Any value other than a list of three finite numbers raises ``NOT_FINITE``."""
+def position(what: str, value: object) -> Floats:
+    """(3,) point from a JSON value. Any value other than a list of three finite numbers raises ``NOT_FINITE``.
+
+    ``what`` names the point in the message, so it is no text from the file.
+    """
     if not isinstance(value, list) or len(value) != 3 or not all(map(_is_finite, value)):
-        raise rejected("NOT_FINITE", f"point {name[:40]} that is not three finite numbers", "[x, y, z] in mm")
+        raise rejected("NOT_FINITE", f"{what} that is not three finite numbers", "[x, y, z] in mm")
     return np.array(value, dtype=np.float64)
 
 
@@ -136,7 +167,7 @@ def _is_finite(value: object) -> bool:
 def parse_geometry(view: str, value: Any) -> ViewGeometry:
     """Read the geometry of one view from its JSON value, or raise ``GEOMETRY_INVALID`` or ``NOT_FINITE``."""
     if view not in VIEWS or not isinstance(value, dict) or set(value) != _GEOMETRY_KEYS or value["view"] != view:
-        found = f"an invalid geometry of {view[:20]!r}"
+        found = "an invalid geometry"
         raise rejected("GEOMETRY_INVALID", found, f"{' or '.join(VIEWS)}, with the keys {sorted(_GEOMETRY_KEYS)}")
     shape, spacing = (value[key] for key in ("shape", "spacing_mm"))
     if any(not isinstance(pair, list) or len(pair) != 2 for pair in (shape, spacing)):

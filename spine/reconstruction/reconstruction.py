@@ -19,7 +19,7 @@ class Reconstruction:
     Attributes:
         subject_id: name of the subject in the file; a pseudonym, never a patient name.
         points: landmark -> (3,) LPS mm, float64; names as in ``spine.landmarks``.
-        source_format: ``plumbline-json``, ``plumbline-csv``, ``slicer-mrk-json``, ``ct-keypoints`` ...
+        source_format: ``plumbline-json``, ``plumbline-csv``, ``slicer-mrk-json``, ``bone-meshes`` ...
         geometry: view -> geometry of the image that the points were reconstructed from, if known.
         hip_radius_mm: ``HIP_L`` / ``HIP_R`` -> radius of the femoral head, if known.
         facts: further facts (age, sex, condition, simulated ...); JSON values only.
@@ -35,5 +35,5 @@ class Reconstruction:
 
 def rejected(code: str, found: str, expected: str) -> ReconstructionRejected:
     """The error for a file of a known format that cannot be read."""
-    remedy = "correct the file; the modules in spine/reconstruction describe the formats"
+    remedy = "correct the file; the page Your data describes the formats"
     return ReconstructionRejected(code, found, expected, remedy)

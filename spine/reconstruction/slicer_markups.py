@@ -2,12 +2,17 @@
 
 Contract: labels are landmark names or other spellings in ``names``. LPS coordinates are read unchanged. In RAS
 coordinates, x and y are negated. Any other system or unit is refused. A control point is absent if its status is not
-``defined``. All point lists of a file are read together. Measurements and display settings are not read. Written files
-have schema 1.0.3, LPS and one point list. Reading such a file returns exactly the same numbers. The format has no
-fields for hip radii, image geometry and facts, and the name of a list is not read as a pseudonym.
+``defined``. All point lists of a file are read together, each in its own system. A line, an angle or another markup is
+left out unless all its labels are landmark names. ``facts`` counts what is left out: ``points_undefined`` and
+``markups_not_read``. Measurements and display settings are not read. ``join_markups`` makes one reconstruction of the
+lists of several files, because Slicer saves each list as a file. Written files have schema 1.0.3, LPS and one point
+list. Reading such a file returns exactly the same numbers. The format has no fields for hip radii, image geometry and
+facts, and the name of a list is not read as a pseudonym.
 """
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,8 @@ from spine.storage import write_text_atomically
 from spine.types import Floats
 
 SOURCE_FORMAT = "slicer-mrk-json"
+_POINT_LIST = "Fiducial"
+_SAME_MM = 1e-3
 # Slicer writes the name of the system. Before schema 1.0 it wrote the code 0 for RAS and 1 for LPS.
 _SIGNS = {"LPS": (1.0, 1.0, 1.0), "1": (1.0, 1.0, 1.0), "RAS": (-1.0, -1.0, 1.0), "0": (-1.0, -1.0, 1.0)}
 _MILLIMETRES = ("mm", ["mm"], ["mm", "mm", "mm"])
@@ -42,17 +49,40 @@ def reconstruction_from_markups(record: Any) -> Reconstruction:
             ``POINT_DUPLICATE``, ``NOT_FINITE``.
     """
     points: dict[str, Floats] = {}
+    undefined = left_out = 0
     for markup in record["markups"]:
-        if not isinstance(markup, dict):
-            raise rejected("SCHEMA_INVALID", "a markup that is not an object", "JSON objects")
+        controls = _controls(markup)
+        if not _is_point_list(markup, controls):
+            left_out += 1
+            continue
         signs = _signs(markup)
-        for control in markup.get("controlPoints", []):
-            if not isinstance(control, dict):
-                raise rejected("SCHEMA_INVALID", "a control point that is not an object", "JSON objects")
-            if control.get("positionStatus", "defined") == "defined":
-                name = _name(control, points)
-                points[name] = position(name, control.get("position")) * signs
-    return Reconstruction(subject_id="", points=points, source_format=SOURCE_FORMAT)
+        for control in controls:
+            if control.get("positionStatus", "defined") != "defined":
+                undefined += 1
+                continue
+            name = _name(control, points)
+            points[name] = position(f"point {name}", control.get("position")) * signs
+    counts = {"points_undefined": undefined, "markups_not_read": left_out}
+    facts = {key: count for key, count in counts.items() if count}
+    return Reconstruction(subject_id="", points=points, source_format=SOURCE_FORMAT, facts=facts)
+
+
+def join_markups(parts: Sequence[Reconstruction]) -> Reconstruction:
+    """One reconstruction with the points of several files, and the sums of their counts.
+
+    Raises:
+        ReconstructionRejected: ``POINT_DUPLICATE`` if a point has different positions in two files.
+    """
+    points: dict[str, Floats] = {}
+    facts: Counter[str] = Counter()
+    for part in parts:
+        different = [n for n, p in part.points.items() if n in points and not np.allclose(p, points[n], atol=_SAME_MM)]
+        if different:
+            found = f"{len(different)} point(s) with different positions in two files, first {different[0]}"
+            raise rejected("POINT_DUPLICATE", found, "each point once, or with the same position")
+        points |= part.points
+        facts.update(part.facts)
+    return Reconstruction(subject_id="", points=points, source_format=parts[0].source_format, facts=dict(facts))
 
 
 def write_markups(reconstruction: Reconstruction, path: Path) -> None:
@@ -66,7 +96,7 @@ def write_markups(reconstruction: Reconstruction, path: Path) -> None:
     if found:
         raise ValueError(f"{path.name} is not written: {'; '.join(found)}")
     markup = {
-        "type": "Fiducial",
+        "type": _POINT_LIST,
         "name": reconstruction.subject_id,
         "coordinateSystem": "LPS",
         "coordinateUnits": "mm",
@@ -84,14 +114,32 @@ def _is_point(point: Floats) -> bool:
     return np.shape(point) == (3,) and bool(np.all(np.isfinite(point)))
 
 
-def _signs(markup: dict[str, Any]) -> Floats:
-    signs = _SIGNS.get(str(markup.get("coordinateSystem")))
+def axis_signs(system: object) -> Floats:
+    """(3,) factors that turn coordinates of a system of Slicer into LPS, or ``AXES_INVALID``."""
+    signs = _SIGNS.get(str(system))
     if signs is None:
-        raise rejected("AXES_INVALID", "a coordinateSystem that is missing or not supported", "LPS or RAS")
+        raise rejected("AXES_INVALID", "a coordinate system that is missing or not supported", "LPS or RAS")
+    return np.array(signs)
+
+
+def _signs(markup: dict[str, Any]) -> Floats:
     # Files of schema 1.0.0 have no unit; Slicer's unit is the millimetre.
     if markup.get("coordinateUnits", "mm") not in _MILLIMETRES:
         raise rejected("UNITS_INVALID", "coordinateUnits that are not millimetres", "mm")
-    return np.array(signs)
+    return axis_signs(markup.get("coordinateSystem"))
+
+
+def _controls(markup: Any) -> list[dict[str, Any]]:
+    controls = markup.get("controlPoints", []) if isinstance(markup, dict) else None
+    if not isinstance(controls, list) or not all(isinstance(control, dict) for control in controls):
+        raise rejected("SCHEMA_INVALID", "a markup or a control point that is not an object", "JSON objects")
+    return controls
+
+
+def _is_point_list(markup: dict[str, Any], controls: list[dict[str, Any]]) -> bool:
+    if markup.get("type", _POINT_LIST) == _POINT_LIST:
+        return True
+    return bool(controls) and all(canonical_name(str(control.get("label", ""))) for control in controls)
 
 
 def _name(control: dict[str, Any], points: dict[str, Floats]) -> str:

@@ -4,7 +4,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from spine.reconstruction.open import is_reconstruction, read_any_reconstruction
+from spine.reconstruction.open import points_kind, read_any_reconstruction
 from spine.reconstruction.plumbline_json import read_reconstruction, write_reconstruction
 from spine.reconstruction.slicer_markups import write_markups
 from tests.spine.reconstruction.constructed_reconstructions import reconstruction, spine_points, two_views
@@ -215,7 +215,7 @@ def test_ct_keypoints_become_bodies_and_pedicles(tmp_path):
     assert len(found.points) == 51
     np.testing.assert_array_equal(found.points["L5_ped_left"] - found.points["L5_body"], [12, 20, 2])
     np.testing.assert_array_equal(found.points["T1_ped_right"] - found.points["T1_body"], [-12, 20, 2])
-    assert found.facts == {"pedicles_read": True, "levels_not_read": 1, "has_l6": False}
+    assert found.facts == {"pedicles_read": True, "levels_not_read": 1, "has_t13": False, "has_l6": False}
     assert found.subject_id == "scan-7"
 
 
@@ -236,6 +236,6 @@ def test_a_reconstruction_is_recognised_by_content(tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     (tmp_path / "table.csv").write_text(HEAD + ROWS)
     names = ("a.xyz", "meta.json", "torn.json", "other.csv", "table.csv")
-    found = [name for name in names if is_reconstruction(tmp_path / name)]
-    assert found == ["a.xyz", "torn.json", "table.csv"]
+    found = [name for name in names if points_kind(tmp_path / name)]
+    assert found == ["a.xyz", "torn.json", "other.csv", "table.csv"]
     assert code(tmp_path / "meta.json") == "FORMAT_UNKNOWN"
