@@ -12,5 +12,6 @@ Dagster. In the list below, each package imports only packages that are below it
     links         links between MLflow's and Dagster's pages that hold on every port
     environment   the environment variables that every process starts with
     log_rotation  rotates log files by size
+    web_guard     refuses requests of foreign pages and hosts before they reach a web server
     system_errors  describes errors of the operating system in one line
 """

@@ -19,6 +19,12 @@ DAGSTER_UI_VARIABLE = "PLUMBLINE_DAGSTER_UI"
 
 DEFAULT_DAGSTER_UI = "http://127.0.0.1:3000"
 
+WEB_HOSTS_VARIABLE = "PLUMBLINE_WEB_HOSTS"
+"""The variable with further values of the Host header that the web servers accept, separated by commas."""
+
+WEB_TOKEN_VARIABLE = "PLUMBLINE_WEB_TOKEN"  # noqa: S105 - the name of a variable
+"""The variable with the token that every request to the web servers must carry; without it, no token is needed."""
+
 _TELEMETRY_OFF = {
     "DO_NOT_TRACK": "1",
     # Stops the upload of Dagster's telemetry. `telemetry: {enabled: false}` in dagster.yaml stops the collection.

@@ -6,6 +6,7 @@ file, which keeps the output of earlier starts until it is rotated. Stopping sen
 """
 
 import ctypes
+import http
 import os
 import signal
 import socket
@@ -156,11 +157,13 @@ class Supervised:
 
 
 def answers(address: str) -> bool:
-    """Whether an address on this machine responds with status 200. No proxy is used."""
+    """Whether an address on this machine responds with status 200, or asks for the token. No proxy is used."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(address, timeout=2) as response:
             return bool(response.status == 200)
+    except urllib.error.HTTPError as error:
+        return error.code == http.HTTPStatus.UNAUTHORIZED
     except (urllib.error.URLError, TimeoutError, ConnectionError):
         return False
 

@@ -1,11 +1,13 @@
 """``make up``: Dagster's web server and daemon and the MLflow server of a workspace, on this machine only.
 
-Contract: everything listens on 127.0.0.1, because neither Dagster nor MLflow authenticates users here. Telemetry,
-pickles and MLflow's job runner are off. Stopping leaves no process behind; runs whose process died are marked failed.
+Contract: everything listens on 127.0.0.1, because neither Dagster nor MLflow authenticates users here, and the web
+servers refuse the requests of foreign pages and hosts (``orchestration.web_guard``). Telemetry, pickles and MLflow's
+job runner are off. Stopping leaves no process behind; runs whose process died are marked failed.
 """
 
 import argparse
 import json
+import os
 import sys
 import time
 import urllib.parse
@@ -18,6 +20,7 @@ import yaml
 from orchestration.environment import (
     DAGSTER_UI_VARIABLE,
     MLFLOW_UI_VARIABLE,
+    WEB_TOKEN_VARIABLE,
     WORKSPACE_VARIABLE,
     apply_quiet_environment,
     quiet_environment,
@@ -115,7 +118,9 @@ def training_runs_page(mlflow: str) -> str:
     query = urllib.parse.urlencode({"experiment_name": EXPERIMENT})
     try:
         address = f"{mlflow}/api/2.0/mlflow/experiments/get-by-name?{query}"
-        with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 - our own server
+        token = {"Authorization": f"Bearer {os.environ.get(WEB_TOKEN_VARIABLE, '')}"}
+        request = urllib.request.Request(address, headers=token)  # noqa: S310 - our own server
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - our own server
             experiment = json.load(answer)["experiment"]
     except OSError:
         return ""
@@ -185,6 +190,8 @@ def _print_addresses(workspace: Workspace, pages: Mapping[str, str]) -> None:
     print(f"MLflow     {pages['MLflow']}   the training runs; models, champion")
     print(f"inbox      {workspace.inbox}   copy a folder of studies into it, and the file COMPLETE last")
     print(f"logs       {workspace.state / 'logs'}")
+    if os.environ.get(WEB_TOKEN_VARIABLE):
+        print(f"token      open each address once as ADDRESS?token=..., with the value of {WEB_TOKEN_VARIABLE}")
     print("Ctrl-C stops everything.", flush=True)
 
 
