@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 import urllib.parse
 import urllib.request
@@ -31,7 +32,7 @@ from orchestration.pipeline.names import EXPERIMENT
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.interruption import interruptible
-from orchestration.services.processes import HOST, Service, Supervised, free_port, require_free_port
+from orchestration.services.processes import HOST, Service, Supervised, require_free_port
 from orchestration.services.status import services_file, write_services
 from orchestration.system_errors import describe_system_error
 from orchestration.tracking.run_table import VIEW, VIEW_TAG
@@ -90,11 +91,17 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
     require_plug_in("mlflow.app", MLFLOW_APP)
     require_free_port(dagster_port, "--dagster-port (make up DAGSTER_PORT=...)")
     require_free_port(mlflow_port, "--mlflow-port (make up MLFLOW_PORT=...)")
-    with services_lock(workspace), open_instance(workspace) as instance, interruptible():
+    with (
+        services_lock(workspace),
+        open_instance(workspace) as instance,
+        # In the folder of temporary files, because the path of a socket has at most 107 characters.
+        tempfile.TemporaryDirectory(prefix="plumbline-") as private,
+        interruptible(),
+    ):
         workspace.prepare()
         services_file(workspace).unlink(missing_ok=True)
         fail_abandoned_runs(instance, workspace, older_than_s=0.0)
-        services = services_of(workspace, dagster_port, mlflow_port, free_port())
+        services = services_of(workspace, dagster_port, mlflow_port, Path(private) / "code")
         environment = environment_of(workspace, mlflow_port, dagster_port)
         try:
             with Supervised(services, workspace.state / "logs", environment) as running:
@@ -129,10 +136,13 @@ def training_runs_page(mlflow: str) -> str:
     return f"#/experiments/{experiment['experiment_id']}/runs{OF_TRAINING}{view}"
 
 
-def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_port: int) -> tuple[Service, ...]:
-    """The services in start order. This function also writes ``workspace.yaml``, which points to the code server."""
+def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_socket: Path) -> tuple[Service, ...]:
+    """The services in start order. This function also writes ``workspace.yaml``, which points to the code server.
+
+    The code server checks no caller, so it has a Unix socket in a private folder instead of a port.
+    """
     location = workspace.dagster_home / "workspace.yaml"
-    server = {"host": HOST, "port": code_port, "location_name": LOCATION}
+    server = {"socket": str(code_socket), "location_name": LOCATION}
     write_text_atomically(location, yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
     mlflow, dagster = f"{HOST}:{mlflow_port}", f"{HOST}:{dagster_port}"
     return (
@@ -147,10 +157,10 @@ def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_
         # One code server for web server and daemon. Otherwise each starts one, the daemon a new one every minute.
         _python(
             "dagster code server",
-            *("dagster", "code-server", "start", "-h", HOST, "-p", str(code_port)),
+            *("dagster", "code-server", "start", "--socket", str(code_socket)),
             *("-m", "orchestration.dagster.definitions", "--location-name", LOCATION),
             "--use-python-environment-entry-point",
-            wait_for_port=code_port,
+            wait_for=code_socket,
         ),
         _python(
             "dagster web server",
@@ -161,8 +171,8 @@ def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_
     )
 
 
-def _python(name: str, *module: str, health: str | None = None, wait_for_port: int | None = None) -> Service:
-    return Service(name, (sys.executable, "-m", *module), health, wait_for_port)
+def _python(name: str, *module: str, health: str | None = None, wait_for: Path | None = None) -> Service:
+    return Service(name, (sys.executable, "-m", *module), health, wait_for)
 
 
 def environment_of(workspace: Workspace, mlflow_port: int, dagster_port: int) -> dict[str, str]:
