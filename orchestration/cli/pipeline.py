@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import yaml
+from rich.text import Text
 
 from orchestration.cli.options import parameter_options, workspace_option
 from orchestration.cli.run_cost import sampled_memory, write_run_record
@@ -156,19 +157,19 @@ def run_pipeline(workspace: Workspace) -> int:
     with sampled_memory() as peak:
         outcome = run_retrain(workspace, on_step=print_step, progress=partial(_progress_of, workspace))
     write_run_record(workspace, outcome.reports, started, peak)
-    errors.print(f"[dim]pipeline: {time.perf_counter() - started:.0f} s, peak memory {peak.mib / 1024:.1f} GiB[/dim]")
+    errors.print(f"pipeline: {time.perf_counter() - started:.0f} s, peak memory {peak.mib / 1024:.1f} GiB", style="dim")
     if outcome.verdict_reached:
         print_verdict(workspace)
         output.print(f"report: {workspace.report_page}")
     if outcome.promoted:
         measure = f"`plumbline measure FRONTAL.dcm LATERAL.dcm -w {workspace.root}`"
-        output.print(f"[green]promoted[/green]: {measure} now uses this model")
+        output.print(Text.assemble(("promoted", "green"), f": {measure} now uses this model"))
         return 0
     if outcome.refused:
-        output.print(f"[yellow]not promoted[/yellow] ({outcome.code})")
+        output.print(Text.assemble(("not promoted", "yellow"), f" ({outcome.code})"))
         print_text(_reason(workspace, outcome))
         return 3
-    output.print(f"[red]stopped[/red] in {outcome.failed_step}: {outcome.reason}")
+    output.print(Text.assemble(("stopped", "red"), f" in {outcome.failed_step}: {outcome.reason}"))
     return outcome.exit_code
 
 

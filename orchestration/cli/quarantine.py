@@ -11,6 +11,7 @@ from orchestration.cli.options import workspace_option
 from orchestration.pipeline.intake import quarantined_studies
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
+from orchestration.printable import printable_name
 
 
 @click.command()
@@ -28,7 +29,7 @@ def quarantine(workspace: Path) -> None:
     listed = quarantined_studies(chosen, read_params(chosen.params_file))
     for study in listed:
         for location, name in study.origins:
-            click.secho(f"{name}  (in {location})", bold=True)
+            click.secho(f"{printable_name(name)}  (in {printable_name(str(location))})", bold=True)
         if not study.origins:
             click.secho("no longer in the source under this name, or the source itself is gone", bold=True)
         click.echo(f"    {study.code}: found {study.found}; expected {study.expected}; {study.remedy}")

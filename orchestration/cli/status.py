@@ -10,6 +10,7 @@ import click
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import human_size, output
 from orchestration.pipeline.params import existing_workspace
+from orchestration.printable import printable_name
 
 if TYPE_CHECKING:
     from orchestration.dagster.overview import RunLine
@@ -31,14 +32,18 @@ def status(workspace: Path) -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # seven retries of a server that is down take minutes
     chosen = existing_workspace(workspace)
     found = status_of(chosen)
-    output.print(f"{'workspace':<{_WIDTH}}{chosen.root}", markup=False)
+    output.print(f"{'workspace':<{_WIDTH}}{chosen.root}")
     for name, lines in _paragraphs(found).items():
         for i, line in enumerate(lines):
-            output.print(f"{'' if i else name:<{_WIDTH}}{line}", markup=False)
+            output.print(f"{'' if i else name:<{_WIDTH}}{line}")
 
 
 def _paragraphs(found: "Status") -> dict[str, list[str]]:
-    waiting = f"{len(found.waiting)} batch(es) wait: {', '.join(found.waiting)}" if found.waiting else "no batch waits"
+    waiting = (
+        f"{len(found.waiting)} batch(es) wait: {', '.join(map(printable_name, found.waiting))}"
+        if found.waiting
+        else "no batch waits"
+    )
     sizes = [f"{name} {human_size(size)}" for name, size in found.disk.items()]
     return {
         "services": [f"{name:<8}{at}" for name, at in found.services.items()] or ["starting"]

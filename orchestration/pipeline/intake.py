@@ -17,7 +17,7 @@ from orchestration.pipeline.workspace import Workspace
 from spine.errors import PairingRejected, ParametersRejected
 from spine.intake.ingest import ingest, quarantine_name
 from spine.intake.intake_report import IntakeReport
-from spine.intake.pseudonym import load_pseudonym_key
+from spine.intake.pseudonym import load_pseudonym_key, pseudonym
 from spine.intake.records import StudySource
 from spine.intake.sources import open_source
 from spine.storage import write_text_atomically
@@ -35,8 +35,9 @@ class Batch:
 
     Attributes:
         folder: the batch's folder in the inbox.
-        key: the folder's name and the second of its ``COMPLETE`` file, so that a corrected batch has a new key.
-            An archive keeps no nanoseconds, and a restored batch must have the same key.
+        key: a keyed hash of the folder's name, which may be a patient's, and of the second of its ``COMPLETE`` file, so
+            that a corrected batch has a new key. An archive keeps no nanoseconds, and a restored batch must have the
+            same key. Dagster stores it as partition, run key and tag.
     """
 
     folder: Path
@@ -85,7 +86,14 @@ def finished_batches(workspace: Workspace) -> list[Batch]:
     if not workspace.inbox.is_dir():
         return []
     markers = sorted(workspace.inbox.glob(f"*/{COMPLETE}"), key=lambda marker: marker.stat().st_mtime_ns)
-    return [Batch(m.parent, f"{m.parent.name}-{int(m.stat().st_mtime):x}") for m in markers]
+    if not markers:
+        return []
+    key = load_pseudonym_key(workspace.pseudonym_key_file)
+    return [Batch(m.parent, _batch_key(key, m)) for m in markers]
+
+
+def _batch_key(key: bytes, marker: Path) -> str:
+    return "batch-" + pseudonym(key, "batch", f"{marker.parent.name}-{int(marker.stat().st_mtime):x}")
 
 
 def ingest_everything(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
