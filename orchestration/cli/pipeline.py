@@ -23,6 +23,7 @@ from orchestration.pipeline.stages import STAGE_NAMES, dvc_yaml
 from orchestration.pipeline.steps import compute_step
 from orchestration.pipeline.versioning import dvc_repository
 from orchestration.pipeline.workspace import Workspace
+from spine.errors import ParametersRejected
 from spine.intake.sources import open_source
 from spine.storage import write_text_atomically
 from spine.types import Progress
@@ -63,6 +64,8 @@ def prepare_workspace(
     recipes: tuple[str, ...] = (),
 ) -> Params:
     """Write params.yaml and dvc.yaml. Settings override recipes, which override the source and existing values."""
+    for path in (workspace.root, location or workspace.root):
+        _require_text(path)
     known, recipe = workspace.params_file.exists(), read_recipes(recipes)
     content = read_params(workspace.params_file).plain() if known else Params().plain()
     _choose_source(content, source, location)
@@ -81,6 +84,17 @@ def prepare_workspace(
     write_text_atomically(workspace.pipeline_file, dvc_yaml(params))
     with dvc_repository(workspace):  # so that `dvc repro` works before the first run
         return params
+
+
+def _require_text(path: Path) -> None:
+    """Refuse a path that params.yaml and DVC's files cannot contain: control characters, or bytes that are no UTF-8."""
+    if not str(path).isprintable():
+        raise ParametersRejected(
+            "PATH_NOT_TEXT",
+            found=repr(str(path)),
+            expected="a path of printable characters in UTF-8",
+            remedy="rename the folder, or use a link to it with another name; folders inside it may have any name",
+        )
 
 
 def _choose_source(content: dict[str, Any], source: str | None, location: Path | None) -> None:

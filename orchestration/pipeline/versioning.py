@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from orchestration.pipeline.workspace import Workspace
+from spine.storage import write_text_atomically
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -49,12 +50,10 @@ def _initialise(workspace: Workspace) -> None:
 
 def _keep_paths_in(folder: str, workspace: Workspace) -> None:
     """Let a plain `dvc` in this workspace keep its database in ``folder``, also after the workspace was moved."""
-    from dvc.config import Config
-
-    config = Config(str(workspace.root / ".dvc"), validate=False)
-    if config.load_one("local").get("core", {}).get("site_cache_dir") != folder:
-        with config.edit("local", validate=False) as local:
-            local.setdefault("core", {})["site_cache_dir"] = folder
+    # Not DVC's own writer, which fails at a path that is not ASCII; its reader takes UTF-8.
+    path, text = workspace.root / ".dvc" / "config.local", f'[core]\n    site_cache_dir = """{folder}"""\n'
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text_atomically(path, text)
 
 
 class _DigestsOfPaths:

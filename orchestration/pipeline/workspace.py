@@ -8,6 +8,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from validation.promotion.database import sqlite_address
+
 
 class Below:
     """A path below the root of a workspace; ``{name}`` in it is replaced by the workspace's field ``name``."""
@@ -107,7 +109,7 @@ class Workspace:
     @property
     def own_tracking_uri(self) -> str:
         """MLflow's database inside the workspace."""
-        return f"sqlite:///{self.state / 'mlflow' / 'mlflow.db'}"
+        return sqlite_address(self.state / "mlflow" / "mlflow.db")
 
     def prepare(self) -> None:
         """Make the folders that the steps need."""
