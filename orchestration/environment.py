@@ -25,6 +25,9 @@ WEB_HOSTS_VARIABLE = "PLUMBLINE_WEB_HOSTS"
 WEB_TOKEN_VARIABLE = "PLUMBLINE_WEB_TOKEN"  # noqa: S105 - the name of a variable
 """The variable with the token that every request to the web servers must carry; without it, no token is needed."""
 
+ALERT_WEBHOOK_VARIABLE = "PLUMBLINE_ALERT_WEBHOOK"
+"""The variable with the address that gets every alert (``orchestration.alerts``): https, or http on this machine."""
+
 _TELEMETRY_OFF = {
     "DO_NOT_TRACK": "1",
     # Stops the upload of Dagster's telemetry. `telemetry: {enabled: false}` in dagster.yaml stops the collection.

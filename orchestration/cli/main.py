@@ -7,6 +7,7 @@ evidence or a model is missing or altered; 4 another run uses the workspace; 130
 
 import importlib
 import io
+import logging
 import sys
 
 import click
@@ -85,6 +86,7 @@ def plumbline() -> None:
 def main() -> None:
     """Run the command group, and turn errors into messages and exit codes."""
     apply_quiet_environment()
+    logging.getLogger("plumbline.alerts").addHandler(logging.NullHandler())  # the command prints the same
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may have bytes that are no text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

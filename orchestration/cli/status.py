@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from orchestration.services.status import Status
 
 _WIDTH = 11
+_ALERTS = 5
 
 
 @click.command()
@@ -57,6 +58,8 @@ def _paragraphs(found: "Status") -> dict[str, list[str]]:
         "models": [f"{role:<27}{version:<25}{model}".rstrip() for role, version, model in found.models],
         "verdict": [found.verdict],
         "inbox": [f"{waiting}; {found.quarantined} studies in quarantine"],
+        "alerts": [f"{a.at[:16].replace('T', ' ')} UTC  {a.kind}: {a.text}" for a in found.alerts[-_ALERTS:]]
+        or ["none in the last days"],
         "disk": [
             ", ".join(sizes),
             f"together {human_size(sum(found.disk.values()))}; free on this disk {human_size(found.free_bytes)}",

@@ -25,7 +25,8 @@ ATTEMPTS = 3
 PAUSE_BEFORE_RETRY_S = 300.0
 """This pause is multiplied by the number of attempts so far, because freeing a full disk takes time."""
 
-_UNFINISHED = [s for s in dg.DagsterRunStatus if s.name not in ("SUCCESS", "FAILURE", "CANCELED", "MANAGED")]
+_UNFINISHED = [dg.DagsterRunStatus[name] for name in ("QUEUED", "STARTING", "STARTED", "CANCELING")]
+"""Without NOT_STARTED: the daemon queues a run at once, so a run that stays there was killed in its first seconds."""
 
 
 @dg.sensor(

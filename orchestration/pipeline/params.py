@@ -96,6 +96,7 @@ class Retrain(_Strict):
     """The condition under which new studies start a retraining."""
 
     minimum_new_studies: int = Field(20, ge=1, description="new studies that start a retraining")
+    alert_after_days: int = Field(15, ge=1, description="days without a successful retraining before an alert")
 
 
 def _as_violation(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:

@@ -85,6 +85,8 @@ class Workspace:
     """Local copy of the previous champion, for a rollback while the registry is down."""
     rollback_pending = Below("state/rollback_pending.json")
     """Record of a rollback that was made while the registry was down. It exists until the registry is updated."""
+    alerts = Below("state/logs/alerts.jsonl")
+    """What a person must look at, one JSON object on a line."""
     reports = Below("state/reports")
     """The report of each step's last run."""
     test_set_ledger = Below("state/test_set_reads.jsonl")

@@ -13,6 +13,7 @@ from functools import partial
 import dagster as dg
 from pydantic import Field
 
+from orchestration.alerts import alert
 from orchestration.dagster.assets.data import Watcher
 from orchestration.dagster.assets.launchpad import apply_launchpad, configured_asset
 from orchestration.dagster.assets.materialising import NO_CONFIG, Materialised, materialised, refusals_as_failures
@@ -20,6 +21,8 @@ from orchestration.dagster.assets.model import evaluation, registered_candidate
 from orchestration.dagster.resources import ModelTracking, WritableWorkspace
 from orchestration.lifecycle.judging import judge_candidate, rescore_champion
 from orchestration.lifecycle.promotion import is_ordinary_refusal, promote_champion
+from orchestration.pipeline.workspace import Workspace
+from validation.gates.verdict import read_verdict
 
 _configured = partial(configured_asset, group_name="gate", owners=["team:gate"], code_version="1")
 _plain = partial(dg.asset, group_name="gate", owners=["team:gate"], code_version="1")
@@ -71,7 +74,14 @@ def champion(
         if not (_judged_here(context) and is_ordinary_refusal(failure.__cause__)):
             raise
         context.log.warning(f"champion is skipped: {failure.description}")
+        alert(tracked, "gate_refused", refusal_text(tracked, failure.metadata["code"].value))
         yield dg.AssetObservation("champion", description=f"skipped: {failure.description}", metadata=failure.metadata)
+
+
+def refusal_text(workspace: Workspace, code: object) -> str:
+    """The refusal without the sentences of people, which could name a patient."""
+    judged = read_verdict(workspace.verdict_file)
+    return f"{code}: verdict {judged.digest[:12]} on model {judged.challenger_model[:12]} is {judged.decision}"
 
 
 def _judged_here(context: dg.AssetExecutionContext) -> bool:
