@@ -8,6 +8,7 @@ job runner are off. Stopping leaves no process behind; runs whose process died a
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,12 +33,13 @@ from orchestration.pipeline.names import EXPERIMENT
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.interruption import interruptible
-from orchestration.services.processes import HOST, Service, Supervised, require_free_port
+from orchestration.services.processes import HOST, Service, ServiceFailed, Supervised, require_free_port
 from orchestration.services.status import services_file, write_services
 from orchestration.system_errors import describe_system_error
 from orchestration.tracking.run_table import VIEW, VIEW_TAG
 from spine.errors import PlumblineError
 from spine.storage import write_text_atomically
+from validation.promotion.database import database_exists
 from validation.promotion.local_artifacts import require_plug_in
 
 LOCATION = "plumbline"
@@ -101,6 +103,7 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
         workspace.prepare()
         services_file(workspace).unlink(missing_ok=True)
         fail_abandoned_runs(instance, workspace, older_than_s=0.0)
+        _make_database(workspace)
         services = services_of(workspace, dagster_port, mlflow_port, Path(private) / "code")
         environment = environment_of(workspace, mlflow_port, dagster_port)
         try:
@@ -118,6 +121,18 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
             fail_abandoned_runs(instance, workspace, older_than_s=0.0)
             print("stopped", flush=True)
     return 0
+
+
+def _make_database(workspace: Workspace) -> None:
+    """Make MLflow's database in a process of its own, before MLflow's server would begin it in place."""
+    command = [sys.executable, "-m", "validation.promotion.new_database", workspace.tracking_uri]
+    if not database_exists(workspace.tracking_uri) and subprocess.run(command, check=False).returncode:
+        raise ServiceFailed(
+            "DATABASE_NOT_MADE",
+            found="an error while MLflow's database was made (see above)",
+            expected=f"a database in {workspace.state / 'mlflow'}",
+            remedy="remove the cause, such as a full disk, and start again",
+        )
 
 
 def training_runs_page(mlflow: str) -> str:
