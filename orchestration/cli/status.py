@@ -1,6 +1,5 @@
 """The subcommand ``status``: the state of a workspace on one screen."""
 
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +29,6 @@ def status(workspace: Path) -> None:
     """
     from orchestration.services.status import status_of  # imports Dagster, which takes 0.6 s
 
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # seven retries of a server that is down take minutes
     chosen = existing_workspace(workspace)
     found = status_of(chosen)
     output.print(f"{'workspace':<{_WIDTH}}{chosen.root}")

@@ -12,19 +12,24 @@ is refused with REGISTRY_UNAVAILABLE. The statements within ``connected`` are on
 """
 
 import os
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from spine.errors import GateRefused
 
 WAIT_SECONDS = 30
 """The time after which a transaction stops waiting for a locked database and fails."""
 
+CONNECT_SECONDS = 6
+"""The time after which a connection to a database server fails."""
+
+_POSTGRES_PORT = 5432
 _SQLITE = ("sqlite:///", "sqlite+pysqlite:///")
 
 
@@ -92,6 +97,21 @@ def registry_unavailable(why: str) -> GateRefused:
     )
 
 
+def require_reachable(database: str) -> None:
+    """Refuse a database server that accepts no connection. MLflow itself would try for two minutes.
+
+    Raises:
+        GateRefused: REGISTRY_UNAVAILABLE.
+    """
+    parts = urlsplit(database)
+    if is_sqlite(database) or parts.scheme in ("http", "https") or not parts.hostname:
+        return
+    try:
+        socket.create_connection((parts.hostname, parts.port or _POSTGRES_PORT), timeout=CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise registry_unavailable(f"no connection to the database server: {error}") from error
+
+
 def database_exists(database: str) -> bool:
     """Whether the database exists. For a server the result is always True, because only a connection can find out.
 
@@ -143,7 +163,7 @@ def _engine_of(database: str, _process: int) -> Any:
 
     sqlite = is_sqlite(database)
     # No pool: each transaction has its own connection, so a forked process shares no connection.
-    options = {"timeout": WAIT_SECONDS} if sqlite else {"connect_timeout": WAIT_SECONDS}
+    options = {"timeout": WAIT_SECONDS} if sqlite else {"connect_timeout": CONNECT_SECONDS}
     engine = create_engine(database, poolclass=NullPool, connect_args=options)
     if sqlite:
         # By default, pysqlite begins the transaction at the first write. BEGIN IMMEDIATE locks the database before the
