@@ -28,10 +28,10 @@ class Figure:
 
 def print_figures(group: str, figures: Sequence[Figure]) -> None:
     """Print the figures of one group, one on each line."""
-    output.print(f"\n[bold]{group}[/bold]")
+    output.print(f"\n[bold]{group}[/bold]", markup=True)
     for f in figures:
         aside = "; ".join(part for part in (f"target {f.target}" if f.target else "", f.how) if part)
-        output.print(f"  {f.name}: [bold]{f.value:.4g}[/bold] {f.unit}  [dim]({aside})[/dim]")
+        output.print(f"  {f.name}: [bold]{f.value:.4g}[/bold] {f.unit}  [dim]({aside})[/dim]", markup=True)
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

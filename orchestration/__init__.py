@@ -9,8 +9,11 @@ Dagster. In the list below, each package imports only packages that are below it
     lifecycle/    registration, judging, promotion, approvals, rollback
     tracking/     what is written to MLflow about runs and models
     pipeline/     workspace, params.yaml, and the steps that both Dagster and DVC call
+    alerts        what a person must look at: a file, the log, an optional webhook
     links         links between MLflow's and Dagster's pages that hold on every port
     environment   the environment variables that every process starts with
     log_rotation  rotates log files by size
+    printable     texts with names of files, made safe to print on a terminal
+    web_guard     refuses requests of foreign pages and hosts before they reach a web server
     system_errors  describes errors of the operating system in one line
 """

@@ -19,6 +19,15 @@ DAGSTER_UI_VARIABLE = "PLUMBLINE_DAGSTER_UI"
 
 DEFAULT_DAGSTER_UI = "http://127.0.0.1:3000"
 
+WEB_HOSTS_VARIABLE = "PLUMBLINE_WEB_HOSTS"
+"""The variable with further values of the Host header that the web servers accept, separated by commas."""
+
+WEB_TOKEN_VARIABLE = "PLUMBLINE_WEB_TOKEN"  # noqa: S105 - the name of a variable
+"""The variable with the token that every request to the web servers must carry; without it, no token is needed."""
+
+ALERT_WEBHOOK_VARIABLE = "PLUMBLINE_ALERT_WEBHOOK"
+"""The variable with the address that gets every alert (``orchestration.alerts``): https, or http on this machine."""
+
 _TELEMETRY_OFF = {
     "DO_NOT_TRACK": "1",
     # Stops the upload of Dagster's telemetry. `telemetry: {enabled: false}` in dagster.yaml stops the collection.
@@ -44,6 +53,14 @@ _SAFE_MLFLOW = {
     "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
 }
 
+_IMPATIENT = {
+    # With MLflow's defaults, a command hangs for minutes if the server is down: now at most 2 x 6 s, and a pause.
+    # Training does not depend on the server. Its journal is sent when it has ended.
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "6",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+}
+
 _QUIET = {
     # MLflow's messages on table migrations would break the progress bars.
     "MLFLOW_LOGGING_LEVEL": "WARNING",
@@ -56,8 +73,12 @@ _QUIET = {
 
 
 def quiet_environment() -> dict[str, str]:
-    """Variables that turn off telemetry, pickles, job runners and network look-ups in every embedded tool."""
-    return {**_TELEMETRY_OFF, **_SAFE_MLFLOW, **_QUIET}
+    """Variables that turn off telemetry, pickles, job runners and network look-ups in every embedded tool.
+
+    They also limit the time of a request to MLflow's server, unless this process has other limits.
+    """
+    patience = {name: os.environ.get(name, value) for name, value in _IMPATIENT.items()}
+    return {**_TELEMETRY_OFF, **_SAFE_MLFLOW, **_QUIET, **patience}
 
 
 def apply_quiet_environment() -> None:

@@ -33,6 +33,7 @@ from training.export.candidate import FitSummary, read_summary
 from training.export.candidate_card import candidate_card
 from training.journal import JOURNAL_FILE, JournalContent, read_journal
 from validation.promotion.local_artifacts import experiment_location
+from validation.promotion.new_database import make_database
 from validation.review.card_text import card_markdown
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def replay_journal(
     from mlflow import MlflowClient
 
     summary, contract = _checked(candidate, dataset)
+    make_database(tracking_uri)
     client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
     experiment_id = _experiment(client, experiment, tracking_uri)
     known = _finished(client, experiment_id, registered_model, str(summary.model_digest))

@@ -77,7 +77,7 @@ def calibrate(dataset: Path, name: str, model_folder: Path | None, workspace: Pa
     output.print(f"{site.patients} patients; calibration of model {site.model_digest[:12]}: {path}")
     absent = [PARAMETERS[p].label for p in PARAMETERS if p not in site.widths]
     if absent:
-        errors.print(f"[yellow]too few patients, so no intervals: {', '.join(absent)}[/yellow]")
+        errors.print(f"too few patients, so no intervals: {', '.join(absent)}", style="yellow")
 
 
 def _folder_of(model_folder: Path | None, workspace: Workspace) -> Path:

@@ -6,11 +6,14 @@ evidence or a model is missing or altered; 4 another run uses the workspace; 130
 """
 
 import importlib
+import io
+import logging
 import sys
 
 import click
 
 from orchestration.environment import apply_quiet_environment
+from orchestration.printable import printable
 from orchestration.system_errors import describe_system_error
 from spine.errors import PlumblineError
 
@@ -84,13 +87,16 @@ def plumbline() -> None:
 def main() -> None:
     """Run the command group, and turn errors into messages and exit codes."""
     apply_quiet_environment()
+    logging.getLogger("plumbline.alerts").addHandler(logging.NullHandler())  # the command prints the same
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may have bytes that are no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         plumbline(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(2 if isinstance(error, click.UsageError) else error.exit_code)
     except PlumblineError as error:
-        click.secho(f"plumbline: {error}", fg="red", err=True)
+        _print_error(str(error))
         sys.exit(error.exit_code)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
@@ -98,8 +104,12 @@ def main() -> None:
         click.echo("interrupted; finished work is kept. Run the command again to continue", err=True)
         sys.exit(130)
     except OSError as error:
-        click.secho(f"plumbline: {describe_system_error(error)}", fg="red", err=True)
+        _print_error(describe_system_error(error))
         sys.exit(1)
+
+
+def _print_error(text: str) -> None:
+    click.secho(f"plumbline: {printable(text)}", fg="red", err=True)
 
 
 if __name__ == "__main__":

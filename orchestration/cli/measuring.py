@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
+from rich.text import Text
 
 from inference.inputs import ImageInput
 from inference.measurement_json import report_json, report_text
@@ -171,7 +172,7 @@ def _print_basis(prediction: Prediction, chosen: ChosenModel, overlay: Path | No
     for line in interval_lines(prediction):
         errors.print(line)
     if remark := _remark(prediction, chosen):
-        errors.print(f"[yellow]~ {remark}[/yellow]")  # the mark of these intervals in the table
+        errors.print(f"~ {remark}", style="yellow")  # the mark of these intervals in the table
     if not _on_terminal():
         errors.print(f"model: {chosen.text}")
     errors.print(f"overlay: {overlay}" if overlay else "no overlay: --overlay FILE draws landmarks, lines and values")
@@ -195,7 +196,7 @@ def _require_measurements(prediction: Prediction, files: tuple[Path, ...]) -> No
             remedy="check that the image is upright, complete and not covered; nothing was measured",
         )
     for warning in warnings_of(prediction):
-        errors.print(f"[yellow]{warning}[/yellow]")
+        errors.print(warning, style="yellow")
 
 
 def _describe_visible(prediction: Prediction) -> str:
@@ -212,8 +213,10 @@ def parameters() -> None:
     Example:  plumbline parameters
     """
     for p in PARAMETERS.values():
-        output.print(f"[bold]{p.name}[/bold]  {p.label}, {p.plane}, {p.unit}{', in the paper' if p.in_paper else ''}")
-        output.print(f"    {p.definition}; {p.sign}.\n    [dim]{p.source}[/dim]")
+        paper = ", in the paper" if p.in_paper else ""
+        output.print(Text.assemble((p.name, "bold"), f"  {p.label}, {p.plane}, {p.unit}{paper}"))
+        output.print(f"    {p.definition}; {p.sign}.")
+        output.print(f"    {p.source}", style="dim")
 
 
 @click.command()

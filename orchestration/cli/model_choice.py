@@ -41,10 +41,10 @@ def open_chosen_model(folder: Path | None, workspace: Workspace) -> ChosenModel:
     if folder is not None:
         if not folder.is_dir():
             raise click.UsageError(f"--model {folder}: no such folder; name a model folder, or bundled")
-        errors.print("[yellow]measuring with the model that --model names, not with the champion[/yellow]")
+        errors.print("measuring with the model that --model names, not with the champion", style="yellow")
         model = open_model_folder(folder)
         if not recorded_digests(folder):
-            errors.print(f"[yellow]this model is not verified: no {' or '.join(RECORDS)} has its digest[/yellow]")
+            errors.print(f"this model is not verified: no {' or '.join(RECORDS)} has its digest", style="yellow")
         return ChosenModel(model, "model", f"in the folder {folder}")
     if workspace.params_file.is_file():
         existing_workspace(workspace.root)  # a workspace of another format may have a champion that is not found
@@ -53,7 +53,7 @@ def open_chosen_model(folder: Path | None, workspace: Workspace) -> ChosenModel:
         where = f"no model was promoted in {workspace.root.name}/"
         if not workspace.root.exists():
             where = f"there is no workspace {workspace.root}/"
-        errors.print(f"[yellow]{where}: using the bundled model, trained on virtual patients only[/yellow]")
+        errors.print(f"{where}: using the bundled model, trained on virtual patients only", style="yellow")
         return ChosenModel(open_bundled(), "bundled model")
     name = f"champion version {champion.version}"
     return ChosenModel(open_champion(workspace), name, f"of the workspace {workspace.root.name}/")
@@ -69,7 +69,8 @@ def with_site_calibration(chosen: ChosenModel, file: Path | None, workspace: Wor
     if site.model_digest == chosen.model.digest:
         return replace(chosen, model=site.applied_to(chosen.model))
     errors.print(
-        f"[yellow]the calibration of {site.name} is of model {site.model_digest[:12]}, so it is not used: run "
-        f"`plumbline calibrate` for model {chosen.model.digest[:12]}[/yellow]"
+        f"the calibration of {site.name} is of model {site.model_digest[:12]}, so it is not used: run "
+        f"`plumbline calibrate` for model {chosen.model.digest[:12]}",
+        style="yellow",
     )
     return chosen

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import yaml
+from rich.text import Text
 
 from orchestration.cli.options import parameter_options, workspace_option
 from orchestration.cli.run_cost import sampled_memory, write_run_record
@@ -22,6 +23,7 @@ from orchestration.pipeline.stages import STAGE_NAMES, dvc_yaml
 from orchestration.pipeline.steps import compute_step
 from orchestration.pipeline.versioning import dvc_repository
 from orchestration.pipeline.workspace import Workspace
+from spine.errors import ParametersRejected
 from spine.intake.sources import open_source
 from spine.storage import write_text_atomically
 from spine.types import Progress
@@ -62,6 +64,8 @@ def prepare_workspace(
     recipes: tuple[str, ...] = (),
 ) -> Params:
     """Write params.yaml and dvc.yaml. Settings override recipes, which override the source and existing values."""
+    for path in (workspace.root, location or workspace.root):
+        _require_text(path)
     known, recipe = workspace.params_file.exists(), read_recipes(recipes)
     content = read_params(workspace.params_file).plain() if known else Params().plain()
     _choose_source(content, source, location)
@@ -80,6 +84,17 @@ def prepare_workspace(
     write_text_atomically(workspace.pipeline_file, dvc_yaml(params))
     with dvc_repository(workspace):  # so that `dvc repro` works before the first run
         return params
+
+
+def _require_text(path: Path) -> None:
+    """Refuse a path that params.yaml and DVC's files cannot contain: control characters, or bytes that are no UTF-8."""
+    if not str(path).isprintable():
+        raise ParametersRejected(
+            "PATH_NOT_TEXT",
+            found=repr(str(path)),
+            expected="a path of printable characters in UTF-8",
+            remedy="rename the folder, or use a link to it with another name; folders inside it may have any name",
+        )
 
 
 def _choose_source(content: dict[str, Any], source: str | None, location: Path | None) -> None:
@@ -156,19 +171,19 @@ def run_pipeline(workspace: Workspace) -> int:
     with sampled_memory() as peak:
         outcome = run_retrain(workspace, on_step=print_step, progress=partial(_progress_of, workspace))
     write_run_record(workspace, outcome.reports, started, peak)
-    errors.print(f"[dim]pipeline: {time.perf_counter() - started:.0f} s, peak memory {peak.mib / 1024:.1f} GiB[/dim]")
+    errors.print(f"pipeline: {time.perf_counter() - started:.0f} s, peak memory {peak.mib / 1024:.1f} GiB", style="dim")
     if outcome.verdict_reached:
         print_verdict(workspace)
         output.print(f"report: {workspace.report_page}")
     if outcome.promoted:
         measure = f"`plumbline measure FRONTAL.dcm LATERAL.dcm -w {workspace.root}`"
-        output.print(f"[green]promoted[/green]: {measure} now uses this model")
+        output.print(Text.assemble(("promoted", "green"), f": {measure} now uses this model"))
         return 0
     if outcome.refused:
-        output.print(f"[yellow]not promoted[/yellow] ({outcome.code})")
+        output.print(Text.assemble(("not promoted", "yellow"), f" ({outcome.code})"))
         print_text(_reason(workspace, outcome))
         return 3
-    output.print(f"[red]stopped[/red] in {outcome.failed_step}: {outcome.reason}")
+    output.print(Text.assemble(("stopped", "red"), f" in {outcome.failed_step}: {outcome.reason}"))
     return outcome.exit_code
 
 

@@ -33,7 +33,7 @@ def plan(workspace: Path, out: Path | None) -> None:
     made = change_plan(policy, facts_of_data(params))
     for name, text in (("change_plan.md", plan_markdown(made)), ("change_plan.json", plan_json(made))):
         write_text_atomically(folder / name, text)
-        output.print(str(folder / name), markup=False)
+        output.print(str(folder / name))
     print_text(f"policy {policy.name} version {policy.version}: {len(made.limits) + len(made.comparisons)} tests")
     if policy.change_control is None:
         print_text("the policy has no section change_control: no candidate is held for what was changed")

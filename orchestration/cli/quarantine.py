@@ -18,6 +18,7 @@ from orchestration.pipeline.intake import (
 from orchestration.pipeline.params import change_params, read_params
 from orchestration.pipeline.step_report import read_step_report
 from orchestration.pipeline.workspace import Workspace
+from orchestration.printable import printable_name
 from spine.study import iterate_study_folders
 
 
@@ -36,7 +37,7 @@ def quarantine(workspace: Path) -> None:
     listed = quarantined_studies(chosen, read_params(chosen.params_file))
     for study in listed:
         for location, name in study.origins:
-            click.secho(f"{name}  (in {location})", bold=True)
+            click.secho(f"{printable_name(name)}  (in {printable_name(str(location))})", bold=True)
         if not study.origins:
             click.secho("no longer in the source under this name, or the source itself is gone", bold=True)
         click.echo(f"    {study.code}: found {study.found}; expected {study.expected}; {study.remedy}")

@@ -160,7 +160,7 @@ def approve(verdict: str, workspace: Path, person: str, comment: str, ttl: float
     output.print(
         f"approval {approval} of verdict {granted.verdict[:12]}, valid until {to_the_minute(granted.expires_at)}"
     )
-    output.print(f'next: plumbline promote --approval {approval} --by "{person}" -w {workspace}', markup=False)
+    output.print(f'next: plumbline promote --approval {approval} --by "{person}" -w {workspace}')
     _update_pages(chosen)
 
 
@@ -184,7 +184,7 @@ def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
     output.print(f"model {refused.challenger_model[:12]} can no longer be promoted, by any verdict")
     if version := serving_version(chosen, refused.challenger_model):
         output.print(f"the model is still in service, as version {version}: a rejection does not change that")
-        output.print(f"next, to take it out of service: plumbline rollback --reason TEXT -w {workspace}", markup=False)
+        output.print(f"next, to take it out of service: plumbline rollback --reason TEXT -w {workspace}")
     _update_pages(chosen)
 
 

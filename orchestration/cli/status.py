@@ -1,6 +1,5 @@
 """The subcommand ``status``: the state of a workspace on one screen."""
 
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +9,14 @@ import click
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import human_size, output
 from orchestration.pipeline.params import existing_workspace
+from orchestration.printable import printable_name
 
 if TYPE_CHECKING:
     from orchestration.dagster.overview import RunLine
     from orchestration.services.status import Status
 
 _WIDTH = 11
+_ALERTS = 5
 
 
 @click.command()
@@ -28,17 +29,20 @@ def status(workspace: Path) -> None:
     """
     from orchestration.services.status import status_of  # imports Dagster, which takes 0.6 s
 
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # seven retries of a server that is down take minutes
     chosen = existing_workspace(workspace)
     found = status_of(chosen)
-    output.print(f"{'workspace':<{_WIDTH}}{chosen.root}", markup=False)
+    output.print(f"{'workspace':<{_WIDTH}}{chosen.root}")
     for name, lines in _paragraphs(found).items():
         for i, line in enumerate(lines):
-            output.print(f"{'' if i else name:<{_WIDTH}}{line}", markup=False)
+            output.print(f"{'' if i else name:<{_WIDTH}}{line}")
 
 
 def _paragraphs(found: "Status") -> dict[str, list[str]]:
-    waiting = f"{len(found.waiting)} batch(es) wait: {', '.join(found.waiting)}" if found.waiting else "no batch waits"
+    waiting = (
+        f"{len(found.waiting)} batch(es) wait: {', '.join(map(printable_name, found.waiting))}"
+        if found.waiting
+        else "no batch waits"
+    )
     sizes = [f"{name} {human_size(size)}" for name, size in found.disk.items()]
     return {
         "services": [f"{name:<8}{at}" for name, at in found.services.items()] or ["starting"]
@@ -52,6 +56,8 @@ def _paragraphs(found: "Status") -> dict[str, list[str]]:
         "models": [f"{role:<27}{version:<25}{model}".rstrip() for role, version, model in found.models],
         "verdict": [found.verdict],
         "inbox": [f"{waiting}; {found.quarantined} studies in quarantine"],
+        "alerts": [f"{a.at[:16].replace('T', ' ')} UTC  {a.kind}: {a.text}" for a in found.alerts[-_ALERTS:]]
+        or ["none in the last days"],
         "disk": [
             ", ".join(sizes),
             f"together {human_size(sum(found.disk.values()))}; free on this disk {human_size(found.free_bytes)}",

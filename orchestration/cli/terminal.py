@@ -1,7 +1,8 @@
 """Terminal output: progress, step lines and tables.
 
 Contract: progress goes to stderr, as a bar on a terminal and as occasional lines in a log. Results go to stdout.
-Results are folded to the width of the window and never cut.
+Results are folded to the width of the window and never cut. Text is printed as it is: square brackets in the name of a
+file or a person are no markup.
 """
 
 import os
@@ -12,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -23,12 +23,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from orchestration.pipeline.step_report import Figure, Row, StepReport, progress_text
 from spine.types import Progress as ProgressCall
 
-errors = Console(stderr=True, highlight=False)
-output = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, markup=False)
+output = Console(highlight=False, markup=False, soft_wrap=True)
 
 _LOG_EVERY_SECONDS = 15.0
 _FIRST_LINE_SECONDS = 5.0
@@ -50,12 +51,12 @@ def progress_bar(title: str, status: Callable[[], str] = str) -> Iterator[Progre
         finally:
             first.cancel()
         return
-    columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    columns = [SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()]
     columns += [
         TimeElapsedColumn(),
         TextColumn("elapsed,"),
         TimeRemainingColumn(),
-        TextColumn("left {task.fields[now]}"),
+        TextColumn("left {task.fields[now]}", markup=False),
     ]
     with Progress(*columns, console=errors, transient=True) as bar:
         task = bar.add_task(title, total=None, now="")
@@ -96,7 +97,8 @@ def print_step(report: StepReport) -> None:
     parts += [f"{title}: {_counts(rows)}" for title, rows in report.tables.items() if len(rows[0]) == _COUNTS]
     figures = ", ".join(parts)
     name = report.step.replace("_", " ")
-    errors.print(f"[green]✓[/green] [bold]{name:<20}[/bold] [dim]{took:>9}[/dim]  {figures}", soft_wrap=True)
+    parts_of_line = (("✓", "green"), " ", (f"{name:<20}", "bold"), " ", (f"{took:>9}", "dim"), f"  {figures}")
+    errors.print(Text.assemble(*parts_of_line), soft_wrap=True)
 
 
 _COUNTS = 2
@@ -158,7 +160,7 @@ def _window_width() -> int | None:
 
 def _print_points(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> None:
     """Print each row as a list item, and each cell after its column's name."""
-    output.print(f"[italic]{escape(title)}[/italic]")
+    output.print(title, style="italic")
     for row in rows:
         cells = [f"{name} {cell}".strip() for name, cell in zip(columns, row, strict=True) if cell]
         _print_folded("- " + " · ".join(cells), "  ", output.width)
@@ -180,7 +182,7 @@ def print_text(text: str) -> None:
     available = _window_width()
     for line in text.splitlines():
         if available is None:
-            output.print(line, markup=False)
+            output.print(line)
         else:
             _print_folded(line, "  " if line.startswith("- ") else "", available)
 
@@ -188,7 +190,7 @@ def print_text(text: str) -> None:
 def _print_folded(line: str, others: str, width: int) -> None:
     folded = textwrap.wrap(line, width, subsequent_indent=others, break_long_words=False, break_on_hyphens=False)
     for part in folded or [""]:
-        output.print(part, markup=False)
+        output.print(part)
 
 
 _LONGEST_WHOLE = 20
@@ -207,6 +209,5 @@ _COLOURS: Mapping[str, str] = {
 }
 
 
-def _coloured(cell: str) -> str:
-    colour = _COLOURS.get(cell.split(" ")[0].rstrip(":").lower())
-    return f"[{colour}]{escape(cell)}[/{colour}]" if colour else escape(cell)
+def _coloured(cell: str) -> Text:
+    return Text(cell, style=_COLOURS.get(cell.split(" ")[0].rstrip(":").lower(), ""))

@@ -58,7 +58,7 @@ def _print_status(workspace: Workspace, judged: Verdict) -> None:
     if asked:
         text, command = asked.split("\n")
         print_text(text)
-        output.print(command, markup=False)  # not folded, so that a person can copy the command
+        output.print(command)  # not folded, so that a person can copy the command
 
 
 def _outcome(outcome: str, note: str) -> str:
@@ -119,7 +119,7 @@ def explain(verdict_file: Path | None, workspace: Path, every: bool) -> None:
     _print_status(chosen, judged)
     if not every:
         of = verdict_file or f"-w {workspace}"
-        output.print(f"\n`plumbline explain {of} --all` prints every rule.", markup=False)
+        output.print(f"\n`plumbline explain {of} --all` prints every rule.")
 
 
 @click.command()

@@ -18,5 +18,6 @@ training process imports ``pipes`` and needs no Dagster.
     run_progress  progress and reports of a run's steps
     schedules     schedules that start runs at a fixed time
     sensors       sensors that start runs when new data arrive
+    watch         sensors that look after the runs and alert
     web_server    Dagster's web server with links to MLflow
 """

@@ -51,6 +51,12 @@ def dataset_is_valid(paths: WorkspacePaths) -> dg.AssetCheckResult:
     return _result(False, f"{report.figures.get('failed')} of {evaluated} expectations failed: {why}", _shown(report))
 
 
+@dg.asset_check(asset="candidate", description="a retraining has succeeded within retrain.alert_after_days")
+def retraining_is_recent() -> dg.AssetCheckResult:
+    """A run that retrains passes. The sensor ``abandoned_runs`` reports a failure if no retraining happens any more."""
+    return _result(True, "this run retrains", {}, severity=dg.AssetCheckSeverity.WARN)
+
+
 @dg.asset_check(asset="verdict", blocking=True, description="the sealed verdict is PROMOTE")
 def gate_promotes(paths: WorkspacePaths) -> dg.AssetCheckResult:
     """A missing or edited verdict stops the run. A verdict other than PROMOTE is shown as a warning."""

@@ -20,6 +20,7 @@ from orchestration.dagster.resources import default_resources
 from orchestration.dagster.run_log import EVENTS_FILE, events_file
 from orchestration.dagster.schedules import SCHEDULES
 from orchestration.dagster.sensors import enough_new_studies, inbox
+from orchestration.dagster.watch import abandoned_runs, failed_runs
 from orchestration.environment import WORKSPACE_VARIABLE
 from orchestration.pipeline.params import Params, read_params
 from orchestration.pipeline.workspace import Workspace
@@ -35,7 +36,7 @@ def definitions_with(resources: Mapping[str, Any], params: Params | None = None)
         asset_checks=dg.load_asset_checks_from_modules([checks]),
         jobs=JOBS,
         schedules=SCHEDULES,
-        sensors=[inbox, enough_new_studies],
+        sensors=[inbox, enough_new_studies, abandoned_runs, failed_runs],
         resources=resources,
         loggers={EVENTS_FILE: events_file},
         # One process for the whole run: with one process per step, every step would import the libraries (5 to 8 s).

@@ -31,7 +31,16 @@ RUN_MONITORING: dict[str, Any] = {
 # Retries are for crashed processes, not for failed steps: a refusal of the gate must not start another training.
 RUN_RETRIES: dict[str, Any] = {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False}
 
-ABANDONED_AFTER_S = 60.0
+ABANDONED_AFTER_S = {
+    dg.DagsterRunStatus.NOT_STARTED: 60.0,
+    dg.DagsterRunStatus.STARTING: 180.0,
+    dg.DagsterRunStatus.STARTED: 60.0,
+    dg.DagsterRunStatus.CANCELING: 60.0,
+}
+"""The age at which a run of this status must hold the lock. A process that is starting imports the libraries first."""
+
+ABANDONED = "This run has no process: it was killed, ran out of memory or never started."
+"""The message of a run that ``fail_abandoned_runs`` marks as failed."""
 
 
 def configure_instance(workspace: Workspace) -> None:
@@ -64,24 +73,28 @@ def open_instance(workspace: Workspace, *, in_process: bool = False) -> Iterator
 
 
 def fail_abandoned_runs(
-    instance: dg.DagsterInstance, workspace: Workspace, older_than_s: float = ABANDONED_AFTER_S
+    instance: dg.DagsterInstance, workspace: Workspace, older_than_s: float | None = None
 ) -> list[str]:
-    """Mark runs whose process is gone as failed, and return the ids of these runs.
+    """Mark runs whose process is gone, or that never got one, as failed, and return the ids of these runs.
 
-    A run locks the workspace within seconds of its start. If the lock is free, no run older than
-    ``older_than_s`` is alive.
+    A run locks the workspace within seconds of its start, and writes its id into the lock. A run that is older than
+    ``ABANDONED_AFTER_S`` of its status and does not hold the lock is therefore dead. A queued run is not: it has no
+    process yet, and the daemon starts it.
+
+    Args:
+        older_than_s: the age to use instead, for every status.
     """
-    with locked(workspace.state / "workspace.lock", wait=False) as nobody_writes:
-        if not nobody_writes:
-            return []
-        started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
-        dead = [
-            record.dagster_run
-            for record in instance.get_run_records(started)
-            if time.time() - (record.start_time or 0.0) >= older_than_s
-        ]
-        for run in dead:
-            instance.report_run_failed(
-                run, "The process of this run ended without a message. It was killed or ran out of memory."
-            )
+    lock = workspace.state / "workspace.lock"
+    with locked(lock, wait=False) as nobody_writes:
+        holder = "" if nobody_writes else lock.read_text()
+        records = instance.get_run_records(dg.RunsFilter(statuses=list(ABANDONED_AFTER_S)))
+        dead = [record.dagster_run for record in records if _is_dead(record, holder, older_than_s)]
+    for run in dead:
+        instance.report_run_failed(run, ABANDONED)
     return [run.run_id for run in dead]
+
+
+def _is_dead(record: dg.RunRecord, holder: str, older_than_s: float | None) -> bool:
+    run, since = record.dagster_run, max(record.start_time or 0.0, record.update_timestamp.timestamp())
+    limit = ABANDONED_AFTER_S[run.status] if older_than_s is None else older_than_s
+    return run.run_id != holder and time.time() - since >= limit

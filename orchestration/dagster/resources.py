@@ -50,7 +50,7 @@ class WritableWorkspace(WorkspacePaths):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[WorkspacePaths, None, None]:
         """Lock the workspace until the run ends."""
-        with workspace_lock(self.folders):
+        with workspace_lock(self.folders, context.run.run_id if context.run else ""):
             yield self
 
 

@@ -25,10 +25,8 @@ ATTEMPTS = 3
 PAUSE_BEFORE_RETRY_S = 300.0
 """This pause is multiplied by the number of attempts so far, because freeing a full disk takes time."""
 
-_NOT_IN_A_KEY = ("...", *"\a\b\f\n\r\t\v\0")
-"""Texts that Dagster refuses in partition keys. A batch with such a name must not stop the others."""
-
-_UNFINISHED = [s for s in dg.DagsterRunStatus if s.name not in ("SUCCESS", "FAILURE", "CANCELED", "MANAGED")]
+_UNFINISHED = [dg.DagsterRunStatus[name] for name in ("QUEUED", "STARTING", "STARTED", "CANCELING")]
+"""Without NOT_STARTED: the daemon queues a run at once, so a run that stays there was killed in its first seconds."""
 
 
 @dg.sensor(
@@ -40,15 +38,12 @@ _UNFINISHED = [s for s in dg.DagsterRunStatus if s.name not in ("SUCCESS", "FAIL
 )
 def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.SensorResult | dg.SkipReason:
     """Request an ingest run for each new batch, and retry failed runs up to ``ATTEMPTS`` times."""
-    finished = finished_batches(paths.folders)
-    batches = [batch for batch in finished if not any(part in batch.key for part in _NOT_IN_A_KEY)]
+    batches = finished_batches(paths.folders)
     known = set(context.instance.get_dynamic_partitions(str(BATCHES.name)))
     new = [batch.key for batch in batches if batch.key not in known]
     requests = [request for batch in batches if (request := _request(batch, context.instance)) is not None]
     if not requests:
-        bad = len(finished) - len(batches)
-        unusable = f"; {bad} with a name that Dagster cannot use" if bad else ""
-        return dg.SkipReason(f"no batch to take in now; finished batches in the inbox: {len(finished)}{unusable}")
+        return dg.SkipReason(f"no batch to take in now; finished batches in the inbox: {len(batches)}")
     return dg.SensorResult(
         run_requests=requests, dynamic_partitions_requests=[BATCHES.build_add_request(new)] if new else []
     )

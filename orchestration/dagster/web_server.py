@@ -1,5 +1,6 @@
 """Dagster's web server, which also redirects ``/mlflow/PAGE`` to this page of MLflow.
 
+Contract: a mutation is accepted only by POST, as JSON and from this server's own pages (``orchestration.web_guard``).
 ``python -m orchestration.dagster.web_server`` takes the options of ``dagster-webserver``.
 """
 
@@ -7,15 +8,22 @@ from typing import Any
 
 from dagster_webserver import app, cli
 from dagster_webserver.webserver import DagsterWebserver
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
 from orchestration.links import TO_MLFLOW, address_at_mlflow
+from orchestration.web_guard import Rules, WebGuard
 
 
 class LinkedWebserver(DagsterWebserver[Any, Any]):
-    """Dagster's web server with one more route."""
+    """Dagster's web server with one more route, behind the guard."""
+
+    def build_middleware(self) -> list[Middleware]:
+        """The guard first. Dagster's pages send GraphQL by POST, so GET, which an image tag can send, is refused."""
+        rules = Rules.of_environment(json_only=True, no_get=(f"{self._app_path_prefix}/graphql",))
+        return [Middleware(WebGuard, rules=rules), *super().build_middleware()]
 
     def build_routes(self) -> list[Any]:
         """The redirect first: Dagster's last routes accept every path."""

@@ -17,7 +17,7 @@ from orchestration.pipeline.workspace import Workspace
 from spine.errors import PairingRejected, ParametersRejected
 from spine.intake.ingest import ingest, quarantine_name
 from spine.intake.intake_report import IntakeReport
-from spine.intake.pseudonym import load_pseudonym_key
+from spine.intake.pseudonym import load_pseudonym_key, pseudonym
 from spine.intake.records import FileCount, StudySource
 from spine.intake.source_files import files_below
 from spine.intake.sources import open_source
@@ -41,9 +41,10 @@ class Batch:
 
     Attributes:
         folder: the batch's folder in the inbox.
-        key: the folder's name and a digest of the names, sizes and times of its files. A batch with a new, corrected
-            or removed file therefore has a new key. Times are in seconds, because an archive keeps no nanoseconds and a
-            restored batch must have the same key.
+        key: a keyed hash of the names, sizes and times of its files, so that a batch with a new, corrected or removed
+            file has a new key, and a renamed folder the same one. Times are in seconds, because an archive keeps no
+            nanoseconds and a restored batch must have the same key. Dagster stores the key as partition, run key and
+            tag; the name of the folder may be a patient's.
     """
 
     folder: Path
@@ -92,16 +93,22 @@ def finished_batches(workspace: Workspace) -> list[Batch]:
     if not workspace.inbox.is_dir():
         return []
     markers = sorted(workspace.inbox.glob(f"*/{COMPLETE}"), key=lambda marker: marker.stat().st_mtime_ns)
-    return [Batch(marker.parent, f"{marker.parent.name}-{_digest_of_files(marker.parent)}") for marker in markers]
+    if not markers:
+        return []
+    key = load_pseudonym_key(workspace.pseudonym_key_file)
+    batches = [Batch(m.parent, "batch-" + pseudonym(key, "batch", _digest_of_files(m.parent))) for m in markers]
+    return list({batch.key: batch for batch in reversed(batches)}.values())[::-1]
 
 
 def _digest_of_files(folder: Path) -> str:
+    """SHA-256 of the names, sizes and times of the files, without ``COMPLETE``, which may be touched."""
     digest = hashlib.sha256()
     for file in files_below(folder).files:
-        status = file.stat()
-        name = str(file.relative_to(folder)).encode("utf-8", "surrogateescape")
-        digest.update(name + f"\0{status.st_size}\0{int(status.st_mtime)}\n".encode())
-    return digest.hexdigest()[:12]
+        if file.name != COMPLETE:
+            status = file.stat()
+            digest.update(str(file.relative_to(folder)).encode("utf-8", "surrogateescape"))
+            digest.update(f"\0{status.st_size}\0{int(status.st_mtime)}\n".encode())
+    return digest.hexdigest()
 
 
 def ingest_everything(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:

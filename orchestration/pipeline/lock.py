@@ -1,11 +1,13 @@
 """Locks a workspace, so that it has one writer at a time: a Dagster run, the command line or ``dvc repro``.
 
 Contract: the kernel releases a lock when its process dies, so no clean-up is needed. A second writer is refused
-at once, with the reason.
+within a second, with the reason.
 """
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from orchestration.pipeline.names import PRODUCTION_MODEL
 from orchestration.pipeline.workspace import Workspace
@@ -22,23 +24,32 @@ class WorkspaceBusy(PlumblineError):
 
 
 @contextmanager
-def workspace_lock(workspace: Workspace) -> Iterator[None]:
-    """Lock the workspace for one writer.
+def workspace_lock(workspace: Workspace, run_id: str = "") -> Iterator[None]:
+    """Lock the workspace for one writer, and write the id of its Dagster run into the lock.
 
     Raises:
         WorkspaceBusy: another process has the lock (``RUN_IN_PROGRESS``).
         GateRefused: the registry's database is damaged (``REGISTRY_UNAVAILABLE``).
     """
-    with locked(workspace.state / "workspace.lock", wait=False) as acquired:
-        if not acquired:
+    lock = workspace.state / "workspace.lock"
+    with ExitStack() as stack:
+        if not any(_tries(stack, lock)):
             raise WorkspaceBusy(
                 "RUN_IN_PROGRESS",
                 found="another run that is writing in this workspace",
                 expected="one writer at a time",
                 remedy="wait until the other run ends, or stop it",
             )
+        lock.write_text(run_id)
         database_exists(workspace.tracking_uri)  # refuses a damaged file before anything is written
         yield
+
+
+def _tries(stack: ExitStack, lock: Path) -> Iterator[bool]:
+    """Try for a second to take the lock, which other commands take for a moment to see whether it is free."""
+    for pause_s in (0.0, 0.1, 0.3, 0.6):
+        time.sleep(pause_s)
+        yield stack.enter_context(locked(lock, wait=False))
 
 
 @contextmanager

@@ -115,6 +115,7 @@ class Retrain(_Strict):
 
     minimum_new_studies: int = Field(20, ge=1, description="new studies that start a retraining")
     on_drift: bool = Field(False, description="whether drifted new studies start a retraining before they are so many")
+    alert_after_days: int = Field(15, ge=1, description="days without a successful retraining before an alert")
 
 
 def _as_violation(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -182,7 +183,8 @@ def read_params(path: Path) -> Params:
 def _content(path: Path) -> Any:
     """The YAML of params.yaml, of the present format."""
     try:
-        content = yaml.load(path.read_text(), Loader=yaml.CSafeLoader) or {}
+        # From bytes, YAML finds the encoding by itself (UTF-8 with or without a mark, UTF-16) and refuses any other.
+        content = yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader) or {}
     except FileNotFoundError as error:
         raise ParametersRejected(
             "PARAMS_MISSING",
@@ -190,8 +192,8 @@ def _content(path: Path) -> Any:
             expected="a workspace folder with params.yaml",
             remedy="check the folder given with -w, or make a workspace with `plumbline init --workspace DIR`",
         ) from error
-    except yaml.YAMLError as error:
-        raise _rejected(path.name, [str(error).replace("\n", " ").replace("<unicode string>", path.name)]) from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
+        raise _rejected(path.name, [" ".join(str(error).split()).replace("<byte string>", path.name)]) from error
     _require_format(content, path)
     return content
 

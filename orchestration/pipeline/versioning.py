@@ -2,18 +2,21 @@
 
 Contract: Dagster decides when a stage runs; DVC stores data and versions. A stage that ran under Dagster is committed
 to ``dvc.lock``, so ``dvc repro`` has nothing to do afterwards. A stage that ``dvc repro`` ran is up to date for
-Dagster. Telemetry and update checks are off.
+Dagster. Telemetry and update checks are off. DVC's database of file digests stays in the workspace: by default it is in
+a folder that every account can read, and the paths in it contain the names of folders and files of patients.
 """
 
+import hashlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import chdir, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from orchestration.pipeline.workspace import Workspace
+from spine.storage import write_text_atomically
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -29,8 +32,11 @@ def dvc_repository(workspace: Workspace) -> Iterator["Repo"]:
     logging.getLogger("dvc").setLevel(logging.ERROR)
     if not (workspace.root / ".dvc").is_dir():
         _initialise(workspace)
+    own = str(workspace.root / ".dvc" / "tmp")
+    _keep_paths_in(own, workspace)
     # DVC resolves targets and its own run cache against the working directory, not against the repository.
-    with chdir(workspace.root), Repo(str(workspace.root)) as repository:
+    with chdir(workspace.root), Repo(str(workspace.root), config={"core": {"site_cache_dir": own}}) as repository:
+        repository.state.hashes = _DigestsOfPaths(repository.state.hashes)
         yield repository
 
 
@@ -40,6 +46,45 @@ def _initialise(workspace: Workspace) -> None:
     workspace.root.mkdir(parents=True, exist_ok=True)
     with Repo.init(str(workspace.root), no_scm=True) as repository, repository.config.edit("repo") as config:
         config["core"] |= {"analytics": False, "check_update": False, "autostage": False}
+
+
+def _keep_paths_in(folder: str, workspace: Workspace) -> None:
+    """Let a plain `dvc` in this workspace keep its database in ``folder``, also after the workspace was moved."""
+    # Not DVC's own writer, which fails at a path that is not ASCII; its reader takes UTF-8.
+    path, text = workspace.root / ".dvc" / "config.local", f'[core]\n    site_cache_dir = """{folder}"""\n'
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text_atomically(path, text)
+
+
+class _DigestsOfPaths:
+    """DVC's table from paths to digests of files, with a digest in place of each path.
+
+    DVC's own table cannot store a path that is not UTF-8, and one such name would stop every run.
+    """
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def get(self, path: str) -> str | None:
+        found: str | None = self._table.get(_digest(path))
+        return found
+
+    def get_many(self, paths: Iterable[str]) -> Iterator[tuple[str, str | None]]:
+        listed = list(paths)
+        yield from zip(listed, (found for _, found in self._table.get_many(map(_digest, listed))), strict=True)
+
+    def set_many(self, items: Sequence[tuple[str, str]]) -> None:
+        self._table.set_many([(_digest(path), entry) for path, entry in items])
+
+    def __setitem__(self, path: str, entry: str) -> None:
+        self._table[_digest(path)] = entry
+
+    def close(self) -> None:
+        self._table.close()
+
+
+def _digest(path: str) -> str:
+    return hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def is_up_to_date(workspace: Workspace, stage: str) -> bool:

@@ -8,6 +8,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from validation.promotion.database import sqlite_address
+
 
 class Below:
     """A path below the root of a workspace; ``{name}`` in it is replaced by the workspace's field ``name``."""
@@ -85,6 +87,8 @@ class Workspace:
     """Local copy of the previous champion, for a rollback while the registry is down."""
     rollback_pending = Below("state/rollback_pending.json")
     """Record of a rollback that was made while the registry was down. It exists until the registry is updated."""
+    alerts = Below("state/logs/alerts.jsonl")
+    """What a person must look at, one JSON object on a line."""
     reports = Below("state/reports")
     """The report of each step's last run."""
     test_set_ledger = Below("state/test_set_reads.jsonl")
@@ -109,7 +113,7 @@ class Workspace:
     @property
     def own_tracking_uri(self) -> str:
         """MLflow's database inside the workspace."""
-        return f"sqlite:///{self.state / 'mlflow' / 'mlflow.db'}"
+        return sqlite_address(self.state / "mlflow" / "mlflow.db")
 
     def prepare(self) -> None:
         """Make the folders that the steps need."""

@@ -6,6 +6,7 @@ file, which keeps the output of earlier starts until it is rotated. Stopping sen
 """
 
 import ctypes
+import http
 import os
 import signal
 import socket
@@ -49,13 +50,14 @@ class Service:
         name: name of the service in messages; also the name of its log file.
         command: program and arguments.
         health: address that responds with status 200 once the service is up; None if there is no such address.
-        wait_for_port: port that must accept connections before the next service starts; None to start it at once.
+        wait_for: port or Unix socket that must accept connections before the next service starts; None to start it at
+            once.
     """
 
     name: str
     command: Sequence[str]
     health: str | None = None
-    wait_for_port: int | None = None
+    wait_for: int | Path | None = None
 
 
 class Supervised:
@@ -72,8 +74,8 @@ class Supervised:
         try:
             for service in self._services:
                 self._start(service)
-                if service.wait_for_port is not None:
-                    self._wait(service, partial(accepts, service.wait_for_port), "connection", START_TIMEOUT_S)
+                if service.wait_for is not None:
+                    self._wait(service, partial(accepts, service.wait_for), "connection", START_TIMEOUT_S)
         except BaseException:
             self.stop()
             raise
@@ -156,22 +158,23 @@ class Supervised:
 
 
 def answers(address: str) -> bool:
-    """Whether an address on this machine responds with status 200. No proxy is used."""
+    """Whether an address on this machine responds with status 200, or asks for the token. No proxy is used."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(address, timeout=2) as response:
             return bool(response.status == 200)
+    except urllib.error.HTTPError as error:
+        return error.code == http.HTTPStatus.UNAUTHORIZED
     except (urllib.error.URLError, TimeoutError, ConnectionError):
         return False
 
 
-def accepts(port: int) -> bool:
-    """Whether something listens on the port."""
-    try:
-        socket.create_connection((HOST, port), timeout=2).close()
-    except OSError:
-        return False
-    return True
+def accepts(at: int | Path) -> bool:
+    """Whether something listens on the port, or on the Unix socket."""
+    place, family = (str(at), socket.AF_UNIX) if isinstance(at, Path) else ((HOST, at), socket.AF_INET)
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.settimeout(2)
+        return probe.connect_ex(place) == 0
 
 
 def free_port() -> int:

@@ -9,9 +9,10 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from orchestration.alerts import Alert, alerts_since
 from orchestration.dagster.instance import open_instance
 from orchestration.dagster.overview import RunLine, next_schedules, present_runs
 from orchestration.lifecycle.history import models_in_use
@@ -27,6 +28,7 @@ FOLDERS = ("data", ".dvc", "state/mlflow", "state/dagster", "state/quarantine", 
 """Folders whose size is shown, beside the rest of ``state``."""
 
 LAST_RUNS = 5
+ALERTS_OF_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Status:
         models: (role, version, digest) of the models in use.
         verdict: the decision of the latest verdict, with the beginning of its digest.
         waiting: finished batches in the inbox that were not taken in yet.
+        alerts: the alerts of the last ``ALERTS_OF_DAYS`` days, oldest first.
         quarantined: number of studies in quarantine.
         disk: folder -> size in bytes.
         free_bytes: free space on the disk of the workspace.
@@ -54,6 +57,7 @@ class Status:
     models: list[tuple[str, str, str]]
     verdict: str
     waiting: list[str]
+    alerts: list[Alert]
     quarantined: int
     disk: Mapping[str, int]
     free_bytes: int
@@ -73,6 +77,7 @@ def status_of(workspace: Workspace) -> Status:
         models=_models(workspace) if services != {} else [("models", "not known", "the services are starting")],
         verdict=_verdict(workspace),
         waiting=[b.folder.name for b in finished_batches(workspace) if not _taken_in(workspace, b.key)],
+        alerts=alerts_since(workspace, datetime.now(UTC) - timedelta(days=ALERTS_OF_DAYS)),
         quarantined=len(list(workspace.quarantine.glob("*/reason.json"))),
         disk=_disk(workspace),
         free_bytes=shutil.disk_usage(workspace.root).free,

@@ -1,12 +1,16 @@
 """``make up``: Dagster's web server and daemon and the MLflow server of a workspace, on this machine only.
 
-Contract: everything listens on 127.0.0.1, because neither Dagster nor MLflow authenticates users here. Telemetry,
-pickles and MLflow's job runner are off. Stopping leaves no process behind; runs whose process died are marked failed.
+Contract: everything listens on 127.0.0.1, because neither Dagster nor MLflow authenticates users here, and the web
+servers refuse the requests of foreign pages and hosts (``orchestration.web_guard``). Telemetry, pickles and MLflow's
+job runner are off. Stopping leaves no process behind; runs whose process died are marked failed.
 """
 
 import argparse
 import json
+import os
+import subprocess
 import sys
+import tempfile
 import time
 import urllib.parse
 import urllib.request
@@ -18,6 +22,7 @@ import yaml
 from orchestration.environment import (
     DAGSTER_UI_VARIABLE,
     MLFLOW_UI_VARIABLE,
+    WEB_TOKEN_VARIABLE,
     WORKSPACE_VARIABLE,
     apply_quiet_environment,
     quiet_environment,
@@ -28,12 +33,13 @@ from orchestration.pipeline.names import EXPERIMENT
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.interruption import interruptible
-from orchestration.services.processes import HOST, Service, Supervised, free_port, require_free_port
+from orchestration.services.processes import HOST, Service, ServiceFailed, Supervised, require_free_port
 from orchestration.services.status import services_file, write_services
 from orchestration.system_errors import describe_system_error
 from orchestration.tracking.run_table import VIEW, VIEW_TAG
 from spine.errors import PlumblineError
 from spine.storage import write_text_atomically
+from validation.promotion.database import database_exists
 from validation.promotion.local_artifacts import require_plug_in
 
 LOCATION = "plumbline"
@@ -87,11 +93,18 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
     require_plug_in("mlflow.app", MLFLOW_APP)
     require_free_port(dagster_port, "--dagster-port (make up DAGSTER_PORT=...)")
     require_free_port(mlflow_port, "--mlflow-port (make up MLFLOW_PORT=...)")
-    with services_lock(workspace), open_instance(workspace) as instance, interruptible():
+    with (
+        services_lock(workspace),
+        open_instance(workspace) as instance,
+        # In the folder of temporary files, because the path of a socket has at most 107 characters.
+        tempfile.TemporaryDirectory(prefix="plumbline-") as private,
+        interruptible(),
+    ):
         workspace.prepare()
         services_file(workspace).unlink(missing_ok=True)
         fail_abandoned_runs(instance, workspace, older_than_s=0.0)
-        services = services_of(workspace, dagster_port, mlflow_port, free_port())
+        _make_database(workspace)
+        services = services_of(workspace, dagster_port, mlflow_port, Path(private) / "code")
         environment = environment_of(workspace, mlflow_port, dagster_port)
         try:
             with Supervised(services, workspace.state / "logs", environment) as running:
@@ -110,12 +123,26 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
     return 0
 
 
+def _make_database(workspace: Workspace) -> None:
+    """Make MLflow's database in a process of its own, before MLflow's server would begin it in place."""
+    command = [sys.executable, "-m", "validation.promotion.new_database", workspace.tracking_uri]
+    if not database_exists(workspace.tracking_uri) and subprocess.run(command, check=False).returncode:
+        raise ServiceFailed(
+            "DATABASE_NOT_MADE",
+            found="an error while MLflow's database was made (see above)",
+            expected=f"a database in {workspace.state / 'mlflow'}",
+            remedy="remove the cause, such as a full disk, and start again",
+        )
+
+
 def training_runs_page(mlflow: str) -> str:
     """The page of the training runs below the address of MLflow; its first page if nothing was trained yet."""
     query = urllib.parse.urlencode({"experiment_name": EXPERIMENT})
     try:
         address = f"{mlflow}/api/2.0/mlflow/experiments/get-by-name?{query}"
-        with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 - our own server
+        token = {"Authorization": f"Bearer {os.environ.get(WEB_TOKEN_VARIABLE, '')}"}
+        request = urllib.request.Request(address, headers=token)  # noqa: S310 - our own server
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - our own server
             experiment = json.load(answer)["experiment"]
     except OSError:
         return ""
@@ -124,10 +151,13 @@ def training_runs_page(mlflow: str) -> str:
     return f"#/experiments/{experiment['experiment_id']}/runs{OF_TRAINING}{view}"
 
 
-def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_port: int) -> tuple[Service, ...]:
-    """The services in start order. This function also writes ``workspace.yaml``, which points to the code server."""
+def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_socket: Path) -> tuple[Service, ...]:
+    """The services in start order. This function also writes ``workspace.yaml``, which points to the code server.
+
+    The code server checks no caller, so it has a Unix socket in a private folder instead of a port.
+    """
     location = workspace.dagster_home / "workspace.yaml"
-    server = {"host": HOST, "port": code_port, "location_name": LOCATION}
+    server = {"socket": str(code_socket), "location_name": LOCATION}
     write_text_atomically(location, yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
     mlflow, dagster = f"{HOST}:{mlflow_port}", f"{HOST}:{dagster_port}"
     return (
@@ -142,10 +172,10 @@ def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_
         # One code server for web server and daemon. Otherwise each starts one, the daemon a new one every minute.
         _python(
             "dagster code server",
-            *("dagster", "code-server", "start", "-h", HOST, "-p", str(code_port)),
+            *("dagster", "code-server", "start", "--socket", str(code_socket)),
             *("-m", "orchestration.dagster.definitions", "--location-name", LOCATION),
             "--use-python-environment-entry-point",
-            wait_for_port=code_port,
+            wait_for=code_socket,
         ),
         _python(
             "dagster web server",
@@ -156,8 +186,8 @@ def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_
     )
 
 
-def _python(name: str, *module: str, health: str | None = None, wait_for_port: int | None = None) -> Service:
-    return Service(name, (sys.executable, "-m", *module), health, wait_for_port)
+def _python(name: str, *module: str, health: str | None = None, wait_for: Path | None = None) -> Service:
+    return Service(name, (sys.executable, "-m", *module), health, wait_for)
 
 
 def environment_of(workspace: Workspace, mlflow_port: int, dagster_port: int) -> dict[str, str]:
@@ -185,6 +215,8 @@ def _print_addresses(workspace: Workspace, pages: Mapping[str, str]) -> None:
     print(f"MLflow     {pages['MLflow']}   the training runs; models, champion")
     print(f"inbox      {workspace.inbox}   copy a folder of studies into it, and the file COMPLETE last")
     print(f"logs       {workspace.state / 'logs'}")
+    if os.environ.get(WEB_TOKEN_VARIABLE):
+        print(f"token      open each address once as ADDRESS?token=..., with the value of {WEB_TOKEN_VARIABLE}")
     print("Ctrl-C stops everything.", flush=True)
 
 

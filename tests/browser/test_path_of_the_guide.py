@@ -80,7 +80,7 @@ def served(
         with (
             open_instance(workspace),
             Supervised(
-                services_of(workspace, dagster, mlflow, free_port()),
+                services_of(workspace, dagster, mlflow, workspace.root / "code"),
                 workspace.state / "logs",
                 environment_of(workspace, mlflow, dagster),
             ) as running,

@@ -23,6 +23,7 @@ This package writes the model registry, the champion record and the history. The
     repair              completes interrupted changes, and continues a history that has lost entries
     cleanup             removes the remains of a killed promotion
     database            the gate's tables in the registry's database, and transactions on these tables
+    new_database        makes MLflow's SQLite database, so that a kill leaves no half of one
     local_artifacts     finds MLflow's artefacts beside an SQLite database, without a server
     registry_errors     turns errors of the registry into refusals
 """

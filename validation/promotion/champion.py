@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from spine.errors import EvidenceRejected, GateRefused
 from spine.model_digest import find_model_folder, model_digest
 from validation.promotion.champion_record import ServingVersion, champion_record_or_none
-from validation.promotion.database import database_exists, registry_unavailable
+from validation.promotion.database import database_exists, registry_unavailable, require_reachable
 from validation.promotion.history import last_champion, read_history
+from validation.promotion.new_database import make_database
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -195,7 +196,10 @@ def open_registry(tracking_uri: str, *, make: bool = False) -> "MlflowClient":
     """
     from mlflow import MlflowClient
 
-    if not database_exists(tracking_uri) and not make:
+    require_reachable(tracking_uri)
+    if make:
+        make_database(tracking_uri)
+    elif not database_exists(tracking_uri):
         raise registry_unavailable("the database file is missing or empty")
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 

@@ -12,19 +12,25 @@ is refused with REGISTRY_UNAVAILABLE. The statements within ``connected`` are on
 """
 
 import os
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 
 from spine.errors import GateRefused
 
 WAIT_SECONDS = 30
 """The time after which a transaction stops waiting for a locked database and fails."""
 
-_SQLITE = "sqlite:///"
+CONNECT_SECONDS = 6
+"""The time after which a connection to a database server fails."""
+
+_POSTGRES_PORT = 5432
+_SQLITE = ("sqlite:///", "sqlite+pysqlite:///")
 
 
 def table(name: str) -> Any:
@@ -91,13 +97,28 @@ def registry_unavailable(why: str) -> GateRefused:
     )
 
 
+def require_reachable(database: str) -> None:
+    """Refuse a database server that accepts no connection. MLflow itself would try for two minutes.
+
+    Raises:
+        GateRefused: REGISTRY_UNAVAILABLE.
+    """
+    parts = urlsplit(database)
+    if is_sqlite(database) or parts.scheme in ("http", "https") or not parts.hostname:
+        return
+    try:
+        socket.create_connection((parts.hostname, parts.port or _POSTGRES_PORT), timeout=CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise registry_unavailable(f"no connection to the database server: {error}") from error
+
+
 def database_exists(database: str) -> bool:
     """Whether the database exists. For a server the result is always True, because only a connection can find out.
 
     Raises:
         GateRefused: REGISTRY_UNAVAILABLE: the file exists and is not an intact SQLite database.
     """
-    if not database.startswith(_SQLITE):
+    if not is_sqlite(database):
         return True
     path = sqlite_file(database)
     if not path.exists() or path.stat().st_size == 0:
@@ -121,18 +142,30 @@ def database_exists(database: str) -> bool:
 
 def sqlite_file(database: str) -> Path:
     """The absolute path of an SQLite address, which may be relative to the working directory."""
-    return Path(database.removeprefix(_SQLITE).partition("?")[0]).absolute()
+    return Path(unquote(database.partition(":///")[2].partition("?")[0])).absolute()
+
+
+def is_sqlite(database: str) -> bool:
+    """Whether the address is of an SQLite file."""
+    return database.startswith(_SQLITE)
+
+
+def sqlite_address(path: Path) -> str:
+    """The address of an SQLite file, in which SQLAlchemy reads ``%20`` as a space and ``?`` as the start of options."""
+    quoted = "".join(quote(c) if c in "%?#" else c for c in str(path))
+    # With the short prefix, MLflow makes the folder of the address, and takes ``%25`` in it for the folder's name.
+    return _SQLITE[quoted != str(path)] + quoted
 
 
 @cache
 def _engine_of(database: str, _process: int) -> Any:
     from sqlalchemy import NullPool, create_engine, event
 
-    is_sqlite = database.startswith("sqlite")
+    sqlite = is_sqlite(database)
     # No pool: each transaction has its own connection, so a forked process shares no connection.
-    options = {"timeout": WAIT_SECONDS} if is_sqlite else {"connect_timeout": WAIT_SECONDS}
+    options = {"timeout": WAIT_SECONDS} if sqlite else {"connect_timeout": CONNECT_SECONDS}
     engine = create_engine(database, poolclass=NullPool, connect_args=options)
-    if is_sqlite:
+    if sqlite:
         # By default, pysqlite begins the transaction at the first write. BEGIN IMMEDIATE locks the database before the
         # first read, so that no other process can change what was read.
         event.listen(engine, "connect", _disable_implicit_begin)

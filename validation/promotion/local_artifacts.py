@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from spine.errors import ParametersRejected
-from validation.promotion.database import sqlite_file
+from validation.promotion.database import is_sqlite, sqlite_file
 
 if TYPE_CHECKING:
     from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 SCHEME = "mlflow-artifacts"
-_SQLITE = "sqlite:///"
 
 
 def experiment_location(tracking_uri: str, experiment: str) -> str | None:
@@ -28,7 +27,7 @@ def experiment_location(tracking_uri: str, experiment: str) -> str | None:
     Raises:
         ParametersRejected: PLUG_IN_MISSING: this installation is older than pyproject.toml.
     """
-    if not tracking_uri.startswith(_SQLITE):
+    if not is_sqlite(tracking_uri):
         return None
     require_plug_in("mlflow.artifact_repository", SCHEME)
     return f"{SCHEME}:/{experiment}"
@@ -62,7 +61,7 @@ def artifact_repository(
     from mlflow.tracking import get_tracking_uri
 
     tracking_uri = tracking_uri or get_tracking_uri()
-    if not tracking_uri.startswith(_SQLITE):
+    if not is_sqlite(tracking_uri):
         return MlflowArtifactsRepository(artifact_uri, tracking_uri, registry_uri)
     folder = _folder(artifact_uri, sqlite_file(tracking_uri).parent / "artifacts")
     return LocalArtifactRepository(folder.as_uri(), tracking_uri, registry_uri)

@@ -4,10 +4,12 @@ Contract: names and edges are the same as in ``orchestration.pipeline.stages.STA
 tracks the inbox as one folder, but Dagster tracks each batch in the inbox.
 """
 
+from collections.abc import Iterator
 from functools import partial
 
 import dagster as dg
 
+from orchestration.dagster.assets.batch_check import BATCH_IS_USABLE, batch_is_usable
 from orchestration.dagster.assets.launchpad import configured_asset
 from orchestration.dagster.assets.materialising import (
     NO_CONFIG,
@@ -41,13 +43,15 @@ def cohort(
     return configured_step(context, "cohort", "cohort", workspace, versions, watcher)
 
 
-@_asset(kinds={"python", "dicom"}, partitions_def=BATCHES)
-def batch(context: dg.AssetExecutionContext, workspace: WritableWorkspace, watcher: Watcher) -> Materialised:
+@_asset(kinds={"python", "dicom"}, partitions_def=BATCHES, check_specs=[BATCH_IS_USABLE])
+def batch(context: dg.AssetExecutionContext, workspace: WritableWorkspace, watcher: Watcher) -> Iterator[Materialised]:
     """A folder of studies from the inbox, taken into the study store once.
 
     A batch with new or corrected files has a new key, so it is taken in again.
     """
-    return materialised("batch", watcher, lambda p: ingest_batch(workspace.folders, context.partition_key, p))
+    folders, key = workspace.folders, context.partition_key
+    check = partial(batch_is_usable, folders, key)
+    yield materialised("batch", watcher, lambda p: ingest_batch(folders, key, p), check=check)
 
 
 @_configured("source", kinds={"python", "dvc"}, deps=["cohort", batch])

@@ -41,11 +41,13 @@ def materialised(
     work: Work,
     *,
     version: Callable[[], str | None] = lambda: None,
+    check: Callable[[StepReport], dg.AssetCheckResult] | None = None,
 ) -> Materialised:
     """Run ``work`` as the asset ``step``.
 
     Args:
         version: returns the data version, or None; called after the work.
+        check: returns the result of the check that belongs to the asset's own materialisation.
     """
     started = time.perf_counter()
     with refusals_as_failures(), watcher.watch(step) as progress:
@@ -56,6 +58,7 @@ def materialised(
     return dg.MaterializeResult(
         metadata=metadata_of(report) | _run_link(report),
         data_version=dg.DataVersion(found) if found else None,
+        check_results=[check(report)] if check else [],
     )
 
 

@@ -4,7 +4,7 @@ Contract: ``champion`` does not rely on the assets before it. A blocking check s
 launches ``champion`` alone. The function that ``champion`` calls therefore verifies policy, evidence and verdict again.
 A run that judges the candidate succeeds whatever the verdict is: if the model may not be promoted, ``champion`` is not
 materialised, and an observation says why. A run of ``champion`` alone asks for a promotion, so there a refusal is a
-failure.
+failure. A person approves on the command line only: Dagster does not know who launched a run.
 """
 
 from collections.abc import Iterator
@@ -13,17 +13,16 @@ from functools import partial
 import dagster as dg
 from pydantic import Field
 
+from orchestration.alerts import alert
 from orchestration.dagster.assets.data import Watcher
 from orchestration.dagster.assets.launchpad import apply_launchpad, configured_asset
 from orchestration.dagster.assets.materialising import NO_CONFIG, Materialised, materialised, refusals_as_failures
 from orchestration.dagster.assets.model import evaluation, registered_candidate
 from orchestration.dagster.resources import ModelTracking, WritableWorkspace
-from orchestration.lifecycle.approvals import approve_verdict
 from orchestration.lifecycle.judging import judge_candidate, rescore_champion
 from orchestration.lifecycle.promotion import is_ordinary_refusal, promote_champion
-from orchestration.pipeline.params import Params
 from orchestration.pipeline.workspace import Workspace
-from validation.promotion.approval import SignOff
+from validation.gates.verdict import read_verdict
 
 _configured = partial(configured_asset, group_name="gate", owners=["team:gate"], code_version="1")
 _plain = partial(dg.asset, group_name="gate", owners=["team:gate"], code_version="1")
@@ -52,18 +51,9 @@ def verdict(
 
 
 class ApprovalConfig(dg.Config):
-    """A person's approval, entered in the launchpad of the job ``promotion``."""
+    """The approval that the job ``promotion`` uses. No run config grants one: anyone could type any person's name."""
 
-    approval: str = Field("", description="file or digest of an approval by `plumbline approve`  [latest usable one]")
-    verdict: str = Field("", description="for a new approval: the beginning of the digest of the approved verdict")
-    approver: str = Field("", description="for a new approval: the name of the person who approves; not the author")
-    comment: str = Field("", description="for a new approval: the reason")
-
-    def grant(self, workspace: Workspace, params: Params) -> str:
-        """File or digest of the approval to use, or ""; if an approver is named, the approval is written first."""
-        if not self.approver:
-            return self.approval
-        return approve_verdict(workspace, params, self.verdict, SignOff(self.approver, self.comment)).digest
+    approval: str = Field("", description="digest of an approval by `plumbline approve`  [latest usable one]")
 
 
 @_plain(kinds={"mlflow"}, deps=["verdict", registered_candidate], output_required=False)
@@ -77,14 +67,21 @@ def champion(
     """The model in service. Every promotion verifies policy, evidence and verdict, however it was launched."""
     tracked, params = tracking.applied_to(workspace.folders), workspace.params
     promoter = f"dagster run {context.run.run_id}"
-    work = lambda _: promote_champion(tracked, params, promoter, config.grant(tracked, params))  # noqa: E731
+    work = lambda _: promote_champion(tracked, params, promoter, config.approval)  # noqa: E731
     try:
         yield materialised("champion", watcher, work)
     except dg.Failure as failure:
         if not (_judged_here(context) and is_ordinary_refusal(failure.__cause__)):
             raise
         context.log.warning(f"champion is skipped: {failure.description}")
+        alert(tracked, "gate_refused", refusal_text(tracked, failure.metadata["code"].value))
         yield dg.AssetObservation("champion", description=f"skipped: {failure.description}", metadata=failure.metadata)
+
+
+def refusal_text(workspace: Workspace, code: object) -> str:
+    """The refusal without the sentences of people, which could name a patient."""
+    judged = read_verdict(workspace.verdict_file)
+    return f"{code}: verdict {judged.digest[:12]} on model {judged.challenger_model[:12]} is {judged.decision}"
 
 
 def _judged_here(context: dg.AssetExecutionContext) -> bool:

@@ -382,8 +382,8 @@ def test_a_promotion_stands_where_the_local_copy_cannot_be_renewed(
     done(workspace, "history", "--verify")
 
 
-def test_dagster_takes_the_approval_as_config(workspace: Workspace) -> None:
-    """The job ``promotion`` with approver, comment and the verdict's digest approves and then promotes."""
+def test_dagster_uses_an_approval_but_grants_none(workspace: Workspace) -> None:
+    """The job ``promotion`` promotes with an approval of the command line; its config cannot name an approver."""
     verdict = candidate(workspace, "a")
     job = definitions_with(resources_for(str(workspace.root))).resolve_job_def(PROMOTION)
 
@@ -397,8 +397,10 @@ def test_dagster_takes_the_approval_as_config(workspace: Workspace) -> None:
 
     with dg.DagsterInstance.ephemeral(settings={"telemetry": {"enabled": False}}) as instance:
         assert code(launched(instance)) == "APPROVAL_MISSING"
-        person = {"approver": "R. Viewer", "comment": "looked at it"}
-        assert code(launched(instance, **person, verdict="0123456789")) == "EVIDENCE_MISSING"
-        assert code(launched(instance, **(person | {"approver": "A. Trainer"}), verdict=verdict)) == "SAME_PERSON"
-        assert launched(instance, **person, verdict=verdict).success
+        with pytest.raises(dg.DagsterInvalidConfigError, match="approver"):
+            launched(instance, approver="R. Viewer", comment="looked at it", verdict=verdict)
+        assert code(launched(instance)) == "APPROVAL_MISSING"
+        assert code(launched(instance, approval="0123456789")) == "EVIDENCE_MISSING"
+        done(workspace, "approve", verdict, "--as", "R. Viewer", "--comment", "looked at it")
+        assert launched(instance).success
     done(workspace, "history", "--verify")

@@ -8,6 +8,8 @@ from rich.console import Console
 
 from orchestration.cli import terminal
 from orchestration.cli.terminal import print_table, print_text
+from orchestration.pipeline.step_report import StepReport
+from orchestration.printable import printable, printable_name
 
 WIDTH = 80
 HISTORY = ("", "when", "event", "version", "model", "by", "reason", "verdict")
@@ -27,7 +29,7 @@ RULE = (
 def window(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Console]:
     def opened(width: int) -> Console:
         monkeypatch.setenv("COLUMNS", str(width))
-        console = Console(highlight=False, soft_wrap=True, width=width, record=True)
+        console = Console(highlight=False, markup=False, soft_wrap=True, width=width, record=True)
         monkeypatch.setattr(terminal, "output", console)
         return console
 
@@ -78,9 +80,25 @@ def test_words_fold_between_words_and_points_hang(window: Callable[[int], Consol
 
 def test_a_file_gets_lines_as_long_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
-    console = Console(highlight=False, soft_wrap=True, record=True, force_terminal=False)
+    console = Console(highlight=False, markup=False, soft_wrap=True, record=True, force_terminal=False)
     monkeypatch.setattr(terminal, "output", console)
     print_text("- " + "word " * 40)
     print_table("Title", HISTORY, [ENTRY])
     lines = [line.rstrip() for line in console.export_text().splitlines()]
     assert any(all(cell in line for cell in ENTRY) for line in lines), "one entry, one line to search for"
+
+
+@pytest.mark.parametrize("width", [WIDTH, 200])
+def test_square_brackets_are_printed_as_they_are(window, width):
+    odd = "[/red] [bold]R. Viewer[/bold] [x"
+    console = window(width)
+    print_table(f"Title {odd}", ("who", "verdict [1]"), [[odd, f"PASS {odd}"]], note=f"note {odd}")
+    print_text(odd)
+    assert console.export_text().count("[bold]R.") == 5
+    terminal.print_step(StepReport("studies", {odd: odd}))
+
+
+def test_names_on_the_terminal_control_nothing():
+    name = "M\xfcller \udce9\x1b[2J\n\x07"
+    assert printable_name(name) == "M\xfcller \\udce9\\x1b[2J\\n\\x07"
+    assert printable("a\nb\x1b") == "a\nb\\x1b"

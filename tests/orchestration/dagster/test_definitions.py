@@ -63,7 +63,13 @@ def test_each_job_selects_its_assets():
 
 def test_each_check_belongs_to_the_asset_that_it_guards():
     where = {key.name: key.asset_key.to_user_string() for key in GRAPH.asset_check_keys}
-    assert where == {"nothing_lost": "studies", "dataset_is_valid": "validation", "gate_promotes": "verdict"}
+    assert where == {
+        "batch_is_usable": "batch",
+        "nothing_lost": "studies",
+        "dataset_is_valid": "validation",
+        "retraining_is_recent": "candidate",
+        "gate_promotes": "verdict",
+    }
 
 
 def test_schedule_is_weekly_and_sensors_run_without_being_asked():

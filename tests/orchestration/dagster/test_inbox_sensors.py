@@ -1,6 +1,7 @@
 """Sensors: one run for each batch, missed batches, retries with the attempt in the key (T7), new studies."""
 
 import os
+import re
 from types import SimpleNamespace
 
 import dagster as dg
@@ -25,7 +26,11 @@ def drop_batch(workspace, name: str, *, complete_at_ns: int | None = 1_700_000_0
         marker = folder / "COMPLETE"
         marker.touch()
         os.utime(marker, ns=(complete_at_ns, complete_at_ns))
-    return f"{name}-{complete_at_ns // 10**9:x}" if complete_at_ns is not None else ""
+    return key_of(workspace, name)
+
+
+def key_of(workspace, name: str) -> str:
+    return next((batch.key for batch in intake.finished_batches(workspace) if batch.folder.name == name), "")
 
 
 def tick(sensor, workspace, instance):
@@ -72,13 +77,30 @@ def test_a_day_of_downtime_is_caught_up_in_one_tick(workspace, instance):
     assert [r.run_key for r in requests_of(tick(inbox, workspace, instance))] == keys
 
 
-def test_a_name_that_cannot_be_a_key_stops_no_other_batch(workspace, instance):
-    drop_batch(workspace, "more...later")
-    assert "cannot use" in tick(inbox, workspace, instance).skip_message
-    key = drop_batch(workspace, "monday")
+ODD_NAMES = (
+    "more...later",
+    os.fsdecode(b"M\xfcller"),
+    "two\nlines",
+    "[red]x[bold]",
+    "tab\tbell\x07",
+    "M\xdcLLER^ANNA",
+)
+
+
+def test_no_name_stops_the_inbox_and_none_reaches_dagster(workspace, instance):
+    keys = {drop_batch(workspace, name, complete_at_ns=10**18 + i) for i, name in enumerate(ODD_NAMES)}
+    assert len(keys) == len(ODD_NAMES)
     result = tick(inbox, workspace, instance)
     register(result, instance)
-    assert [r.run_key for r in requests_of(result)] == [key]
+    assert {r.partition_key for r in requests_of(result)} == set(instance.get_dynamic_partitions("batches")) == keys
+    assert all(re.fullmatch("batch-[0-9a-f]{16}", key) for key in keys)
+    assert not any(name in repr(result) for name in ODD_NAMES)
+
+
+def test_the_key_needs_the_key_of_the_workspace(workspace, instance):
+    first = drop_batch(workspace, "monday")
+    workspace.pseudonym_key_file.unlink()
+    assert key_of(workspace, "monday") != first
 
 
 def test_corrected_batch_is_a_new_one(workspace, instance):

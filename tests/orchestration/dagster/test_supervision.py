@@ -69,7 +69,7 @@ def test_waits_until_it_answers_and_stops(tmp_path):
 
 def test_the_next_starts_when_the_first_accepts(tmp_path):
     port = free_port()
-    first = python("first", SERVE, str(port), wait_for_port=port)
+    first = python("first", SERVE, str(port), wait_for=port)
     connect = f"import socket; socket.create_connection(('127.0.0.1', {port})); print('met'); time.sleep(60)"
     with Supervised([first, python("second", connect)], tmp_path, {}) as running:
         assert accepts(port)
@@ -77,7 +77,7 @@ def test_the_next_starts_when_the_first_accepts(tmp_path):
 
 
 def test_a_first_service_that_dies_is_reported_and_nothing_else_is_started(tmp_path):
-    dying = python("frail", "raise SystemExit('cannot import')", wait_for_port=free_port())
+    dying = python("frail", "raise SystemExit('cannot import')", wait_for=free_port())
     with pytest.raises(ServiceFailed, match="cannot import"):
         Supervised([dying, python("next", "pass")], tmp_path, {}).__enter__()
     assert not (tmp_path / "next.log").exists()
@@ -191,12 +191,12 @@ def test_up_refuses_a_second_time(workspace, capsys):
     assert "SERVICES_RUNNING" in capsys.readouterr().err
 
 
-def test_services_stay_on_this_machine_and_quiet(workspace):
-    mlflow, code, web, daemon = services_of(workspace, 3999, 5999, 4999)
-    assert code.command[code.command.index("-h") + 1] == "127.0.0.1"
-    assert code.wait_for_port == 4999
+def test_services_stay_on_this_machine_and_quiet(workspace, tmp_path):
+    mlflow, code, web, daemon = services_of(workspace, 3999, 5999, tmp_path / "code")
+    assert code.command[code.command.index("--socket") + 1] == str(code.wait_for) == str(tmp_path / "code")
+    assert "-p" not in code.command
     location = yaml.safe_load((workspace.dagster_home / "workspace.yaml").read_text())["load_from"][0]["grpc_server"]
-    assert location == {"host": "127.0.0.1", "port": 4999, "location_name": "plumbline"}
+    assert location == {"socket": str(tmp_path / "code"), "location_name": "plumbline"}
     assert mlflow.command[mlflow.command.index("--host") + 1] == "127.0.0.1"
     assert web.command[web.command.index("-h") + 1] == "127.0.0.1"
     assert mlflow.command[mlflow.command.index("--allowed-hosts") + 1] == "127.0.0.1:5999,localhost:5999"

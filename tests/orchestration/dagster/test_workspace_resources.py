@@ -2,6 +2,8 @@
 
 import base64
 import io
+import threading
+import time
 
 import dagster as dg
 import numpy as np
@@ -11,7 +13,7 @@ from PIL import Image
 
 from orchestration.dagster.assets.metadata import PREVIEW_LIMIT_BYTES, metadata_of, preview
 from orchestration.dagster.definitions import definitions_with
-from orchestration.dagster.instance import fail_abandoned_runs, open_instance
+from orchestration.dagster.instance import ABANDONED_AFTER_S, fail_abandoned_runs, open_instance
 from orchestration.dagster.jobs import RETRAIN
 from orchestration.dagster.resources import (
     DataVersions,
@@ -28,6 +30,7 @@ from orchestration.pipeline.lock import WorkspaceBusy, workspace_lock
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.step_report import StepReport
 from spine.errors import ParametersRejected
+from spine.storage import locked
 
 
 def test_workspace_comes_from_the_environment_when_a_run_asks(workspace, monkeypatch):
@@ -85,15 +88,45 @@ def test_training_device_is_written_where_everybody_reads_it(workspace):
         TrainingDevice(device="abacus").write_into_params(workspace)
 
 
-def test_abandoned_runs_are_failed_and_living_ones_are_not(workspace):
+@pytest.mark.parametrize("status", ["NOT_STARTED", "STARTING", "STARTED", "CANCELING"])
+def test_abandoned_runs_are_failed_and_living_ones_are_not(workspace, status):
     with open_instance(workspace) as instance:
         job = definitions_with(resources_for(str(workspace.root))).resolve_job_def(RETRAIN)
-        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        run, dead = (instance.create_run_for_job(job, status=dg.DagsterRunStatus[status]) for _ in range(2))
+        assert fail_abandoned_runs(instance, workspace) == [], "they may be about to lock the workspace"
+        with workspace_lock(workspace, run.run_id):
+            assert fail_abandoned_runs(instance, workspace, older_than_s=0.0) == [dead.run_id]
+        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus[status]
         with workspace_lock(workspace):
-            assert fail_abandoned_runs(instance, workspace, older_than_s=0.0) == []
-        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.STARTED
-        assert fail_abandoned_runs(instance, workspace, older_than_s=0.0) == [run.run_id]
+            assert fail_abandoned_runs(instance, workspace, older_than_s=0.0) == [run.run_id], "a command has the lock"
         assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+        assert dg.DagsterRunStatus.QUEUED not in ABANDONED_AFTER_S, "the daemon starts queued runs"
+
+
+@pytest.mark.parametrize(("status", "minutes"), [("NOT_STARTED", 1), ("STARTING", 3), ("STARTED", 1), ("CANCELING", 1)])
+def test_abandoned_runs_end_within_minutes(workspace, monkeypatch, status, minutes):
+    with open_instance(workspace) as instance:
+        job = definitions_with(resources_for(str(workspace.root))).resolve_job_def(RETRAIN)
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus[status])
+        now = time.time() + minutes * 60 + 2
+        monkeypatch.setattr("orchestration.dagster.instance.time.time", lambda: now)
+        assert fail_abandoned_runs(instance, workspace) == [run.run_id]
+
+
+def test_a_look_at_the_lock_refuses_no_writer(workspace):
+    """`status` and the sensor take the lock for a moment to see whether it is free."""
+    taken, release = threading.Event(), threading.Event()
+
+    def look():
+        with locked(workspace.state / "workspace.lock", wait=False):
+            taken.set()
+            release.wait(0.2)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    taken.wait(5)
+    with workspace_lock(workspace):
+        looking.join()
 
 
 def test_instance_is_quiet_and_limited(workspace):

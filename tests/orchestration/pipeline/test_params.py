@@ -98,3 +98,27 @@ def test_a_workspace_of_another_format_is_refused_with_the_way_out(tmp_path, fir
         ParametersRejected, match=r"WORKSPACE_FORMAT.*copy params.yaml, data/ and state/pseudonym.key to a new folder"
     ):
         read_params(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "format: 3\nsource: {location: /daten/Röntgen}\n".encode("latin-1"),
+        b"source: {location: /a\x00b}\n",
+        b"source: {location: 2026-13-45}\n",
+        b"source: [\n",
+    ],
+)
+def test_a_file_that_is_no_text_is_refused_with_its_name(tmp_path, content):
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(ParametersRejected, match=r"correct params.yaml") as rejected:
+        read_params(tmp_path / "params.yaml")
+    assert rejected.value.code == "PARAMS_INVALID"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_every_unicode_encoding_is_read(tmp_path, encoding):
+    path = tmp_path / "params.yaml"
+    write_params(Params(), path)
+    path.write_bytes(path.read_text().replace("data/drop", "/daten/Röntgen").encode(encoding))
+    assert read_params(path).source.location == "/daten/Röntgen"

@@ -6,6 +6,7 @@ Each ends in a refusal with a stable code and a remedy, and nothing changes.
 import json
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -263,3 +264,10 @@ def test_server_without_a_named_database_promotes_nothing(serving: Registry, mon
     assert open_champion_record(serving.tracking_uri, SERVED).serving() == ServingVersion("1", "1" * 64)
     with pytest.raises(GateRefused, match="CHAMPION_MOVED"):
         serving.promote(SECOND)
+
+
+def test_a_database_server_that_is_down_is_refused_at_once():
+    began = time.monotonic()
+    with pytest.raises(GateRefused, match="REGISTRY_UNAVAILABLE"):
+        open_registry("postgresql+psycopg2://a:b@127.0.0.1:9/mlflow")
+    assert time.monotonic() - began < 7
