@@ -10,8 +10,10 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration.alerts import alert
 from orchestration.dagster.assets.materialising import VIOLATIONS
 from orchestration.dagster.resources import WorkspacePaths
+from orchestration.pipeline.drift import latest_drift
 from orchestration.pipeline.intake import STUDY_COUNTS
 from orchestration.pipeline.step_report import StepReport, read_step_report
 from spine.errors import EvidenceRejected
@@ -35,6 +37,22 @@ def nothing_lost(paths: WorkspacePaths) -> dg.AssetCheckResult:
         f"{received} received{', but' if lost else ' ='} {parts}",
         counts,
     )
+
+
+@dg.asset_check(asset="drift", description="new studies are like the studies that the model learnt from")
+def population_is_stable(paths: WorkspacePaths) -> dg.AssetCheckResult:
+    """A warning, because a person decides what drift means: other patients, another scanner, or a wrong export."""
+    found = latest_drift(paths.folders)
+    if found is None:
+        return _no_evidence("drift")
+    counts = {"new studies": found.new_studies, "features drifted": len(found.drifted)}
+    if found.outcome == "drifted":
+        named = ", ".join(found.drifted[:REASONS_SHOWN]) + (" ..." if len(found.drifted) > REASONS_SHOWN else "")
+        text = f"{found.new_studies} new studies differ from the training population in {named}"
+        alert(paths.folders, "drift", text)
+        return _result(False, text, counts, severity=dg.AssetCheckSeverity.WARN)
+    few = f"{found.new_studies} new and {found.old_studies} known studies are too few for a comparison"
+    return _result(True, few if found.outcome == "too few studies" else "no feature has drifted", counts)
 
 
 @dg.asset_check(asset="validation", blocking=True, description="every expectation was evaluated and met")

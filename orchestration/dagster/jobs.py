@@ -8,7 +8,7 @@ from functools import partial
 
 import dagster as dg
 
-from orchestration.dagster.assets.data import batch
+from orchestration.dagster.assets.data import batch, drift
 from orchestration.dagster.assets.promotion import champion
 from orchestration.dagster.instance import WRITER_TAG
 
@@ -24,8 +24,9 @@ retrain = _job(
 )
 ingest_batch = _job(
     INGEST_BATCH,
-    selection=dg.AssetSelection.assets(batch),
-    description="Take one batch of the inbox into the study store.",
+    selection=dg.AssetSelection.assets(batch, drift),
+    description="Take one batch of the inbox into the study store, and compare new studies with the training "
+    "population.",
 )
 promotion = _job(
     PROMOTION,

@@ -13,6 +13,7 @@ import dagster as dg
 from orchestration.dagster.assets.data import BATCHES
 from orchestration.dagster.jobs import INGEST_BATCH, RETRAIN
 from orchestration.dagster.resources import WorkspacePaths
+from orchestration.pipeline.drift import latest_drift
 from orchestration.pipeline.intake import Batch, finished_batches
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import read_manifest
@@ -69,7 +70,8 @@ def _request(batch: Batch, instance: dg.DagsterInstance) -> dg.RunRequest | None
     job_name=RETRAIN,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Requests retraining when retrain.minimum_new_studies have arrived since the last dataset.",
+    description="Requests retraining when retrain.minimum_new_studies have arrived since the last dataset, or when new "
+    "studies have drifted and retrain.on_drift is set.",
 )
 def enough_new_studies(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.RunRequest | dg.SkipReason:
     """Request a retraining each time ``minimum_new_studies`` have arrived, if no retraining is queued or running."""
@@ -80,12 +82,23 @@ def enough_new_studies(context: dg.SensorEvaluationContext, paths: WorkspacePath
     if context.instance.get_runs_count(dg.RunsFilter(job_name=RETRAIN, statuses=_UNFINISHED)):
         return dg.SkipReason("a retraining is queued or running")
     base, new = new_studies(paths.folders)
+    drifted = _drifted(paths)
+    if drifted and len(new) < wanted:
+        return dg.RunRequest(run_key=f"{base}+drift", tags={"plumbline/reason": drifted})
     if len(new) < wanted:
         return dg.SkipReason(f"{len(new)} new studies since the last dataset; a retraining starts at {wanted}")
     return dg.RunRequest(
         run_key=f"{base}+{len(new) // wanted}x{wanted}",
         tags={"plumbline/reason": f"{len(new)} new studies since the last dataset"},
     )
+
+
+def _drifted(paths: WorkspacePaths) -> str:
+    """Why drift asks for a retraining now; "" if it does not. It asks once for each dataset."""
+    found = latest_drift(paths.folders)
+    if not paths.params.retrain.on_drift or found is None or found.outcome != "drifted":
+        return ""
+    return f"{found.new_studies} new studies differ from the training population in {len(found.drifted)} features"
 
 
 def new_studies(workspace: Workspace) -> tuple[str, Sequence[str]]:

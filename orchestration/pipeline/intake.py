@@ -41,10 +41,10 @@ class Batch:
 
     Attributes:
         folder: the batch's folder in the inbox.
-        key: a keyed hash of the names, sizes and times of its files, so that a batch with a new, corrected or removed
-            file has a new key, and a renamed folder the same one. Times are in seconds, because an archive keeps no
-            nanoseconds and a restored batch must have the same key. Dagster stores the key as partition, run key and
-            tag; the name of the folder may be a patient's.
+        key: a keyed hash of the folder's name, which may be a patient's, and of the names, sizes and times of its
+            files. A batch with a new, corrected or removed file therefore has a new key. Times are in seconds, because
+            an archive keeps no nanoseconds and a restored batch must have the same key. Dagster stores the key as
+            partition, run key and tag.
     """
 
     folder: Path
@@ -96,13 +96,12 @@ def finished_batches(workspace: Workspace) -> list[Batch]:
     if not markers:
         return []
     key = load_pseudonym_key(workspace.pseudonym_key_file)
-    batches = [Batch(m.parent, "batch-" + pseudonym(key, "batch", _digest_of_files(m.parent))) for m in markers]
-    return list({batch.key: batch for batch in reversed(batches)}.values())[::-1]
+    return [Batch(m.parent, "batch-" + pseudonym(key, "batch", _digest_of_files(m.parent))) for m in markers]
 
 
 def _digest_of_files(folder: Path) -> str:
-    """SHA-256 of the names, sizes and times of the files, without ``COMPLETE``, which may be touched."""
-    digest = hashlib.sha256()
+    """SHA-256 of the folder's name and its files' names, sizes and times; ``COMPLETE`` may be touched."""
+    digest = hashlib.sha256(folder.name.encode("utf-8", "surrogateescape"))
     for file in files_below(folder).files:
         if file.name != COMPLETE:
             status = file.stat()

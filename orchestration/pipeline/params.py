@@ -84,7 +84,7 @@ class Validation(_Strict):
     on_bad_study: Literal["stop", "exclude"] = Field(
         "stop", description="what to do when a study fails: stop the pipeline, or exclude the study"
     )
-    second_reader: Literal["bundled", "champion", "off"] = Field(
+    second_reader: Literal["bundled", "champion", "none"] = Field(
         "bundled", description="the model that reads each new study again, to find wrong images and labels"
     )
     accepted: tuple[str, ...] = Field(

@@ -59,7 +59,7 @@ def _readings(
     todo: Mapping[str, Callable[[], Labelled]],
     progress: Progress | None,
 ) -> tuple[Reading, ...]:
-    if config.second_reader == "off" or not todo:
+    if config.second_reader == "none" or not todo:
         return ()
     model = _reader(workspace, config)
     folder = workspace.state / "readings" / f"{VERSION}-{model.digest[:12]}"

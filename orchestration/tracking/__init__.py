@@ -4,6 +4,7 @@ Metrics, tags, descriptions and the report page belong here. Evidence does not: 
 is imported in the functions that use it, because the import takes seconds.
 
     describe      writes verdict, report, model card and links to a candidate's run and model version
+    drift_history the comparisons of new studies with the training population over time
     metrics       the figures of an evaluation record as MLflow metrics, and a check that nobody edited them
     registry      look-ups in the model registry: candidate, author, champion, history
     review_page   collects the content of the report page and writes the page

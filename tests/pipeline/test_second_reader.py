@@ -129,7 +129,7 @@ def test_a_person_accepts_a_study_against_the_reader(poisoned):
 
 def test_nothing_is_read_without_a_reader_or_if_plumbline_has_drawn_the_studies(poisoned, monkeypatch):
     workspace, _, _ = poisoned
-    assert readings_of(workspace, ValidationConfig(second_reader="off")) == ()
+    assert readings_of(workspace, ValidationConfig(second_reader="none")) == ()
     manifest = read_manifest(workspace.dataset)
     drawn = replace(manifest, examples=tuple(replace(e, source="virtual") for e in manifest.examples))
     monkeypatch.setattr(second_reading, "read_manifest", lambda _: drawn)

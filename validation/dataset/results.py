@@ -13,7 +13,7 @@ from validation.dataset.expectation_run import RuleOutcome
 from validation.dataset.suites import Minimums, Profile, Severity
 
 OnBadStudy = Literal["stop", "exclude"]
-SecondReader = Literal["bundled", "champion", "off"]
+SecondReader = Literal["bundled", "champion", "none"]
 
 
 class ValidationConfig(BaseModel):
@@ -24,7 +24,7 @@ class ValidationConfig(BaseModel):
         on_bad_study: ``stop`` or ``exclude``. None: ``stop`` for ``biplanar``, ``exclude`` for ``frontal_radiographs``.
         max_bad_share: largest permitted share of studies with errors. A larger share stops the run, also with
             ``exclude``.
-        second_reader: the model that reads every image again, or ``off``.
+        second_reader: the model that reads every image again, or ``none``.
         accepted: studies that a person accepted although the second reader disagrees, each as ``ID: reason``. For
             them, errors of the second reader's rules are warnings.
         minimum_train, minimum_validation, minimum_test: number of studies that each split must have after exclusion.

@@ -20,7 +20,11 @@ from orchestration.dagster.assets.materialising import (
 )
 from orchestration.dagster.resources import DataVersions, WritableWorkspace
 from orchestration.dagster.run_progress import StepWatcher
+from orchestration.pipeline.drift import compare_with_training
 from orchestration.pipeline.intake import ingest_batch
+from orchestration.pipeline.step_report import StepReport
+from orchestration.tracking.drift_history import log_drift
+from spine.types import Progress
 
 _configured = partial(configured_asset, group_name="data", owners=["team:data"], code_version="1")
 _asset = partial(dg.asset, group_name="data", owners=["team:data"], code_version="1", config_schema=NO_CONFIG)
@@ -69,13 +73,28 @@ def studies(
     return configured_step(context, "studies", "source", workspace, versions, watcher)
 
 
+@_asset(kinds={"python", "mlflow"}, deps=[batch, "studies"])
+def drift(workspace: WritableWorkspace, watcher: Watcher) -> Materialised:
+    """New studies compared with the training population: scanner, spacing, field of view, age, severity, grey values.
+
+    New studies are those that the dataset does not contain yet. The distances are also in MLflow, over time.
+    """
+
+    def work(progress: Progress) -> StepReport:
+        report = compare_with_training(workspace.folders, workspace.params, progress)
+        log_drift(workspace.folders)
+        return report
+
+    return materialised("drift", watcher, work)
+
+
 @_asset(kinds={"python", "dvc"}, deps=["studies"])
 def landmarks(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
     """3D landmarks projected into each view; a point outside the image is absent."""
     return pipeline_step("landmarks", workspace, versions, watcher)
 
 
-@_configured("dataset", kinds={"python", "dvc"}, deps=["studies", landmarks])
+@_configured("dataset", kinds={"python", "dvc"}, deps=["studies", landmarks, drift])
 def dataset(
     context: dg.AssetExecutionContext,
     workspace: WritableWorkspace,

@@ -16,7 +16,7 @@ from orchestration.pipeline.stages import STAGE_NAMES, dvc_yaml
 DEFINITIONS = definitions_with(resources_for("/nowhere"))
 GRAPH = DEFINITIONS.resolve_asset_graph()
 ASSETS = {key.to_user_string() for key in GRAPH.get_all_asset_keys()}
-OUTSIDE_DVC = {"batch", "registered_candidate", "champion_evaluation", "verdict", "champion"}
+OUTSIDE_DVC = {"batch", "drift", "registered_candidate", "champion_evaluation", "verdict", "champion"}
 
 
 def upstream(name: str) -> set[str]:
@@ -34,7 +34,7 @@ def edges_of_dvc(stages: dict) -> set[tuple[str, str]]:
 def test_dvc_yaml_draws_the_same_graph():
     stages = yaml.safe_load(dvc_yaml(Params()))["stages"]
     assert set(stages) == set(STAGE_NAMES) == ASSETS - OUTSIDE_DVC
-    assert edges_of_dvc(stages) == {(up, name) for name in stages for up in upstream(name) if up != "batch"}
+    assert edges_of_dvc(stages) == {(up, name) for name in stages for up in upstream(name) & set(stages)}
     assert all(stage["cmd"] == f"plumbline stage {name}" for name, stage in stages.items())
 
 
@@ -54,7 +54,7 @@ def test_every_asset_has_description_owner_group_and_kind():
 
 
 def test_each_job_selects_its_assets():
-    for name, assets in ((RETRAIN, ASSETS - {"batch"}), (PROMOTION, {"champion"}), (INGEST_BATCH, {"batch"})):
+    for name, assets in ((RETRAIN, ASSETS - {"batch"}), (PROMOTION, {"champion"}), (INGEST_BATCH, {"batch", "drift"})):
         job = DEFINITIONS.resolve_job_def(name)
         assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == assets
         assert job.tags[WRITER_TAG] == "workspace"
@@ -66,6 +66,7 @@ def test_each_check_belongs_to_the_asset_that_it_guards():
     assert where == {
         "batch_is_usable": "batch",
         "nothing_lost": "studies",
+        "population_is_stable": "drift",
         "dataset_is_valid": "validation",
         "retraining_is_recent": "candidate",
         "gate_promotes": "verdict",

@@ -2,7 +2,6 @@
 
 import os
 import re
-from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -15,13 +14,18 @@ from orchestration.dagster.sensors import ATTEMPTS, BATCH_TAG, enough_new_studie
 from orchestration.pipeline import intake
 from orchestration.pipeline.params import Params, Retrain, write_params
 from spine.dataset import Example, Manifest, write_manifest
+from spine.intake.intake_report import IntakeReport, Quarantined
+from spine.intake.records import FileCount
 from validation.dataset.build import BuildRecord, write_build_record
 
 
-def drop_batch(workspace, name: str, *, complete_at_ns: int | None = 1_700_000_000_000_000_000) -> str:
+def drop_batch(
+    workspace, name: str, *, complete_at_ns: int | None = 1_700_000_000_000_000_000, pixels: bytes = b"x"
+) -> str:
     folder = workspace.inbox / name
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "frontal.dcm").write_bytes(b"x")
+    (folder / "frontal.dcm").write_bytes(pixels + os.fsencode(name))
+    os.utime(folder / "frontal.dcm", (1.7e9, 1.7e9))
     if complete_at_ns is not None:
         marker = folder / "COMPLETE"
         marker.touch()
@@ -107,9 +111,21 @@ def test_corrected_batch_is_a_new_one(workspace, instance):
     first = drop_batch(workspace, "monday", complete_at_ns=10**18)
     register(tick(inbox, workspace, instance), instance)
     ended(instance, first, dg.DagsterRunStatus.SUCCESS)
-    second = drop_batch(workspace, "monday", complete_at_ns=10**18 + 10**9)
+    second = drop_batch(workspace, "monday", pixels=b"corrected")
     assert [r.run_key for r in requests_of(tick(inbox, workspace, instance))] == [second]
     assert second != first
+
+
+def test_a_file_that_arrives_after_complete_makes_a_new_key_and_a_touched_mark_does_not(workspace):
+    first = drop_batch(workspace, "monday", complete_at_ns=10**18)
+    assert drop_batch(workspace, "monday", complete_at_ns=10**18 + 10**9) == first
+    (workspace.inbox / "monday" / "lateral.dcm").write_bytes(b"late")
+    assert key_of(workspace, "monday") != first
+
+
+def test_two_batches_whose_files_have_equal_names_sizes_and_times_are_two(workspace):
+    keys = {drop_batch(workspace, name) for name in ("monday", "sunday")}
+    assert len(keys) == len(intake.finished_batches(workspace)) == 2
 
 
 @pytest.mark.parametrize("status", ["SUCCESS", "STARTED", "STARTING", "CANCELED"])
@@ -143,7 +159,8 @@ def test_batch_job_takes_in_once_and_only_once(workspace, instance, monkeypatch)
 
     def ingest(source, *_, progress=None, **__):
         taken.append(source)
-        return SimpleNamespace(received=3, used=2, already_present=0, quarantined=(SimpleNamespace(code="TRUNCATED"),))
+        refused = Quarantined("a", 3, "TRUNCATED", "cut off")
+        return IntakeReport("folder", 3, 2, 0, (refused,), ("a", "b"), files=FileCount(used=4, quarantined=2))
 
     monkeypatch.setattr(intake, "ingest", ingest)
     monkeypatch.setattr(intake, "open_source", lambda kind, folder: folder)
