@@ -88,6 +88,7 @@ def test_few_new_studies_are_not_compared_and_ask_for_nothing(workspace):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 def test_each_comparison_is_a_step_of_one_run_in_mlflow(workspace):
     client = open_registry(workspace.tracking_uri, make=True)
     for count in (10, 14):
