@@ -109,6 +109,10 @@ def _choose(tags: SpacingTags) -> Spacing:
     if pixel and imager and _of_the_detector(pixel, imager, tags):
         return _from_imager(imager, tags)
     if pixel and tags.calibration_type == "GEOMETRY":
+        if not imager and not tags.slot and (magnification := _unbelievable(tags)) is not None:
+            return Spacing(
+                pixel, "PROJECTION", f"5 at the detector (magnification {magnification:.4g} is not believed)"
+            )
         return Spacing(pixel, "GEOMETRY", "3 GEOMETRY")
     if pixel and imager:
         return Spacing(pixel, "ERMF", "3 PixelSpacing differs from ImagerPixelSpacing")
@@ -140,13 +144,18 @@ def _hardly_differ(pixel: float, imager: float) -> bool:
 def _from_imager(imager: tuple[float, float], tags: SpacingTags) -> Spacing:
     if tags.slot:
         return Spacing(imager, "PROJECTION", "5 at the detector (slot scanner)")
-    given = [value for value in (tags.magnification, _magnification_by_distance(tags)) if value is not None]
-    if any(value < MAGNIFICATION[0] for value in given):
-        return Spacing(imager, "PROJECTION", f"5 at the detector (magnification {min(given):.4g} is not believed)")
+    if (unbelievable := _unbelievable(tags)) is not None:
+        return Spacing(imager, "PROJECTION", f"5 at the detector (magnification {unbelievable:.4g} is not believed)")
     magnification = _magnification(tags)
     if magnification is None:
         return Spacing(imager, "PROJECTION", "5 at the detector")
     return Spacing((imager[0] / magnification, imager[1] / magnification), "ERMF", "4 ImagerPixelSpacing / ERMF")
+
+
+def _unbelievable(tags: SpacingTags) -> float | None:
+    """The magnification of the header that no spine has, or None."""
+    given = [value for value in (tags.magnification, _magnification_by_distance(tags)) if value is not None]
+    return next((value for value in given if value < MAGNIFICATION[0]), None)
 
 
 def _aspect(tags: SpacingTags, spacing_mm: tuple[float, float] | None) -> float:
