@@ -96,7 +96,7 @@ def require_one_examination(radiographs: Mapping[ViewName, Radiograph]) -> None:
 
 
 def _check_burned_in(radiographs: Sequence[Radiograph]) -> None:
-    """Refuse a radiograph whose pixels identify the patient (PS3.3 C.7.6.1.1): every picture of the study would too."""
+    """Refuse a radiograph whose pixels identify the patient (PS3.3 C.7.6.1): every picture of the study would too."""
     if any(radiograph.burned_in for radiograph in radiographs):
         found = "a radiograph with BurnedInAnnotation YES"
         remedy = "redact the text in the pixels and set the tag to NO"

@@ -6,11 +6,13 @@
     decode_child      the child process that decodes compressed pixels
     decoders          the transfer syntaxes, their decoders, and the decoding of pixels
     elements          the header of one element of a data set
+    geometry          the position of an image in the scanner
     grey_levels       the grey levels of an image, and how many pixels have each
     header            strict reading of the tags that are needed
     intensity         conversion of stored values to an image
     intensity_tags    the tags that turn stored values into intensities
     lookup            Modality LUT and VOI LUT
+    magnification     the magnification from the header, and whether a spine can have it
     orientation       the view, and the turn to the canonical orientation
     pixel_grid        colour to grey, and rectangular pixels to square ones
     read              reading of a file as a ``Radiograph``

@@ -30,6 +30,7 @@ measures at most 991 MiB for 60 million pixels, of which 506 MB are in use."""
 def main() -> None:
     """Reply to requests on the standard input until it ends."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    write_message(sys.stdout.buffer, b"")
     while (request := read_message(sys.stdin.buffer)) is not None:
         payload = read_message(sys.stdin.buffer)
         if payload is None:

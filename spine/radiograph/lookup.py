@@ -67,6 +67,6 @@ def _entries(data: bytes, count: int, little: bool) -> NDArray[np.uint16] | None
         return np.frombuffer(data, "<u2" if little else ">u2", count).astype(np.uint16)
     if len(data) != count + count % 2:
         return None
-    # Bytes in a tag of words (VR OW or US): big-endian encoding exchanges the bytes of each word (PS3.5 8.1.1).
+    # Bytes in a tag of words (VR OW or US): big-endian encoding exchanges the bytes of each word (PS3.5 7.3).
     packed = data if little else np.frombuffer(data, ">u2").astype("<u2").tobytes()
     return np.frombuffer(packed, np.uint8, count).astype(np.uint16)

@@ -23,10 +23,10 @@ from pydicom import dcmread
 from spine.errors import DicomRejected
 from spine.landmarks import ViewName
 from spine.radiograph.decoders import SYNTAXES, stored_values
+from spine.radiograph.geometry import read_offset, view_geometry
 from spine.radiograph.header import (
     Identity,
     PixelLayout,
-    SpacingTags,
     read_identity,
     read_layout,
     read_orientation_tags,
@@ -39,18 +39,14 @@ from spine.radiograph.pixel_grid import with_square_pixels
 from spine.radiograph.sop_classes import DX_FOR_PROCESSING, KIND_OF_CLASS, READABLE, SECONDARY_CAPTURES
 from spine.radiograph.spacing import Spacing, decide_spacing
 from spine.radiograph.structure import checked_bytes
-from spine.radiograph.tags import CORRECT_TAG, EXPORT_AGAIN, TagReader
+from spine.radiograph.tags import EXPORT_AGAIN, TagReader
 from spine.radiograph.technique import technique_facts
-from spine.radiograph.write import PRIVATE_CREATOR, PRIVATE_GROUP
 from spine.scanner import ViewGeometry
 from spine.study import CalibrationType
 
 _NO_RADIOGRAPHS = ("CT", "MR", "US", "NM", "PT", "MG", "BMD", "ES", "GM", "OP", "SM", "XC")
 """Values of Modality (DICOM Part 3, C.7.3.1.1.1) of sections, other scans and photographs."""
 _SECTION_TAGS = ("SliceThickness", "EchoTime", "RepetitionTime", "ImageOrientationPatient")
-_ISOCENTRE_AGREEMENT = 0.10
-"""Tolerance of a ratio of spacings. It is wide, because the frontal image of a slot scanner may be resampled to the
-spacing of the lateral image (7 % apart)."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +142,7 @@ def _from_dataset(dataset: Any, payload: bytes, given: GivenOrientation) -> Radi
     spacing_tags = read_spacing_tags(tags, projection=not is_capture)
     spacing = decide_spacing(spacing_tags, layout.shape)
     orientation = decide_orientation(read_orientation_tags(tags), given)
-    offset = _offset(tags)
+    offset = read_offset(tags)
     burned_in = tags.text("BurnedInAnnotation") == "YES"
     facts = technique_facts(tags, is_capture=is_capture)
     stored, intensity_facts = _image(dataset, tags, layout, payload, sop_class)
@@ -158,7 +154,7 @@ def _from_dataset(dataset: Any, payload: bytes, given: GivenOrientation) -> Radi
         view=orientation.view,
         spacing_mm=orientation.turn_pair(spacing.spacing_mm),
         calibration=spacing.calibration,
-        geometry=_geometry(image.shape, orientation, spacing, spacing_tags, offset),
+        geometry=view_geometry(image.shape, orientation, spacing, spacing_tags, offset),
         offset_recorded=offset is not None,
         identity=identity,
         facts={
@@ -223,45 +219,3 @@ def _image(
     dataset.clear()  # the encoded pixels
     image, rule = scale_intensity(stored, layout, intensity_tags)
     return image, {"intensity": rule, **({"colour": "turned to grey"} if layout.samples == 3 else {})}
-
-
-def _offset(tags: TagReader) -> tuple[float, float, float] | None:
-    """(u0, z0, source to isocentre) in mm from the private block that ``write`` adds to a file, or None."""
-    numbers = [tags.private_double(PRIVATE_GROUP, PRIVATE_CREATOR, offset) for offset in range(3)]
-    u0, z0, distance = numbers
-    return None if u0 is None or z0 is None or distance is None else (u0, z0, distance)
-
-
-def _geometry(
-    shape: tuple[int, ...],
-    orientation: Orientation,
-    spacing: Spacing,
-    tags: SpacingTags,
-    offset: tuple[float, float, float] | None,
-) -> ViewGeometry | None:
-    """The position in the scanner, or None if a necessary tag is missing. Impossible values are refused."""
-    distance, to_detector = tags.source_to_isocentre_mm, tags.source_to_detector_mm
-    if not tags.projection or orientation.view is None or not orientation.verified:
-        return None
-    if distance is None or to_detector is None:
-        return None
-    if not 0 < distance < to_detector:
-        found = f"source to isocentre {distance:.4g} mm, source to detector {to_detector:.4g} mm"
-        raise DicomRejected("GEOMETRY_INVALID", found, "an isocentre between source and detector", CORRECT_TAG)
-    spacing_mm = orientation.turn_pair(spacing.spacing_mm)
-    if spacing_mm is None or not _scaled_to_isocentre(spacing, tags, distance / to_detector):
-        return None
-    u0_mm, z0_mm, exact = offset or (0.0, 0.0, distance)
-    if abs(exact - distance) > 0.01:
-        raise DicomRejected("GEOMETRY_INVALID", "two different source distances", "equal values", CORRECT_TAG)
-    return ViewGeometry(orientation.view, (shape[0], shape[1]), spacing_mm, exact, u0_mm, z0_mm)
-
-
-def _scaled_to_isocentre(spacing: Spacing, tags: SpacingTags, scale: float) -> bool:
-    """Whether the spacing applies to the isocentre plane: type GEOMETRY, or ``scale`` times the detector's spacing."""
-    if spacing.calibration == "GEOMETRY":
-        return True
-    if spacing.calibration != "ERMF" or tags.imager_mm is None or tags.pixel_mm is None:
-        return False
-    ratio = tags.pixel_mm[1] / tags.imager_mm[1]
-    return abs(ratio / scale - 1) <= _ISOCENTRE_AGREEMENT

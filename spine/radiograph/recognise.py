@@ -5,14 +5,14 @@ Contract: ``dicom_kind`` reads at most ``HEAD_BYTES`` of a file. It returns ``ra
 """
 
 import os
-import struct
 from pathlib import Path
 
+from spine.errors import DicomRejected
 from spine.radiograph.beginning import HEAD_BYTES, Beginning, beginning_of
+from spine.radiograph.elements import BIG_ENDIAN, DEFLATED, IMPLICIT, element_at
 from spine.radiograph.sop_classes import KIND_OF_CLASS, RADIOGRAPH
 
-_CLASS_OF_META = b"\x02\x00\x02\x00"
-_CLASS_OF_DATA = {False: b"\x08\x00\x16\x00", True: b"\x00\x08\x00\x16"}
+_META_CLASS, _META_SYNTAX, _SOP_CLASS = 0x00020002, 0x00020010, 0x00080016
 
 
 def dicom_kind(path: Path) -> str | None:
@@ -34,18 +34,30 @@ def dicom_kind(path: Path) -> str | None:
 
 def _classes(head: bytes, beginning: Beginning) -> list[str]:
     """The SOP classes that the data set and the meta header name, as far as the first bytes contain them."""
-    data = _uid(head, beginning.at, _CLASS_OF_DATA[beginning.big], big=beginning.big)
-    if not data and beginning.has_meta:
-        data = _uid(head, beginning.at, _CLASS_OF_DATA[True], big=True)
-    meta = _uid(head, beginning.at, _CLASS_OF_META, big=False) if beginning.has_meta else ""
-    return [uid for uid in (data, meta) if uid]
+    at, explicit, big, meta_class = beginning.at, beginning.explicit, beginning.big, ""
+    if beginning.has_meta:
+        meta, at = _values(head, at, explicit=True, big=False, group=2)
+        meta_class, syntax = meta.get(_META_CLASS, ""), meta.get(_META_SYNTAX, "")
+        explicit, big = syntax != IMPLICIT, syntax == BIG_ENDIAN
+        if syntax == DEFLATED:
+            at = len(head)
+    data, _ = _values(head, at, explicit=explicit, big=big, group=8)
+    return [uid for uid in (data.get(_SOP_CLASS, ""), meta_class) if uid]
 
 
-def _uid(head: bytes, start: int, tag: bytes, *, big: bool) -> str:
-    at = head.find(tag, start)
-    if at < 0 or at + 8 > len(head):
-        return ""
-    order = ">" if big else "<"
-    explicit = head[at + 4 : at + 6] == b"UI"
-    length = struct.unpack_from(order + ("H" if explicit else "I"), head, at + (6 if explicit else 4))[0]
-    return head[at + 8 : at + 8 + min(length, 64)].strip(b"\0 ").decode("ascii", "replace")
+def _values(head: bytes, at: int, *, explicit: bool, big: bool, group: int) -> tuple[dict[int, str], int]:
+    """(tag -> value, end) of the elements from ``at`` up to ``group``.
+
+    The first value that the first bytes do not contain, such as a sequence of undefined length, ends the search.
+    """
+    values: dict[int, str] = {}
+    while at + 8 <= len(head):
+        try:
+            tag, _, length, value = element_at(head, at, explicit=explicit, big=big)
+        except DicomRejected:
+            break
+        if tag >> 16 > group or value + length > len(head):
+            break
+        at = value + length
+        values[tag] = head[value:at].strip(b"\0 ").decode("latin-1")
+    return values, at

@@ -5,7 +5,8 @@ images. The child has a limit on its address space, which depends on the size of
 dies, the image is refused and the next image gets a new child.
 
 Protocol in both directions: a message is its length as 8 bytes (little endian), followed by its bytes. A request is two
-messages, a JSON header and the file. A reply is two messages, a JSON header and the pixels.
+messages, a JSON header and the file. A reply is two messages, a JSON header and the pixels. The child sends one empty
+message when it is ready.
 """
 
 import atexit
@@ -24,7 +25,11 @@ from spine.errors import DicomRejected
 from spine.radiograph.header import PixelLayout
 from spine.radiograph.tags import EXPORT_AGAIN
 
-TIMEOUT_S = 60.0
+START_TIMEOUT_S = 60.0
+"""For the start of the child, which imports its libraries."""
+TIMEOUT_S = 8.0
+TIMEOUT_S_PER_SAMPLE = 1e-6
+"""For decoding. JPEG 2000, the slowest, takes 0.13 microseconds a sample of a noisy image."""
 _LENGTH_BYTES = 8
 
 
@@ -41,13 +46,14 @@ class _Decoder:
         """Process id of the child, or None before the first compressed image."""
         return self._child.pid if self._child is not None else None
 
-    def reply(self, request: tuple[bytes, bytes], timeout_s: float) -> tuple[bytes, bytes] | None:
+    def reply(self, request: tuple[bytes, bytes], timeout_s: float) -> list[bytes] | None:
         """The reply to a request, or None if the child died or was killed at the timeout."""
         with self._lock:
             if self._child is None or self._owner != os.getpid() or self._child.poll() is not None:
                 # A forked process must not share its parent's pipes.
                 self._child, self._owner = _start(), os.getpid()
                 atexit.register(_end, self._child)
+                _exchange(self._child, (), START_TIMEOUT_S, replies=1)
             reply = _exchange(self._child, request, timeout_s)
             if reply is None:
                 _end(self._child)
@@ -67,17 +73,17 @@ def _start() -> subprocess.Popen[bytes]:
 
 
 def _exchange(
-    child: subprocess.Popen[bytes], request: tuple[bytes, bytes], timeout_s: float
-) -> tuple[bytes, bytes] | None:
+    child: subprocess.Popen[bytes], request: tuple[bytes, ...], timeout_s: float, replies: int = 2
+) -> list[bytes] | None:
     assert child.stdin is not None
     assert child.stdout is not None
     timer = threading.Timer(timeout_s, child.kill)
     timer.start()
     try:
-        for message in request:
-            write_message(child.stdin, message)
-        header, pixels = read_message(child.stdout), read_message(child.stdout)
-        return None if header is None or pixels is None else (header, pixels)
+        for part in request:
+            write_message(child.stdin, part)
+        received = [message for _ in range(replies) if (message := read_message(child.stdout)) is not None]
+        return received if len(received) == replies else None
     except BrokenPipeError:
         return None
     finally:
@@ -126,7 +132,7 @@ def decode_in_child(
     """
     samples = layout.shape[0] * layout.shape[1] * layout.samples
     order = json.dumps({"samples": samples, "decoders": decoders}).encode()
-    reply = _DECODER.reply((order, payload), timeout_s)
+    reply = _DECODER.reply((order, payload), timeout_s + TIMEOUT_S_PER_SAMPLE * samples)
     if reply is None:
         found = "pixels whose decoder crashed, ran out of memory or took too long"
         raise DicomRejected("DECODER_KILLED", found, "pixels that can be decoded", EXPORT_AGAIN)

@@ -31,6 +31,13 @@ from dataclasses import dataclass, replace
 
 from spine.errors import DicomRejected
 from spine.radiograph.header import SpacingTags
+from spine.radiograph.magnification import (
+    MAGNIFICATION,
+    magnification_at_isocentre,
+    magnification_by_distance,
+    magnification_of,
+    unbelievable_magnification,
+)
 from spine.radiograph.tags import CORRECT_TAG
 from spine.study import LENGTHS_ALLOWED, CalibrationType
 
@@ -46,10 +53,6 @@ ASPECT_AGREEMENT = 0.02
 """Two tags whose shapes of a pixel differ by more contradict each other. 2 % changes an angle by at most 0.6
 degrees."""
 HEIGHT_MM = (200.0, 2200.0)
-MAGNIFICATION = (1.03, 2.0)
-"""Bounds of a spine's magnification. Its centre is at least 60 mm from the skin, and with the cover and the grid about
-100 mm from the detector: 1.034 at the longest distance in use, 3 m."""
-AGREEMENT = 0.02
 CONTRADICTION, CONTRADICTION_SLOT = 0.05, 0.10
 """A spacing that differs by more than this share from that of the header's magnification contradicts it. The frontal
 image of a slot scanner may be resampled to the spacing of the lateral image, which is 7 % apart."""
@@ -109,6 +112,10 @@ def _choose(tags: SpacingTags) -> Spacing:
     if pixel and imager and _of_the_detector(pixel, imager, tags):
         return _from_imager(imager, tags)
     if pixel and tags.calibration_type == "GEOMETRY":
+        if not imager and not tags.slot and (magnification := unbelievable_magnification(tags)) is not None:
+            return Spacing(
+                pixel, "PROJECTION", f"5 at the detector (magnification {magnification:.4g} is not believed)"
+            )
         return Spacing(pixel, "GEOMETRY", "3 GEOMETRY")
     if pixel and imager:
         return Spacing(pixel, "ERMF", "3 PixelSpacing differs from ImagerPixelSpacing")
@@ -140,10 +147,9 @@ def _hardly_differ(pixel: float, imager: float) -> bool:
 def _from_imager(imager: tuple[float, float], tags: SpacingTags) -> Spacing:
     if tags.slot:
         return Spacing(imager, "PROJECTION", "5 at the detector (slot scanner)")
-    given = [value for value in (tags.magnification, _magnification_by_distance(tags)) if value is not None]
-    if any(value < MAGNIFICATION[0] for value in given):
-        return Spacing(imager, "PROJECTION", f"5 at the detector (magnification {min(given):.4g} is not believed)")
-    magnification = _magnification(tags)
+    if (unbelievable := unbelievable_magnification(tags)) is not None:
+        return Spacing(imager, "PROJECTION", f"5 at the detector (magnification {unbelievable:.4g} is not believed)")
+    magnification = magnification_of(tags)
     if magnification is None:
         return Spacing(imager, "PROJECTION", "5 at the detector")
     return Spacing((imager[0] / magnification, imager[1] / magnification), "ERMF", "4 ImagerPixelSpacing / ERMF")
@@ -177,25 +183,6 @@ def _within_aspect(ratio: float) -> bool:
     return ASPECT[0] * (1 - 1e-9) <= ratio <= ASPECT[1] * (1 + 1e-9)
 
 
-def _magnification(tags: SpacingTags) -> float | None:
-    """The magnification from its own tag or from the distances. If both values exist, they must agree."""
-    stated, by_distance = tags.magnification, _magnification_by_distance(tags)
-    for value in (stated, by_distance):
-        if value is not None and value > MAGNIFICATION[1]:
-            expected = f"at most {MAGNIFICATION[1]}"
-            raise DicomRejected("MAGNIFICATION_INVALID", f"magnification {value:.4g}", expected, CORRECT_TAG)
-    if stated and by_distance and abs(stated / by_distance - 1) > AGREEMENT:
-        found = f"magnification {stated:.4g} in its tag and {by_distance:.4g} from the distances"
-        raise DicomRejected("MAGNIFICATION_CONFLICT", found, "equal values", CORRECT_TAG)
-    return stated or by_distance
-
-
-def _magnification_by_distance(tags: SpacingTags) -> float | None:
-    if tags.source_to_detector_mm and tags.source_to_patient_mm:
-        return tags.source_to_detector_mm / tags.source_to_patient_mm
-    return None
-
-
 def _contradiction(pixel: tuple[float, float], imager: tuple[float, float], tags: SpacingTags) -> str | None:
     """Why ``pixel`` cannot be ``imager`` scaled to the patient, or None.
 
@@ -206,7 +193,7 @@ def _contradiction(pixel: tuple[float, float], imager: tuple[float, float], tags
     if (_same(pixel, imager) and tags.slot) or (unclaimed and _of_the_detector(pixel, imager, tags)):
         return None
     factors = [detector / patient for detector, patient in zip(imager, pixel, strict=True)]
-    expected = tags.magnification or _magnification_by_distance(tags) or _magnification_at_isocentre(tags)
+    expected = tags.magnification or magnification_by_distance(tags) or magnification_at_isocentre(tags)
     limit = CONTRADICTION_SLOT if tags.slot else CONTRADICTION
     if expected is None:
         low, high = MAGNIFICATION
@@ -222,12 +209,6 @@ def _contradiction(pixel: tuple[float, float], imager: tuple[float, float], tags
         f"PixelSpacing {pixel[0]:.4g} mm and ImagerPixelSpacing {imager[0]:.4g} mm differ by a factor of "
         f"{factors[0]:.3g}, but {'expected is ' if expected is None else ''}{expected_text}"
     )
-
-
-def _magnification_at_isocentre(tags: SpacingTags) -> float | None:
-    if tags.source_to_detector_mm and tags.source_to_isocentre_mm:
-        return tags.source_to_detector_mm / tags.source_to_isocentre_mm
-    return None
 
 
 def _same(a: tuple[float, float], b: tuple[float, float]) -> bool:

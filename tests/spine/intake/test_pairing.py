@@ -57,11 +57,34 @@ def test_loose_radiographs_in_the_location_are_one_study(tmp_path):
     assert set(load(tmp_path).views) == {"frontal", "lateral"}
 
 
-def test_reports_beside_the_radiographs_are_ignored(study, tmp_path):
+@pytest.mark.parametrize("tail", [b"88.1", b"11.1", b"66.4", b"77.1", b"12.1"])
+def test_other_objects_beside_the_radiographs_are_passed_over(study, tmp_path, tail):
+    """A report, a presentation state, a segmentation, a photograph, an angiogram, each in the place of the frontal."""
     payload = (study / "frontal.dcm").read_bytes()
-    report = payload.replace(b"1.2.840.10008.5.1.4.1.1.1.1\0", b"1.2.840.10008.5.1.4.1.1.88.1", 1)
-    (study / "report.dcm").write_bytes(report)
+    assert payload.count(b"1.2.840.10008.5.1.4.1.1.1.1\0") == 2
+    other = payload.replace(b"1.2.840.10008.5.1.4.1.1.1.1\0", b"1.2.840.10008.5.1.4.1.1." + tail)
+    (study / "other.dcm").write_bytes(other)
     assert len(load(tmp_path).views) == 2
+    (study / "frontal.dcm").unlink()
+    assert set(load(tmp_path).views) == {"lateral"}
+
+
+def test_an_object_of_an_unknown_class_refuses_its_study(study, tmp_path):
+    payload = (study / "frontal.dcm").read_bytes()
+    other = payload.replace(b"1.2.840.10008.5.1.4.1.1.1.1\0", b"1.2.840.10008.5.1.4.1.1.9999")
+    (study / "other.dcm").write_bytes(other)
+    assert code_of(load, tmp_path) == "SOP_CLASS_UNSUPPORTED"
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_a_view_without_header_and_suffix_is_not_lost(study, tmp_path, implicit):
+    dataset = pydicom.dcmread(study / "lateral.dcm")
+    (study / "lateral.dcm").unlink()
+    del dataset.file_meta
+    dataset.preamble = None
+    with (study / "IM000002").open("wb") as stream:
+        pydicom.dcmwrite(stream, dataset, implicit_vr=implicit, little_endian=True, enforce_file_format=False)
+    assert set(load(tmp_path).views) == set(VIEWS)
 
 
 def test_a_simulated_study_without_its_mark_is_unfinished(tmp_path):

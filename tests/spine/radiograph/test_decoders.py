@@ -6,6 +6,8 @@ import gdcm
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydicom.encaps import encapsulate
 
 from spine.errors import DicomRejected
@@ -115,6 +117,37 @@ def test_a_damaged_codestream_costs_one_file(original, tmp_path, at):
     except DicomRejected as refusal:
         assert refusal.code in ("DECODE_FAILED", "DECODER_KILLED", "STRUCTURE_INVALID", "TRUNCATED")
     np.testing.assert_array_equal(read_radiograph(good).image, gradient())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("syntax", [J + "50", J + "51", J + "70", J + "80", J + "90", "1.2.840.10008.1.2.5"])
+def test_damaged_compressed_pixels_cost_at_most_ten_seconds(original, tmp_path, syntax):
+    if syntax == J + "50":
+        eight = (gradient() // 16).astype(np.uint8)
+        original = with_pixels(original, eight, BitsAllocated=8, BitsStored=8, HighBit=7)
+    if syntax.startswith(J):
+        payload = recoded(original, syntax).read_bytes()
+    else:
+        dataset = pydicom.dcmread(original)
+        dataset.compress(pydicom.uid.RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
+        dataset.save_as(tmp_path / "rle.dcm")
+        payload = (tmp_path / "rle.dcm").read_bytes()
+    start = payload.index(b"\xe0\x7f\x10\x00OB")
+
+    @settings(max_examples=60, deadline=10_000, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=8)), min_size=1, max_size=5))
+    def holds(damages):
+        damaged = bytearray(payload)
+        for place, damage in damages:
+            at = start + 12 + int(place * (len(payload) - start - 12))
+            damaged[at : at + len(damage)] = damage
+        (tmp_path / "damaged.dcm").write_bytes(bytes(damaged))
+        try:
+            read_radiograph(tmp_path / "damaged.dcm")
+        except DicomRejected as refusal:
+            assert refusal.code != "READER_FAULT", refusal.__cause__
+
+    holds()
 
 
 def test_a_decoder_that_dies_or_hangs_is_a_refusal_and_the_next_file_is_read(original):

@@ -3,6 +3,7 @@
 import struct
 import time
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom._uid_dict import UID_dictionary
+from pydicom.data import get_testdata_file
 
 from spine.errors import DicomRejected
 from spine.radiograph.read import read_radiograph
@@ -143,7 +145,11 @@ def test_every_kind_by_the_whole_class(original, tail, kind):
         assert code_of(read_radiograph, file) == "SOP_CLASS_UNSUPPORTED"
 
 
-def test_a_dicomdir_and_its_kin():
+def test_dicomdirs_of_other_programs_are_dicomdirs():
+    folder = Path(get_testdata_file("DICOMDIR")).parent
+    files = [file for file in folder.rglob("*DICOMDIR*") if file.is_file()]
+    assert len(files) >= 5
+    assert {dicom_kind(file) for file in files} == {"DICOMDIR"}
     assert KIND_OF_CLASS["1.2.840.10008.1.3.10"] == "DICOMDIR"
     assert KIND_OF_CLASS["1.2.840.10008.5.1.4.38.1"] == "display layout"
 

@@ -106,6 +106,13 @@ def test_a_spine_on_the_detector_is_not_believed(header, pixel):
     assert "not believed" in found.rule
 
 
+@pytest.mark.parametrize("slot", [False, True])
+def test_a_geometry_that_rests_on_a_spine_on_the_detector_is_not_believed(slot):
+    header: dict[str, Any] = {"source_to_detector_mm": 1800.0, "source_to_patient_mm": 1800.0}
+    found = decide_spacing(SpacingTags(pixel_mm=B, calibration_type="GEOMETRY", slot=slot, **header), SHAPE)
+    assert found.lengths_allowed is slot
+
+
 @pytest.mark.parametrize("magnification", [1.03, 1.05, 1.3])
 def test_a_small_magnification_of_a_spine_is_believed(magnification):
     found = decide_spacing(SpacingTags(imager_mm=B, magnification=magnification), SHAPE)
