@@ -52,6 +52,8 @@ def points_kind(file: Path) -> str | None:
     Kinds: ``table``, ``json``, ``slicer markups``, ``mesh``, ``unreadable points``, and those of ``UNREAD_SUFFIXES``.
     """
     name = file.name.lower()
+    if not file.is_file():  # opening a pipe would wait for its writer
+        return None
     with file.open("rb") as stream:
         head = stream.read(HEAD_BYTES + 1)
     if head[128:132] == b"DICM":
