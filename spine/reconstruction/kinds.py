@@ -38,7 +38,7 @@ _STARTS = (
     (b"# vtk DataFile", "mesh of another format"),
 )
 _WORDS = re.compile(
-    r"plumbline|markups|control_?points|landmark|keypoint|vertebra|centroid|fiducial|level\W{1,3}name|coordinate",
+    r"plumbline|markups|points\b|landmark|keypoint|vertebra|centroid|fiducial|level\W{1,3}name|coordinate",
     re.IGNORECASE,
 )
 _LEVEL = re.compile(r"(?<![A-Za-z0-9])(?:T(?:1[0-3]|[1-9])|L[1-6]|S1|HIP|FH)(?![A-Za-z0-9])", re.IGNORECASE)
