@@ -73,7 +73,7 @@ def read_reconstruction_files(files: Sequence[Path]) -> Reconstruction:
     read = [_read_points(file) for file in files if file not in meshes]
     lists = [r for r in read if r.source_format in (MARKUPS, FCSV)]
     found = [r for r in read if r.source_format not in (MARKUPS, FCSV)]
-    if lists and (not found or any(part.points for part in lists)):  # a file with angles alone is no reconstruction
+    if any(part.points for part in lists) or not (found or meshes):  # a file with angles alone is no reconstruction
         found.append(join_markups(lists))
     if len(found) > 1:
         remedy = "keep only the right reconstruction in the folder of the study"
