@@ -2,7 +2,7 @@
 
     L3, l3, L03, vertebra_L3, vertebrae_L3, L3_1, L3_smooth      the vertebra; also D3 for T3
     T13, L6                                                      the extra vertebrae
-    sacrum, S1, sacrum_2                                         the sacrum
+    sacrum, sacrum_2, S1, vertebrae_S1                           the sacrum, and its upper part
     femur_left, femoral_head_left, femoral_head_L, FH_L          a femur or its head, for the centre of the hip
     C1..C7, rib_7_left, hip_left, pelvis, skull, disc_L3_L4 ...  other structures, which are not read
 
@@ -26,12 +26,13 @@ _OTHERS = frozenset(
         *("rib", "ribs", "sternum", "clavicle", "clavicula", "scapula", "humerus", "radius", "ulna", "hand", "tibia"),
         *("fibula", "patella", "foot", "skull", "jaw", "mandible", "head", "hip", "hips", "pelvis", "ilium", "coxa"),
         *("innominate", "coccyx", "disc", "discs", "disk", "ivd", "skin", "cord", "canal", "acetabulum"),
+        *("screw", "screws", "rod", "rods", "cage", "implant"),
     }
 )
 
 
 def bone_of(name: str) -> str | None:
-    """T1..L6 for a vertebra, ``sacrum``, ``HIP_L`` or ``HIP_R`` for a femur, ``other``, or None for an unknown name."""
+    """T1..L6 for a vertebra, S1, ``sacrum``, ``HIP_L`` or ``HIP_R`` for a femur, ``other``, or None if unknown."""
     words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
     # T04 may be written as "T 04" or "thoracic_4"; the letter then belongs to the number behind it.
     text = re.sub(
@@ -47,7 +48,9 @@ def bone_of(name: str) -> str | None:
         return OTHER if letter == "c" and 1 <= int(number) <= 7 else level if level in _VERTEBRAE else None
     if levels:
         return None
-    if "sacrum" in words or "s1" in words:
+    if "s1" in words:
+        return "S1"
+    if "sacrum" in words:
         return SACRUM
     sides = {_SIDES[word] for word in words if word in _SIDES}
     return sides.pop() if len(sides) == 1 and not _FEMUR.isdisjoint(words) else None

@@ -38,7 +38,7 @@ _STARTS = (
     (b"# vtk DataFile", "mesh of another format"),
 )
 _WORDS = re.compile(
-    r"plumbline|markups|control_?points|landmark|keypoint|vertebra|centroid|fiducial|level\W{1,3}name|coordinate",
+    r"plumbline|markups|points\b|landmark|keypoint|vertebra|centroid|fiducial|level\W{1,3}name|coordinate",
     re.IGNORECASE,
 )
 _LEVEL = re.compile(r"(?<![A-Za-z0-9])(?:T(?:1[0-3]|[1-9])|L[1-6]|S1|HIP|FH)(?![A-Za-z0-9])", re.IGNORECASE)
@@ -52,6 +52,8 @@ def points_kind(file: Path) -> str | None:
     Kinds: ``table``, ``json``, ``slicer markups``, ``mesh``, ``unreadable points``, and those of ``UNREAD_SUFFIXES``.
     """
     name = file.name.lower()
+    if not file.is_file():  # opening a pipe would wait for its writer
+        return None
     with file.open("rb") as stream:
         head = stream.read(HEAD_BYTES + 1)
     if head[128:132] == b"DICM":

@@ -21,8 +21,8 @@ from spine.reconstruction.bone_names import OTHER, SACRUM, bone_of
 from spine.reconstruction.checks import COLUMN, check_reconstruction
 from spine.reconstruction.decoding import content_of
 from spine.reconstruction.femoral_head import find_femoral_head
-from spine.reconstruction.mesh_files import parse_meshes
-from spine.reconstruction.meshes import Mesh
+from spine.reconstruction.mesh_files import NamedMesh, parse_meshes
+from spine.reconstruction.meshes import Mesh, join_meshes
 from spine.reconstruction.reconstruction import Reconstruction, rejected
 from spine.reconstruction.vertebra_surface import ARCH_SHARE, Body, Plate, find_body, find_sacral_plate
 from spine.types import Floats
@@ -46,7 +46,7 @@ def reconstruction_from_meshes(files: Sequence[Path]) -> Reconstruction:
     bones, axes, left_out = _bones(files)
     if axes == "RAS":
         bones = _turned(bones)
-    levels = [level for level in COLUMN if level in bones]
+    levels = [level for level in COLUMN[:-1] if level in bones]
     _check_places(bones, levels)
     bodies = _bodies(bones, levels)
     to_back = [float(body.frame.axes[1, 1]) for body in bodies.values() if body.arch_share > ARCH_SHARE]
@@ -82,9 +82,8 @@ def _bones(files: Sequence[Path]) -> tuple[dict[str, Mesh], str | None, int]:
         total += file.stat().st_size
         if total > MAX_TOTAL_BYTES:
             raise rejected("FILE_TOO_LARGE", "meshes of more than 128 MiB", "at most 128 MiB in all")
-        parts = parse_meshes(content_of(file))
-        for part in parts:
-            bone = (bone_of(file.stem) if len(parts) == 1 else None) or bone_of(part.name)
+        for part in _parts(file):
+            bone = bone_of(part.name)
             if bone is None or bone == OTHER:
                 unknown += bone is None
                 left_out += bone == OTHER
@@ -100,6 +99,15 @@ def _bones(files: Sequence[Path]) -> tuple[dict[str, Mesh], str | None, int]:
     if len(stated) > 1:
         raise rejected("AXES_INVALID", "meshes that state different axes", "LPS or RAS in all meshes of a spine")
     return bones, next(iter(stated), None), left_out
+
+
+def _parts(file: Path) -> list[NamedMesh]:
+    """The objects of a file. Those of a file named after a bone are one mesh, unless they are named after bones."""
+    parts = parse_meshes(content_of(file))
+    named = len(parts) > 1 and any(bone_of(part.name) not in (None, OTHER) for part in parts)
+    if bone_of(file.stem) is None or named:
+        return parts
+    return [NamedMesh(file.stem, join_meshes([part.mesh for part in parts]), parts[0].axes)]
 
 
 def _turned(bones: Mapping[str, Mesh]) -> dict[str, Mesh]:
@@ -148,9 +156,11 @@ def _named(plate_name: str, plate: Plate) -> dict[str, Floats]:
 
 def _sacrum(bones: Mapping[str, Mesh], bodies: Mapping[str, Body]) -> dict[str, Floats]:
     lowest = next((level for level in ("L6", "L5") if level in bodies), None)
-    if SACRUM not in bones or lowest is None:
+    # Where both are there, the sacrum lacks its upper part, as in TotalSegmentator's labels.
+    sacrum = bones.get("S1", bones.get(SACRUM))
+    if sacrum is None or lowest is None:
         return {}
-    plate = find_sacral_plate(bones[SACRUM], bodies[lowest].lower, bodies[lowest].frame)
+    plate = find_sacral_plate(sacrum, bodies[lowest].lower, bodies[lowest].frame)
     if plate is None:
         raise _unclear("no upper plate on the mesh of the sacrum")
     return {"S1_sup": plate.centre} | {f"S1_{side}": point for side, point in plate.margins.items()}

@@ -72,7 +72,9 @@ def read_reconstruction_files(files: Sequence[Path]) -> Reconstruction:
     meshes = [file for file in files if points_kind(file) == "mesh"]
     read = [_read_points(file) for file in files if file not in meshes]
     lists = [r for r in read if r.source_format in (MARKUPS, FCSV)]
-    found = [r for r in read if r.source_format not in (MARKUPS, FCSV)] + ([join_markups(lists)] if lists else [])
+    found = [r for r in read if r.source_format not in (MARKUPS, FCSV)]
+    if any(part.points for part in lists) or not (found or meshes):  # a file with angles alone is no reconstruction
+        found.append(join_markups(lists))
     if len(found) > 1:
         remedy = "keep only the right reconstruction in the folder of the study"
         raise ReconstructionRejected(
@@ -92,11 +94,16 @@ def _with_extra_levels(reconstruction: Reconstruction) -> Reconstruction:
 
 
 def _read_points(path: Path) -> Reconstruction:
-    payload = content_of(path, MAX_POINTS_BYTES)
-    kind = points_kind(path)
-    if kind in _WAYS_OUT:
-        raise ReconstructionRejected("FORMAT_UNSUPPORTED", f"a file of the kind {kind!r}", FORMATS, _WAYS_OUT[kind])
-    return _read_json(payload, path) if _starts_json(payload) else _read_text(payload)
+    """Read one file that is no mesh. A refusal names the kind of the file, because a study may have several files."""
+    kind = points_kind(path) or "unknown"
+    try:
+        payload = content_of(path, MAX_POINTS_BYTES)
+        if kind in _WAYS_OUT:
+            raise ReconstructionRejected("FORMAT_UNSUPPORTED", "a format that is not read", FORMATS, _WAYS_OUT[kind])
+        return _read_json(payload, path) if _starts_json(payload) else _read_text(payload)
+    except ReconstructionRejected as error:
+        found = f"{error.found} (kind of the file: {kind})"
+        raise ReconstructionRejected(error.code, found, error.expected, error.remedy) from error
 
 
 def _starts_json(payload: bytes) -> bool:

@@ -47,7 +47,8 @@ def read_table(text: str) -> Table:
     """Read a table.
 
     Raises:
-        ReconstructionRejected: ``CSV_INVALID`` for unclosed quotes and for cells above 131,072 characters.
+        ReconstructionRejected: ``CSV_INVALID`` for unclosed quotes, cells above 131,072 characters, and rows that are
+            longer than the header.
     """
     first = next((line for line in _data_lines(text) if line.strip()), "")
     delimiter = _delimiter(text, first)
@@ -59,6 +60,10 @@ def read_table(text: str) -> Table:
         # The message of csv.Error has no cell in it.
         raise rejected("CSV_INVALID", f"a table that cannot be parsed ({error})", "cells with closed quotes") from error
     header = tuple(cell.lower() for cell in rows[0]) if rows else ()
+    longer = next((number for number, row in enumerate(rows, 1) if any(row[len(header) :])), None)
+    if longer is not None:
+        # Decimal commas between commas would shift the columns: 1,5,-20,0 would be read as 1, 5 and -20.
+        raise rejected("CSV_INVALID", f"row {longer} with more columns than the header", "a header for each column")
     return Table(comments, header, tuple(rows[1:]))
 
 

@@ -20,6 +20,8 @@ from spine.reconstruction.meshes import Mesh
 from spine.types import Bool, Float, Floats
 
 CELL_MM = 1.0
+SAMPLE_MM = 0.7
+"""A square of the map that a surface covers has at least one sample."""
 BODY_THICKNESS = 0.7
 """Share of the thickness of the body's middle that a square of the body has."""
 DISC_SHARE = 0.55
@@ -90,7 +92,7 @@ def find_body(mesh: Mesh, up: Floats, back: Floats) -> Body | None:
 
     ``back`` is used only where the surface has no arch.
     """
-    samples = surface_samples(mesh, CELL_MM / 2)
+    samples = surface_samples(mesh, SAMPLE_MM)
     frame = Frame.of(up, back)
     body = None
     for _ in range(3):
@@ -107,7 +109,7 @@ def find_sacral_plate(mesh: Mesh, above: Plate, frame: Frame) -> Plate | None:
     The plate grows from the squares under the middle of ``above``: the connected squares within ``SACRAL_MM`` of a
     plane, inside an ellipse a little larger than ``above``. The frame follows the plane.
     """
-    samples = surface_samples(mesh, CELL_MM / 2)
+    samples = surface_samples(mesh, SAMPLE_MM)
     plate = None
     for _ in range(4):
         local = samples @ frame.axes.T

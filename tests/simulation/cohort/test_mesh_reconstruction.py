@@ -53,6 +53,7 @@ def errors(found: Mapping[str, Floats], true: Mapping[str, Floats]) -> dict[str,
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise_mm", [0.0, 0.5])
 def test_plates_on_exported_meshes_are_those_of_the_patients(tmp_path: Path, noise_mm: float) -> None:
     by_plate: dict[str, list[tuple[float, float, float]]] = {}

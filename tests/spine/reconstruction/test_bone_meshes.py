@@ -128,7 +128,8 @@ def test_a_damaged_file_is_refused(tmp_path, payload, expected):
         *((name, "T4") for name in ("T04", "t4.smooth", "D4", "thoracic_4", "Segment_T4")),
         ("T13", "T13"),
         ("L6", "L6"),
-        *((name, "sacrum") for name in ("sacrum", "S1", "Sacrum_2")),
+        *((name, "sacrum") for name in ("sacrum", "Sacrum_2")),
+        *((name, "S1") for name in ("S1", "vertebrae_S1")),
         *((name, "HIP_L") for name in ("femur_left", "femoral_head_left", "FH_L", "Left Femur", "femoral_head_L")),
         ("femur-right", "HIP_R"),
         *(
@@ -171,6 +172,21 @@ def test_a_folder_of_meshes_becomes_one_reconstruction(tmp_path):
 def test_one_file_with_several_objects_is_the_same(tmp_path):
     (tmp_path / "scan.obj").write_bytes(obj_of(spine_meshes()))
     assert_right(read_any_reconstruction(tmp_path / "scan.obj").points)
+
+
+def test_the_objects_of_a_file_named_after_a_bone_are_one_bone(tmp_path):
+    bones = spine_meshes()
+    parts = {"body": bones.pop("L3"), "screw": ball(place_of("L3"), 3.0)}
+    files_of(tmp_path, bones)
+    (tmp_path / "L3.obj").write_bytes(obj_of(parts))
+    assert_right(read_reconstruction_files(sorted(tmp_path.iterdir())).points)
+
+
+def test_a_part_named_s1_comes_before_the_rest_of_the_sacrum(tmp_path):
+    bones = spine_meshes()
+    bones["vertebrae_S1"] = bones["sacrum"]
+    bones["sacrum"] = ball(place_of("L5") - (0, 0, 80.0), 20.0)
+    assert_right(read_reconstruction_files(files_of(tmp_path, bones)).points)
 
 
 @pytest.mark.parametrize("ras", [False, True])

@@ -34,6 +34,7 @@ NOTES = "Patient seen on 2024-01-02, brace since 2023.\nCobb 45 degrees, Risser 
         ("a.json.txt", b"", "json"),
         ("a.json", b'{"schema": "plumbline.recon', "json"),
         ("a.json", b"not json 1 2 3", "json"),
+        ("a.json", b'{"points": 5}', "json"),
         ("a.json", ("[" * 90_000).encode(), "json"),
         ("a.json", json.dumps({"p": {"x": 1, "y": 2, "z": 3}}).encode(), "json"),
         ("a.txt", CTD.encode(), "json"),

@@ -68,6 +68,7 @@ def test_a_table_is_read_however_a_spreadsheet_saved_it(tmp_path, payload):
         (COMMA.replace("T3,sup,", "T3,sup," + "9" * 400, 1), "NOT_FINITE"),
         ("name;x;y;z\nT1;1,0;2,0;3,0\n", "FORMAT_UNKNOWN"),
         (COMMA.replace("T3,sup,", "T3,sup,1e200", 1), "NOT_FINITE"),
+        ("\n".join(x if x[0] == "#" else x.replace(".", ",") for x in LINES), "CSV_INVALID"),  # columns are shifted
     ],
 )
 def test_a_damaged_table_is_refused_by_name(tmp_path, text, expected):
@@ -210,6 +211,21 @@ def test_an_angle_and_undefined_points_are_left_out_and_counted(tmp_path):
     found = read_any_reconstruction(tmp_path / "a.mrk.json")
     assert set(found.points) == set(POINTS)
     assert found.facts == {"points_undefined": 1, "markups_not_read": 1}
+
+
+def test_a_file_with_angles_alone_is_no_second_reconstruction(tmp_path):
+    (tmp_path / "r.csv").write_text(COMMA)
+    angle = LIST | {"type": "Angle", "controlPoints": [{"label": "A-1", "position": [1, 2, 3]}]}
+    (tmp_path / "A.mrk.json").write_text(json.dumps({"markups": [angle]}))
+    assert read_reconstruction_files(sorted(tmp_path.iterdir())).source_format == "plumbline-csv"
+    assert code_of(read_any_reconstruction, tmp_path / "A.mrk.json") == "TOO_FEW_POINTS"
+
+
+def test_decimal_commas_in_quotes_between_commas_are_read(tmp_path):
+    rows = [line.split(",") for line in LINES[4:]]
+    lines = [",".join([*row[:2], *(f'"{cell.replace(".", ",")}"' for cell in row[2:])]) for row in rows]
+    (tmp_path / "r.csv").write_text("\n".join([*LINES[:4], *lines]))
+    np.testing.assert_array_equal(read_any_reconstruction(tmp_path / "r.csv").points["T3_inf"], POINTS["T3_inf"])
 
 
 # --- VerSe
