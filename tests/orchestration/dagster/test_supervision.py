@@ -257,7 +257,7 @@ def test_services_stay_on_this_machine_and_quiet(workspace, tmp_path):
 
 @pytest.mark.slow
 def test_up_for_real(tmp_path):
-    """Both servers answer, the code location loads by its name, one SIGTERM ends everything and nothing is left."""
+    """Both servers answer, what is killed comes back, one SIGTERM ends everything within 10 s and nothing is left."""
     workspace = Workspace(tmp_path / "ws")
     workspace.prepare()
     write_params(Params(), workspace.params_file)
@@ -274,14 +274,31 @@ def test_up_for_real(tmp_path):
         run = run_page("3", "f")
         assert redirected(f"http://127.0.0.1:{dagster}{TO_MLFLOW}/{run}") == f"http://127.0.0.1:{mlflow}/#/{run}"
         assert redirected(f"http://127.0.0.1:{mlflow}{TO_DAGSTER}/runs/f") == f"http://127.0.0.1:{dagster}/runs/f"
+        for module, name in (
+            ("orchestration.dagster.web_server", "web"),
+            ("code-server", "code"),
+            ("mlflow", "mlflow"),
+        ):
+            kill_service(process.pid, module)
+            assert name in process.stdout.readline()
+        wait_for(lambda: answers(f"http://127.0.0.1:{mlflow}/health"), 60)
+        wait_for(lambda: answers(f"http://127.0.0.1:{dagster}/server_info"), 60)
+        wait_for(lambda: '"LOADED"' in locations(dagster), 60)
         children = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
         assert len(children) >= 3
     finally:
+        began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=60)
+    assert time.monotonic() - began < 10
     assert rest.strip().endswith("stopped")
     assert process.returncode == 0
     wait_for(lambda: not [pid for pid in children if alive(pid)])
+
+
+def kill_service(supervisor: int, part: str) -> None:
+    (service,) = (p for p in psutil.Process(supervisor).children() if part in p.cmdline())
+    service.kill()
 
 
 def redirected(address: str) -> str | None:
