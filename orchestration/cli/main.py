@@ -14,6 +14,7 @@ import click
 
 from orchestration.environment import apply_quiet_environment
 from orchestration.printable import printable
+from orchestration.services.interruption import end_soon_after_sigterm
 from orchestration.system_errors import describe_system_error
 from spine.errors import PlumblineError
 
@@ -87,6 +88,7 @@ def plumbline() -> None:
 def main() -> None:
     """Run the command group, and turn errors into messages and exit codes."""
     apply_quiet_environment()
+    end_soon_after_sigterm()
     logging.getLogger("plumbline.alerts").addHandler(logging.NullHandler())  # the command prints the same
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may have bytes that are no text
         sys.stdout.reconfigure(errors="backslashreplace")

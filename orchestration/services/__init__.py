@@ -4,7 +4,7 @@ Starting, supervising and stopping processes belongs here. Jobs and assets do no
 Dagster is imported after the environment variables are set, because it reads them at import.
 
     cleaning      removes what no model and no record needs
-    interruption  handles SIGTERM like Ctrl-C
+    interruption  handles SIGTERM like Ctrl-C, and ends a process that does not end by itself
     mlflow_app    MLflow's server application with links to Dagster
     processes     starts, supervises and stops child processes
     status        services, runs, models, disk use and next run of a workspace

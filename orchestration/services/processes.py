@@ -1,8 +1,9 @@
 """Supervised child processes: starts them, waits until they respond, notices when one dies, and stops them all.
 
 Contract: each child leads its own process group, so its children stop with it. Each child appends to its own log
-file, which keeps the output of earlier starts until it is rotated. Stopping sends SIGTERM first and SIGKILL after
-``GRACE_S``. If the supervisor is killed, its children get SIGTERM.
+file, which keeps the output of earlier starts until it is rotated. A service that dies is started again, at most
+``RESTARTS`` times in ``WINDOW_S``. Stopping sends SIGTERM first and SIGKILL after ``GRACE_S``. If the supervisor is
+killed, its children get SIGTERM.
 """
 
 import ctypes
@@ -28,8 +29,14 @@ from spine.errors import ParametersRejected, PlumblineError
 HOST = "127.0.0.1"
 """Services listen on this address only."""
 
-GRACE_S = 10.0
-KILLED_WITHIN_S = 5.0
+GRACE_S = 7.0
+KILLED_WITHIN_S = 2.0
+"""Together less than ten seconds, after which ``docker stop`` kills."""
+
+RESTARTS, WINDOW_S = 5, 600.0
+FIRST_PAUSE_S = 1.0
+"""The pause before a service is started again, which doubles with each restart within the window."""
+
 START_TIMEOUT_S = 120.0
 
 _PR_SET_PDEATHSIG = 1
@@ -50,6 +57,7 @@ class Service:
         name: name of the service in messages; also the name of its log file.
         command: program and arguments.
         health: address that responds with status 200 once the service is up; None if there is no such address.
+        keeps_children: whether its children, such as runs, live on when it is started again.
         wait_for: port or Unix socket that must accept connections before the next service starts; None to start it at
             once.
     """
@@ -58,6 +66,7 @@ class Service:
     command: Sequence[str]
     health: str | None = None
     wait_for: int | Path | None = None
+    keeps_children: bool = False
 
 
 class Supervised:
@@ -68,6 +77,8 @@ class Supervised:
         self._logs = logs
         self._environment = {**os.environ, **environment}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._former: list[subprocess.Popen[bytes]] = []
+        self._died: dict[str, list[float]] = {}
 
     def __enter__(self) -> "Supervised":
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -132,21 +143,56 @@ class Supervised:
             if process.poll() is not None:
                 raise self._failed("SERVICE_DIED", name, f"ended with exit code {process.returncode}")
 
+    def restart_dead(self) -> list[str]:
+        """Start the services again that have died and whose pause is over; return their names.
+
+        Raises:
+            ServiceFailed: SERVICE_DIED: a service died more than ``RESTARTS`` times in ``WINDOW_S``.
+        """
+        restarted = []
+        for service in self._services:
+            process, now = self._running[service.name], time.monotonic()
+            if process.poll() is None:
+                continue
+            died = self._died.setdefault(service.name, [])
+            if process not in self._former:
+                self._former.append(process)
+                died[:] = [at for at in died if now - at < WINDOW_S] + [now]
+            if len(died) > RESTARTS:
+                what = f"died {len(died)} times in {WINDOW_S / 60:.0f} min, last with exit code {process.returncode}"
+                raise self._failed("SERVICE_DIED", service.name, what)
+            if now - died[-1] >= FIRST_PAUSE_S * 2 ** (len(died) - 1):
+                self._start_again(service, process)
+                restarted.append(service.name)
+        return restarted
+
+    def _start_again(self, service: Service, dead: subprocess.Popen[bytes]) -> None:
+        if not service.keeps_children:
+            _signal_group(dead, signal.SIGKILL)  # a child may still listen on the port
+        if isinstance(service.wait_for, Path):
+            service.wait_for.unlink(missing_ok=True)
+        self._start(service)
+
+    def _groups(self) -> list[subprocess.Popen[bytes]]:
+        """The processes that lead the groups of the services, and of those that died."""
+        return [*self._running.values(), *self._former]
+
     def stop(self) -> None:
         """Stop every process group: send SIGTERM, wait at most ``GRACE_S``, and send SIGKILL."""
-        for process in self._running.values():
+        for process in self._groups():
             _signal_group(process, signal.SIGTERM)
         self._wait_until_gone(GRACE_S)
-        for process in self._running.values():
+        for process in self._groups():
             _signal_group(process, signal.SIGKILL)
             process.wait()
         # A killed run holds its lock, and counts as alive, until the kernel has released its memory.
         self._wait_until_gone(KILLED_WITHIN_S)
         self._running.clear()
+        self._former.clear()
 
     def _wait_until_gone(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
-        while any(_group_alive(p) for p in self._running.values()) and time.monotonic() < deadline:
+        while any(_group_alive(p) for p in self._groups()) and time.monotonic() < deadline:
             time.sleep(0.05)
 
     def _failed(self, code: str, name: str, what: str) -> ServiceFailed:

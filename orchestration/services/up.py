@@ -48,7 +48,7 @@ LOCATION = "plumbline"
 MLFLOW_APP = "plumbline"
 """The name of ``orchestration.services.mlflow_app`` among MLflow's plug-ins."""
 
-LOOK_FOR_DEAD_RUNS_EVERY_S = 30.0
+LOOK_EVERY_S = 2.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,12 +80,12 @@ def _port(text: str) -> int:
 
 
 def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
-    """Start everything, print the addresses, supervise until Ctrl-C or SIGTERM.
+    """Start everything, print the addresses, and start again what dies, until Ctrl-C or SIGTERM.
 
     Raises:
         ParametersRejected: the folder is not a workspace, a port is in use, or PLUG_IN_MISSING.
         WorkspaceBusy: the services of this workspace run already.
-        ServiceFailed: a service did not start, or died later.
+        ServiceFailed: a service did not start, or died again and again later.
     """
     from orchestration.dagster.instance import fail_abandoned_runs, open_instance
 
@@ -113,10 +113,10 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
                 write_services(workspace, pages)
                 _print_addresses(workspace, pages)
                 while True:
-                    time.sleep(LOOK_FOR_DEAD_RUNS_EVERY_S)
-                    running.check()
+                    time.sleep(LOOK_EVERY_S)
+                    for name in running.restart_dead():
+                        print(f"{name} died and was started again; see {running.log_of(name)}", flush=True)
                     running.rotate_logs()
-                    fail_abandoned_runs(instance, workspace)
         except KeyboardInterrupt:
             fail_abandoned_runs(instance, workspace, older_than_s=0.0)
             print("stopped", flush=True)
@@ -176,6 +176,7 @@ def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_
             *("-m", "orchestration.dagster.definitions", "--location-name", LOCATION),
             "--use-python-environment-entry-point",
             wait_for=code_socket,
+            keeps_children=True,
         ),
         _python(
             "dagster web server",
@@ -186,8 +187,14 @@ def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_
     )
 
 
-def _python(name: str, *module: str, health: str | None = None, wait_for: Path | None = None) -> Service:
-    return Service(name, (sys.executable, "-m", *module), health, wait_for)
+def _python(
+    name: str,
+    *module: str,
+    health: str | None = None,
+    wait_for: Path | None = None,
+    keeps_children: bool = False,
+) -> Service:
+    return Service(name, (sys.executable, "-m", *module), health, wait_for, keeps_children)
 
 
 def environment_of(workspace: Workspace, mlflow_port: int, dagster_port: int) -> dict[str, str]:

@@ -169,6 +169,53 @@ def test_up_refuses_ports_that_cannot_be(workspace, capsys, ports):
     assert "; expected " in capsys.readouterr().err.splitlines()[-1]
 
 
+def dead(running: Supervised, name: str) -> None:
+    wait_for(lambda: running._running[name].poll() is not None)
+
+
+def test_a_service_that_dies_is_started_again_after_a_pause(tmp_path, monkeypatch):
+    monkeypatch.setattr("orchestration.services.processes.FIRST_PAUSE_S", 0.1)
+    steady, frail = python("steady", "import time; time.sleep(60)"), python("frail", "import time; time.sleep(60)")
+    with Supervised([steady, frail], tmp_path, {}) as running:
+        before = {name: process.pid for name, process in running._running.items()}
+        assert running.restart_dead() == []
+        psutil.Process(before["frail"]).kill()
+        dead(running, "frail")
+        assert wait_for(running.restart_dead) == ["frail"]
+        after = {name: process.pid for name, process in running._running.items()}
+        assert after["steady"] == before["steady"] and after["frail"] != before["frail"]
+        assert running.restart_dead() == []
+    assert not any(alive(pid) for pid in (*before.values(), *after.values()))
+
+
+def test_a_service_that_dies_again_and_again_ends_everything_with_the_reason(tmp_path, monkeypatch):
+    monkeypatch.setattr("orchestration.services.processes.FIRST_PAUSE_S", 0.01)
+    hopeless = python("hopeless", "raise SystemExit('disk full')")
+
+    def supervise() -> None:
+        while True:
+            running.restart_dead()
+            time.sleep(0.01)
+
+    with Supervised([hopeless], tmp_path, {}) as running, pytest.raises(ServiceFailed) as failed:
+        supervise()
+    assert failed.value.code == "SERVICE_DIED"
+    assert "died 6 times in 10 min" in str(failed.value) and "disk full" in str(failed.value)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_runs_of_a_dead_code_server_live_on_and_stop_with_everything(tmp_path, monkeypatch, keeps):
+    monkeypatch.setattr("orchestration.services.processes.FIRST_PAUSE_S", 0.01)
+    child = "import subprocess, sys, time; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); print(c.pid, flush=True); time.sleep(60)"  # noqa: E501
+    with Supervised([python("code", child, keeps_children=keeps)], tmp_path, {}) as running:
+        run = int(wait_for(lambda: running.log_of("code").read_text().splitlines()[1:])[0])
+        running._running["code"].kill()
+        dead(running, "code")
+        wait_for(running.restart_dead)
+        wait_for(lambda: alive(run) == keeps)
+    wait_for(lambda: not alive(run))
+
+
 def test_up_refuses_what_is_no_workspace(tmp_path, capsys):
     assert main(["--workspace", str(tmp_path)]) == 2
     assert "PARAMS_MISSING" in capsys.readouterr().err
@@ -210,7 +257,7 @@ def test_services_stay_on_this_machine_and_quiet(workspace, tmp_path):
 
 @pytest.mark.slow
 def test_up_for_real(tmp_path):
-    """Both servers answer, the code location loads by its name, one SIGTERM ends everything and nothing is left."""
+    """Both servers answer, what is killed comes back, one SIGTERM ends everything within 10 s and nothing is left."""
     workspace = Workspace(tmp_path / "ws")
     workspace.prepare()
     write_params(Params(), workspace.params_file)
@@ -227,14 +274,31 @@ def test_up_for_real(tmp_path):
         run = run_page("3", "f")
         assert redirected(f"http://127.0.0.1:{dagster}{TO_MLFLOW}/{run}") == f"http://127.0.0.1:{mlflow}/#/{run}"
         assert redirected(f"http://127.0.0.1:{mlflow}{TO_DAGSTER}/runs/f") == f"http://127.0.0.1:{dagster}/runs/f"
+        for module, name in (
+            ("orchestration.dagster.web_server", "web"),
+            ("code-server", "code"),
+            ("mlflow", "mlflow"),
+        ):
+            kill_service(process.pid, module)
+            assert name in process.stdout.readline()
+        wait_for(lambda: answers(f"http://127.0.0.1:{mlflow}/health"), 60)
+        wait_for(lambda: answers(f"http://127.0.0.1:{dagster}/server_info"), 60)
+        wait_for(lambda: '"LOADED"' in locations(dagster), 60)
         children = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
         assert len(children) >= 3
     finally:
+        began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=60)
+    assert time.monotonic() - began < 10
     assert rest.strip().endswith("stopped")
     assert process.returncode == 0
     wait_for(lambda: not [pid for pid in children if alive(pid)])
+
+
+def kill_service(supervisor: int, part: str) -> None:
+    (service,) = (p for p in psutil.Process(supervisor).children() if part in p.cmdline())
+    service.kill()
 
 
 def redirected(address: str) -> str | None:
