@@ -110,6 +110,12 @@ def _digest_of_files(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def has_obstacles(workspace: Workspace, params: Params) -> bool:
+    """Whether the source or the inbox has links, pipes or folders that cannot be read. DVC fails or hangs at them."""
+    locations = (workspace.root / Path(params.source.location).expanduser(), workspace.inbox)
+    return any(files_below(location).obstacles for location in locations if location.is_dir())
+
+
 def ingest_everything(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Take in the studies of the source and of every finished batch."""
     parts = [_ingest(s, workspace, progress, virtual=v) for _, s, v in _sources(workspace, params)]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from orchestration.pipeline import versioning
 from orchestration.pipeline.evaluate import evaluate_model
-from orchestration.pipeline.intake import ingest_everything
+from orchestration.pipeline.intake import has_obstacles, ingest_everything
 from orchestration.pipeline.multi_gpu import fit_in_process_group
 from orchestration.pipeline.params import Params, change_params, read_params
 from orchestration.pipeline.report import write_unjudged_report
@@ -287,9 +287,15 @@ def compute_step(name: str, workspace: Workspace, progress: Progress | None = No
 
 
 def run_step(name: str, workspace: Workspace, progress: Progress | None = None) -> StepReport:
-    """Run a step and record its outputs in DVC; skip the step if DVC finds it up to date."""
+    """Run a step and record its outputs in DVC; skip the step if DVC finds it up to date.
+
+    DVC is not asked about the intake of a source that it cannot read (``has_obstacles``); the intake itself reads only
+    what is new.
+    """
     workspace.prepare()
     started = time.perf_counter()
+    if name == "studies" and has_obstacles(workspace, read_params(workspace.params_file)):
+        return compute_step(name, workspace, progress)
     before = read_step_report(name, workspace)
     if before is not None and versioning.is_up_to_date(workspace, name):
         return replace(before, overhead_seconds=round(time.perf_counter() - started, 3))

@@ -1,0 +1,51 @@
+"""Sources that DVC cannot hash: pipes, links that lead nowhere. One such entry must not stop the intake."""
+
+import os
+
+import pytest
+
+from orchestration.cli.pipeline import prepare_workspace
+from orchestration.pipeline.steps import run_step
+from orchestration.pipeline.workspace import Workspace
+from spine.errors import PairingRejected
+from tests.spine.intake.constructed_studies import cohort
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    cohort(tmp_path / "drop", 3)
+    made = Workspace(tmp_path / "ws")
+    prepare_workspace(made, "folder", tmp_path / "drop", ())
+    return made
+
+
+def odd(folder, kind):
+    if kind == "pipe":
+        os.mkfifo(folder / "other.dcm")
+    elif kind == "dead link":
+        (folder / "other.dcm").symlink_to("/nowhere")
+    else:
+        (folder / "loop").symlink_to(folder)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "dead link", "loop"])
+@pytest.mark.parametrize("place", ["source", "inbox"])
+def test_an_entry_that_dvc_cannot_read_costs_its_study_only(workspace, tmp_path, kind, place):
+    if place == "source":
+        odd(tmp_path / "drop" / "case-001", kind)
+    else:
+        cohort(workspace.inbox / "june", 1)
+        odd(workspace.inbox / "june" / "case-001", kind)
+        (workspace.inbox / "june" / "COMPLETE").touch()
+    for _ in range(2):
+        figures = run_step("studies", workspace).figures
+        assert figures["quarantined"] == 1
+        assert figures["used"] + figures["already present"] == figures["received"] - 1
+
+
+def test_an_empty_source_is_no_success(tmp_path):
+    (tmp_path / "drop").mkdir()
+    workspace = Workspace(tmp_path / "ws")
+    prepare_workspace(workspace, "folder", tmp_path / "drop", ())
+    with pytest.raises(PairingRejected, match=r"NO_STUDIES.*0 received"):
+        run_step("studies", workspace)
