@@ -173,3 +173,22 @@ def test_damaged_bytes_give_an_image_or_a_code_and_nothing_else(tmp_path, damage
 def test_the_walk_agrees_with_pydicoms_own_examples():
     for name in ("CT_small.dcm", "MR_small_expb.dcm", "priv_SQ.dcm", "nested_priv_SQ.dcm", "UN_sequence.dcm"):
         check_structure(Path(get_testdata_file(name)).read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (b"\x28\0\x01\x01US", b"\x28\0\x01\x01LO", "DECODE_FAILED"),  # BitsStored
+        (b"\xe0\x7f\x10\x00OW", b"\xe0\x7f\x10\x00UT", "DECODE_FAILED"),
+        (b"\xe0\x7f\x10\x00OW", b"\xe0\x7f\x10\x00OF", "DECODE_FAILED"),
+    ],
+)
+def test_a_tag_of_another_type_is_a_refusal(original, before, after, expected):
+    assert original.read_bytes().count(before) == 1
+    original.write_bytes(original.read_bytes().replace(before, after))
+    try:
+        image = read_radiograph(original).image
+    except DicomRejected as refusal:
+        assert refusal.code == expected
+    else:
+        assert after.endswith(b"OF") and image.any(), "the bytes of the pixels do not depend on the type of their tag"
