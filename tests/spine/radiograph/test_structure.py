@@ -175,20 +175,8 @@ def test_the_walk_agrees_with_pydicoms_own_examples():
         check_structure(Path(get_testdata_file(name)).read_bytes())
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "expected"),
-    [
-        (b"\x28\0\x01\x01US", b"\x28\0\x01\x01LO", "DECODE_FAILED"),  # BitsStored
-        (b"\xe0\x7f\x10\x00OW", b"\xe0\x7f\x10\x00UT", "DECODE_FAILED"),
-        (b"\xe0\x7f\x10\x00OW", b"\xe0\x7f\x10\x00OF", "DECODE_FAILED"),
-    ],
-)
-def test_a_tag_of_another_type_is_a_refusal(original, before, after, expected):
-    assert original.read_bytes().count(before) == 1
-    original.write_bytes(original.read_bytes().replace(before, after))
-    try:
-        image = read_radiograph(original).image
-    except DicomRejected as refusal:
-        assert refusal.code == expected
-    else:
-        assert after.endswith(b"OF") and image.any(), "the bytes of the pixels do not depend on the type of their tag"
+@pytest.mark.parametrize("tag", [b"\x28\0\x01\x01US", b"\xe0\x7f\x10\x00OW"])
+def test_a_tag_of_the_pixels_with_the_type_of_a_text_is_a_refusal(original, tag):
+    assert original.read_bytes().count(tag) == 1
+    original.write_bytes(original.read_bytes().replace(tag, tag[:4] + (b"LO" if tag.endswith(b"US") else b"UT")))
+    assert code(original) == "DECODE_FAILED"
