@@ -102,18 +102,19 @@ def stored_values(dataset: Any, layout: PixelLayout, payload: bytes) -> Stored:
 
 def _native(dataset: Any, layout: PixelLayout) -> Stored:
     rows, columns = layout.shape
-    if dataset.get_item("PixelData").length == UNDEFINED_LENGTH:
+    if getattr(dataset.get_item("PixelData"), "length", 0) == UNDEFINED_LENGTH:
         found = "compressed pixels under a transfer syntax of uncompressed pixels"
         raise DicomRejected("TRANSFER_SYNTAX_INVALID", found, "the transfer syntax of the pixels", EXPORT_AGAIN)
     subsampled = 2 if layout.photometric.endswith("_422") else layout.samples
     needed = rows * columns * subsampled * layout.bits_allocated // 8
-    size = len(dataset.PixelData)
+    size = len(_encoded(dataset))
     if size < needed:
         found = f"{size} bytes of pixels"
         raise DicomRejected("TRUNCATED", found, f"{needed} bytes for {rows} x {columns}", "send the file again")
     try:
         pixels: Stored = pixel_array(dataset, raw=True, view_only=True)
-    except (ValueError, AttributeError, NotImplementedError, RuntimeError, KeyError) as error:
+    except Exception as error:
+        # pydicom may raise anything where the tags of the pixels have other types than it expects.
         found = f"pixel data that cannot be decoded ({type(error).__name__})"
         raise DicomRejected("DECODE_FAILED", found, "pixel data as the header describes it", EXPORT_AGAIN) from error
     expected_shape = layout.shape + ((3,) if layout.samples == 3 else ())
@@ -121,6 +122,13 @@ def _native(dataset: Any, layout: PixelLayout) -> Stored:
         found = f"pixels of shape {pixels.shape}"
         raise DicomRejected("FRAMES_UNSUPPORTED", found, f"{expected_shape}", "export each view separately")
     return grey_of(pixels, layout.photometric) if layout.samples == 3 else pixels
+
+
+def _encoded(dataset: Any) -> bytes:
+    value = dataset.PixelData
+    if not isinstance(value, bytes):
+        raise DicomRejected("DECODE_FAILED", "pixel data that are not bytes", "OB or OW", EXPORT_AGAIN)
+    return value
 
 
 def _significant(pixels: Stored, layout: PixelLayout) -> Stored:
@@ -141,7 +149,7 @@ def _significant(pixels: Stored, layout: PixelLayout) -> Stored:
 def _check_codestream(dataset: Any, layout: PixelLayout) -> None:
     """Compare the size in a JPEG or JPEG 2000 codestream with the header before the codestream is decoded."""
     try:
-        frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+        frame = next(generate_frames(_encoded(dataset), number_of_frames=1))
     except (ValueError, StopIteration, struct.error) as error:
         raise DicomRejected("DECODE_FAILED", "compressed pixels without a frame", "one frame", EXPORT_AGAIN) from error
     size = codestream_size(frame)

@@ -198,7 +198,7 @@ def _aspect(tags: TagReader) -> float | None:
     if not numbers:
         return None
     if len(numbers) != 2 or min(numbers) <= 0:
-        found = f"PixelAspectRatio of {len(numbers)} value(s)"
+        found = "PixelAspectRatio that is not two positive numbers"
         raise DicomRejected("ASPECT_INVALID", found, "two positive numbers, e.g. 5\\4", CORRECT_TAG)
     return numbers[0] / numbers[1]
 

@@ -4,11 +4,13 @@ Contract: values are read from the raw bytes, without the repairs that pydicom m
 finite is refused with the caller's code. No message quotes a value.
 """
 
+import contextlib
 import math
 import struct
 from typing import Any
 
 from pydicom.datadict import tag_for_keyword
+from pydicom.sequence import Sequence
 
 from spine.errors import DicomRejected
 
@@ -57,11 +59,13 @@ class TagReader:
         """The items of a sequence, or an empty list without the tag. A tag of another type raises ``TAG_INVALID``."""
         if keyword not in self._dataset:
             return []
-        try:
-            return list(self._dataset[keyword].value)
-        except Exception as error:
+        element = None
+        with contextlib.suppress(Exception):  # pydicom may raise anything on a malformed value
+            element = self._dataset[keyword]
+        if element is None or not isinstance(element.value, Sequence):
             found = f"{keyword} that is not a sequence"
-            raise DicomRejected("TAG_INVALID", found, "a sequence of items", EXPORT_AGAIN) from error
+            raise DicomRejected("TAG_INVALID", found, "a sequence of items", EXPORT_AGAIN)
+        return list(element.value)
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """The ASCII values of a tag, which backslashes separate."""

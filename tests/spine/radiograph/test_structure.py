@@ -15,7 +15,7 @@ from spine.radiograph.elements import BIG_ENDIAN
 from spine.radiograph.read import read_radiograph
 from spine.radiograph.recognise import dicom_kind
 from spine.radiograph.structure import MAX_NESTING, check_structure, checked_bytes
-from tests.spine.radiograph.constructed_radiographs import edited, sample_radiograph
+from tests.spine.radiograph.constructed_radiographs import edited, sample_radiograph, with_raw
 from tests.spine.refusals import code_of
 
 
@@ -173,3 +173,21 @@ def test_damaged_bytes_give_an_image_or_a_code_and_nothing_else(tmp_path, damage
 def test_the_walk_agrees_with_pydicoms_own_examples():
     for name in ("CT_small.dcm", "MR_small_expb.dcm", "priv_SQ.dcm", "nested_priv_SQ.dcm", "UN_sequence.dcm"):
         check_structure(Path(get_testdata_file(name)).read_bytes())
+
+
+@pytest.mark.parametrize("kind", ["UL", "LO", "OB", "FD"])
+@pytest.mark.parametrize("tag", [0x00540220, 0x00283000, 0x00283010])
+def test_a_sequence_of_another_type_is_a_refusal_or_left_out(original, tag, kind):
+    """ViewCodeSequence and Modality LUT are needed; a VOI LUT is for display."""
+    path = with_raw(original, tag, kind, bytes(range(16)))
+    if tag == 0x00283010:
+        assert read_radiograph(path).view == "frontal"
+    else:
+        assert code(path) == "TAG_INVALID"
+
+
+@pytest.mark.parametrize("tag", [b"\x28\0\x01\x01US", b"\xe0\x7f\x10\x00OW"])
+def test_a_tag_of_the_pixels_with_the_type_of_a_text_is_a_refusal(original, tag):
+    assert original.read_bytes().count(tag) == 1
+    original.write_bytes(original.read_bytes().replace(tag, tag[:4] + (b"LO" if tag.endswith(b"US") else b"UT")))
+    assert code(original) == "DECODE_FAILED"
