@@ -19,7 +19,7 @@ from spine.reconstruction.meshes import write_mesh
 from spine.reconstruction.reconstruction import Reconstruction
 from spine.types import Floats
 
-SEEDS = (5, 8, 9, 18, 7)
+SEEDS = (101, 102, 103, 104, 105)
 """Severe and moderate scolioses, six lumbar vertebrae, and a degenerative spine."""
 
 
