@@ -4,6 +4,7 @@ Contract: the import of this module sets nothing. The command line, ``make up`` 
 they import the tools, because most tools read them at import time.
 """
 
+import getpass
 import os
 
 WORKSPACE_VARIABLE = "PLUMBLINE_WORKSPACE"
@@ -82,5 +83,9 @@ def quiet_environment() -> dict[str, str]:
 
 
 def apply_quiet_environment() -> None:
-    """Set the variables in this process. Call this before any tool is imported."""
+    """Set the variables in this process, and a name of its account. Call this before any tool is imported."""
     os.environ.update(quiet_environment())
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as in a container; Plumbline, DVC and MLflow ask for one
+        os.environ["LOGNAME"] = f"uid-{os.getuid()}"

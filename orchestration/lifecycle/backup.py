@@ -29,7 +29,7 @@ from orchestration.pipeline.cache import current_versions, files_of, fill_cache,
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import EvidenceRejected, ParametersRejected, PlumblineError
-from spine.storage import PARTIAL_SUFFIX, sha256_of_file
+from spine.storage import PARTIAL_SUFFIX, sha256_of_bytes, sha256_of_file
 from validation.promotion.history import history_lock
 
 SCHEMA = "plumbline.backup/1"
@@ -74,13 +74,21 @@ def write_backup(workspace: Workspace, archive: Path) -> Backup:
     with (
         workspace_lock(workspace),
         history_lock(workspace.promotion_ledger),
-        tempfile.TemporaryDirectory(dir=archive.parent, prefix=f".{archive.name}.") as scratch,
+        _scratch(archive.parent, f".backup-{sha256_of_bytes(str(workspace.root).encode())[:12]}.") as scratch,
     ):
         written = Path(scratch) / archive.name
         done = _write(workspace, written, Path(scratch) / "copy")
         written.chmod(0o600)
         written.rename(archive)
     return done
+
+
+def _scratch(folder: Path, prefix: str) -> "tempfile.TemporaryDirectory[str]":
+    """A new folder for unfinished files, after those of killed commands for the same workspace were removed."""
+    for left in folder.iterdir():
+        if left.name.startswith(prefix):
+            shutil.rmtree(left)
+    return tempfile.TemporaryDirectory(dir=folder, prefix=prefix)
 
 
 def _write(workspace: Workspace, archive: Path, scratch: Path) -> Backup:
@@ -124,7 +132,8 @@ def _cached(workspace: Workspace) -> list[Path]:
 
 def _is_needed(path: Path) -> bool:
     lock = path.suffix == ".lock" and path.name != "dvc.lock"
-    return not lock and not path.name.endswith(_NOT_NEEDED) and path.is_file()
+    here = path.parts[-2:] == (".dvc", "config.local")  # names this folder, and is written again where it is needed
+    return not lock and not here and not path.name.endswith(_NOT_NEEDED) and path.is_file()
 
 
 def _add(tar: tarfile.TarFile, name: str, path: Path, digests: dict[str, str], scratch: Path) -> int:
@@ -186,7 +195,7 @@ def restore_backup(archive: Path, workspace: Workspace) -> Backup:
             remedy="choose another folder with -w, or move this one away",
         )
     root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}.restoring.") as scratch:
+    with _scratch(root.parent, f".{root.name}.restoring.") as scratch:
         staged = Path(scratch) / "workspace"
         done = _extract(archive, staged)
         fill_cache(Workspace(staged))

@@ -4,6 +4,8 @@ import io
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tarfile
 from contextlib import closing
 from pathlib import Path
@@ -37,7 +39,7 @@ def small(tmp_path: Path) -> Workspace:
     (made.studies / "a" / "image.npy").write_bytes(b"pixels")
     made.dataset.mkdir()
     os.link(made.studies / "a" / "image.npy", made.dataset / "image.npy")
-    made.pseudonym_key_file.write_text("key")
+    made.pseudonym_key_file.write_text("ab" * 32)
     made.pseudonym_key_file.chmod(0o600)
     (made.state / "logs").mkdir()
     (made.state / "logs" / "mlflow.log").write_text("not needed")
@@ -62,6 +64,33 @@ def test_every_file_returns_with_its_content_mode_and_links(small: Workspace, tm
     assert (there.inbox / "batch" / "far.dcm").read_text() == "behind a link"
     assert not (there.state / "logs").exists()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["archives", "disk", "small", "there"], "nothing is left over"
+
+
+KILLED = """import os, sys
+from pathlib import Path
+from orchestration.lifecycle import backup
+from orchestration.pipeline.workspace import Workspace
+backup._write = lambda *_: os._exit(9)
+backup.write_backup(Workspace(Path(sys.argv[1])), Path(sys.argv[2]))"""
+
+
+def test_the_next_backup_removes_what_a_killed_one_left(small: Workspace, tmp_path: Path):
+    archives = tmp_path / "archives"
+    killed = subprocess.run([sys.executable, "-c", KILLED, small.root, archives / "monday.tar.gz"], check=False)
+    assert killed.returncode == 9
+    assert len(list(archives.iterdir())) == 1
+    write_backup(small, archives / "tuesday.tar.gz")
+    assert [path.name for path in archives.iterdir()] == ["tuesday.tar.gz"]
+
+
+def test_names_that_are_not_utf8_are_saved_and_restored(small: Workspace, tmp_path: Path):
+    odd = small.inbox / os.fsdecode(b"M\xfcller\n[1]") / "COMPLETE"
+    odd.parent.mkdir()
+    odd.touch()
+    write_backup(small, tmp_path / "a.tar.gz")
+    there = Workspace(tmp_path / "there")
+    restore_backup(tmp_path / "a.tar.gz", there)
+    assert [b.key for b in finished_batches(there)] == [b.key for b in finished_batches(small)]
 
 
 def test_a_batch_that_was_taken_in_is_not_new_after_a_restore(small: Workspace, tmp_path: Path):

@@ -105,11 +105,9 @@ def test_a_damaged_registry_does_not_hide_the_rest(workspace: Workspace) -> None
 
 
 def test_a_tracking_server_that_is_down_is_named_soon(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")
-    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES")  # at the end it is absent again, as before
     monkeypatch.setenv("PLUMBLINE_TRACKING_URI", f"http://{HOST}:{free_port()}")
     began = time.monotonic()
     shown = screen(workspace)
-    assert time.monotonic() - began < 40, "with MLflow's own retries it takes minutes"
+    assert time.monotonic() - began < 20, "with MLflow's own retries it takes minutes"
     assert "not known                REGISTRY_UNAVAILABLE" in shown
     assert "free on this disk" in shown
