@@ -23,7 +23,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.stats import false_discovery_control, ks_2samp
 
 from spine.storage import write_text_atomically
 from validation.dataset.population import StudyFeatures
@@ -88,6 +87,8 @@ class DriftReport:
 
 def compare_populations(old: Sequence[StudyFeatures], new: Sequence[StudyFeatures], limits: DriftLimits) -> DriftReport:
     """Compare new studies with old ones in every feature that enough studies of both have."""
+    from scipy.stats import false_discovery_control  # half a second, which no other command should wait for
+
     compared = _numbers(old, new, limits.minimum_studies) + _categories(old, new, limits.minimum_studies)
     adjusted = false_discovery_control([c.p_value for c in compared]) if compared else []
     features = []
@@ -101,6 +102,8 @@ def compare_populations(old: Sequence[StudyFeatures], new: Sequence[StudyFeature
 
 
 def _numbers(old: Sequence[StudyFeatures], new: Sequence[StudyFeatures], minimum: int) -> list[FeatureDrift]:
+    from scipy.stats import ks_2samp
+
     found = []
     for name in sorted({name for study in (*old, *new) for name in study.numbers}):
         ours, theirs = ([s.numbers[name] for s in group if name in s.numbers] for group in (old, new))
