@@ -29,7 +29,7 @@ from spine.errors import ParametersRejected, PlumblineError
 HOST = "127.0.0.1"
 """Services listen on this address only."""
 
-GRACE_S = 7.0
+GRACE_S = 6.0
 KILLED_WITHIN_S = 2.0
 """Together less than ten seconds, after which ``docker stop`` kills."""
 
