@@ -29,9 +29,9 @@ from spine.errors import ParametersRejected, PlumblineError
 HOST = "127.0.0.1"
 """Services listen on this address only."""
 
-GRACE_S = 7.0
-KILLED_WITHIN_S = 2.0
-"""Together less than ten seconds, after which ``docker stop`` kills."""
+GRACE_S = 5.0
+KILLED_WITHIN_S = 1.0
+"""Together well below the ten seconds after which ``docker stop`` kills: the supervisor itself has to end too."""
 
 RESTARTS, WINDOW_S = 5, 600.0
 FIRST_PAUSE_S = 1.0

@@ -29,7 +29,8 @@ _plain = partial(dg.asset, group_name="gate", owners=["team:gate"], code_version
 _asset = partial(_plain, config_schema=NO_CONFIG)
 
 
-@_asset(kinds={"onnx", "python"}, deps=["dataset", "validation"])
+# After the candidate's evaluation, so that a run whose fit fails does not score the champion for nothing.
+@_asset(kinds={"onnx", "python"}, deps=["dataset", "validation", evaluation])
 def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
     """The champion's errors on the same frozen test set, computed by the same code as the candidate's errors."""
     tracked = tracking.applied_to(workspace.folders)

@@ -40,7 +40,7 @@ def test_dvc_yaml_draws_the_same_graph():
 
 def test_promotion_depends_on_everything_that_was_judged():
     assert upstream("registered_candidate") == {"evaluation"}
-    assert upstream("champion_evaluation") == {"dataset", "validation"}
+    assert upstream("champion_evaluation") == {"dataset", "validation", "evaluation"}
     assert upstream("verdict") == {"evaluation", "champion_evaluation", "registered_candidate"}
     assert upstream("champion") == {"verdict", "registered_candidate"}
 
