@@ -35,7 +35,7 @@ import pydicom
 
 from orchestration.cli.pipeline import prepare_workspace
 from orchestration.dagster.instance import open_instance
-from orchestration.pipeline.intake import COMPLETE, finished_batches
+from orchestration.pipeline.intake import COMPLETE, finished_batches, is_taken_in
 from orchestration.pipeline.workspace import Workspace
 from simulation.cohort.cohort import write_cohort
 from simulation.cohort.config import CohortConfig
@@ -211,8 +211,7 @@ def retrainings(workspace: Workspace, since: float) -> list[str]:
 
 def untaken(workspace: Workspace) -> list[str]:
     """Names of finished batches without a record."""
-    done = {path.stem for path in (workspace.state / "batches").glob("*.json")}
-    return [repr(batch.folder.name) for batch in finished_batches(workspace) if batch.key not in done]
+    return [repr(batch.folder.name) for batch in finished_batches(workspace) if not is_taken_in(workspace, batch)]
 
 
 def wait_until(condition: Callable[[], bool], minutes: float, soak: Soak) -> bool:

@@ -14,10 +14,11 @@ from orchestration.dagster.assets.data import BATCHES
 from orchestration.dagster.jobs import INGEST_BATCH, RETRAIN
 from orchestration.dagster.resources import WorkspacePaths
 from orchestration.pipeline.drift import latest_drift
-from orchestration.pipeline.intake import Batch, finished_batches
+from orchestration.pipeline.intake import Batch, finished_batches, is_taken_in
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import read_manifest
 from spine.errors import ParametersRejected
+from spine.intake.source_files import ABORTED_AFTER_S
 from spine.study import iterate_study_folders
 from validation.dataset.build import read_build_record
 
@@ -38,11 +39,14 @@ _UNFINISHED = [dg.DagsterRunStatus[name] for name in ("QUEUED", "STARTING", "STA
     description="Takes in each batch in data/inbox once, when its COMPLETE marker is there. A batch is a partition.",
 )
 def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.SensorResult | dg.SkipReason:
-    """Request an ingest run for each new batch, and retry failed runs up to ``ATTEMPTS`` times."""
+    """Request an ingest run for each new batch, and retry failed runs up to ``ATTEMPTS`` times.
+
+    A batch with waiting studies is read again after ``ABORTED_AFTER_S``, when a copy that has stopped is refused.
+    """
     batches = finished_batches(paths.folders)
     known = set(context.instance.get_dynamic_partitions(str(BATCHES.name)))
     new = [batch.key for batch in batches if batch.key not in known]
-    requests = [request for batch in batches if (request := _request(batch, context.instance)) is not None]
+    requests = [request for batch in batches if (request := _request(batch, context.instance, paths)) is not None]
     if not requests:
         return dg.SkipReason(f"no batch to take in now; finished batches in the inbox: {len(batches)}")
     return dg.SensorResult(
@@ -50,13 +54,16 @@ def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.Sens
     )
 
 
-def _request(batch: Batch, instance: dg.DagsterInstance) -> dg.RunRequest | None:
+def _request(batch: Batch, instance: dg.DagsterInstance, paths: WorkspacePaths) -> dg.RunRequest | None:
     """The run that a batch needs now (its first run or a retry); None if it needs no run."""
     runs = instance.get_run_records(dg.RunsFilter(job_name=INGEST_BATCH, tags={BATCH_TAG: batch.key}))
     attempt = len(runs) + 1
-    failed = all(record.dagster_run.status == dg.DagsterRunStatus.FAILURE for record in runs)
+    statuses = {record.dagster_run.status for record in runs}
+    waiting = statuses == {dg.DagsterRunStatus.SUCCESS} and not is_taken_in(paths.folders, batch)
+    pause = ABORTED_AFTER_S if waiting else PAUSE_BEFORE_RETRY_S * len(runs)
     ended = max((r.end_time or r.create_timestamp.timestamp() for r in runs), default=0.0)
-    if not failed or attempt > ATTEMPTS or time.time() < ended + PAUSE_BEFORE_RETRY_S * len(runs):
+    retried = waiting or (statuses <= {dg.DagsterRunStatus.FAILURE} and attempt <= ATTEMPTS)
+    if not retried or time.time() < ended + pause:
         return None
     return dg.RunRequest(
         run_key=batch.key if attempt == 1 else f"{batch.key}#attempt-{attempt}",

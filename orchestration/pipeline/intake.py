@@ -142,6 +142,15 @@ def _inbox_sources(workspace: Workspace) -> list[tuple[Path, StudySource, bool]]
     return [(folder, open_source("folder", folder), False) for folder in folders]
 
 
+def is_taken_in(workspace: Workspace, batch: Batch) -> bool:
+    """Whether every study of the batch is used, already present or in quarantine, so that none is waiting."""
+    return _record_of(workspace, batch.key).exists()
+
+
+def _record_of(workspace: Workspace, key: str) -> Path:
+    return workspace.state / "batches" / f"{key}.json"
+
+
 def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = None) -> StepReport:
     """Take in one finished batch of the inbox; a second call only repeats the report of the first.
 
@@ -150,7 +159,7 @@ def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = Non
     Raises:
         PairingRejected: BATCH_GONE.
     """
-    done = workspace.state / "batches" / f"{key}.json"
+    done = _record_of(workspace, key)
     if done.exists():
         return StepReport(**json.loads(done.read_text()) | {"skipped": True})
     folders = [batch.folder for batch in finished_batches(workspace) if batch.key == key]

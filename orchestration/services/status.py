@@ -16,7 +16,7 @@ from orchestration.alerts import Alert, alerts_since
 from orchestration.dagster.instance import open_instance
 from orchestration.dagster.overview import RunLine, next_schedules, present_runs
 from orchestration.lifecycle.history import models_in_use
-from orchestration.pipeline.intake import finished_batches
+from orchestration.pipeline.intake import finished_batches, is_taken_in
 from orchestration.pipeline.leftover import bytes_below
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.processes import answers
@@ -76,7 +76,7 @@ def status_of(workspace: Workspace) -> Status:
         # MLflow's server creates or migrates its database while it starts, and a second program must not do this too.
         models=_models(workspace) if services != {} else [("models", "not known", "the services are starting")],
         verdict=_verdict(workspace),
-        waiting=[b.folder.name for b in finished_batches(workspace) if not _taken_in(workspace, b.key)],
+        waiting=[b.folder.name for b in finished_batches(workspace) if not is_taken_in(workspace, b)],
         alerts=alerts_since(workspace, datetime.now(UTC) - timedelta(days=ALERTS_OF_DAYS)),
         quarantined=len(list(workspace.quarantine.glob("*/reason.json"))),
         disk=_disk(workspace),
@@ -124,10 +124,6 @@ def _verdict(workspace: Workspace) -> str:
     except PlumblineError as error:
         return f"not known ({error.code}: {error.found})"
     return f"{judged.decision} (verdict {judged.digest[:12]}, model {judged.challenger_model[:12]})"
-
-
-def _taken_in(workspace: Workspace, key: str) -> bool:
-    return (workspace.state / "batches" / f"{key}.json").exists()
 
 
 def _disk(workspace: Workspace) -> dict[str, int]:

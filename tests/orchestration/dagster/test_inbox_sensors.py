@@ -145,6 +145,19 @@ def test_failed_ingest_is_retried_under_a_new_run_key_after_a_pause(workspace, i
     assert request.partition_key == key
 
 
+def test_a_batch_with_waiting_studies_is_read_again_when_a_stopped_copy_is_refused(workspace, instance, monkeypatch):
+    key = drop_batch(workspace, "monday")
+    ended(instance, key, dg.DagsterRunStatus.SUCCESS)
+    assert isinstance(tick(inbox, workspace, instance), dg.SkipReason)
+    monkeypatch.setattr(sensors, "ABORTED_AFTER_S", 0.0)
+    (request,) = requests_of(tick(inbox, workspace, instance))
+    assert request.run_key == f"{key}#attempt-2"
+    taken_in = workspace.state / "batches" / f"{key}.json"
+    taken_in.parent.mkdir(parents=True)
+    taken_in.write_text("{}")
+    assert isinstance(tick(inbox, workspace, instance), dg.SkipReason)
+
+
 def test_retries_end(workspace, instance, monkeypatch):
     monkeypatch.setattr(sensors, "PAUSE_BEFORE_RETRY_S", 0.0)
     key = drop_batch(workspace, "monday")
