@@ -144,7 +144,8 @@ class _Ingestion:
     def _accept(self, loaded: LoadedStudy) -> tuple[str, Entry]:
         """Store a study, alone or with the view of its examination that the store has, unless it is present."""
         study, images = self._study(loaded), {name: view.image for name, view in loaded.views.items()}
-        relation = relation_to_store(entry_of_study(study), self.ledger)
+        entry = entry_of_study(study)
+        relation = relation_to_store(entry, self.ledger)
         if relation.kind == "present":
             return "present", relation.studies[0]
         if relation.kind == "completion":
@@ -153,9 +154,10 @@ class _Ingestion:
                 relation = replace(relation, studies=())
             else:
                 study, images = completed
-        study = replace(study, revises=tuple(str(replaced.study_id) for replaced in relation.studies))
-        store_study(self._store, study, images)
-        return "used", entry_of_study(study)
+                entry = entry_of_study(study)
+        revises = tuple(str(replaced.study_id) for replaced in relation.studies)
+        store_study(self._store, replace(study, revises=revises), images)
+        return "used", replace(entry, revises=revises)
 
     def _completed(self, study: Study, images: Images, other_id: str) -> tuple[Study, Images] | None:
         """The study with the view that the store has of its examination, or None if the views do not fit together."""

@@ -6,6 +6,7 @@ is dropped. The index is beside the store (``.<store>-intake/ledger.jsonl``), so
 identifiers in the index are keyed hashes.
 """
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,8 +14,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spine.storage import sha256_of_bytes, write_text_atomically
-from spine.study import Study, StudyView, iterate_study_folders, points_to_json, read_study
+from spine.study import Points2D, Study, StudyView, iterate_study_folders, read_study
 
 TRANSIENT_CODES = frozenset(
     {"UID_CONFLICT", "DUPLICATE_IMAGE", "FILE_UNREADABLE", "READER_FAULT", "IMAGE_MISSING", "COPY_ABORTED"}
@@ -144,7 +147,7 @@ def entry_of_study(study: Study) -> Entry:
         images={name: view.sha256 for name, view in study.views.items()},
         places={name: _digest(_place(view)) for name, view in study.views.items()},
         examination=next((str(v.facts["examination"]) for v in study.views.values() if "examination" in v.facts), ""),
-        truth=_digest(truth) if any((truth := _truth(study)).values()) else "",
+        truth=_truth(study),
         revises=study.revises,
     )
 
@@ -152,17 +155,25 @@ def entry_of_study(study: Study) -> Entry:
 def content_address(study: Study) -> str:
     """Study id: 16 hex digits of the SHA-256 of the images, their places, the labels and the 3D points."""
     images = {name: [view.sha256, _place(view)] for name, view in study.views.items()}
-    return _digest({"images": images, **_truth(study)})[:16]
+    return _digest({"images": images, "truth": _truth(study)})[:16]
 
 
 def _place(view: StudyView) -> list[Any]:
     return [view.spacing_mm, view.calibration, asdict(view.geometry) if view.geometry is not None else None]
 
 
-def _truth(study: Study) -> dict[str, Any]:
-    points = points_to_json(study.reconstruction.points) if study.reconstruction is not None else {}
-    labels = {name: points_to_json(view.labels) for name, view in study.views.items() if view.labels}
-    return {"points": points, "labels": labels}
+def _truth(study: Study) -> str:
+    """SHA-256 of the names and coordinates of the 3D points and the labels; empty without either."""
+    groups: dict[str, Points2D] = {name: view.labels for name, view in study.views.items() if view.labels}
+    if study.reconstruction is not None:
+        groups |= {"reconstruction": study.reconstruction.points}
+    if not any(groups.values()):
+        return ""
+    digest = hashlib.sha256()
+    for group, points in sorted(groups.items()):
+        for name in sorted(points):
+            digest.update(f"{group}\0{name}\0".encode() + np.asarray(points[name], dtype="<f8").tobytes())
+    return digest.hexdigest()
 
 
 def _digest(content: Any) -> str:
