@@ -13,10 +13,10 @@ from orchestration.pipeline.intake import (
     PASSED_OVER_TABLE,
     STUDY_COUNTS,
     WAITING_TABLE,
+    latest_intake,
     quarantined_studies,
 )
 from orchestration.pipeline.params import change_params, read_params
-from orchestration.pipeline.step_report import read_step_report
 from orchestration.pipeline.workspace import Workspace
 from orchestration.printable import printable_name
 from spine.study import iterate_study_folders
@@ -71,13 +71,13 @@ def accept(studies: tuple[str, ...], reason: str, workspace: Path) -> None:
 
 def _print_counts(workspace: Workspace) -> None:
     """What became of every study and file in the last intake."""
-    report = read_step_report("studies", workspace)
+    report = latest_intake(workspace)
     if report is None:
         return
     for what, names in (("studies", STUDY_COUNTS), ("files", FILE_COUNTS)):
         counts = ", ".join(f"{report.figures.get(name, 0)} {name.removeprefix('files ')}" for name in names)
         click.echo(f"the last intake, {what}: {counts}")
     for title in (WAITING_TABLE, PASSED_OVER_TABLE):
-        for row in report.tables.get(title, ()):
-            kind, count = row.values()
-            click.echo(f"    {count} {kind}  ({title})")
+        kinds = [f"{count} {kind}" for kind, count in (row.values() for row in report.tables.get(title, ()))]
+        if kinds:
+            click.echo(f"    {title}: {', '.join(kinds)}")

@@ -147,6 +147,15 @@ def is_taken_in(workspace: Workspace, batch: Batch) -> bool:
     return _record_of(workspace, batch.key).exists()
 
 
+def latest_intake(workspace: Workspace) -> StepReport | None:
+    """The report of the last intake, of the source or of a batch; None if there was none."""
+    reports = [workspace.reports / "studies.json", *(workspace.state / "batches").glob("*.json")]
+    existing = [path for path in reports if path.exists()]
+    if not existing:
+        return None
+    return StepReport(**json.loads(max(existing, key=lambda path: path.stat().st_mtime_ns).read_text()))
+
+
 def _record_of(workspace: Workspace, key: str) -> Path:
     return workspace.state / "batches" / f"{key}.json"
 

@@ -25,8 +25,9 @@ from spine.intake.complete_marker import COMPLETE, listed_files
 from spine.intake.examinations import sort_by_examination
 from spine.intake.folder_candidate import FolderCandidate
 from spine.intake.records import Contents
-from spine.intake.source_files import Tree, files_below, obstacle_of
+from spine.intake.source_files import Tree, files_below, is_hidden, obstacle_of
 
+MARK = "COMPLETE file"
 _EXPORT_INDEX = "DICOMDIR"
 
 
@@ -60,7 +61,7 @@ class _Survey:
         for entry in sorted(self._location.iterdir()):
             obstacle = None if entry.is_dir() and not entry.is_symlink() else obstacle_of(entry)
             if entry.name == COMPLETE:
-                self._passed_over["system file"] += 1
+                self._passed_over[MARK] += 1
             elif entry.name.startswith("."):
                 hidden = len(files_below(entry).files) if entry.is_dir() and not entry.is_symlink() else 1
                 self._passed_over["hidden file"] += hidden
@@ -93,9 +94,9 @@ class _Survey:
         if (folder / _EXPORT_INDEX).is_file():
             self._add_examinations(folder.name, folder, tree, is_export=True)
             return
-        seen = [file for file in tree.files if not _is_hidden(file, folder)]
+        seen = [file for file in tree.files if not is_hidden(file, folder)]
         files = tuple(file for file in seen if file.name != COMPLETE)
-        passed_over = Counter({"hidden file": len(tree.files) - len(seen), "system file": len(seen) - len(files)})
+        passed_over = Counter({"hidden file": len(tree.files) - len(seen), MARK: len(seen) - len(files)})
         listed = listed_files(folder)
         if not files and not tree.obstacles and not listed:
             self._passed_over += passed_over
@@ -116,7 +117,7 @@ class _Survey:
 
     def _add_examinations(self, key: str, root: Path, tree: Tree, *, is_export: bool) -> None:
         seen = [file for file in tree.files if file.name != COMPLETE]
-        self._passed_over["system file"] += len(tree.files) - len(seen)
+        self._passed_over[MARK] += len(tree.files) - len(seen)
         found = sort_by_examination(seen, root, is_export=is_export)
         self._passed_over += Counter(found.passed_over)
         marked = any(file.name == COMPLETE for file in tree.files)
@@ -132,7 +133,3 @@ class _Survey:
         names = {Path(name).parts[0] for name in self._listed}
         for name in sorted(n for n in names if not (self._location / n).exists()):
             self._add(FolderCandidate(name, self._location / name, ()))
-
-
-def _is_hidden(file: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in file.relative_to(root).parts)

@@ -108,14 +108,24 @@ def require_files(obstacles: tuple[str, ...]) -> None:
     raise PairingRejected("FILE_UNREADABLE", found, "regular files and folders that can be read", remedy)
 
 
+def is_hidden(file: Path, root: Path) -> bool:
+    """Whether a file below ``root`` is hidden or belongs to an operating system; a copy under way is not hidden."""
+    parts = [part.lower() for part in file.relative_to(root).parts]
+    hidden = [part.startswith((".", "~$")) or part in _SYSTEM_FOLDERS for part in parts]
+    return any(hidden[:-1]) or (hidden[-1] and not _is_temporary(file))
+
+
+def _is_temporary(file: Path) -> bool:
+    return file.suffix.lower() in _UNDER_WAY_SUFFIXES or bool(_RSYNC_TEMPORARY.fullmatch(file.name))
+
+
 def kind_of(file: Path, root: Path) -> Kind:
     """The kind of a regular file below ``root``: by its name if the name decides, otherwise by its content."""
     name, suffix = file.name.lower(), file.suffix.lower()
-    if suffix in _UNDER_WAY_SUFFIXES or _RSYNC_TEMPORARY.fullmatch(file.name):
-        return Kind("temporary file of a copy", "under way")
-    parts = [part.lower() for part in file.relative_to(root).parts]
-    if name.startswith("~$") or any(part.startswith(".") or part in _SYSTEM_FOLDERS for part in parts):
+    if is_hidden(file, root):
         return Kind("hidden file", "passed over")
+    if _is_temporary(file):
+        return Kind("temporary file of a copy", "under way")
     if name in _SYSTEM_NAMES:
         return Kind("system file", "passed over")
     dicom = dicom_kind(file)

@@ -234,6 +234,13 @@ def test_a_copy_under_way_waits_and_a_stopped_copy_is_refused(place):
     assert take_in(place).used == 1
 
 
+@pytest.mark.parametrize("name", [".lateral.dcm.Xy12Za", "lateral.dcm.filepart", "lateral.crdownload"])
+def test_the_temporary_files_of_programs_that_copy_wait(place, name):
+    study = write_study(place / "drop" / "a", 1, views=("frontal",))
+    (study / name).write_bytes(b"DI")
+    assert [w.code for w in take_in(place).waiting] == ["COPY_UNDER_WAY"]
+
+
 def test_files_that_change_while_they_are_read_wait(place, monkeypatch):
     study = write_study(place / "drop" / "a", 1)
     read = "spine.intake.folder_candidate.join_study"
