@@ -90,7 +90,7 @@ class _Survey:
         )
 
     def _add_folder(self, folder: Path) -> None:
-        tree = files_below(folder)
+        tree = files_below(folder, own=self._simulated)
         if (folder / _EXPORT_INDEX).is_file():
             self._add_examinations(folder.name, folder, tree, is_export=True)
             return

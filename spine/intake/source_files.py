@@ -70,8 +70,11 @@ class Tree:
     obstacles: tuple[str, ...] = ()
 
 
-def files_below(folder: Path) -> Tree:
-    """All entries below a folder at any depth, without following links."""
+def files_below(folder: Path, *, own: bool = False) -> Tree:
+    """All entries below a folder at any depth, without following links.
+
+    With ``own``, a link to a file counts as a file: DVC may replace Plumbline's own files by links into its cache.
+    """
     files: list[Path] = []
     obstacles: list[str] = []
     unreadable: list[OSError] = []
@@ -79,7 +82,7 @@ def files_below(folder: Path) -> Tree:
         at = Path(parent)
         obstacles += ["a link" for name in folders if (at / name).is_symlink()]
         for name in names:
-            obstacle = obstacle_of(at / name)
+            obstacle = None if own and (at / name).is_file() else obstacle_of(at / name)
             if obstacle is None:
                 files.append(at / name)
             else:

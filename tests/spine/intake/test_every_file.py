@@ -105,6 +105,15 @@ def test_links_and_pipes_are_refused_by_name(place):
     assert codes(report) == ["LINK_NOT_FOLLOWED", "FILE_UNREADABLE", "LINK_NOT_FOLLOWED"]
 
 
+def test_links_into_dvc_s_cache_are_read_in_a_virtual_cohort(place):
+    study = write_study(place / "drop" / "a", 1)
+    moved = (study / "lateral.dcm").rename(place / "cached")
+    (study / "lateral.dcm").symlink_to(moved)
+    source = open_source("virtual", place / "drop")
+    report = ingest(source, place / "work" / "s", place / "work" / "q", pseudonym_key=KEY)
+    assert (report.used, codes(report), set(stored(place)[0].views)) == (1, [], {"frontal", "lateral"})
+
+
 def test_an_empty_folder_and_a_folder_without_studies_are_counted(place):
     (place / "drop" / "later").mkdir()
     report = take_in(place)
