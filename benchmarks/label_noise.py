@@ -36,9 +36,8 @@ from spine.types import Floats
 from validation.dataset.build import example_of
 from validation.dataset.expectation_run import run_suites
 from validation.dataset.leakage import ImageSurvey
-from validation.dataset.results import Profile
-from validation.dataset.second_reading import Reading, compared
-from validation.dataset.suites import Minimums, suites
+from validation.dataset.second_reading import compared
+from validation.dataset.suites import Minimums, Profile, suites
 from validation.dataset.tables import build_tables
 from validation.dataset.validate import findings_of
 
