@@ -1,8 +1,8 @@
 """Logs a finished candidate to MLflow, exactly once, as a run and a registered model.
 
 Contract: a second replay of the same candidate finds the first run and logs nothing. An incomplete run gets the status
-FAILED. If a replay was killed, the next replay sets this status. The registered model consists of the candidate's
-bytes. It contains neither pickle files nor code.
+FAILED. If a replay was killed, or the server failed, the next replay sets this status. The registered model consists of
+the candidate's bytes. It contains neither pickle files nor code.
 
 A run has few metrics, so that a table of runs can show them all: ``train/loss``, ``validation/landmark_error_mm``,
 ``cost/seconds``, the energy and the best validation error. Every other figure of the journal is in the table
@@ -121,7 +121,9 @@ def replay_journal(
         client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED", end_time=end_ms)
-    return TrackedModel(run_id, version, f"models:/{registered_model}/{version}", experiment_id)
+    # If an answer of the server is lost, MLflow's client repeats the request, which may make a second run or version.
+    tracked = _finished(client, experiment_id, registered_model, str(summary.model_digest))
+    return tracked or TrackedModel(run_id, version, f"models:/{registered_model}/{version}", experiment_id)
 
 
 def log_evidence(
@@ -173,19 +175,20 @@ def _experiment(client: "MlflowClient", name: str, tracking_uri: str) -> str:
 
 
 def _finished(client: "MlflowClient", experiment_id: str, model: str, digest: str) -> TrackedModel | None:
-    """The finished run of this model, or None. Unfinished runs get the status FAILED and lose their model versions."""
+    """The complete run of this candidate, or None. All its other runs get the status FAILED and lose their versions."""
+    whole: TrackedModel | None = None
     for run in client.search_runs([experiment_id], filter_string=f"tags.`{KEY_TAG}` = '{digest}'"):
         run_id = str(run.info.run_id)
-        versions = client.search_model_versions(f"run_id = '{run_id}'")
-        if run.info.status == "FINISHED" and versions:
-            newest = str(versions[0].version)
-            return TrackedModel(run_id, newest, f"models:/{model}/{newest}", experiment_id)
-        for version in versions:
-            client.delete_model_version(version.name, version.version)
-        if run.info.status != "FAILED":
+        surplus = list(client.search_model_versions(f"run_id = '{run_id}'"))
+        if whole is None and run.info.status == "FINISHED" and surplus:
+            newest = str(surplus.pop(0).version)
+            whole = TrackedModel(run_id, newest, f"models:/{model}/{newest}", experiment_id)
+        elif run.info.status != "FAILED":
             client.set_tag(run_id, "plumbline.failure", "a later replay ended this run, which was incomplete")
             client.set_terminated(run_id, "FAILED")
-    return None
+        for version in surplus:
+            client.delete_model_version(version.name, version.version)
+    return whole
 
 
 def _tags(summary: FitSummary, dataset: DatasetReference) -> dict[str, str]:

@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import chdir, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -88,15 +89,54 @@ def _digest(path: str) -> str:
 
 
 def is_up_to_date(workspace: Workspace, stage: str) -> bool:
-    """Whether ``dvc.lock`` matches the inputs, parameters and outputs on disk."""
+    """Whether ``dvc.lock`` matches inputs, parameters and outputs on disk. The caller holds the workspace's lock."""
+    _repair_lock_file(workspace)
     with dvc_repository(workspace) as repository:
         return not repository.status(targets=[stage])
 
 
 def record_stage(workspace: Workspace, stage: str) -> None:
-    """Record the stage's current inputs and outputs in ``dvc.lock`` and the cache."""
+    """Record the stage's inputs and outputs in ``dvc.lock`` and the cache. The caller holds the workspace's lock."""
+    _repair_lock_file(workspace)
     with dvc_repository(workspace) as repository:
         repository.commit(stage, force=True)
+    write_text_atomically(_last_lock_file(workspace), (workspace.root / "dvc.lock").read_text())
+
+
+def _last_lock_file(workspace: Workspace) -> Path:
+    return workspace.state / "last_dvc_lock.yaml"
+
+
+def _repair_lock_file(workspace: Workspace) -> None:
+    """Restore a ``dvc.lock`` that was cut off. DVC does not write it atomically, and reads no damaged one.
+
+    A killed process or a full disk leaves its beginning. If it is not valid, or lacks a stage, the last complete file
+    takes its place; then only the stage that was being recorded runs again.
+    """
+    file, last = workspace.root / "dvc.lock", _last_lock_file(workspace)
+    if not file.exists():
+        return
+    before = _stages_of(last) if last.exists() else set()
+    found = _stages_of(file)
+    if found is not None and before is not None and before <= found:
+        return
+    if before:
+        write_text_atomically(file, last.read_text())
+    elif found is None:
+        file.unlink()
+
+
+def _stages_of(lock_file: Path) -> set[str] | None:
+    """The stages in a file of DVC's format, or None if it is damaged."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+
+    try:
+        content = yaml.load(lock_file.read_text(), Loader=yaml.CSafeLoader)
+        COMPILED_LOCKFILE_SCHEMA(content)
+    # The schema raises errors of several classes, some of them of Python, for a value that was cut off.
+    except Exception:
+        return None
+    return set(content.get("stages", {}))
 
 
 def data_version(workspace: Workspace, path: str = "data/dataset") -> str | None:

@@ -179,6 +179,7 @@ def require_finished_copies(files: list[Path]) -> None:
     if not files:
         return
     found = f"{len(files)} temporary file(s) of a copy"
-    if time.time() - max(file.stat().st_mtime for file in files) < ABORTED_AFTER_S:
+    # A time in the future is of another clock. It must not let the study wait until then.
+    if abs(time.time() - max(file.stat().st_mtime for file in files)) < ABORTED_AFTER_S:
         raise StudyWaiting("COPY_UNDER_WAY", found, "the finished copy", "wait until the copy has finished")
     raise PairingRejected("COPY_ABORTED", found, "a finished copy", "copy the study again, and remove these files")

@@ -47,12 +47,18 @@ def test_every_test_that_the_documentation_names_exists():
     assert wrong == {}
 
 
+NUMBERS = {"D": 28, "L": 4, "S": 3, "G": 15, "T": 10, "V": 5}
+"""Kind of fault -> the number of faults of this kind."""
+NOT_BUILT = "with the HTTP and DICOM services (not built yet)"
+
+
 def test_every_fault_names_its_test():
     table = (ROOT / "docs" / "faults.md").read_text().partition("\n## Faults\n")[2]
-    held = {row.split("|")[1].split()[0]: row for row in table.splitlines() if re.match(r"\| [A-Z]\d", row)}
-    gate = {"S1", "S2", "S3", "G1,", *(f"G{number}" for number in range(3, 16))}
-    assert held.keys() >= gate | {"D24", "T7", "V1", "V2", "V4"}
-    assert all(re.search(r"`[\w/]*test_\w+\.py`", row) for row in held.values())
+    rows = [row.split("|") for row in table.splitlines() if re.match(r"\| [A-Z]\d", row)]
+    listed = {number for row in rows for number in re.match(r" ((?:[A-Z]\d+,? )+)", row[1])[1].replace(",", "").split()}
+    assert listed == {f"{kind}{number + 1}" for kind, count in NUMBERS.items() for number in range(count)}
+    untested = [row[1] for row in rows if not re.search(r"`[\w/]*test_\w+\.py`", row[3])]
+    assert untested == [row[1] for row in rows if row[2].strip() == NOT_BUILT]
 
 
 def test_a_wrong_name_is_found():

@@ -1,6 +1,6 @@
 """A dataset with wrong images among right ones: the second reader finds them before they are learnt from.
 
-Fault L3 and parts of D13 to D18 of docs/faults.md: noise, images upside down, mirrored images, images of another
+Faults L3 and D13 to D18 of docs/faults.md: wrong labels, noise, images upside down, mirrored images, images of another
 patient. Intake and validation accepted all of these while nobody looked at the images.
 """
 
@@ -11,6 +11,7 @@ import pydicom
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.label_noise import KINDS, flagged, mislabelled
 from orchestration.cli.main import plumbline
 from orchestration.cli.pipeline import prepare_workspace
 from orchestration.pipeline import second_reading
@@ -21,7 +22,9 @@ from orchestration.pipeline.workspace import Workspace
 from simulation.cohort.cohort import write_cohort
 from simulation.cohort.config import CohortConfig
 from spine.dataset import read_manifest
+from spine.landmarks import MARGINS175
 from spine.scanner import NATIVE_SPACING_MM
+from spine.study import read_study
 from validation.dataset.frozen_test_set import read_excluded
 from validation.dataset.results import ValidationConfig
 from validation.dataset.second_reading import RULES
@@ -93,6 +96,26 @@ def test_right_images_pass_and_are_read_once(poisoned, monkeypatch):
     assert not [r for r in readings if r.refusal or r.off_line > 0.25 or abs(r.shift) > 0.5]
     monkeypatch.setattr(second_reading, "measure_views", lambda *_: pytest.fail("read again"))
     assert readings_of(workspace, ValidationConfig()) == readings
+
+
+def test_wrong_labels_are_found(poisoned):
+    """Labels are wrong in each way of the benchmark, while the images stay as they are (L3)."""
+    workspace, _, _ = poisoned
+    random, studies, found = np.random.default_rng(0), [], {}
+    for reading in readings_of(workspace, ValidationConfig())[:24]:
+        study = read_study(workspace.studies / reading.study_id)
+        for kind in KINDS:
+            found[f"{kind}/{reading.study_id}", reading.view] = (reading.points, reading.refusal)
+            if reading.view == "frontal":
+                wrong = mislabelled(study, kind, random)
+                studies.append(replace(wrong, study_id=f"{kind}/{reading.study_id}", patient=f"{kind}{study.patient}"))
+    errors, anything = flagged(studies, found, "biplanar", MARGINS175)
+    count = len(studies) / len(KINDS)
+    share = {kind: sum(study.startswith(kind) for study in anything) / count for kind in KINDS}
+    assert share.pop("as they are") == 0.0
+    assert min(share.values()) >= 0.9, share
+    sure = {kind: sum(study.startswith(kind) for study in errors) / count for kind in KINDS}
+    assert min(sure["a tenth astray"], sure["left and right"]) >= 0.9, "a shift by one level is a warning"
 
 
 def test_above_the_permitted_share_a_person_must_look(poisoned):

@@ -101,7 +101,7 @@ def build_dataset(
     for done, study in enumerate(kept, start=1):
         for view in study.views.values():
             _link_or_copy(store / study.study_id / view.image, out / "images" / f"{view.sha256}.npy")
-        examples.append(_example(study, splits[study.patient], selection.located[study.study_id]))
+        examples.append(example_of(study, splits[study.patient], selection.located[study.study_id]))
         if progress is not None:
             progress(done, len(kept))
     manifest = Manifest(landmark_set.name, config.seed, tuple(sorted(examples, key=lambda e: e.study_id)))
@@ -176,7 +176,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
             partial.replace(target)
 
 
-def _example(study: Study, split: Split, located: Mapping[ViewName, ViewLandmarks]) -> Example:
+def example_of(study: Study, split: Split, located: Mapping[ViewName, ViewLandmarks]) -> Example:
     views = {
         name: ExampleView(
             view=name,

@@ -107,6 +107,19 @@ def test_the_key_needs_the_key_of_the_workspace(workspace, instance):
     assert key_of(workspace, "monday") != first
 
 
+@pytest.mark.parametrize("at", [0, 4_102_444_800])
+def test_a_batch_from_another_clock_is_taken_once(workspace, instance, at):
+    """Files of 1970 or 2100, as a scanner or a stick with a wrong clock writes them (T9)."""
+    drop_batch(workspace, "monday", complete_at_ns=at * 10**9)
+    os.utime(workspace.inbox / "monday" / "frontal.dcm", (at, at))
+    key = key_of(workspace, "monday")
+    for _ in range(2):
+        (request,) = requests_of(tick(inbox, workspace, instance))
+        assert (request.run_key, request.tags[BATCH_TAG]) == (key, key)
+    ended(instance, key, dg.DagsterRunStatus.SUCCESS)
+    assert requests_of(tick(inbox, workspace, instance)) == []
+
+
 def test_corrected_batch_is_a_new_one(workspace, instance):
     first = drop_batch(workspace, "monday", complete_at_ns=10**18)
     register(tick(inbox, workspace, instance), instance)

@@ -4,16 +4,20 @@ import base64
 import io
 import threading
 import time
+from datetime import UTC, datetime, timedelta
+from logging import getLogger
+from types import SimpleNamespace
 
 import dagster as dg
 import numpy as np
 import pytest
 import yaml
+from dagster._daemon.monitoring import concurrency as slots
 from PIL import Image
 
 from orchestration.dagster.assets.metadata import PREVIEW_LIMIT_BYTES, metadata_of, preview
 from orchestration.dagster.definitions import definitions_with
-from orchestration.dagster.instance import ABANDONED_AFTER_S, fail_abandoned_runs, open_instance
+from orchestration.dagster.instance import ABANDONED_AFTER_S, RUN_MONITORING, fail_abandoned_runs, open_instance
 from orchestration.dagster.jobs import RETRAIN
 from orchestration.dagster.resources import (
     DataVersions,
@@ -111,6 +115,23 @@ def test_abandoned_runs_end_within_minutes(workspace, monkeypatch, status, minut
         now = time.time() + minutes * 60 + 2
         monkeypatch.setattr("orchestration.dagster.instance.time.time", lambda: now)
         assert fail_abandoned_runs(instance, workspace) == [run.run_id]
+
+
+def test_a_slot_of_a_cancelled_run_is_free_within_a_minute(workspace, monkeypatch):
+    """Without ``free_slots_after_run_end_seconds``, Dagster keeps the slot for ever (T8)."""
+    with open_instance(workspace) as instance:
+        storage = instance.event_log_storage
+        job = definitions_with(resources_for(str(workspace.root))).resolve_job_def(RETRAIN)
+        run, waiting = (instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED) for _ in range(2))
+        storage.set_concurrency_slots("gpu", 1)
+        assert storage.claim_concurrency_slot("gpu", run.run_id, "candidate").is_claimed
+        assert not storage.claim_concurrency_slot("gpu", waiting.run_id, "candidate").is_claimed
+        instance.report_run_canceled(run)
+        now = datetime.now(UTC)
+        for seconds, is_free in ((10, False), (60 - RUN_MONITORING["poll_interval_seconds"], True)):
+            monkeypatch.setattr(slots, "get_current_datetime", lambda s=seconds: now + timedelta(seconds=s))
+            list(slots.execute_concurrency_slots_iteration(SimpleNamespace(instance=instance), getLogger("dagster")))
+            assert storage.claim_concurrency_slot("gpu", waiting.run_id, "candidate").is_claimed == is_free
 
 
 def test_a_look_at_the_lock_refuses_no_writer(workspace):

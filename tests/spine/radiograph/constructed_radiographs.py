@@ -1,6 +1,8 @@
 """Small radiographs with known content, and ways to damage them."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +73,31 @@ def with_raw(path: Path, tag: int, vr: str, value: bytes) -> Path:
         ds[Tag(tag)] = RawDataElement(Tag(tag), vr, len(value), value, 0, False, True)
 
     return edited(path, change)
+
+
+def deflated(path, extra=()):
+    """The radiograph's data set deflated, with chunks of ``extra`` appended before compression."""
+    payload = path.read_bytes()
+    length = struct.unpack_from("<I", payload, 140)[0]
+    meta, body = payload[: 144 + length], payload[144 + length :]
+    old, new = b"1.2.840.10008.1.2.1\x00", b"1.2.840.10008.1.2.1.99"
+    at = meta.index(b"\x02\x00\x10\x00UI")
+    meta = meta[:at] + b"\x02\x00\x10\x00UI" + struct.pack("<H", len(new)) + new + meta[at + 8 + len(old) :]
+    meta = meta[:140] + struct.pack("<I", length + len(new) - len(old)) + meta[144:]
+    machine = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    path.write_bytes(meta + b"".join(machine.compress(chunk) for chunk in (body, *extra)) + machine.flush())
+    return path
+
+
+def nested(path, depth, undefined=False):
+    """The radiograph with sequences in sequences, of defined or undefined length, after its last element."""
+    content = b""
+    for _ in range(depth):
+        if undefined:
+            item = b"\xfe\xff\x00\xe0\xff\xff\xff\xff" + content + b"\xfe\xff\x0d\xe0\0\0\0\0"
+            content = b"\x40\x00\x55\x05SQ\0\0\xff\xff\xff\xff" + item + b"\xfe\xff\xdd\xe0\0\0\0\0"
+        else:
+            item = b"\xfe\xff\x00\xe0" + struct.pack("<I", len(content)) + content
+            content = b"\x40\x00\x55\x05SQ\0\0" + struct.pack("<I", len(item)) + item
+    path.write_bytes(path.read_bytes() + content)
+    return path

@@ -1,3 +1,4 @@
+import resource
 import signal
 import struct
 from functools import partial
@@ -15,7 +16,13 @@ from spine.radiograph import decoders, sandbox
 from spine.radiograph.decoders import SYNTAXES, codestream_size, decoder_matrix
 from spine.radiograph.header import PixelLayout
 from spine.radiograph.read import read_radiograph
-from tests.spine.radiograph.constructed_radiographs import edited, gradient, sample_radiograph, with_pixels
+from tests.spine.radiograph.constructed_radiographs import (
+    edited,
+    geometry,
+    gradient,
+    sample_radiograph,
+    with_pixels,
+)
 from tests.spine.refusals import code_of
 
 J = "1.2.840.10008.1.2.4."
@@ -88,9 +95,13 @@ def test_a_huge_rle_image_is_refused_from_its_header(original, monkeypatch):
     assert code_of(read_radiograph, original) == "IMAGE_SIZE_UNSUPPORTED"
 
 
-@pytest.mark.parametrize("syntax", [J + "80", J + "90", J + "70"])
-def test_a_codestream_of_another_size_is_refused_before_decoding(original, syntax, monkeypatch):
-    path = edited(recoded(original, syntax), Rows=149)
+@pytest.mark.parametrize("syntax", [J + tail for tail in ("50", "51", "57", "70", "80", "81", "90", "91")])
+@pytest.mark.parametrize("claimed", [{"Rows": 149}, {"Columns": 61}])
+def test_a_codestream_of_another_size_is_refused_before_decoding(original, syntax, claimed, monkeypatch):
+    if syntax == J + "50":
+        eight = (gradient() // 16).astype(np.uint8)
+        original = with_pixels(original, eight, BitsAllocated=8, BitsStored=8, HighBit=7)
+    path = edited(recoded(original, syntax), **claimed)
     monkeypatch.setattr(decoders, "decode_in_child", lambda *_: pytest.fail("decoded"))
     assert code_of(read_radiograph, path) == "CODESTREAM_MISMATCH"
 
@@ -163,6 +174,17 @@ def test_a_decoder_that_dies_or_hangs_is_a_refusal_and_the_next_file_is_read(ori
     np.testing.assert_array_equal(read_radiograph(path).image, gradient())
 
 
+def test_a_decoder_that_the_kernel_ends_at_its_limit_is_a_refusal_and_the_next_file_is_read(original, tmp_path):
+    good = recoded(original, J + "90")
+    assert read_radiograph(good).view == "frontal"
+    resource.prlimit(sandbox.child_pid(), resource.RLIMIT_CPU, (0, 0))
+    (tmp_path / "large").mkdir()
+    noise = np.random.default_rng(0).integers(0, 4096, (1000, 1000)).astype(np.uint16)
+    large = sample_radiograph(tmp_path / "large" / "a.dcm", image=noise, place=geometry(shape=noise.shape))
+    assert code_of(read_radiograph, recoded(large, J + "90")) == "DECODER_KILLED"
+    np.testing.assert_array_equal(read_radiograph(good).image, gradient())
+
+
 def test_a_decoder_cannot_take_more_than_its_memory(original, tmp_path):
     # The header's size bounds the child's memory: an image of 20000 x 7500 in a file that claims 150 x 60.
     rows, columns = 20000, 7500
@@ -176,6 +198,7 @@ def test_a_decoder_cannot_take_more_than_its_memory(original, tmp_path):
     layout = PixelLayout((150, 60), 1, 16, 12, False, "MONOCHROME2", "1.2.840.10008.1.2.5")
     code = code_of(sandbox.decode_in_child, (tmp_path / "b.dcm").read_bytes(), layout, ("pydicom",))
     assert code in ("DECODE_FAILED", "DECODER_KILLED", "CODESTREAM_MISMATCH")
+    np.testing.assert_array_equal(read_radiograph(recoded(original, J + "90")).image, gradient())
 
 
 def test_an_unknown_syntax_is_refused_with_a_list_of_the_known_ones(original):

@@ -5,7 +5,9 @@ import pytest
 from scipy.ndimage import zoom
 
 from spine.dataset import Example, ExampleView
-from tests.validation.dataset.constructed_datasets import image
+from spine.storage import sha256_of_image
+from spine.study import read_study, write_study_record
+from tests.validation.dataset.constructed_datasets import BIPLANAR, add_study, image
 from validation.dataset.leakage import exact_duplicates, near_duplicates, patients_in_several_splits, survey_images
 from validation.dataset.near_duplicates import MIN_SIMILARITY, signature_of, similarity
 
@@ -87,3 +89,25 @@ def test_a_damaged_or_missing_image_is_counted(biplanar, workspace):
     survey = survey_images(workspace / "dataset", examples)
     assert survey.damaged == {examples[1].study_id: 1, examples[2].study_id: 2}
     assert survey.duplicates == ()
+
+
+def test_one_patient_sent_many_times_under_other_names_is_found_and_changes_no_test_set(biplanar, workspace, validated):
+    """A poisoned batch (L4): copies of one outlier, each with other grey values, noise and crop."""
+    clean = biplanar(30)
+    for number in range(40, 43):
+        add_study(workspace / "store", number)
+    first, *copies = (f"{n:016x}" for n in range(40, 43))
+    for study in copies:
+        record = read_study(workspace / "store" / study)
+        views = {}
+        for name, view in record.views.items():
+            source = np.load(workspace / "store" / first / f"{name}.npy").astype(float)
+            noise = np.random.default_rng(int(study, 16)).normal(0, 30, source.shape)
+            copy = np.clip(np.roll(source, 2, axis=0) * 0.9 + noise, 0, 4095).astype(np.uint16)
+            np.save(workspace / "store" / study / f"{name}.npy", copy)
+            views[name] = replace(view, sha256=sha256_of_image(copy))
+        write_study_record(replace(record, views=views), workspace / "store" / study)
+    poisoned = biplanar()
+    assert poisoned.test_digest == clean.test_digest
+    found = {f.study_id for f in validated(BIPLANAR).findings if f.rule.startswith("no_radiograph")}
+    assert found >= set(copies)
