@@ -55,6 +55,8 @@ def plant(path: Path, **changed: str) -> None:
         dataset.file_meta.PrivateInformation = MARKER.encode()
         dataset.file_meta.SourceApplicationEntityTitle = MARKER
         dataset.preamble = MARKER.encode().ljust(128, b"\0")
+        if "ConversionType" in dataset:
+            del dataset.ConversionType  # the studies count as real ones
         for keyword, value in changed.items():
             setattr(dataset, keyword, value)
         dataset.save_as(path)
@@ -65,6 +67,7 @@ def plant_points(path: Path) -> None:
     content = json.loads(path.read_text())
     content["subject_id"] = MARKER
     facts = content.setdefault("facts", {})
+    facts.pop("simulated", None)
     facts |= {"condition": MARKER, MARKER: 1, "operator": MARKER, "nested": {MARKER: [MARKER]}, "record": 12345678}
     path.write_text(json.dumps(content))
 
@@ -85,7 +88,7 @@ def planted_source(cohort: Path, source: Path) -> None:
     _listed(studies[0])
     _zipped(studies[1])
     _exported(studies[2], source / f"{MARKER} CD")
-    _other_images(studies[3], studies[-1])
+    _noise(studies[3])
     (source / f"{MARKER}-loose.log").write_text(MARKER)
     for number, spoil in enumerate(REFUSED):
         study = source / f"{MARKER}-refused-{spoil.__name__}"
@@ -133,13 +136,13 @@ def _exported(study: Path, folder: Path) -> None:
     shutil.rmtree(study)
 
 
-def _other_images(study: Path, other: Path) -> None:
-    """The images of another patient, which only the second reader finds."""
-    for view in ("frontal", "lateral"):
-        dataset = pydicom.dcmread(study / f"{MARKER} {view}.dcm")
-        theirs = pydicom.dcmread(other / f"{MARKER} {view}.dcm").pixel_array
-        dataset.PixelData = np.ascontiguousarray(np.roll(theirs, 3, axis=0)).tobytes()
-        dataset.save_as(study / f"{MARKER} {view}.dcm")
+def _noise(study: Path) -> None:
+    """Replace the pixels by noise, which only the second reader finds."""
+    for file in study.glob("*.dcm"):
+        dataset = pydicom.dcmread(file)
+        noise = np.random.default_rng(0).integers(0, 4096, dataset.pixel_array.shape)
+        dataset.PixelData = noise.astype(dataset.pixel_array.dtype).tobytes()
+        dataset.save_as(file)
 
 
 def _radiograph(study: Path, view: str = "lateral") -> Path:
@@ -247,6 +250,10 @@ def link(study: Path) -> None:
     (study / f"{MARKER}.lnk.dcm").symlink_to(f"/nowhere/{MARKER}")
 
 
+def pipe(study: Path) -> None:
+    os.mkfifo(study / f"{MARKER}.pipe.dcm")
+
+
 def other_content_than_listed(study: Path) -> None:
     (study / "COMPLETE").write_text(f"{'0' * 64}  {_radiograph(study).name}\n")
 
@@ -262,5 +269,5 @@ def copy_under_way(study: Path) -> None:
 REFUSED = (
     *(truncated, text_as_dicom, two_lateral_images, two_patients, unknown_sop_class, malformed_numbers, burned_in),
     *(point_unknown, points_are_no_json, point_without_numbers, markups, slicer_table, table, mesh, picture),
-    *(damaged_archive, link, other_content_than_listed, missing_file, copy_under_way),
+    *(damaged_archive, link, pipe, other_content_than_listed, missing_file, copy_under_way),
 )
