@@ -23,6 +23,7 @@ seconds and most commands need neither.
     step_report         the report of one step
     steps               a function for each step
     survey              lists the parameters that can be computed from 3D reconstructions without images
+    text_reader         the optional readers of text in the pixels of radiographs
     versioning          DVC: whether a stage is up to date, and the version of the data
     workspace           the folders of a workspace
 """

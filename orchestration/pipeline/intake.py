@@ -16,10 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration.pipeline.params import Params
+from orchestration.pipeline.params import Params, read_params
 from orchestration.pipeline.step_report import Figure, Row, StepReport
+from orchestration.pipeline.text_reader import open_text_reader
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import PairingRejected, ParametersRejected, PlumblineError
+from spine.intake.burned_in_text import TextCheck
 from spine.intake.ingest import ingest, quarantine_name
 from spine.intake.intake_report import IntakeReport
 from spine.intake.pseudonym import load_pseudonym_key, pseudonym
@@ -152,7 +154,8 @@ def _size_and_time(file: Path) -> str:
 @faults_without_names()
 def ingest_everything(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Take in the studies of the source and of every finished batch."""
-    parts = [_ingest(s, workspace, progress, virtual=v) for _, s, v in _sources(workspace, params)]
+    check = _text_check(params)
+    parts = [_ingest(s, workspace, progress, virtual=v, check=check) for _, s, v in _sources(workspace, params)]
     report = _report(parts)
     if not iterate_study_folders(workspace.studies):
         counts = ", ".join(f"{report.figures[name]} {name}" for name in ("received", "waiting", "quarantined"))
@@ -196,18 +199,36 @@ def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = Non
             expected="the batch that this run was started for",
             remedy="if the batch was corrected or removed on purpose, do nothing; otherwise put it back into the inbox",
         )
-    report = _report([_ingest(open_source("folder", folders[0]), workspace, progress)])
+    check = _text_check(read_params(workspace.params_file))
+    report = _report([_ingest(open_source("folder", folders[0]), workspace, progress, check=check)])
     if not report.figures["waiting"]:
         record = {"step": report.step, "figures": report.figures, "tables": report.tables}
         write_text_atomically(done, json.dumps(record))
     return report
 
 
+def _text_check(params: Params) -> TextCheck | None:
+    reader = open_text_reader(params.source.text_reader)
+    accepted = frozenset(entry.partition(":")[0].strip() for entry in params.source.accepted_text)
+    return TextCheck(reader, accepted) if reader is not None else None
+
+
 def _ingest(
-    source: StudySource, workspace: Workspace, progress: Progress | None, *, virtual: bool = False
+    source: StudySource,
+    workspace: Workspace,
+    progress: Progress | None,
+    *,
+    check: TextCheck | None,
+    virtual: bool = False,
 ) -> IntakeReport:
-    key = _key(workspace, virtual=virtual)
-    return ingest(source, workspace.studies, workspace.quarantine, pseudonym_key=key, progress=progress)
+    return ingest(
+        source,
+        workspace.studies,
+        workspace.quarantine,
+        pseudonym_key=_key(workspace, virtual=virtual),
+        progress=progress,
+        text_check=None if virtual else check,  # the text in images of virtual patients is invented
+    )
 
 
 def _key(workspace: Workspace, *, virtual: bool) -> bytes:

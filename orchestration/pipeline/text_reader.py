@@ -4,12 +4,14 @@ Contract: no reader is imported before it is used. A reader keeps nothing of wha
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from importlib.util import find_spec
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.model import import_onnxruntime
 from spine.errors import ParametersRejected
 from spine.intake.burned_in_text import TextReader
 from spine.radiograph.intensity import MAXIMUM
@@ -44,12 +46,14 @@ def open_text_reader(name: TextReaderName) -> TextReader | None:
 
 
 class RapidOcr:
-    """Reads text with the models PP-OCR of the package rapidocr, which works offline."""
+    """Reads text with the models PP-OCR in the package rapidocr, without a network."""
 
-    def __init__(self) -> None:
+    @cached_property
+    def _engine(self) -> Any:
+        import_onnxruntime()  # without its telemetry; rapidocr imports it too
         from rapidocr import RapidOCR
 
-        self._engine = RapidOCR(params=_QUIET)
+        return RapidOCR(params=_QUIET)
 
     def __call__(self, image: NDArray[np.uint16]) -> Sequence[str]:
         """The lines of text in an (H, W) image, whose values are 0..4095."""

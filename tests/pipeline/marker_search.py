@@ -58,11 +58,11 @@ def _inside(payload: bytes) -> Iterator[bytes]:
     elif payload.startswith(b"\x1f\x8b"):
         yield gzip.decompress(payload)
     elif payload[257:262] == b"ustar":
-        with tarfile.open(fileobj=BytesIO(payload)) as archive:
-            for member in archive:
-                yield member.name.encode("utf-8", "surrogateescape")
-                if member.isfile():
-                    yield archive.extractfile(member).read()
+        with tarfile.open(fileobj=BytesIO(payload)) as tape:
+            for entry in tape:
+                yield entry.name.encode("utf-8", "surrogateescape")
+                if entry.isfile():
+                    yield tape.extractfile(entry).read()
     elif payload.startswith(b"\x89PNG\r\n\x1a\n"):
         yield from _texts_of_png(payload)
     elif payload[:2] in (b"x\x01", b"x\x9c", b"x\xda"):

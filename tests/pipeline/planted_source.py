@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from PIL import Image
-from pydicom.uid import generate_uid
+from pydicom.uid import UID, generate_uid
 
 from spine.storage import sha256_of_file
 
@@ -19,14 +19,14 @@ SIDEWAYS = os.fsdecode(f"{MARKER}ü".encode("latin-1"))
 """A name that is no UTF-8."""
 
 SHORT_TEXTS = (
-    *("PatientID", "AccessionNumber", "StudyID", "StationName", "PerformedStationAETitle", "ScheduledStationAETitle"),
-    *("ProtocolName", "ImageComments", "PatientComments", "AdditionalPatientHistory", "Occupation", "IssuerOfPatientID"),
+    *("AccessionNumber", "StudyID", "StationName", "PerformedStationAETitle", "ScheduledStationAETitle"),
+    *("ProtocolName", "ImageComments", "PatientComments", "AdditionalPatientHistory", "Occupation", "DetectorID"),
     *("StudyDescription", "SeriesDescription", "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName"),
-    *("DeviceSerialNumber", "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "AcquisitionDeviceProcessingCode"),
+    *("DeviceSerialNumber", "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "IssuerOfPatientID"),
     *("AcquisitionDeviceProcessingDescription", "DerivationDescription", "ContrastBolusAgent", "ImageLaterality"),
     *("PatientAddress", "PatientTelephoneNumbers", "EthnicGroup", "MilitaryRank", "MedicalAlerts", "Allergies"),
-    *("RequestedProcedureDescription", "PerformedProcedureStepDescription", "AdmissionID", "DetectorID", "PlateID"),
-    *("CassetteID", "FilmConsumptionSequenceComment", "WindowCenterWidthExplanation", "LossyImageCompressionMethod"),
+    *("RequestedProcedureDescription", "PerformedProcedureStepDescription", "AdmissionID", "PlateID", "CassetteID"),
+    *("WindowCenterWidthExplanation", "LossyImageCompressionMethod", "AcquisitionDeviceProcessingCode"),
 )  # fmt: skip
 NAMES = ("PatientName", "ReferringPhysicianName", "OperatorsName", "PerformingPhysicianName", "OtherPatientNames")
 
@@ -37,8 +37,8 @@ def plant(path: Path, **changed: str) -> None:
     with pydicom.config.disable_value_validation():
         dataset = pydicom.dcmread(path)
         for keyword in (*SHORT_TEXTS, *NAMES):
-            if pydicom.datadict.tag_for_keyword(keyword) is not None:
-                setattr(dataset, keyword, f"{MARKER}^{path.parent.name[-12:]}" if keyword == "PatientID" else MARKER)
+            setattr(dataset, keyword, MARKER)
+        dataset.PatientID = f"{MARKER}^{path.parent.name[-12:]}"
         inner = pydicom.Dataset()
         inner.ScheduledProcedureStepDescription, inner.PatientName = MARKER, MARKER
         item = pydicom.Dataset()
@@ -51,7 +51,7 @@ def plant(path: Path, **changed: str) -> None:
         dataset.add_new(0x60003000, "OW", MARKER.encode())
         dataset.PatientBirthDate, dataset.StudyDate, dataset.PatientAge = "19211103", "20140229", "099Y"
         dataset.StudyInstanceUID = generate_uid(entropy_srcs=[path.parent.name])
-        dataset.file_meta.PrivateInformationCreatorUID = "1.2.3.4"
+        dataset.file_meta.PrivateInformationCreatorUID = UID("1.2.3.4")
         dataset.file_meta.PrivateInformation = MARKER.encode()
         dataset.file_meta.SourceApplicationEntityTitle = MARKER
         dataset.preamble = MARKER.encode().ljust(128, b"\0")
@@ -78,8 +78,8 @@ def planted_source(cohort: Path, source: Path) -> None:
     for case in cases:
         study = source / f"{MARKER}, {case.name}"
         study.mkdir(parents=True)
-        for file in ("frontal.dcm", "lateral.dcm", "reconstruction.json"):
-            shutil.copy(case / file, study / f"{MARKER} {file}")
+        for name in ("frontal.dcm", "lateral.dcm", "reconstruction.json"):
+            shutil.copy(case / name, study / f"{MARKER} {name}")
         for file in study.glob("*.dcm"):
             plant(file)
         plant_points(study / f"{MARKER} reconstruction.json")
@@ -90,11 +90,15 @@ def planted_source(cohort: Path, source: Path) -> None:
     _exported(studies[2], source / f"{MARKER} CD")
     _noise(studies[3])
     (source / f"{MARKER}-loose.log").write_text(MARKER)
-    for number, spoil in enumerate(REFUSED):
+    for position, spoil in enumerate(REFUSED):
         study = source / f"{MARKER}-refused-{spoil.__name__}"
         shutil.copytree(studies[5], study)
         for file in study.glob("*.dcm"):
-            plant(file, SOPInstanceUID=generate_uid(entropy_srcs=[str(number), file.name]), PatientID=f"{MARKER}{number}")
+            plant(
+                file,
+                SOPInstanceUID=generate_uid(entropy_srcs=[str(position), file.name]),
+                PatientID=f"{MARKER}{number}",
+            )
         spoil(study)
 
 
@@ -131,16 +135,16 @@ def _exported(study: Path, folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, target)
     index = pydicom.dcmread(target, stop_before_pixels=True)
-    index.file_meta.MediaStorageSOPClassUID = index.SOPClassUID = "1.2.840.10008.1.3.10"
+    index.file_meta.MediaStorageSOPClassUID = index.SOPClassUID = UID("1.2.840.10008.1.3.10")
     index.save_as(folder / "DICOMDIR")
     shutil.rmtree(study)
 
 
 def _noise(study: Path) -> None:
     """Replace the pixels by noise, which only the second reader finds."""
-    for file in study.glob("*.dcm"):
+    for number, file in enumerate(study.glob("*.dcm")):
         dataset = pydicom.dcmread(file)
-        noise = np.random.default_rng(0).integers(0, 4096, dataset.pixel_array.shape)
+        noise = np.random.default_rng(number).integers(0, 4096, dataset.pixel_array.shape)
         dataset.PixelData = noise.astype(dataset.pixel_array.dtype).tobytes()
         dataset.save_as(file)
 
