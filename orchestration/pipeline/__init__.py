@@ -16,7 +16,7 @@ seconds and most commands need neither.
     params              reads and validates params.yaml
     params_table        every parameter of params.yaml with default, range and meaning
     policies            the gate policy of a workspace
-    readable_repository DVC's repository, without links to nowhere and pipes in its digests
+    readable_files      DVC's repository, without links to nowhere and pipes in its digests
     report              the part of a candidate's report that is made from the workspace's files
     second_reading      a model that reads every image of the dataset again
     stages              the table of the stages, and the dvc.yaml that is made from it

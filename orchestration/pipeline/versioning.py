@@ -27,7 +27,7 @@ def dvc_repository(workspace: Workspace) -> Iterator["Repo"]:
     """The workspace's DVC repository. It is created at first use, without git."""
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
-    from orchestration.pipeline.readable_repository import ReadableRepository  # imports DVC
+    from orchestration.pipeline.readable_files import ReadableRepository  # imports DVC
 
     logging.getLogger("dvc").setLevel(logging.ERROR)
     if not (workspace.root / ".dvc").is_dir():

@@ -97,7 +97,7 @@ def planted_source(cohort: Path, source: Path) -> None:
             plant(
                 file,
                 SOPInstanceUID=generate_uid(entropy_srcs=[str(position), file.name]),
-                PatientID=f"{MARKER}{number}",
+                PatientID=f"{MARKER}{position}",
             )
         spoil(study)
 
