@@ -4,6 +4,7 @@ Contract: only an ONNX graph is executed, never a pickle. A model folder that is
 refused with a reason. The ``digest`` identifies the model in every result.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,9 +80,20 @@ def altered_model(found: str, expected: str, why: str) -> EvidenceRejected:
     return EvidenceRejected("MODEL_ALTERED", found, expected, "fetch the model again; do not use this copy")
 
 
-def _open_session(path: Path) -> Any:
+def import_onnxruntime() -> Any:
+    """The module onnxruntime, without its telemetry, which it otherwise starts at import and sends to its maker.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
+    return onnxruntime
+
+
+def _open_session(path: Path) -> Any:
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:

@@ -3,6 +3,8 @@
 Contract: names of folders and files in the source may identify patients. They are printed, and never written.
 """
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -56,17 +58,32 @@ def accept(studies: tuple[str, ...], reason: str, workspace: Path) -> None:
     A model reads every image again and finds wrong images and labels. It can be wrong itself. The report of the
     validation shows its findings with pictures. An accepted study is used; the finding remains as a warning.
 
+    A study in quarantine with BURNED_IN_TEXT is accepted by the name of its folder there, if its text identifies
+    nobody.
+
     \b
     Example:  plumbline accept 5a8c0f21b6e9d374 --reason "six lumbar vertebrae, labels checked" -w ws
     """
     chosen = Workspace(workspace)
     stored = {folder.name for folder in iterate_study_folders(chosen.studies)}
-    if unknown := [study for study in studies if study not in stored]:
+    with_text = {path.parent.name for path in chosen.quarantine.glob("*/reason.json") if _has_text(path)}
+    if unknown := [study for study in studies if study not in stored | with_text]:
         raise click.UsageError(f"no study {unknown[0]!r} in this workspace; data/validation/report.html lists the ids")
-    former = [entry for entry in read_params(chosen.params_file).validation.accepted if entry[:16] not in studies]
-    accepted = [*former, *(f"{study}: {' '.join(reason.split())}" for study in studies)]
-    change_params(chosen.params_file, {"validation": {"accepted": accepted}}, "the reason")
+    params, reason = read_params(chosen.params_file), " ".join(reason.split())
+    labels = _accepted(params.validation.accepted, [s for s in studies if s in stored], reason)
+    texts = _accepted(params.source.accepted_text, [s for s in studies if s in with_text], reason)
+    changes = {"validation": {"accepted": labels}, "source": {"accepted_text": texts}}
+    change_params(chosen.params_file, changes, "the reason")
     click.echo(f"{len(studies)} accepted. `plumbline run -w {workspace}` uses them.")
+
+
+def _has_text(reason_file: Path) -> bool:
+    return bool(json.loads(reason_file.read_text())["code"] == "BURNED_IN_TEXT")
+
+
+def _accepted(former: Sequence[str], studies: Sequence[str], reason: str) -> list[str]:
+    """The entries of params.yaml with the new ones in place of those for the same studies."""
+    return [*(entry for entry in former if entry[:16] not in studies), *(f"{study}: {reason}" for study in studies)]
 
 
 def _print_counts(workspace: Workspace) -> None:

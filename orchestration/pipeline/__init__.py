@@ -16,12 +16,14 @@ seconds and most commands need neither.
     params              reads and validates params.yaml
     params_table        every parameter of params.yaml with default, range and meaning
     policies            the gate policy of a workspace
+    readable_files      DVC's repository, without links to nowhere and pipes in its digests
     report              the part of a candidate's report that is made from the workspace's files
     second_reading      a model that reads every image of the dataset again
     stages              the table of the stages, and the dvc.yaml that is made from it
     step_report         the report of one step
     steps               a function for each step
     survey              lists the parameters that can be computed from 3D reconstructions without images
+    text_reader         the optional readers of text in the pixels of radiographs
     versioning          DVC: whether a stage is up to date, and the version of the data
     workspace           the folders of a workspace
 """

@@ -2,19 +2,26 @@
 
 Contract: always, received = used + already present + waiting + quarantined. A batch without its ``COMPLETE`` marker is
 not touched. A second intake of the same studies changes nothing. Names of folders and files may identify patients.
-These names are found again with the pseudonym key, and never written.
+These names are found again with the pseudonym key, and never written, also not in an error.
+
+    INTAKE_FAULT    an unforeseen error, without its text, which may quote such a name
 """
 
 import hashlib
 import json
+import traceback
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration.pipeline.params import Params
+from orchestration.pipeline.params import Params, read_params
 from orchestration.pipeline.step_report import Figure, Row, StepReport
+from orchestration.pipeline.text_reader import open_text_reader
 from orchestration.pipeline.workspace import Workspace
-from spine.errors import PairingRejected, ParametersRejected
+from spine.errors import PairingRejected, ParametersRejected, PlumblineError
+from spine.intake.burned_in_text import TextCheck
 from spine.intake.ingest import ingest, quarantine_name
 from spine.intake.intake_report import IntakeReport
 from spine.intake.pseudonym import load_pseudonym_key, pseudonym
@@ -88,15 +95,42 @@ def quarantined_studies(workspace: Workspace, params: Params) -> list[Quarantine
     return [QuarantinedStudy(at, tuple(origins[at.name]), *(str(record[p]) for p in parts)) for at, record in records]
 
 
+@contextmanager
+def faults_without_names() -> Iterator[None]:
+    """Replace an unforeseen error by ``INTAKE_FAULT``: what Dagster and the logs store of it names no file."""
+    try:
+        yield
+    except PlumblineError as error:
+        raise error from None
+    except Exception as error:
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        kind = type(error).__name__ + (f" ({error.strerror})" if isinstance(error, OSError) else "")
+        raise PlumblineError(
+            "INTAKE_FAULT",
+            found=f"{kind} in {Path(at.filename).name}, line {at.lineno}",
+            expected="folders and files that can be read, and space for the studies",
+            remedy="check that source and inbox are there, their permissions and the disk; then report a defect",
+        ) from None
+
+
+@faults_without_names()
 def finished_batches(workspace: Workspace) -> list[Batch]:
     """Batches in the inbox that have a ``COMPLETE`` marker, oldest first."""
     if not workspace.inbox.is_dir():
         return []
-    markers = sorted(workspace.inbox.glob(f"*/{COMPLETE}"), key=lambda marker: marker.stat().st_mtime_ns)
+    markers = sorted(workspace.inbox.glob(f"*/{COMPLETE}"), key=_modified)
     if not markers:
         return []
     key = load_pseudonym_key(workspace.pseudonym_key_file)
     return [Batch(m.parent, "batch-" + pseudonym(key, "batch", _digest_of_files(m.parent))) for m in markers]
+
+
+def _modified(file: Path) -> int:
+    """Time of the last change in ns; 0 for a file that was removed or cannot be read meanwhile."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _digest_of_files(folder: Path) -> str:
@@ -104,21 +138,24 @@ def _digest_of_files(folder: Path) -> str:
     digest = hashlib.sha256(folder.name.encode("utf-8", "surrogateescape"))
     for file in files_below(folder).files:
         if file.name != COMPLETE:
-            status = file.stat()
             digest.update(str(file.relative_to(folder)).encode("utf-8", "surrogateescape"))
-            digest.update(f"\0{status.st_size}\0{int(status.st_mtime)}\n".encode())
+            digest.update(_size_and_time(file).encode())
     return digest.hexdigest()
 
 
-def has_obstacles(workspace: Workspace, params: Params) -> bool:
-    """Whether the source or the inbox has links, pipes or folders that cannot be read. DVC fails or hangs at them."""
-    locations = (workspace.root / Path(params.source.location).expanduser(), workspace.inbox)
-    return any(files_below(location).obstacles for location in locations if location.is_dir())
+def _size_and_time(file: Path) -> str:
+    try:
+        status = file.stat()
+    except OSError:  # one such file must not stop the other batches
+        return "\0unreadable\n"
+    return f"\0{status.st_size}\0{int(status.st_mtime)}\n"
 
 
+@faults_without_names()
 def ingest_everything(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Take in the studies of the source and of every finished batch."""
-    parts = [_ingest(s, workspace, progress, virtual=v) for _, s, v in _sources(workspace, params)]
+    check = _text_check(params)
+    parts = [_ingest(s, workspace, progress, virtual=v, check=check) for _, s, v in _sources(workspace, params)]
     report = _report(parts)
     if not iterate_study_folders(workspace.studies):
         counts = ", ".join(f"{report.figures[name]} {name}" for name in ("received", "waiting", "quarantined"))
@@ -160,6 +197,7 @@ def _record_of(workspace: Workspace, key: str) -> Path:
     return workspace.state / "batches" / f"{key}.json"
 
 
+@faults_without_names()
 def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = None) -> StepReport:
     """Take in one finished batch of the inbox; a second call only repeats the report of the first.
 
@@ -179,18 +217,36 @@ def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = Non
             expected="the batch that this run was started for",
             remedy="if the batch was corrected or removed on purpose, do nothing; otherwise put it back into the inbox",
         )
-    report = _report([_ingest(open_source("folder", folders[0]), workspace, progress)])
+    check = _text_check(read_params(workspace.params_file))
+    report = _report([_ingest(open_source("folder", folders[0]), workspace, progress, check=check)])
     if not report.figures["waiting"]:
         record = {"step": report.step, "figures": report.figures, "tables": report.tables}
         write_text_atomically(done, json.dumps(record))
     return report
 
 
+def _text_check(params: Params) -> TextCheck | None:
+    reader = open_text_reader(params.source.text_reader)
+    accepted = frozenset(entry.partition(":")[0].strip() for entry in params.source.accepted_text)
+    return TextCheck(reader, accepted) if reader is not None else None
+
+
 def _ingest(
-    source: StudySource, workspace: Workspace, progress: Progress | None, *, virtual: bool = False
+    source: StudySource,
+    workspace: Workspace,
+    progress: Progress | None,
+    *,
+    check: TextCheck | None,
+    virtual: bool = False,
 ) -> IntakeReport:
-    key = _key(workspace, virtual=virtual)
-    return ingest(source, workspace.studies, workspace.quarantine, pseudonym_key=key, progress=progress)
+    return ingest(
+        source,
+        workspace.studies,
+        workspace.quarantine,
+        pseudonym_key=_key(workspace, virtual=virtual),
+        progress=progress,
+        text_check=None if virtual else check,  # the text in images of virtual patients is invented
+    )
 
 
 def _key(workspace: Workspace, *, virtual: bool) -> bytes:

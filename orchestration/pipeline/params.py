@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from orchestration.pipeline.text_reader import TextReaderName
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import ParametersRejected
 from spine.landmarks import LANDMARK_SETS
@@ -38,7 +39,16 @@ class Source(_Strict):
     """Where studies come from."""
 
     kind: SourceKind = Field("virtual", description="the reader of the studies")
-    location: str = Field("data/drop", description="folder, absolute or relative to the workspace")
+    location: str = Field(
+        "data/drop",
+        description="folder, absolute or relative to the workspace; its path is stored as it is, so name no patient",
+    )
+    text_reader: TextReaderName = Field(
+        "none", description="reader of text in the pixels of new studies; rapidocr needs the extra `ocr`"
+    )
+    accepted_text: tuple[str, ...] = Field(
+        (), description="studies in quarantine whose text a person accepted, each as `NAME: reason`"
+    )
 
 
 class Cohort(_Strict):

@@ -10,12 +10,13 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from orchestration.pipeline import versioning
 from orchestration.pipeline.evaluate import evaluate_model
-from orchestration.pipeline.intake import has_obstacles, ingest_everything
+from orchestration.pipeline.intake import faults_without_names, ingest_everything
 from orchestration.pipeline.multi_gpu import fit_in_process_group
 from orchestration.pipeline.params import Params, change_params, read_params
 from orchestration.pipeline.report import write_unjudged_report
@@ -287,24 +288,25 @@ def compute_step(name: str, workspace: Workspace, progress: Progress | None = No
 
 
 def run_step(name: str, workspace: Workspace, progress: Progress | None = None) -> StepReport:
-    """Run a step and record its outputs in DVC; skip the step if DVC finds it up to date.
-
-    DVC is not asked about the intake of a source that it cannot read (``has_obstacles``); the intake itself reads only
-    what is new.
-    """
+    """Run a step and record its outputs in DVC; skip the step if DVC finds it up to date."""
     workspace.prepare()
     started = time.perf_counter()
-    if name == "studies" and has_obstacles(workspace, read_params(workspace.params_file)):
-        return compute_step(name, workspace, progress)
     before = read_step_report(name, workspace)
-    if before is not None and versioning.is_up_to_date(workspace, name):
+    if before is not None and _is_up_to_date(workspace, name):
         return replace(before, overhead_seconds=round(time.perf_counter() - started, 3))
     status_seconds = time.perf_counter() - started
     report = compute_step(name, workspace, progress)
     computed = time.perf_counter()
-    versioning.record_stage(workspace, name)
+    with faults_without_names() if name == "studies" else nullcontext():
+        versioning.record_stage(workspace, name)
     overhead = round(status_seconds + time.perf_counter() - computed, 3)
     return write_step_report(replace(report, overhead_seconds=overhead), workspace)
+
+
+def _is_up_to_date(workspace: Workspace, name: str) -> bool:
+    # For the studies, DVC reads the files of the source and of the inbox.
+    with faults_without_names() if name == "studies" else nullcontext():
+        return versioning.is_up_to_date(workspace, name)
 
 
 def _cores() -> int:

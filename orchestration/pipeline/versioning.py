@@ -28,7 +28,7 @@ def dvc_repository(workspace: Workspace) -> Iterator["Repo"]:
     """The workspace's DVC repository. It is created at first use, without git."""
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
-    from dvc.repo import Repo
+    from orchestration.pipeline.readable_files import ReadableRepository  # imports DVC
 
     logging.getLogger("dvc").setLevel(logging.ERROR)
     if not (workspace.root / ".dvc").is_dir():
@@ -36,7 +36,10 @@ def dvc_repository(workspace: Workspace) -> Iterator["Repo"]:
     own = str(workspace.root / ".dvc" / "tmp")
     _keep_paths_in(own, workspace)
     # DVC resolves targets and its own run cache against the working directory, not against the repository.
-    with chdir(workspace.root), Repo(str(workspace.root), config={"core": {"site_cache_dir": own}}) as repository:
+    with (
+        chdir(workspace.root),
+        ReadableRepository(str(workspace.root), config={"core": {"site_cache_dir": own}}) as repository,
+    ):
         repository.state.hashes = _DigestsOfPaths(repository.state.hashes)
         yield repository
 

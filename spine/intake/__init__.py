@@ -4,6 +4,7 @@
 
     aasce             source of the public frontal radiographs of AASCE 2019 with corner labels
     archives          zip archives: list of files, bounded unpacking
+    burned_in_text    the decision which text in the pixels may identify the patient
     complete_marker   the file COMPLETE, and the list of files that it may have
     ct_scans          source of CT keypoint sets, which have no images
     examinations      sorting of an export to CD by examination

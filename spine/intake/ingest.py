@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spine.errors import InputRejected, PairingRejected, StudyWaiting
+from spine.intake.burned_in_text import TextCheck, require_no_text
 from spine.intake.intake_ledger import Entry, Ledger, content_address, entry_of_study
 from spine.intake.intake_report import IntakeReport, Quarantined, Waiting
 from spine.intake.pairing import check_parts
@@ -44,6 +45,7 @@ def ingest(
     *,
     pseudonym_key: bytes,
     progress: Progress | None = None,
+    text_check: TextCheck | None = None,
 ) -> IntakeReport:
     """Put every candidate of a source into the store or into quarantine, and report the outcome.
 
@@ -52,6 +54,8 @@ def ingest(
         store: the folder that contains the study folders (``spine.study``).
         quarantine: the folder that contains one folder for each refused candidate, with its files and ``reason.json``.
         pseudonym_key: the key, which ``pseudonym.load_pseudonym_key`` returns.
+        text_check: the check of the pixels for text; without it, no pixels are read for text. It reads studies that
+            are new to the store.
 
     Raises:
         PlumblineError: ``DISK_FULL`` or ``STORE_BUSY`` (see ``study_store.reserved``).
@@ -59,7 +63,7 @@ def ingest(
     with reserved(store):
         contents = source.contents()
         candidates = contents.candidates
-        ingestion = _Ingestion(source.name, store, quarantine, pseudonym_key)
+        ingestion = _Ingestion(source.name, store, quarantine, pseudonym_key, text_check)
         before = dict(ingestion.ledger.by_candidate)
         outcomes: list[tuple[str, Entry]] = []
         for position, candidate in enumerate(candidates, 1):
@@ -108,8 +112,10 @@ def load_candidate(candidate: StudyCandidate) -> LoadedStudy:
 class _Ingestion:
     """Stores or quarantines loaded studies, and records the outcome."""
 
-    def __init__(self, source: str, store: Path, quarantine: Path, key: bytes) -> None:
-        self.ledger = Ledger(store, quarantine)
+    def __init__(
+        self, source: str, store: Path, quarantine: Path, key: bytes, text_check: TextCheck | None = None
+    ) -> None:
+        self.ledger, self._text_check = Ledger(store, quarantine), text_check
         self._source, self._store, self._quarantine, self._key = source, store, quarantine, key
 
     def fingerprint(self, candidate: StudyCandidate) -> str:
@@ -118,7 +124,11 @@ class _Ingestion:
             fingerprint = candidate.fingerprint()
         except OSError:
             fingerprint = "unreadable"
-        return self._hash("fingerprint", f"{self._source}\0{candidate.key}\0{fingerprint}")
+        reads_text = "\0reads text" if self._must_read(quarantine_name(self._key, self._source, candidate)) else ""
+        return self._hash("fingerprint", f"{self._source}\0{candidate.key}\0{fingerprint}{reads_text}")
+
+    def _must_read(self, key: str) -> bool:
+        return self._text_check is not None and key not in self._text_check.accepted
 
     def process(self, candidate: StudyCandidate, fingerprint: str, position: int) -> tuple[str, Entry]:
         """Store or quarantine a candidate; return (``used`` | ``present`` | ``waiting`` | ``quarantined``, entry)."""
@@ -126,7 +136,7 @@ class _Ingestion:
         folder, count = self._quarantine / key, len(candidate.files)
         try:
             loaded = load_candidate(candidate)
-            kind, entry = self._accept(loaded)
+            kind, entry = self._accept(loaded, key)
             clear_quarantine(folder)
             files = asdict(loaded.files or FileCount(used=count))
             outcome = (kind, replace(entry, candidate=fingerprint, key=key, files=files))
@@ -141,13 +151,15 @@ class _Ingestion:
         self.ledger.add(outcome[1])
         return outcome
 
-    def _accept(self, loaded: LoadedStudy) -> tuple[str, Entry]:
+    def _accept(self, loaded: LoadedStudy, key: str) -> tuple[str, Entry]:
         """Store a study, alone or with the view of its examination that the store has, unless it is present."""
         study, images = self._study(loaded), {name: view.image for name, view in loaded.views.items()}
         entry = entry_of_study(study)
         relation = relation_to_store(entry, self.ledger)
         if relation.kind == "present":
             return "present", relation.studies[0]
+        if self._text_check is not None and self._must_read(key):
+            require_no_text(images, self._text_check.read)
         if relation.kind == "completion":
             completed = self._completed(study, images, str(relation.studies[0].study_id))
             if completed is None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from inference.contract import ModelContract, read_contract
-from inference.model import INPUTS, OUTPUTS
+from inference.model import INPUTS, OUTPUTS, import_onnxruntime
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS
 from spine.model_digest import GRAPH_FILE, model_digest
@@ -156,7 +156,7 @@ def _compare(
 ) -> None:
     """Refuse a graph whose outputs differ from the network's outputs. Without onnxruntime, nothing is compared."""
     try:
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
     except ImportError:
         return
     options = onnxruntime.SessionOptions()

@@ -177,6 +177,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 
 def example_of(study: Study, split: Split, located: Mapping[ViewName, ViewLandmarks]) -> Example:
+    """The example of a study in a split, with its landmarks."""
     views = {
         name: ExampleView(
             view=name,
