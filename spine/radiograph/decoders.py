@@ -82,8 +82,10 @@ def stored_values(dataset: Any, layout: PixelLayout, payload: bytes) -> Stored:
 
     Raises:
         DicomRejected: ``TRANSFER_SYNTAX_UNSUPPORTED``, ``DECODER_MISSING``, ``TRUNCATED``, ``FRAMES_UNSUPPORTED``,
-            ``TRANSFER_SYNTAX_INVALID``, ``CODESTREAM_MISMATCH``, ``DECODE_FAILED``, ``DECODER_KILLED``.
+            ``TRANSFER_SYNTAX_INVALID``, ``CODESTREAM_MISMATCH``, ``DECODE_FAILED``, ``DECODER_KILLED``, ``TAG_INVALID``.
     """
+    if not isinstance(dataset.get_item("PixelData").value, bytes):
+        raise DicomRejected("TAG_INVALID", "PixelData that is a sequence", "the bytes of the pixels", EXPORT_AGAIN)
     syntax = SYNTAXES.get(layout.transfer_syntax)
     if syntax is None:
         expected = "one of " + ", ".join(s.name for s in SYNTAXES.values())
@@ -102,18 +104,20 @@ def stored_values(dataset: Any, layout: PixelLayout, payload: bytes) -> Stored:
 
 def _native(dataset: Any, layout: PixelLayout) -> Stored:
     rows, columns = layout.shape
-    if dataset.get_item("PixelData").length == UNDEFINED_LENGTH:
+    element = dataset.get_item("PixelData")
+    if getattr(element, "length", 0) == UNDEFINED_LENGTH:
         found = "compressed pixels under a transfer syntax of uncompressed pixels"
         raise DicomRejected("TRANSFER_SYNTAX_INVALID", found, "the transfer syntax of the pixels", EXPORT_AGAIN)
     subsampled = 2 if layout.photometric.endswith("_422") else layout.samples
     needed = rows * columns * subsampled * layout.bits_allocated // 8
-    size = len(dataset.PixelData)
+    size = len(element.value)
     if size < needed:
         found = f"{size} bytes of pixels"
         raise DicomRejected("TRUNCATED", found, f"{needed} bytes for {rows} x {columns}", "send the file again")
     try:
         pixels: Stored = pixel_array(dataset, raw=True, view_only=True)
-    except (ValueError, AttributeError, NotImplementedError, RuntimeError, KeyError) as error:
+    except Exception as error:
+        # pydicom reads the header again by the types that the file names, and may raise anything on wrong ones.
         found = f"pixel data that cannot be decoded ({type(error).__name__})"
         raise DicomRejected("DECODE_FAILED", found, "pixel data as the header describes it", EXPORT_AGAIN) from error
     expected_shape = layout.shape + ((3,) if layout.samples == 3 else ())
@@ -141,7 +145,7 @@ def _significant(pixels: Stored, layout: PixelLayout) -> Stored:
 def _check_codestream(dataset: Any, layout: PixelLayout) -> None:
     """Compare the size in a JPEG or JPEG 2000 codestream with the header before the codestream is decoded."""
     try:
-        frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+        frame = next(generate_frames(dataset.get_item("PixelData").value, number_of_frames=1))
     except (ValueError, StopIteration, struct.error) as error:
         raise DicomRejected("DECODE_FAILED", "compressed pixels without a frame", "one frame", EXPORT_AGAIN) from error
     size = codestream_size(frame)
