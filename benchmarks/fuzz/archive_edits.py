@@ -3,6 +3,7 @@
 import io
 import stat
 import struct
+import warnings
 import zipfile
 from random import Random
 
@@ -42,7 +43,8 @@ def archive_of(random: Random, files: dict[str, bytes]) -> bytes:
     compression = random.choice(
         (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
     )
-    with zipfile.ZipFile(stream, "w", compression) as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(stream, "w", compression) as archive:
+        warnings.simplefilter("ignore")  # names that are there twice
         for prefix, (name, payload) in zip(prefixes, files.items(), strict=True):
             info = zipfile.ZipInfo((prefix + name).encode(errors="replace").decode())
             info.compress_type = compression

@@ -43,6 +43,16 @@ def piece(random: Random, payload: bytes, longest: int = 64) -> tuple[int, int]:
     return start, min(len(payload), start + random.randint(0, longest))
 
 
+def overwritten(random: Random, payload: bytes) -> bytes:
+    """The payload with other bytes or numbers at one to four places; its length stays."""
+    data = bytearray(payload)
+    for _ in range(random.randint(1, 4)):
+        new = number_bytes(random) if random.random() < 0.6 else random.randbytes(random.choice((1, 2, 4, 8)))
+        at = random.randint(0, max(len(data) - len(new), 0))
+        data[at : at + len(new)] = new
+    return bytes(data[: len(payload)])
+
+
 def number_bytes(random: Random) -> bytes:
     """A number of 1 to 8 bytes in either order, often one at the edge of a type."""
     width, order = random.choice("BHIQ"), random.choice("<>")

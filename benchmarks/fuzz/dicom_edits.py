@@ -33,8 +33,8 @@ _KEYWORDS = """
     PlanarConfiguration PresentationIntentType PresentationLUTShape RescaleIntercept RescaleSlope Rows SOPClassUID
     SOPInstanceUID SamplesPerPixel SeriesInstanceUID SliceThickness SmallestImagePixelValue SpecificCharacterSet
     StudyDate StudyInstanceUID VOILUTFunction VOILUTSequence ViewCodeSequence ViewPosition WindowCenter WindowWidth
-""".split()
-TAGS = tuple(sorted(int(tag_for_keyword(keyword) or 0) for keyword in _KEYWORDS))
+"""
+TAGS = tuple(sorted(int(tag_for_keyword(keyword) or 0) for keyword in _KEYWORDS.split()))
 """The tags that the reader of radiographs looks at."""
 _VRS = (
     b"SQ",

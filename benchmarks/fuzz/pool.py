@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.fuzz.results import Tally
 from benchmarks.fuzz.targets import Target
-from benchmarks.fuzz.watch import MOST_SECONDS, Outcome
+from benchmarks.fuzz.watch import MOST_SECONDS, Outcome, documented_codes
 from benchmarks.fuzz.worker import Order, run_worker
 
 GRACE_S = 3.0
@@ -36,10 +36,12 @@ class _Worker:
 def fuzz(target: Target, *, seed: int, first: int, inputs: int, seconds: float, workers: int, found: Found) -> Tally:
     """Read the inputs ``first`` to ``first + inputs``, or as many as ``seconds`` allow, and return their counts."""
     started = time.monotonic()
-    tally, ends = Tally(), [first]
+    tally, ends, known = Tally(), [first], documented_codes()
     with tempfile.TemporaryDirectory(prefix="plumbline-fuzz-", dir=_memory()) as folder:
         last, stop_at = first + inputs, started + seconds
-        orders = [Order(target, seed, first + i, last, workers, stop_at, Path(folder) / str(i)) for i in range(workers)]
+        orders = (
+            Order(target, seed, first + i, last, workers, stop_at, Path(folder) / str(i), known) for i in range(workers)
+        )
         running = [_started(order) for order in orders if order.first < order.last]
         while running:
             wait([worker.parent for worker in running], timeout=0.2)
@@ -51,7 +53,7 @@ def fuzz(target: Target, *, seed: int, first: int, inputs: int, seconds: float, 
 
 def _memory() -> str | None:
     """A folder in memory, if the machine has one: the inputs are many small files."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def _started(order: Order) -> _Worker:

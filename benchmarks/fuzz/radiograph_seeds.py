@@ -12,7 +12,7 @@ import pydicom
 
 from benchmarks.fuzz.byte_edits import MARKER
 from benchmarks.fuzz.dicom_elements import DicomFile, parsed
-from spine.radiograph.decoders import SYNTAXES, installed_decoders
+from spine.radiograph.decoders import installed_decoders
 from spine.radiograph.sop_classes import CR, DX_FOR_PROCESSING
 from spine.radiograph.write import write_radiograph
 from spine.scanner import ViewGeometry

@@ -1,6 +1,7 @@
 """Changes of study folders: their files, names, places, archives and lists in ``COMPLETE``."""
 
 import hashlib
+import struct
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -19,35 +20,27 @@ from tests.spine.intake.constructed_studies import write_study
 
 Files = dict[str, bytes]
 _JUNK: dict[str, bytes] = {
-    **{
-        "report.pdf": b"%PDF-1.4\n",
-        "view.jpg": b"\xff\xd8\xff\xe0" + bytes(40),
-        "DICOMDIR": b"",
-        "IM0001": b"",
-        "a": b"\0\1\2",
-    },
-    **{
-        "notes.txt": b"T1 to L5 seen\n",
-        "points.txt": b"T1,1,2,3\nT2,1,2,3\nT3,1,2,3\n",
-        "b.7z": b"7z\xbc\xaf\x27\x1c",
-        "x.zip": b"",
-    },
-    **{
-        "copy.dcm.part": b"x",
-        ".hidden": b"x",
-        "Thumbs.db": b"x",
-        "sheet.xlsx": b"PK\x03\x04",
-        "e.json": b"[1, 2, 3]",
-        "f.csv": b"",
-    },
-    **{
-        "g.mat": b"MATLAB",
-        "h.stl": b"solid\n",
-        "i.ply": b"ply\n",
-        "DICOMDIR2/DICOMDIR": b"",
-        "COMPLETE": b"",
-        "sub/COMPLETE": b"x",
-    },
+    "report.pdf": b"%PDF-1.4\n",
+    "view.jpg": b"\xff\xd8\xff\xe0" + bytes(40),
+    "DICOMDIR": b"",
+    "IM0001": b"",
+    "a": b"\0\1\2",
+    "notes.txt": b"T1 to L5 seen\n",
+    "points.txt": b"T1,1,2,3\nT2,1,2,3\nT3,1,2,3\n",
+    "b.7z": b"7z\xbc\xaf\x27\x1c",
+    "x.zip": b"",
+    "copy.dcm.part": b"x",
+    ".hidden": b"x",
+    "Thumbs.db": b"x",
+    "sheet.xlsx": b"PK\x03\x04",
+    "e.json": b"[1, 2, 3]",
+    "f.csv": b"",
+    "g.mat": b"MATLAB",
+    "h.stl": b"solid\n",
+    "i.ply": b"ply\n",
+    "DICOMDIR2/DICOMDIR": b"",
+    "COMPLETE": b"",
+    "sub/COMPLETE": b"x",
 }
 _NAMES = (
     *(
@@ -138,7 +131,7 @@ def _content(random: Random, files: Files) -> Files:
             return files | {name: changed_file(random, parsed(payload))}
         if payload[:1] == b"{":
             return files | {name: changed_json(random, payload)}
-    except (ValueError, IndexError, KeyError, StopIteration):
+    except (ValueError, IndexError, KeyError, StopIteration, RecursionError, struct.error):
         pass  # it was changed before
     return files | {name: with_edits(random, payload, 2)}
 
@@ -182,9 +175,8 @@ def _list_of(random: Random, files: Files) -> bytes:
         listed = random.choice(
             (name, name, name, f"./{name}", f"../{name}", f"/{name}", name.upper(), f"{MARKER}/x", "\0", "a" * 5000)
         )
-        lines.append(
-            f"{random.choice(('', '', chr(92)))}{digest} {random.choice(' *')}{listed if random.random() < 0.3 else name}"
-        )
+        shown = listed if random.random() < 0.3 else name
+        lines.append(f"{random.choice(('', '', chr(92)))}{digest} {random.choice(' *')}{shown}")
     text = random.choice(("\n", "\n", "\r\n", "\0")).join(lines) + "\n"
     return text.encode("utf-8", "surrogateescape") if random.random() < 0.95 else random.choice(TOKENS)
 

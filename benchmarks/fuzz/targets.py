@@ -11,7 +11,7 @@ from random import Random
 
 import numpy as np
 
-from benchmarks.fuzz.byte_edits import blown_up, spliced, with_edits
+from benchmarks.fuzz.byte_edits import blown_up, overwritten, spliced, with_edits
 from benchmarks.fuzz.dicom_edits import changed_file
 from benchmarks.fuzz.dicom_elements import encoded
 from benchmarks.fuzz.points_seeds import json_files, mesh_parts, mesh_spines, tables
@@ -99,7 +99,9 @@ def _meshes(random: Random) -> Files:
     files = dict(random.choice(mesh_spines() if random.random() < 0.08 else mesh_parts()))
     name = random.choice(sorted(files))
     change = changed_xml if name.endswith(".vtp") else changed_words if b"\0" not in files[name][:84] else with_edits
-    if random.random() < 0.25:
+    if b"\0" in files[name][:2000]:
+        change = overwritten
+    if random.random() < 0.2:
         change = with_edits
     files[name] = change(random, files[name])
     return _finished(random, files, name, mesh_parts())
@@ -115,7 +117,7 @@ def _finished(random: Random, files: Files, name: str, others: tuple[Files, ...]
     elif dice < 0.13:
         files |= random.choice(others)
     elif dice < 0.15:
-        stem, dot, suffix = name.partition(".")
+        stem, dot, _suffix = name.partition(".")
         files[stem + dot + random.choice(("csv", "json", "txt", "mrk.json", "obj", "ply", "dat"))] = files.pop(name)
     elif dice < 0.15 + LARGE_SHARE:
         files[name] = blown_up(random, files[name])

@@ -263,10 +263,13 @@ def changed_words(random: Random, payload: bytes) -> bytes:
         (payload[: end + 11], payload[end + 11 :]) if end >= 0 and b"binary" in payload[:60] else (payload, b"")
     )
     parts = re.split(rb"(\s+)", head)
-    for _ in range(random.randint(1, 4)):
+    for _ in range(random.choice((1, 1, 2, 3))):
         at = random.randrange(len(parts)) if random.random() < 0.5 else random.randrange(min(80, len(parts)))
         dice = random.random()
-        if dice < 0.7:
+        if dice < 0.5:
+            numbers = (f"{random.uniform(-300, 300):.2f}", f"{random.randint(0, 150)}")
+            parts[at] = random.choice(numbers).encode()
+        elif dice < 0.75:
             parts[at] = random.choice(_WORDS).encode()
         elif dice < 0.85:
             parts[at] = b""
@@ -289,7 +292,7 @@ def changed_xml(random: Random, payload: bytes) -> bytes:
             payload = payload[: match.start(1)] + value + payload[match.end(1) :]
         return payload
     if dice < 0.85:
-        data = [m for m in re.finditer(rb"[>_]([A-Za-z0-9+/=]{24,})<", payload)]
+        data = list(re.finditer(rb"[>_]([A-Za-z0-9+/=]{24,})<", payload))
         if data:
             match = random.choice(data)
             return payload[: match.start(1)] + _changed_data(random, match[1]) + payload[match.end(1) :]

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,7 @@ class _Log(logging.Handler):
             _GUARD.seen.append(f"the marker in a log record of {record.name}")
 
 
+@cache
 def documented_codes() -> frozenset[str]:
     """The codes that the reference page of the documentation has."""
     return frozenset(place.code for place in raised()) | {READ, NO_POINTS, PRESENT, ONLY_OTHER_FILES}

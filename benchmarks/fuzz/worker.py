@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.fuzz.results import Tally
 from benchmarks.fuzz.targets import Target
-from benchmarks.fuzz.watch import documented_codes, judged
+from benchmarks.fuzz.watch import judged
 from spine.radiograph.sandbox import child_pid
 
 ADDRESS_SPACE = 6 * 2**30
@@ -24,6 +24,7 @@ REPORT_S = 1.0
 class Order:
     """What a worker does: every ``step``-th input from ``first`` to before ``last``, until ``stop_at``.
 
+    ``known`` has the documented codes.
     ``stop_at`` is in seconds of ``time.monotonic``, which all processes of a machine share.
     """
 
@@ -34,6 +35,7 @@ class Order:
     step: int
     stop_at: float
     folder: Path
+    known: frozenset[str]
 
 
 def run_worker(order: Order, state: Any, parent: Connection) -> None:
@@ -44,12 +46,12 @@ def run_worker(order: Order, state: Any, parent: Connection) -> None:
     ``("end", next number)``.
     """
     _limit(order.folder)
-    known, tally, reported = documented_codes(), Tally(), time.monotonic()
+    tally, reported = Tally(), time.monotonic()
     order.target.input(order.seed, order.first)  # makes the seeds before the first clock starts
     number = order.first
     while number < order.last and time.monotonic() < order.stop_at:
         state[0], state[1] = number, time.monotonic()
-        outcome = judged(order.target, order.target.input(order.seed, number), order.folder / "work", known)
+        outcome = judged(order.target, order.target.input(order.seed, number), order.folder / "work", order.known)
         state[2] = child_pid() or 0
         tally.add(outcome, f"{order.seed}/{number}", order.target.first_check)
         number += order.step

@@ -82,7 +82,8 @@ def stored_values(dataset: Any, layout: PixelLayout, payload: bytes) -> Stored:
 
     Raises:
         DicomRejected: ``TRANSFER_SYNTAX_UNSUPPORTED``, ``DECODER_MISSING``, ``TRUNCATED``, ``FRAMES_UNSUPPORTED``,
-            ``TRANSFER_SYNTAX_INVALID``, ``CODESTREAM_MISMATCH``, ``DECODE_FAILED``, ``DECODER_KILLED``, ``TAG_INVALID``.
+            ``TRANSFER_SYNTAX_INVALID``, ``CODESTREAM_MISMATCH``, ``DECODE_FAILED``, ``DECODER_KILLED``,
+            ``TAG_INVALID``.
     """
     if not isinstance(dataset.get_item("PixelData").value, bytes):
         raise DicomRejected("TAG_INVALID", "PixelData that is a sequence", "the bytes of the pixels", EXPORT_AGAIN)
