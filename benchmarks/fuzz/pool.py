@@ -60,7 +60,7 @@ def _started(order: Order) -> _Worker:
     context = multiprocessing.get_context("spawn")
     own, theirs = context.Pipe(duplex=False)
     state = context.Array("d", 3, lock=False)
-    process = context.Process(target=run_worker, args=(order, state, theirs))
+    process = context.Process(target=run_worker, args=(order, state, theirs), daemon=True)
     process.start()
     theirs.close()
     return _Worker(order, process, state, own)

@@ -222,7 +222,7 @@ def _containers(record: Any, depth: int = 0) -> Any:
 
 def _key_twice(random: Random, text: str) -> str:
     pairs = re.findall(r'"[^"]{1,20}": [^,{}\[\]]{1,40}', text)
-    return re.sub(r"\{", "{" + random.choice(pairs) + ", ", text, count=1) if pairs else text
+    return text.replace("{", "{" + random.choice(pairs) + ", ", 1) if pairs else text
 
 
 def changed_table(random: Random, payload: bytes) -> bytes:

@@ -9,6 +9,7 @@ import struct
 from typing import Any
 
 from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
 
 from spine.errors import DicomRejected
 
@@ -58,10 +59,16 @@ class TagReader:
         if keyword not in self._dataset:
             return []
         try:
-            return list(self._dataset[keyword].value)
+            items = list(self._dataset[keyword].value)
         except Exception as error:
-            found = f"{keyword} that is not a sequence"
-            raise DicomRejected("TAG_INVALID", found, "a sequence of items", EXPORT_AGAIN) from error
+            raise self._no_sequence(keyword) from error
+        if not all(isinstance(item, Dataset) for item in items):
+            raise self._no_sequence(keyword)
+        return items
+
+    @staticmethod
+    def _no_sequence(keyword: str) -> DicomRejected:
+        return DicomRejected("TAG_INVALID", f"{keyword} that is not a sequence", "a sequence of items", EXPORT_AGAIN)
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """The ASCII values of a tag, which backslashes separate."""
