@@ -168,7 +168,7 @@ ENCODINGS = ("utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf
 def changed_json(random: Random, payload: bytes) -> bytes:
     """JSON with one to five changed nodes, in one of several encodings."""
     record = json.loads(payload)
-    for _ in range(random.randint(1, 5)):
+    for _ in range(random.choice((1, 1, 2, 3, 5))):
         record = _changed_node(random, record)
     text = json.dumps(record, ensure_ascii=random.random() < 0.8, indent=random.choice((None, None, 1)))
     dice = random.random()
@@ -177,6 +177,11 @@ def changed_json(random: Random, payload: bytes) -> bytes:
     elif dice < 0.15:
         text = text.replace("[", "[" * random.choice((2, 500, 3000)), 1)
     return with_encoding(random, text)
+
+
+def plausible(random: Random) -> float:
+    """A number that may be a coordinate in mm, cm or m, so that later checks are reached."""
+    return round(random.uniform(-400, 400) * random.choice((1, 1, 1, 0.1, 0.001, 10)), random.choice((0, 1, 3)))
 
 
 def with_encoding(random: Random, text: str) -> bytes:
@@ -195,7 +200,7 @@ def _changed_node(random: Random, record: Any) -> Any:
     key = random.choice(list(parent)) if isinstance(parent, dict) else random.randrange(len(parent))
     dice = random.random()
     if dice < 0.5:
-        parent[key] = random.choice(_VALUES)
+        parent[key] = plausible(random) if random.random() < 0.4 else random.choice(_VALUES)
     elif dice < 0.65:
         del parent[key]
     elif dice < 0.75:
@@ -230,7 +235,7 @@ def changed_table(random: Random, payload: bytes) -> bytes:
     text = payload.decode("utf-16" if payload[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", "replace")
     delimiter = max(",;\t", key=text.count)
     rows = [line.split(delimiter) for line in text.splitlines()]
-    for _ in range(random.randint(1, 5)):
+    for _ in range(random.choice((1, 1, 2, 3, 5))):
         at = random.randrange(len(rows)) if random.random() < 0.7 else random.randrange(min(6, len(rows)))
         rows = _changed_rows(random, rows, at)
     if random.random() < 0.1:
@@ -242,7 +247,7 @@ def changed_table(random: Random, payload: bytes) -> bytes:
 def _changed_rows(random: Random, rows: list[list[str]], at: int) -> list[list[str]]:
     dice, row = random.random(), list(rows[at])
     if dice < 0.55:
-        row[random.randrange(len(row))] = random.choice(_CELLS)
+        row[random.randrange(len(row))] = str(plausible(random)) if random.random() < 0.5 else random.choice(_CELLS)
     elif dice < 0.65:
         row.insert(random.randint(0, len(row)), random.choice(_CELLS))
     elif dice < 0.72:
