@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -38,6 +37,6 @@ def read_finding(path: Path) -> tuple[str, dict[str, bytes]]:
         return path.stem.partition("-")[0], {name: archive.read(str(i)) for i, name in enumerate(names)}
 
 
-def findings(corpus: Path) -> Iterator[Path]:
+def findings(corpus: Path) -> list[Path]:
     """The files of the corpus."""
-    return iter(sorted(corpus.glob("*.zip")))
+    return sorted(corpus.glob("*.zip"))

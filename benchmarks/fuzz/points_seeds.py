@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cache
 
 import numpy as np
@@ -25,8 +26,7 @@ def tables() -> tuple[Files, ...]:
     rows = [",".join([*name.split("_", 1), *map(str, p.tolist())]) for name, p in _POINTS.items() if "_ped" not in name]
     comma = "\n".join([*head, *rows]) + "\n"
     german = "\n".join(x if x[0] == "#" else x.replace(",", ";").replace(".", ",") for x in [*head, *rows]) + "\n"
-    place = {name: getattr(two_views()["frontal"], name) for name in ("view", "shape", "spacing_mm", "u0_mm", "z0_mm")}
-    quoted = json.dumps(place).replace('"', '""')
+    quoted = json.dumps(asdict(two_views()["frontal"])).replace('"', '""')
     excel = "\r\n".join(["sep=;", f'"# geometry.frontal={quoted}";;;;', german.replace("\n", "\r\n")])
     pelvis = {n: p for n, p in _POINTS.items() if n.startswith(_PELVIS)}
     spine = {n: p for n, p in _POINTS.items() if not n.startswith(_PELVIS)}
@@ -50,7 +50,10 @@ def json_files() -> tuple[Files, ...]:
     keypoints = [_keypoint(p, "body", level) for level, p in places.items()]
     for kind, x in (("left", 12), ("right", -12)):
         keypoints += [_keypoint([p[0] + x, p[1] + 20, p[2] + 2], kind) for p in places.values()]
-    centroids = [{"label": n, "X": 80.0, "Y": 30.0 + 25 * i, "Z": 32.0} for i, n in enumerate((*range(8, 25), 25, 28))]
+    centroids = [
+        {"label": n, "X": 80.0, "Y": 30.0 + 25 * i, "Z": 32.0}
+        for i, n in enumerate((*range(8, 20), 28, *range(20, 26)))
+    ]
     few = dict(list(_POINTS.items())[:60])
     pelvis = {n: p for n, p in _POINTS.items() if n.startswith(_PELVIS)}
     return (

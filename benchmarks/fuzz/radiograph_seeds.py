@@ -98,7 +98,7 @@ def _computed(ds: Any) -> None:
 
 def _capture(ds: Any) -> None:
     ds.SOPClassUID, ds.Modality, ds.ConversionType = _SECONDARY_CAPTURE, "OT", "DF"
-    ds.NominalScannedPixelSpacing, ds.PixelAspectRatio = [3.6, 3.6], [5, 4]
+    ds.NominalScannedPixelSpacing, ds.PixelAspectRatio = [3.5, 2.8], [5, 4]
     del ds.PixelSpacing, ds.ImagerPixelSpacing, ds.PresentationIntentType
 
 

@@ -68,8 +68,7 @@ class _Guard:
             if isinstance(flags, int) and flags & _WRITING and not isinstance(path, int):
                 self._check(event, path)
         elif event in _CHANGES:
-            folders = [a for a in arguments if isinstance(a, int) and a > 2] if event != "os.chmod" else []
-            if not folders:  # a name below an open folder, which was checked when it was opened
+            if event == "os.truncate" or arguments[-1] == -1:  # otherwise a name below a folder that is open
                 for path in arguments:
                     if isinstance(path, str | bytes | os.PathLike):
                         self._check(event, path)

@@ -3,6 +3,7 @@
 import logging
 import os
 import resource
+import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -68,7 +69,8 @@ def run_worker(order: Order, state: Any, parent: Connection) -> None:
 
 
 def _limit(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # what a worker left that was killed
+    folder.mkdir(parents=True)
     os.chdir(folder)
     sys.dont_write_bytecode = True
     logging.lastResort = None

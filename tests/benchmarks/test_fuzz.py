@@ -60,13 +60,13 @@ def test_inputs_are_made_again_from_their_number_and_get_past_the_first_check(na
     assert tally.passed > {"meshes": 3}.get(name, 12)
 
 
-@pytest.mark.parametrize("file", [*native_radiographs(), *compressed_radiographs()], ids=lambda file: file.syntax)
-def test_every_radiograph_is_read_before_it_is_changed(file, tmp_path):
-    htj2k = SYNTAXES[file.syntax].name.startswith("HTJ2K")  # the codestream is plain JPEG 2000
-    outcome = outcome_of(TARGETS["radiograph"], {"a.dcm": encoded(file)}, tmp_path)
-    assert outcome.fault is None
-    assert outcome.codes == (READ,) or htj2k
-    assert parsed(encoded(file)) == file
+def test_every_radiograph_is_read_before_it_is_changed(tmp_path):
+    for file in (*native_radiographs(), *compressed_radiographs()):
+        outcome = outcome_of(TARGETS["radiograph"], {"a.dcm": encoded(file)}, tmp_path)
+        is_htj2k = SYNTAXES[file.syntax].name.startswith("HTJ2K")  # with the codestream of plain JPEG 2000
+        assert outcome.fault is None
+        assert outcome.codes == (READ,) or is_htj2k, file.syntax
+        assert parsed(encoded(file)) == file
 
 
 def test_every_syntax_with_a_decoder_has_a_seed():
@@ -76,9 +76,10 @@ def test_every_syntax_with_a_decoder_has_a_seed():
         assert native_radiographs()[0].with_syntax(syntax).syntax == syntax
 
 
-@pytest.mark.parametrize("files", [*tables(), *json_files(), *mesh_spines()], ids=lambda files: "+".join(files))
-def test_every_reconstruction_is_read_before_it_is_changed(files, tmp_path):
-    assert outcome_of(TARGETS["points"], files, tmp_path).codes in ((READ,), ("TOO_FEW_POINTS",))
+def test_every_reconstruction_is_read_before_it_is_changed(tmp_path):
+    for files in (*tables(), *json_files(), *mesh_spines()):
+        codes = outcome_of(TARGETS["points"], files, tmp_path).codes
+        assert codes == (READ,), list(files)
 
 
 # --- every rule can be broken
@@ -197,20 +198,12 @@ FRAIL = Target("frail", _number, _dies_or_hangs, frozenset())
 def test_a_worker_that_dies_or_hangs_is_a_finding_and_the_others_go_on(monkeypatch):
     monkeypatch.setattr(pool, "MOST_SECONDS", 0.5)
     monkeypatch.setattr(pool, "GRACE_S", 0.5)
-    found = []
-    tally = fuzz(
-        FRAIL,
-        seed=3,
-        first=0,
-        inputs=12,
-        seconds=100,
-        workers=2,
-        found=lambda number, fault: found.append((number, fault)),
-    )
+    found = {}
+    tally = fuzz(FRAIL, seed=3, first=0, inputs=12, seconds=100, workers=2, found=found.__setitem__)
     kinds = [FRAIL.input(3, number)["a"][0] % 8 for number in range(12)]
     assert {0, 1} <= set(kinds)
     wanted = {n: "the worker died (9)" if k == 0 else "no answer within 0 s" for n, k in enumerate(kinds) if k < 2}
-    assert dict(found) == wanted
+    assert found == wanted
     assert sum(tally.faults.values()) == len(wanted)
     assert tally.next == {"3": 12}
 
@@ -224,10 +217,8 @@ def test_a_finding_is_saved_and_read_again(tmp_path):
 
 
 def test_the_counts_of_all_parts_are_added(tmp_path):
-    first, second = (
-        Tally(inputs=3, passed=1, slowest_s=2.0, slowest="0/1", next={"0": 3}),
-        Tally(inputs=4, next={"1": 4}),
-    )
+    first = Tally(inputs=3, passed=1, slowest_s=2.0, slowest="0/1", next={"0": 3})
+    second = Tally(inputs=4, next={"1": 4})
     first.codes.update({READ: 2})
     second.codes.update({READ: 1, "EMPTY_FILE": 3})
     add_to_results(tmp_path / "r.json", {"points": first})
