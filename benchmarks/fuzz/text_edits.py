@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import copy
 import json
 import re
 import zlib
@@ -179,6 +180,11 @@ def changed_json(random: Random, payload: bytes) -> bytes:
     return with_encoding(random, text)
 
 
+def _value(random: Random) -> Any:
+    """A copy, because the next change may change it."""
+    return copy.deepcopy(random.choice(_VALUES))
+
+
 def plausible(random: Random) -> float:
     """A number that may be a coordinate in mm, cm or m, so that later checks are reached."""
     return round(random.uniform(-400, 400) * random.choice((1, 1, 1, 0.1, 0.001, 10)), random.choice((0, 1, 3)))
@@ -193,14 +199,14 @@ def _changed_node(random: Random, record: Any) -> Any:
     """The record after a change of one of its nodes, at any depth."""
     parents = list(_containers(record))
     if not parents:
-        return random.choice(_VALUES)
+        return _value(random)
     parent = random.choice(parents)
     if not parent:
-        return random.choice(_VALUES)
+        return _value(random)
     key = random.choice(list(parent)) if isinstance(parent, dict) else random.randrange(len(parent))
     dice = random.random()
     if dice < 0.5:
-        parent[key] = plausible(random) if random.random() < 0.4 else random.choice(_VALUES)
+        parent[key] = plausible(random) if random.random() < 0.4 else _value(random)
     elif dice < 0.65:
         del parent[key]
     elif dice < 0.75:
@@ -215,7 +221,7 @@ def _changed_node(random: Random, record: Any) -> Any:
         parent[key:key] = [parent[key]] * random.choice((1, 2, 50))
     with contextlib.suppress(ValueError, RecursionError):
         return json.loads(json.dumps(record))  # nodes that are there twice become two nodes
-    return random.choice(_VALUES)
+    return _value(random)
 
 
 def _containers(record: Any, depth: int = 0) -> Any:
