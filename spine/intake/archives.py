@@ -5,6 +5,8 @@ before it is unpacked if its list of files exceeds a limit, and while it is unpa
 states. The temporary folder is deleted at the end.
 """
 
+import lzma
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -21,6 +23,11 @@ FREE_BYTES = 64 * 2**20
 """An archive may inflate to this size whatever its ratio is. Uncompressed radiographs shrink by a factor of 2 to 20."""
 
 _BLOCK = 2**20
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, NotImplementedError, RuntimeError),
+    *(OSError, OverflowError, struct.error),
+)
+"""What ``zipfile`` raises on damaged archives. The decompressor of bzip2 raises an ``OSError`` without a number."""
 
 
 def is_zip(path: Path) -> bool:
@@ -57,7 +64,9 @@ def unpacked(archives: Sequence[Path], part: str = "") -> Iterator[Path]:
         for number, archive in enumerate(archives):
             try:
                 _unpack(archive, part, Path(folder) / str(number))
-            except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+            except _DAMAGED as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise  # of the file system, and not of a decompressor
                 found = f"a damaged zip archive ({type(error).__name__})"
                 raise _refused("ARCHIVE_INVALID", found, "a complete zip archive") from error
         yield Path(folder)

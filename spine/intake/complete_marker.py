@@ -30,6 +30,14 @@ def listed_files(folder: Path) -> dict[str, str]:
     return {name: listed[name] for name in inside if names[name].name != COMPLETE}
 
 
+def is_there(path: Path) -> bool:
+    """Whether a listed file or folder exists. A name that the file system cannot have, such as a long one, does not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def require_listed(root: Path, listed: Mapping[str, str]) -> None:
     """Compare the files below ``root`` with their list.
 
@@ -38,7 +46,7 @@ def require_listed(root: Path, listed: Mapping[str, str]) -> None:
         PairingRejected: ``FILES_DIFFER``.
     """
     paths = {root / name: digest for name, digest in listed.items()}
-    missing = sum(not path.is_file() for path in paths)
+    missing = sum(not is_there(path) for path in paths)
     if missing:
         found = f"{missing} of {len(listed)} files that COMPLETE lists are missing"
         raise StudyWaiting("FILES_MISSING", found, "all listed files", "wait until the copy has finished")

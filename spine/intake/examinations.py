@@ -13,6 +13,7 @@ from pathlib import Path
 from pydicom import dcmread
 
 from spine.intake.source_files import kind_of
+from spine.radiograph.read import pydicom_silent
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def sort_by_examination(files: Sequence[Path], root: Path, *, is_export: bool) -
 def _study_uid(file: Path) -> str:
     """The Study Instance UID of a radiograph, or an empty text if its header cannot be read."""
     try:
-        header = dcmread(file, stop_before_pixels=True, specific_tags=["StudyInstanceUID"], force=True)
+        with pydicom_silent():
+            header = dcmread(file, stop_before_pixels=True, specific_tags=["StudyInstanceUID"], force=True)
         return str(header.get("StudyInstanceUID", ""))
     except Exception:
         # The parser may raise anything on malformed bytes; reading the study says what is wrong.

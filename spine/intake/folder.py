@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spine.intake.archives import is_zip, top_folders
-from spine.intake.complete_marker import COMPLETE, listed_files
+from spine.intake.complete_marker import COMPLETE, is_there, listed_files
 from spine.intake.examinations import sort_by_examination
 from spine.intake.folder_candidate import FolderCandidate
 from spine.intake.records import Contents
@@ -131,5 +131,5 @@ class _Survey:
     def _add_missing(self) -> None:
         """A waiting candidate for each folder that the list in ``COMPLETE`` names and that is not there yet."""
         names = {Path(name).parts[0] for name in self._listed}
-        for name in sorted(n for n in names if not (self._location / n).exists()):
+        for name in sorted(n for n in names if not is_there(self._location / n)):
             self._add(FolderCandidate(name, self._location / name, ()))

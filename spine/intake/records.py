@@ -136,5 +136,5 @@ def fingerprint_of(files: Sequence[Path], *further: str) -> str:
         status = file.stat()
         digest.update(f"\0{file.name}\0{status.st_size}\0{status.st_mtime_ns}".encode("utf-8", "surrogatepass"))
     for text in further:
-        digest.update(b"\1" + text.encode())
+        digest.update(b"\1" + text.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()

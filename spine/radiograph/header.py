@@ -11,6 +11,8 @@ from spine.errors import DicomRejected
 from spine.radiograph.tags import BLANKS, CORRECT_TAG, EXPORT_AGAIN, TagReader
 
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
+_PHOTOMETRIC = frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "HSV", "ARGB", "CMYK", "XYB", *COLOURS})
+"""The terms of PS3.3 C.7.6.3.1.2. A message quotes no other value, because a wrong tag may hold an identifier."""
 MAX_SIDE = 20_000
 MAX_PIXELS = 60_000_000
 """A stitched image of 43 x 130 cm at 0.1 mm has 56 million pixels; colour counts each sample as a pixel."""
@@ -133,7 +135,8 @@ def read_layout(tags: TagReader, transfer_syntax: str) -> PixelLayout:
     photometric, samples = tags.text("PhotometricInterpretation"), _count(tags, "SamplesPerPixel")
     grey = photometric in ("MONOCHROME1", "MONOCHROME2") and samples == 1
     if not grey and not (samples == 3 and photometric in COLOURS):
-        found = f"{photometric[:16]!r} with {samples} sample(s)"
+        name = photometric if photometric in _PHOTOMETRIC else "an unknown PhotometricInterpretation"
+        found = f"{name} with {samples} sample(s)"
         raise DicomRejected("PHOTOMETRIC_UNSUPPORTED", found, "grey or RGB", "export the image in greyscale")
     allocated, stored = _count(tags, "BitsAllocated"), _count(tags, "BitsStored")
     if allocated not in (8, 16) or not 1 <= stored <= allocated or _count(tags, "HighBit") != stored - 1:

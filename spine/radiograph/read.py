@@ -90,7 +90,7 @@ def read_radiograph(path: Path, given: GivenOrientation = NOTHING_GIVEN) -> Radi
     """
     payload = checked_bytes(path)
     try:
-        with _pydicom_silent():
+        with pydicom_silent():
             dataset = _parsed(payload)
             if not _is_compressed(dataset):
                 payload = b""  # the data set has a copy of the pixels, and a large image must not be held twice
@@ -104,8 +104,8 @@ def read_radiograph(path: Path, given: GivenOrientation = NOTHING_GIVEN) -> Radi
 
 
 @contextmanager
-def _pydicom_silent() -> Iterator[None]:
-    """Suppress pydicom's warnings and log lines, which quote values. This package checks what matters, strictly."""
+def pydicom_silent() -> Iterator[None]:
+    """Suppress pydicom's warnings and log lines, which quote values and paths. This package checks what matters."""
     logger = logging.getLogger("pydicom")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
