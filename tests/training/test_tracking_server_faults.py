@@ -37,7 +37,8 @@ class FaultyServer:
     """
 
     def __init__(self, app: Any) -> None:
-        self.app, self.fault, self.requests, self.seconds = app, _healthy, count(1), 2.5
+        self.app, self.requests, self.seconds = app, count(1), 2.5
+        self.fault: Fault = _healthy
         self.log: list[str] = []
         self.address = ""
 

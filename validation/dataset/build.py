@@ -177,7 +177,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 
 def example_of(study: Study, split: Split, located: Mapping[ViewName, ViewLandmarks]) -> Example:
-    """The example of a study in a split, with its landmarks."""
+    """The example of a study whose landmarks in its images are ``located``."""
     views = {
         name: ExampleView(
             view=name,

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spine.errors import EvidenceRejected, PlumblineError
+from spine.errors import EvidenceRejected, GateRefused, PlumblineError
 from spine.model_digest import find_model_folder, model_digest
 from validation.evaluation.sealing import open_sealed
 from validation.promotion.champion import (
@@ -173,7 +173,7 @@ def _evidence(tracking_uri: str, run_id: str, *judged: str | None) -> Iterator[t
 
     with tempfile.TemporaryDirectory() as scratch:
         sealed = {}
-        with suppress(MlflowException, OSError):
+        with suppress(MlflowException, OSError, GateRefused):
             folder = download(tracking_uri, f"runs:/{run_id}/evidence", Path(scratch))
             sealed = {path: path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.json"))}
         found = set()

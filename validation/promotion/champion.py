@@ -17,6 +17,7 @@ from spine.model_digest import find_model_folder, model_digest
 from validation.promotion.champion_record import ServingVersion, champion_record_or_none
 from validation.promotion.database import database_exists, registry_unavailable, require_reachable
 from validation.promotion.history import last_champion, read_history
+from validation.promotion.local_artifacts import require_own_storage
 from validation.promotion.new_database import make_database
 
 if TYPE_CHECKING:
@@ -232,10 +233,17 @@ def versions_of(client: "MlflowClient", production_model: str) -> list[Any]:
 
 
 def download(tracking_uri: str, address: str, into: Path) -> Path:
-    """Download the artefacts at a ``models:/`` or ``runs:/`` address to a folder below ``into``. Return the folder."""
+    """Download the artefacts at a ``models:/`` or ``runs:/`` address to a folder below ``into``. Return the folder.
+
+    Raises:
+        GateRefused: ADDRESS_ELSEWHERE: the address leads to another host.
+    """
     from mlflow.artifacts import download_artifacts
 
-    stored = _stored_at(open_registry(tracking_uri), address)
+    client = open_registry(tracking_uri)
+    stored = _stored_at(client, address)
+    is_of_run = stored.startswith("runs:/")
+    require_own_storage(client.get_run(stored.split("/")[1]).info.artifact_uri if is_of_run else stored)
     return Path(download_artifacts(artifact_uri=stored, dst_path=str(into), tracking_uri=tracking_uri))
 
 

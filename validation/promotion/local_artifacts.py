@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from spine.errors import ParametersRejected
+from spine.errors import GateRefused, ParametersRejected
 from validation.promotion.database import is_sqlite, sqlite_file
 
 if TYPE_CHECKING:
     from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 SCHEME = "mlflow-artifacts"
+_OTHER_HOSTS = frozenset({"http", "https", "ftp", "sftp"})
 
 
 def experiment_location(tracking_uri: str, experiment: str) -> str | None:
@@ -31,6 +32,25 @@ def experiment_location(tracking_uri: str, experiment: str) -> str | None:
         return None
     require_plug_in("mlflow.artifact_repository", SCHEME)
     return f"{SCHEME}:/{experiment}"
+
+
+def require_own_storage(stored: str) -> None:
+    """Refuse the address of model files on any host that it names, before anything is requested from that host.
+
+    Whoever can write into the registry could otherwise let this machine request pages of its own network. Object stores
+    (``s3`` ...) are permitted: their address names a bucket, and their host is in the configuration.
+
+    Raises:
+        GateRefused: ADDRESS_ELSEWHERE.
+    """
+    address = urlsplit(stored)
+    if address.scheme in _OTHER_HOSTS or (address.scheme == SCHEME and address.netloc):
+        raise GateRefused(
+            "ADDRESS_ELSEWHERE",
+            found=f"a model whose files are on the host {address.netloc!r}, by {address.scheme}",
+            expected="files in the artefact storage of the registry",
+            remedy="find out who registered this version; register the model again through the pipeline",
+        )
 
 
 def require_plug_in(group: str, name: str) -> None:

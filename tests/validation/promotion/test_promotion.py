@@ -2,7 +2,10 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,7 +18,7 @@ from validation.evaluation.record import read_record, write_record
 from validation.evaluation.sealing import write_sealed
 from validation.gates import verdict
 from validation.gates.policy import DEFAULT_POLICY
-from validation.promotion.champion import current_champion, fetch_champion, open_registry, versions_of
+from validation.promotion.champion import current_champion, download, fetch_champion, open_registry, versions_of
 from validation.promotion.champion_record import ChampionRecord
 from validation.promotion.history import HistoryEntry, append_entry, read_history
 
@@ -174,6 +177,42 @@ def test_pickles_are_refused(registry: Registry) -> None:
     stored = registry.stored(address)
     (stored / "artifacts" / "model" / "python_model.pkl").write_bytes(b"cos\nsystem\n")
     assert "python_model.pkl" in registry.refuses(address, "UNSAFE_FILES").found
+
+
+@pytest.fixture
+def other_host() -> Iterator[tuple[str, list[str]]]:
+    """A web server of the same network, and the requests that reach it."""
+    requests: list[str] = []
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            requests.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing on the terminal."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}", requests
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("scheme", ["http", "mlflow-artifacts", "ftp"])
+def test_a_version_whose_files_are_on_another_host_is_refused_without_a_request(
+    registry: Registry, other_host: tuple[str, list[str]], scheme: str
+) -> None:
+    """V1: whoever writes into the registry must not choose what this machine requests."""
+    address, (host, requests) = registry.candidate("model"), other_host
+    evil = f"'{scheme}://{host}/latest/meta-data'"
+    registry.execute(f"UPDATE model_versions SET source = {evil}, storage_location = {evil}")
+    assert host in registry.refuses(address, "ADDRESS_ELSEWHERE").found
+    registry.execute(f"UPDATE runs SET artifact_uri = '{scheme}://{host}/run'")
+    with pytest.raises(GateRefused, match="ADDRESS_ELSEWHERE"):
+        download(registry.tracking_uri, f"runs:/{registry.stored(address).name}/model", registry.folder / "x")
+    assert requests == []
 
 
 def test_altered_evidence_is_refused(registry: Registry) -> None:
