@@ -168,8 +168,8 @@ def text_as_dicom(study: Path) -> None:
 
 def two_lateral_images(study: Path) -> None:
     shutil.copy(_radiograph(study), study / f"{MARKER} again.dcm")
-    plant(study / f"{MARKER} again.dcm", SOPInstanceUID=generate_uid())
     dataset = pydicom.dcmread(study / f"{MARKER} again.dcm")
+    dataset.SOPInstanceUID = generate_uid()
     dataset.PixelData = dataset.PixelData[::-1]
     dataset.save_as(study / f"{MARKER} again.dcm")
 

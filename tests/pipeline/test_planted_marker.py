@@ -133,7 +133,7 @@ def test_every_part_of_the_system_was_used(planted):
     assert figures["waiting"] == 2 and figures["quarantined"] >= len(REFUSED) - 2, text["run"]
     studies = [read_study(folder) for folder in iterate_study_folders(planted.workspace.studies)]
     assert len(studies) >= COUNT - 3 and not any(study.facts.get("simulated") for study in studies)
-    assert report_of(planted, "dataset")["figures"]["excluded"] >= 1
+    assert "excluded by the validation" in report_of(planted, "dataset")["figures"]["left out"]
     made = {path.relative_to(planted.workspace.root).parts[:2] for path in planted.workspace.root.rglob("*")}
     assert {("state", "drift"), ("state", "mlflow"), ("state", "dagster"), ("data", "screening")} <= made
     assert {("data", "validation"), ("data", "candidate"), ("data", "evaluation"), ("state", "verdicts")} <= made
