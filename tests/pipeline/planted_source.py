@@ -68,7 +68,14 @@ def plant_points(path: Path) -> None:
     content["subject_id"] = MARKER
     facts = content.setdefault("facts", {})
     facts.pop("simulated", None)
-    facts |= {"condition": MARKER, MARKER: 1, "operator": MARKER, "nested": {MARKER: [MARKER]}, "record": 12345678}
+    facts |= {
+        "condition": MARKER.lower(),
+        MARKER.lower(): True,
+        MARKER: 1,
+        "operator": MARKER,
+        "nested": {MARKER: [MARKER]},
+        "record": 12345678,
+    }
     path.write_text(json.dumps(content))
 
 
