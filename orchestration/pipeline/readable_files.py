@@ -7,32 +7,37 @@ run. Intake refuses the study that it belongs to.
 
 import os
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dvc.ignore import DvcIgnoreFilter
-from dvc.repo import Repo
-
-
-class _ReadableFiles(DvcIgnoreFilter):
-    """The rules of ``.dvcignore``, which every walk of DVC through a folder applies."""
-
-    def walk(self, fs: Any, path: str, **options: Any) -> Iterator[tuple[str, Any, Any]]:
-        """See ``DvcIgnoreFilter``."""
-        for parent, folders, files in super().walk(fs, path, **options):
-            for name in [name for name in files if not _is_readable(Path(parent, name))]:
-                files.remove(name) if isinstance(files, list) else files.pop(name)
-            yield parent, folders, files
+if TYPE_CHECKING:
+    from dvc.repo import Repo
 
 
-class ReadableRepository(Repo):
-    """DVC's repository with ``_ReadableFiles``. DVC makes the filter anew for each command."""
+@cache
+def repository_class() -> type["Repo"]:
+    """DVC's class ``Repo``, whose filter of files also leaves out what is no readable file."""
+    from dvc.ignore import DvcIgnoreFilter
+    from dvc.repo import Repo
 
-    @cached_property
-    def dvcignore(self) -> DvcIgnoreFilter:
-        """See ``Repo``."""
-        return _ReadableFiles(self.fs, self.root_dir)
+    class ReadableFiles(DvcIgnoreFilter):
+        """The rules of ``.dvcignore``, which every walk of DVC through a folder applies."""
+
+        def walk(self, fs: Any, path: str, **options: Any) -> Iterator[tuple[str, Any, Any]]:
+            for parent, folders, files in super().walk(fs, path, **options):
+                for name in [name for name in files if not _is_readable(Path(parent, name))]:
+                    files.remove(name) if isinstance(files, list) else files.pop(name)
+                yield parent, folders, files
+
+    class Repository(Repo):
+        """DVC makes the filter anew for each command, so the filter of one repository cannot be replaced once."""
+
+        @cached_property
+        def dvcignore(self) -> DvcIgnoreFilter:
+            return ReadableFiles(self.fs, self.root_dir)
+
+    return Repository
 
 
 def _is_readable(path: Path) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from orchestration.pipeline.readable_files import repository_class
 from orchestration.pipeline.workspace import Workspace
 from spine.storage import write_text_atomically
 
@@ -28,8 +29,6 @@ def dvc_repository(workspace: Workspace) -> Iterator["Repo"]:
     """The workspace's DVC repository. It is created at first use, without git."""
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
-    from orchestration.pipeline.readable_files import ReadableRepository  # imports DVC
-
     logging.getLogger("dvc").setLevel(logging.ERROR)
     if not (workspace.root / ".dvc").is_dir():
         _initialise(workspace)
@@ -38,7 +37,7 @@ def dvc_repository(workspace: Workspace) -> Iterator["Repo"]:
     # DVC resolves targets and its own run cache against the working directory, not against the repository.
     with (
         chdir(workspace.root),
-        ReadableRepository(str(workspace.root), config={"core": {"site_cache_dir": own}}) as repository,
+        repository_class()(str(workspace.root), config={"core": {"site_cache_dir": own}}) as repository,
     ):
         repository.state.hashes = _DigestsOfPaths(repository.state.hashes)
         yield repository

@@ -68,7 +68,14 @@ def plant_points(path: Path) -> None:
     content["subject_id"] = MARKER
     facts = content.setdefault("facts", {})
     facts.pop("simulated", None)
-    facts |= {"condition": MARKER, MARKER: 1, "operator": MARKER, "nested": {MARKER: [MARKER]}, "record": 12345678}
+    facts |= {
+        "condition": MARKER.lower(),
+        MARKER.lower(): True,
+        MARKER: 1,
+        "operator": MARKER,
+        "nested": {MARKER: [MARKER]},
+        "record": 12345678,
+    }
     path.write_text(json.dumps(content))
 
 
@@ -168,8 +175,8 @@ def text_as_dicom(study: Path) -> None:
 
 def two_lateral_images(study: Path) -> None:
     shutil.copy(_radiograph(study), study / f"{MARKER} again.dcm")
-    plant(study / f"{MARKER} again.dcm", SOPInstanceUID=generate_uid())
     dataset = pydicom.dcmread(study / f"{MARKER} again.dcm")
+    dataset.SOPInstanceUID = generate_uid()
     dataset.PixelData = dataset.PixelData[::-1]
     dataset.save_as(study / f"{MARKER} again.dcm")
 

@@ -90,7 +90,6 @@ def planted(tmp_path_factory, quiet) -> Planted:
     for command in (("quarantine",), ("status",), ("review",), ("verdict",), ("history",)):
         made.plumbline(*command)
     made.plumbline("backup", str(folder / "backup.tar.gz"))
-    made.plumbline("release", "--out", str(folder / "release"))
     made.plumbline("run")
     return made
 
@@ -133,12 +132,12 @@ def test_every_part_of_the_system_was_used(planted):
     assert figures["waiting"] == 2 and figures["quarantined"] >= len(REFUSED) - 2, text["run"]
     studies = [read_study(folder) for folder in iterate_study_folders(planted.workspace.studies)]
     assert len(studies) >= COUNT - 3 and not any(study.facts.get("simulated") for study in studies)
-    assert report_of(planted, "dataset")["figures"]["excluded"] >= 1
+    assert "excluded by the validation" in report_of(planted, "dataset")["figures"]["left out"]
     made = {path.relative_to(planted.workspace.root).parts[:2] for path in planted.workspace.root.rglob("*")}
     assert {("state", "drift"), ("state", "mlflow"), ("state", "dagster"), ("data", "screening")} <= made
     assert {("data", "validation"), ("data", "candidate"), ("data", "evaluation"), ("state", "verdicts")} <= made
     assert MARKER in text["quarantine"], "the person who looks for a study sees its name"
-    assert "archive" in text["backup"] and "released" in text["release"], text["backup"] + text["release"]
+    assert "history verified" in text["backup"], text["backup"]
 
 
 def test_the_marker_reaches_nothing_that_is_made(planted):
