@@ -52,9 +52,10 @@ def archive_of(random: Random, files: dict[str, bytes]) -> bytes:
                 info.external_attr = random.choice((stat.S_IFLNK | 0o777, stat.S_IFIFO, stat.S_IFDIR)) << 16
             archive.writestr(info, payload)
         if random.random() < 0.1:
-            archive.writestr(random.choice(("bomb.dcm", "bomb.csv", "pad")), bytes(random.choice((10**6, 3 * 10**7))))
+            bomb = zipfile.ZipInfo(random.choice(("bomb.dcm", "bomb.csv", "pad")))  # without the time of day
+            archive.writestr(bomb, bytes(random.choice((10**6, 3 * 10**7))), compression)
         if random.random() < 0.1:
-            archive.writestr("inner.zip", stream.getvalue())
+            archive.writestr(zipfile.ZipInfo("inner.zip"), stream.getvalue())
         archive.comment = random.choice((b"", b"", b"", b"PK\x05\x06", random.randbytes(30)))
     return _damaged(random, stream.getvalue())
 

@@ -91,7 +91,7 @@ _TEXTS = (
         MARKER.encode(),
     ),
 )
-_UIDS = tuple(uid.encode() for uid in (*SYNTAXES, *sorted(READABLE), *list(KIND_OF_CLASS)[::9], "1.2.3", "2.25.3"))
+_UIDS = tuple(uid.encode() for uid in (*SYNTAXES, *sorted(READABLE), *sorted(KIND_OF_CLASS)[::9], "1.2.3", "2.25.3"))
 _NUMERIC = (b"DS", b"IS")
 _BINARY = {b"US": "H", b"SS": "h", b"UL": "I", b"SL": "i", b"FL": "f", b"FD": "d", b"AT": "I"}
 _FLOATS = (0.0, -1.0, 1e-30, 1e30, float("nan"), float("inf"), 987.0, 1300.0)
