@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from mlflow import MlflowClient
 from werkzeug.serving import make_server
 
+from tests.full_disk import no_file_above
 from training import tracking
 from training.journal import read_journal
 from training.tracking import DatasetReference, TrackedModel, replay_journal
@@ -145,7 +147,7 @@ def logging_to(server, drawn, candidate) -> Iterator[Logging]:
 
     def write_small_folder(_: Path, target: Path, *__: object) -> None:
         target.mkdir()
-        (target / "MLmodel").write_text("flavors: {}")
+        (target / "MLmodel").write_text("flavors: {}" + "#" * 3_000)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tracking, "_write_model_folder", write_small_folder)
@@ -177,6 +179,23 @@ def test_one_failed_request_ends_in_one_run(logging_to, requests, kind):
     for at in changing if kind == "lost" else changing[::6]:
         logging_to.repeated(f"{kind}-{at}", lambda n, at=at: kind if n == at else "")
         logging_to.require_one(f"{kind}-{at}")
+
+
+def test_a_full_disk_of_the_server_ends_in_one_run(logging_to, requests):
+    """After the run was made, neither the database nor the files of the model can grow (T3)."""
+    with ExitStack() as disk:
+
+        def fills(request: int) -> str:
+            if request == 6:
+                disk.enter_context(no_file_above(2_000))
+            return ""
+
+        logging_to.server.begin(fills)
+        with pytest.raises(Exception, match=r"50[03]|disk"):
+            logging_to.replay("full")
+    logging_to.server.begin(_healthy)
+    logging_to.replay("full")
+    logging_to.require_one("full")
 
 
 def test_a_slow_or_absent_server_fails_soon_and_leaves_the_fit_as_it_was(logging_to, requests, monkeypatch):

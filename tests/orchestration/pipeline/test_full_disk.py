@@ -1,27 +1,13 @@
 """A full disk or a kill while DVC records a stage (T3): the stage is recorded later, and the others are kept."""
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 
 from orchestration.cli.pipeline import prepare_workspace
 from orchestration.pipeline.versioning import is_up_to_date, record_stage
 from orchestration.pipeline.workspace import Workspace
+from tests.full_disk import no_file_above
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-
-@contextmanager
-def no_file_above(size: int) -> Iterator[None]:
-    """Writes beyond this size fail with EFBIG, as on a full disk, which a test cannot mount."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture
