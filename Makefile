@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick up check docs bench bench-sim-to-real bench-peers setup freeze clean
+.PHONY: help demo test test-quick up check docs fuzz bench bench-sim-to-real bench-peers setup freeze clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ check: setup  ## format, lint, types, import rules, documentation
 docs: setup  ## the documentation site in build/site, every link checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "documentation: build/site/index.html"
+
+fuzz: setup  ## damaged radiographs, reconstructions and studies (20,000 inputs, about two minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.fuzz $(FUZZ_ARGS)
 
 bench: setup  ## print and store the measurements
 	$(BIN)/python -m benchmarks

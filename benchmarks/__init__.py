@@ -35,6 +35,7 @@ can fail are part of ``tests``.
     rollback              seconds until a rollback has replaced the champion
     reviewing             the report on a candidate: time and size
     demo                  the demo: time and memory
+    fuzz/                 the readers on damaged radiographs, reconstructions and studies
     real_radiographs/     a model on public real frontal radiographs
     sim_to_real/          a detector that is trained on virtual radiographs and tested on real ones
 """

@@ -1,6 +1,7 @@
 """Zip archives of a study, with changed names, lists and contents."""
 
 import io
+import re
 import stat
 import struct
 import warnings
@@ -87,7 +88,7 @@ def _changed_field(random: Random, payload: bytes) -> bytes:
             (b"PK\x05\x06", ((8, "short"), (10, "short"), (12, "number"), (16, "number"), (20, "short"))),
         )
     )
-    places = [i for i in range(len(data) - 46) if data[i : i + 4] == mark] or [data.rfind(mark)]
+    places = [match.start() for match in re.finditer(re.escape(mark), payload[:-20])] or [0]
     offset, kind = random.choice(fields)
     at = random.choice(places) + offset
     if kind == "flag":

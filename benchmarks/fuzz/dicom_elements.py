@@ -60,7 +60,7 @@ def parsed(payload: bytes) -> DicomFile:
 
 def _elements(data: bytes, at: int, end: int) -> tuple[tuple[Element, ...], int]:
     """Elements up to ``end`` or to the delimiter of their item, and the position after them."""
-    found = []
+    found: list[Element] = []
     while at < end:
         group, number = struct.unpack_from("<HH", data, at)
         tag = group << 16 | number

@@ -43,7 +43,12 @@ def tables() -> tuple[Files, ...]:
 def json_files() -> tuple[Files, ...]:
     """Plumbline JSON, Slicer's lists, CT keypoints and VerSe centroids."""
     points = {name: point.tolist() for name, point in _POINTS.items()}
-    record = {"schema": "plumbline.reconstruction/1", "subject_id": MARKER, "axes": "LPS", "units": "mm"}
+    record: dict[str, object] = {
+        "schema": "plumbline.reconstruction/1",
+        "subject_id": MARKER,
+        "axes": "LPS",
+        "units": "mm",
+    }
     record |= {"points": points, "facts": {"condition": MARKER}, "hip_radius_mm": {"HIP_L": 22.0}}
     levels = ("C7", *VERTEBRAE)
     places = {level: [5.0 + i, 20.0, 400 - 25.0 * i] for i, level in enumerate(levels)}

@@ -144,7 +144,7 @@ def read_studies(folder: Path, out: Path) -> list[str]:
     assert len(again.quarantined) == len(report.quarantined), "another number of refusals the second time"
     counts = report.used + report.already_present + len(report.waiting) + len(report.quarantined)
     assert report.received == counts, "candidates were lost"
-    codes = [refused.code for refused in (*report.quarantined, *report.waiting)]
+    codes = [refused.code for refused in report.quarantined] + [waiting.code for waiting in report.waiting]
     records = [f for f in out.rglob("*") if f.suffix in (".json", ".jsonl") and f.parent.parent != out / "quarantine"]
     reasons = sorted((out / "quarantine").glob("*/reason.json"))
     shown = [str(report), *(file.read_text() for file in (*records, *reasons))]

@@ -125,7 +125,8 @@ def judged(target: Target, files: Mapping[str, bytes], root: Path, known: frozen
     for name in ("in", "out", "tmp"):
         (root / name).mkdir(parents=True)
     _write(root / "in", files)
-    started, codes, text, fault = time.perf_counter(), [], "", None
+    started, text, fault = time.perf_counter(), "", None
+    codes: list[str] = []
     with _watched(root) as seen:
         try:
             codes, text = codes_of(target, root / "in", root / "out")

@@ -42,7 +42,7 @@ class Order:
 def run_worker(order: Order, state: Any, parent: Connection) -> None:
     """Read the inputs of an order.
 
-    ``state`` is shared with the parent: the number of the input, when it was begun (``time.monotonic``), and the
+    ``state`` is shared with the parent: the number of the input, when its reading began (0 between inputs), and the
     process id of the decoder. Messages to the parent are ``("tally", Tally)``, ``("finding", number, fault)`` and
     ``("end", next number)``.
     """
@@ -51,8 +51,10 @@ def run_worker(order: Order, state: Any, parent: Connection) -> None:
     order.target.input(order.seed, order.first)  # makes the seeds before the first clock starts
     number = order.first
     while number < order.last and time.monotonic() < order.stop_at:
-        state[0], state[1] = number, time.monotonic()
-        outcome = judged(order.target, order.target.input(order.seed, number), order.folder / "work", order.known)
+        state[0], files = number, order.target.input(order.seed, number)
+        state[1] = time.monotonic()
+        outcome = judged(order.target, files, order.folder / "work", order.known)
+        state[1] = 0.0
         state[2] = child_pid() or 0
         tally.add(outcome, f"{order.seed}/{number}", order.target.first_check)
         number += order.step
@@ -63,7 +65,6 @@ def run_worker(order: Order, state: Any, parent: Connection) -> None:
             tally, reported = Tally(), time.monotonic()
         if outcome.fault and "MiB" in outcome.fault:
             break  # the peak of a process never falls, so a new process goes on
-    state[1] = 0.0
     parent.send(("tally", tally))
     parent.send(("end", number))
 

@@ -59,7 +59,7 @@ def _study_uid(file: Path) -> str:
     try:
         with pydicom_silent():
             header = dcmread(file, stop_before_pixels=True, specific_tags=["StudyInstanceUID"], force=True)
-        return str(header.get("StudyInstanceUID", ""))
+            return str(header.get("StudyInstanceUID", ""))  # converted here, with warnings that quote the value
     except Exception:
         # The parser may raise anything on malformed bytes; reading the study says what is wrong.
         return ""

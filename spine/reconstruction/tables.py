@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 from spine.reconstruction.reconstruction import rejected
 
+MOST_LINES = 2**20
+"""The rows of an Excel sheet, which may be saved although they are empty. Millions of lines would take over 10 s."""
 DELIMITERS = (",", ";", "\t", "|")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
@@ -39,7 +41,7 @@ class Table:
 
 def header_of(text: str) -> tuple[str, ...]:
     """The cells of the first line that is neither empty nor a comment, in lower case."""
-    line = next((line for line in _data_lines(text) if line.strip()), "")
+    line = _header_line(text)
     return tuple(cell.strip().strip('"').strip().lower() for cell in line.split(_delimiter(text, line)))
 
 
@@ -47,11 +49,10 @@ def read_table(text: str) -> Table:
     """Read a table.
 
     Raises:
-        ReconstructionRejected: ``CSV_INVALID`` for unclosed quotes, cells above 131,072 characters, and rows that are
-            longer than the header.
+        ReconstructionRejected: ``CSV_INVALID`` for unclosed quotes, cells above 131,072 characters, rows longer
+            than the header, and more than ``MOST_LINES`` lines.
     """
-    first = next((line for line in _data_lines(text) if line.strip()), "")
-    delimiter = _delimiter(text, first)
+    delimiter = _delimiter(text, _header_line(text))
     lines = io.StringIO("\n".join(line for line in _data_lines(text) if line.strip(delimiter + " \t")))
     try:
         comments = tuple(_comment(line, delimiter) for line in text.splitlines() if _is_comment(line))
@@ -88,6 +89,13 @@ def number(cell: str, row: int, decimal_commas: bool = False) -> float:
         found = f"row {row} with a value that is not a finite number"
         raise rejected("NOT_FINITE", found, "finite numbers; leave absent points out")
     return value
+
+
+def _header_line(text: str) -> str:
+    """The first line that is neither empty nor a comment; ``CSV_INVALID`` for more than ``MOST_LINES`` lines."""
+    if len(text) > MOST_LINES and len(text.splitlines()) > MOST_LINES:
+        raise rejected("CSV_INVALID", f"a table of more than {MOST_LINES} lines", "a line for each point")
+    return next((line for line in _data_lines(text) if line.strip()), "")
 
 
 def _is_comment(line: str) -> bool:

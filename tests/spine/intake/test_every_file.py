@@ -6,6 +6,7 @@ import shutil
 import time
 import zipfile
 
+import numpy as np
 import pydicom
 import pytest
 
@@ -304,3 +305,39 @@ def test_the_reason_of_a_refused_study_names_no_file(place):
     (refused,) = take_in(place).quarantined
     reason = json.loads((place / "work" / "q" / refused.key / "reason.json").read_text())
     assert "Jane" not in json.dumps(reason)
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a/" + "b" * 300, "b\udcff", "b\udcff/c.dcm", "\0"])
+@pytest.mark.parametrize("of", ["batch", "study"])
+def test_a_listed_name_that_no_file_can_have_waits_and_stops_nobody(place, name, of):
+    write_study(place / "drop" / "good", 1)
+    study = write_study(place / "drop" / "case", 2)
+    listed = f"{sha256_of_file(study / 'frontal.dcm')}  {name}\n".encode("utf-8", "surrogateescape")
+    (study if of == "study" else place / "drop").joinpath("COMPLETE").write_bytes(listed)
+    report = take_in(place)
+    assert report.used == (1 if of == "study" else 2)
+    assert [waiting.code for waiting in report.waiting] == ["FILES_MISSING"]
+    assert report.quarantined == ()
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_with_damaged_data_is_refused_whatever_compressed_it(place, compression):
+    path = place / "drop" / "a.zip"
+    with zipfile.ZipFile(path, "w", compression) as opened:
+        opened.writestr("a.dcm", np.random.default_rng(1).bytes(3000))
+    payload = bytearray(path.read_bytes())
+    payload[1000:1015] = b"\xff" * 15
+    path.write_bytes(payload)
+    assert codes(take_in(place)) == ["ARCHIVE_INVALID"]
+
+
+def test_a_damaged_uid_of_an_export_is_in_no_log_line(place, caplog, recwarn):
+    study = write_study(place / "drop" / "cd", 1)
+    (study / "DICOMDIR").write_bytes(b"")
+    payload = (study / "frontal.dcm").read_bytes()
+    at = payload.index(b"\x20\x00\x0d\x00UI")
+    damaged = payload[:at] + b"\x20\x00\x0d\x00UI\x10\x00SECRET^PATIENT^1" + payload[at + 14 :]
+    (study / "frontal.dcm").write_bytes(damaged)
+    report = take_in(place)
+    assert report.received >= 2
+    assert "SECRET" not in caplog.text + str([str(w.message) for w in recwarn]) + str(report)

@@ -11,7 +11,7 @@ import pytest
 
 from spine.errors import ContractViolation, LabelsRejected, PlumblineError
 from spine.intake import study_store
-from spine.intake.folder import FolderCandidate
+from spine.intake.folder_candidate import FolderCandidate
 from spine.intake.ingest import ingest
 from spine.intake.intake_ledger import intake_folder
 from spine.intake.intake_report import IntakeReport
@@ -229,7 +229,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from spine.intake import study_store
-from spine.intake.folder import FolderCandidate
+from spine.intake.folder_candidate import FolderCandidate
 from spine.intake.ingest import ingest
 from spine.intake.sources import open_source
 step, count = sys.argv[4], int(sys.argv[5])

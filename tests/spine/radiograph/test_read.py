@@ -408,3 +408,31 @@ def test_reading_a_large_image_takes_six_bytes_a_pixel(tmp_path):
         finally:
             tracemalloc.stop()
         assert peak < 6.6 * image.size
+
+
+@pytest.mark.parametrize("vr", ["US", "LO", "FD", "AT", "OB"])
+@pytest.mark.parametrize("tag", [0x00540220, 0x00283000])
+def test_a_sequence_tag_of_another_type_is_refused(original, tag, vr):
+    path = with_raw(original, tag, vr, b"\1\0\2\0\3\0\4\0")
+    assert code_of(read_radiograph, path) == "TAG_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("tag", "vr"), [(0x00280011, "UT"), (0x00280101, "OB"), (0x00280100, "AT"), (0x00280010, "FD")]
+)
+def test_a_pixel_tag_of_another_type_is_no_fault_of_the_reader(original, tag, vr):
+    value = pydicom.dcmread(original)[tag].value.to_bytes(2, "little")
+    assert code_of(read_radiograph, with_raw(original, tag, vr, value * 2)) == "DECODE_FAILED"
+
+
+def test_pixel_data_that_are_a_sequence_are_refused(original):
+    payload = original.read_bytes()
+    at = payload.index(b"\xe0\x7f\x10\x00OW")
+    sequence = b"\xe0\x7f\x10\x00SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    original.write_bytes(payload[:at] + sequence)
+    assert code_of(read_radiograph, original) == "TAG_INVALID"
+
+
+def test_an_unknown_photometric_interpretation_is_not_quoted(original):
+    with pytest.raises(DicomRejected, match="PHOTOMETRIC_UNSUPPORTED: found an unknown PhotometricInterpretation"):
+        read_radiograph(edited(original, PhotometricInterpretation="MILLER^ANNA"))

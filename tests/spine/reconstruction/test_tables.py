@@ -67,6 +67,7 @@ def test_a_table_is_read_however_a_spreadsheet_saved_it(tmp_path, payload):
         (COMMA + "T1,sup," + "9" * 200_000 + ",1,2\n", "CSV_INVALID"),
         (COMMA.replace("T3,sup,", "T3,sup," + "9" * 400, 1), "NOT_FINITE"),
         ("name;x;y;z\nT1;1,0;2,0;3,0\n", "FORMAT_UNKNOWN"),
+        (COMMA + "\n" * 2**20, "CSV_INVALID"),
         (COMMA.replace("T3,sup,", "T3,sup,1e200", 1), "NOT_FINITE"),
         ("\n".join(x if x[0] == "#" else x.replace(".", ",") for x in LINES), "CSV_INVALID"),  # columns are shifted
     ],
