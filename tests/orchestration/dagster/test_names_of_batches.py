@@ -23,7 +23,7 @@ NAMES = (NAME, os.fsdecode(f"{NAME}ü".encode("latin-1")), f"[red]{NAME}\n\x07[x
 
 
 @pytest.fixture
-def received(tmp_path) -> Workspace:
+def received(tmp_path):
     """A workspace with three batches of one study each, one of them with a radiograph that cannot be read."""
     workspace = Workspace(tmp_path / "ws")
     write_study(tmp_path / "source" / "a", 1)
@@ -36,7 +36,7 @@ def received(tmp_path) -> Workspace:
     return workspace
 
 
-def taken_in(workspace: Workspace) -> list[dict[str, object]]:
+def taken_in(workspace):
     """Figures of the batches that the sensor requests, taken in as Dagster does."""
     figures = []
     with open_instance(workspace) as instance, warnings.catch_warnings():
