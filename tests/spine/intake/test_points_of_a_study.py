@@ -21,7 +21,7 @@ def study(tmp_path):
 
 
 def load(folder):
-    (candidate,) = FolderSource(folder).candidates()
+    (candidate,) = FolderSource(folder).contents().candidates
     return candidate.load()
 
 
