@@ -9,6 +9,7 @@ output contains the planted marker.
 
     byte_edits         changes of bytes that know no format
     dicom_elements     the elements of a DICOM file, and their encoding in each transfer syntax
+    dicom_values       values of elements that a reader may trip over
     dicom_edits        changes of elements: values, lengths, types, order, nesting
     text_edits         changes of JSON, tables, mesh texts and the data of VTP files
     archive_edits      changes of zip archives

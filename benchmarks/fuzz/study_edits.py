@@ -43,33 +43,10 @@ _JUNK: dict[str, bytes] = {
     "sub/COMPLETE": b"x",
 }
 _NAMES = (
-    *(
-        "{}.dcm",
-        "IM{}",
-        "{}.ima",
-        "{}.txt",
-        "{}.json",
-        "{}.csv",
-        "{}.part",
-        ".{}",
-        "{} copy",
-        "ä{}",
-        "{}\udcff",
-        "{}" * 20,
-    ),
-    *(
-        "DICOM/{}",
-        "a/b/{}",
-        "extras/{}",
-        "__MACOSX/{}",
-        f"{MARKER}/{{}}",
-        "~${}",
-        "{}\n",
-        "[b]{}",
-        "%2e{}",
-        "{}.mrk.json",
-        "-{}",
-    ),
+    *("{}.dcm", "IM{}", "{}.ima", "{}.txt", "{}.json", "{}.csv", "{}.part", ".{}", "{} copy", "ä{}", "{}\udcff"),
+    "{}" * 20,
+    *("DICOM/{}", "a/b/{}", "extras/{}", "__MACOSX/{}", f"{MARKER}/{{}}", "~${}", "{}\n", "[b]{}", "%2e{}"),
+    *("{}.mrk.json", "-{}"),
 )
 
 

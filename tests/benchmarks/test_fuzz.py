@@ -195,6 +195,7 @@ def _dies_or_hangs(folder: Path, out: Path) -> list[str]:
 FRAIL = Target("frail", _number, _dies_or_hangs, frozenset())
 
 
+@pytest.mark.slow  # starts processes
 def test_a_worker_that_dies_or_hangs_is_a_finding_and_the_others_go_on(monkeypatch):
     monkeypatch.setattr(pool, "MOST_SECONDS", 0.5)
     monkeypatch.setattr(pool, "GRACE_S", 0.5)
@@ -230,6 +231,7 @@ def test_the_counts_of_all_parts_are_added(tmp_path):
     assert read_results(tmp_path / "r.json") == total
 
 
+@pytest.mark.slow  # starts processes
 def test_the_command_counts_saves_and_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "TARGETS", {"points": replace(TARGETS["points"], share=1.0)})
     results, corpus = tmp_path / "r.json", tmp_path / "corpus"
