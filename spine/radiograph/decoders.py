@@ -125,7 +125,7 @@ def _native(dataset: Any, layout: PixelLayout) -> Stored:
 
 
 def _encoded(dataset: Any) -> bytes:
-    value = dataset.PixelData
+    value = dataset.get_item("PixelData").value  # as stored: pydicom fails on the bytes of another type
     if not isinstance(value, bytes):
         raise DicomRejected("DECODE_FAILED", "pixel data that are not bytes", "OB or OW", EXPORT_AGAIN)
     return value
