@@ -10,6 +10,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -147,9 +148,11 @@ def test_a_killed_loader_process_ends_the_fit_and_it_continues_later(candidate, 
     def kill_a_loader(done: int, total: int) -> None:
         if list(tmp_path.glob("checkpoints/step-*.json")):
             for loader in children() - before:
-                os.kill(loader, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it ended by itself
+                    os.kill(loader, signal.SIGKILL)
 
-    with pytest.raises(RuntimeError, match=r"DataLoader worker .* (killed|exited)"):
+    # By torch's handler of SIGCHLD, or by the broken pipe, whichever the fit meets first.
+    with pytest.raises((RuntimeError, ConnectionError, EOFError)):
         fit(drawn[0], tmp_path, replace(tiny_config, workers=2), kill_a_loader)
     assert not (tmp_path / FITTED_FILE).exists()
     fit(drawn[0], tmp_path, replace(tiny_config, workers=2))
