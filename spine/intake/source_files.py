@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from spine.errors import PairingRejected, PlumblineError, StudyWaiting
+from spine.errors import PairingRejected, StudyWaiting
 from spine.radiograph.recognise import dicom_kind
 from spine.reconstruction.open import points_kind
 
@@ -59,7 +59,7 @@ class Kind:
 
     name: str
     fate: Fate
-    refusal: PlumblineError | None = None
+    refusal: PairingRejected | None = None
 
 
 @dataclass(frozen=True)
