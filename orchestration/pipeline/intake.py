@@ -151,14 +151,27 @@ def _size_and_time(file: Path) -> str:
     return f"\0{status.st_size}\0{int(status.st_mtime)}\n"
 
 
+def unfinished_batches(workspace: Workspace) -> list[str]:
+    """Names of the folders in the inbox without a ``COMPLETE`` marker."""
+    if not workspace.inbox.is_dir():
+        return []
+    folders = [entry for entry in sorted(workspace.inbox.iterdir()) if entry.is_dir()]
+    return [folder.name for folder in folders if not (folder / COMPLETE).exists()]
+
+
 @faults_without_names()
 def ingest_everything(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Take in the studies of the source and of every finished batch."""
     check = _text_check(params)
-    parts = [_ingest(s, workspace, progress, virtual=v, check=check) for _, s, v in _sources(workspace, params)]
+    _, source, virtual = _source(workspace, params)
+    parts = [_ingest(source, workspace, progress, virtual=virtual, check=check)]
+    for batch in finished_batches(workspace):
+        parts.append(_ingest(open_source("folder", batch.folder), workspace, progress, check=check))
+        _record_batch(workspace, batch.key, parts[-1])
     report = _report(parts)
     if not iterate_study_folders(workspace.studies):
         counts = ", ".join(f"{report.figures[name]} {name}" for name in ("received", "waiting", "quarantined"))
+        counts += "".join(f", {row['reason']} {row['studies']}" for row in report.tables.get(WAITING_TABLE, ()))
         raise PairingRejected(
             "NO_STUDIES",
             found=f"no usable study in the source or the inbox ({counts})",
@@ -170,8 +183,19 @@ def ingest_everything(workspace: Workspace, params: Params, progress: Progress |
 
 def _sources(workspace: Workspace, params: Params) -> list[tuple[Path, StudySource, bool]]:
     """(location, source, whether its patients are virtual) of the source and of every finished batch."""
+    return [_source(workspace, params), *_inbox_sources(workspace)]
+
+
+def _source(workspace: Workspace, params: Params) -> tuple[Path, StudySource, bool]:
     kind, location = params.source.kind, workspace.root / Path(params.source.location).expanduser()
-    return [(location, open_source(kind, location), kind == "virtual"), *_inbox_sources(workspace)]
+    if workspace.root.resolve().is_relative_to(location.resolve()):
+        raise ParametersRejected(
+            "SOURCE_HAS_WORKSPACE",
+            found="a source that contains the workspace, whose files would be taken for studies",
+            expected="a folder that contains studies only",
+            remedy="set source.location to the folder of the studies, or make the workspace elsewhere",
+        )
+    return location, open_source(kind, location), kind == "virtual"
 
 
 def _inbox_sources(workspace: Workspace) -> list[tuple[Path, StudySource, bool]]:
@@ -218,11 +242,17 @@ def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = Non
             remedy="if the batch was corrected or removed on purpose, do nothing; otherwise put it back into the inbox",
         )
     check = _text_check(read_params(workspace.params_file))
-    report = _report([_ingest(open_source("folder", folders[0]), workspace, progress, check=check)])
-    if not report.figures["waiting"]:
+    part = _ingest(open_source("folder", folders[0]), workspace, progress, check=check)
+    _record_batch(workspace, key, part)
+    return _report([part])
+
+
+def _record_batch(workspace: Workspace, key: str, part: IntakeReport) -> None:
+    """Record that a batch is taken in, if none of its studies is waiting."""
+    if not part.waiting:
+        report = _report([part])
         record = {"step": report.step, "figures": report.figures, "tables": report.tables}
-        write_text_atomically(done, json.dumps(record))
-    return report
+        write_text_atomically(_record_of(workspace, key), json.dumps(record))
 
 
 def _text_check(params: Params) -> TextCheck | None:
