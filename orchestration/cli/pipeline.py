@@ -107,7 +107,7 @@ def _choose_source(content: dict[str, Any], source: str | None, location: Path |
     elif location is not None:
         folder = location.expanduser().resolve()
         open_source(kind, folder)  # refuses a missing folder before anything is written
-        content["source"] = {"kind": kind, "location": str(folder)}
+        content["source"] |= {"kind": kind, "location": str(folder)}
     elif kind != before:
         raise click.UsageError(f"--source {kind} needs --location FOLDER")
     if kind == "aasce" and before != "aasce":

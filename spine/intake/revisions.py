@@ -77,6 +77,9 @@ def _require_same_origin(entry: Entry, owner: Entry) -> None:
     ours = {entry.images[view]: instance for view, instance in entry.instances.items()}
     equal = all(ours[sha256] == instances[sha256] for sha256 in ours.keys() & instances.keys())
     if owner.patient != entry.patient or not equal:
-        found = f"pixels that are already in study {owner.study_id}, under another patient or SOP Instance UID"
-        remedy = "send each image once; to replace a study, remove it from the store first"
+        other = "SOP Instance UID" if owner.patient == entry.patient else "patient"
+        found = f"pixels that are already in study {owner.study_id}, under another {other}"
+        remedy = (
+            f"send each image once; if the new {other} is right, delete the folder {owner.study_id} in data/studies"
+        )
         raise PairingRejected("DUPLICATE_IMAGE", found, "each image once, under one patient", remedy)

@@ -71,3 +71,14 @@ def test_an_empty_quarantine_makes_no_key(tmp_path):
     shown = CliRunner().invoke(plumbline, ["quarantine", "-w", str(workspace.root)])
     assert (shown.exit_code, shown.output) == (0, "0 in quarantine\n")
     assert not workspace.pseudonym_key_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("study", "reason", "message"),
+    [("quarantined", "checked", "not for BURNED_IN_TEXT"), ("stored", " ", "empty"), ("none", "x", "no study 'none'")],
+)
+def test_what_cannot_be_accepted_is_named(taken_in, study, reason, message):
+    ids = {"quarantined": next(taken_in.quarantine.iterdir()).name, "stored": next(taken_in.studies.iterdir()).name}
+    asked = ["accept", ids.get(study, study), "--reason", reason, "-w", str(taken_in.root)]
+    shown = CliRunner().invoke(plumbline, asked)
+    assert shown.exit_code == 2 and message in shown.output
