@@ -32,8 +32,13 @@ _DAMAGED = (
 
 def is_zip(path: Path) -> bool:
     """Whether a file starts like a zip archive and has its suffix, which office documents do not have."""
-    with path.open("rb") as stream:
-        return path.suffix.lower() == ".zip" or (path.suffix == "" and stream.read(4) == b"PK\x03\x04")
+    if path.suffix:
+        return path.suffix.lower() == ".zip"
+    try:
+        with path.open("rb") as stream:
+            return stream.read(4) == b"PK\x03\x04"
+    except OSError:
+        return False  # reading the study says that the file cannot be read
 
 
 def top_folders(archive: Path) -> tuple[str, ...]:

@@ -25,13 +25,17 @@ _MAX_BYTES = 16 * 2**20
 def listed_files(folder: Path) -> dict[str, str]:
     """Path relative to the folder -> SHA-256, from the folder's ``COMPLETE``.
 
-    Empty if it is no list, and ``UNREADABLE`` if it is a list with a line that is none of ``sha256sum`` or that names a
-    file outside the folder.
+    Empty if it is no list. ``UNREADABLE`` if it cannot be read, or is a list with a line that is none of ``sha256sum``
+    or that names a file outside the folder.
     """
     path = folder / COMPLETE
-    if not path.is_file() or path.is_symlink() or not 0 < path.stat().st_size <= _MAX_BYTES:
-        return {}
-    lines = [line.rstrip("\r") for line in _text(path.read_bytes()).split("\n")]
+    try:
+        if not path.is_file() or path.is_symlink() or not 0 < path.stat().st_size <= _MAX_BYTES:
+            return {}
+        text = _text(path.read_bytes())
+    except OSError:
+        return dict(UNREADABLE)
+    lines = [line.rstrip("\r") for line in text.split("\n")]
     matches = [_LINE.fullmatch(line) for line in lines if line.strip()]
     if not any(matches):
         return {}
@@ -70,7 +74,7 @@ def require_listed(root: Path, listed: Mapping[str, str]) -> None:
         PairingRejected: ``LIST_UNREADABLE``, ``FILES_DIFFER``.
     """
     if UNREADABLE.items() <= listed.items():
-        found = "a list in COMPLETE with a line that is none of sha256sum, or that names a file outside the folder"
+        found = "a COMPLETE that cannot be read, or a list in it that is not of sha256sum or names files elsewhere"
         remedy = "write it in this folder: find . -type f ! -name COMPLETE -exec sha256sum {} + > COMPLETE"
         raise PairingRejected("LIST_UNREADABLE", found, "a SHA-256 and a relative name in each line", remedy)
     paths = {root / name: digest for name, digest in listed.items()}

@@ -80,7 +80,7 @@ def files_below(folder: Path, *, own: bool = False) -> Tree:
     unreadable: list[OSError] = []
     for parent, folders, names in os.walk(folder, onerror=unreadable.append):
         at = Path(parent)
-        obstacles += ["a link" for name in folders if (at / name).is_symlink()]
+        obstacles += ["a link" for name in folders if os.path.islink(at / name)]
         for name in names:
             obstacle = None if own and (at / name).is_file() else obstacle_of(at / name)
             if obstacle is None:
@@ -93,7 +93,10 @@ def files_below(folder: Path, *, own: bool = False) -> Tree:
 
 def obstacle_of(path: Path) -> str | None:
     """Why an entry is not a regular file, or None if it is one."""
-    mode = path.lstat().st_mode
+    try:
+        mode = path.lstat().st_mode
+    except PermissionError:
+        return "a file that cannot be read"
     if stat.S_ISREG(mode):
         return None
     return "a link" if stat.S_ISLNK(mode) else "a pipe, socket or device"

@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 import zipfile
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -406,3 +407,35 @@ def test_a_loose_file_that_is_no_study_has_its_own_reason(place, name, payload, 
     (place / "drop" / name).write_bytes(payload)
     report = take_in(place)
     assert (report.used, [*codes(report), *(w.code for w in report.waiting)]) == (1, [code])
+
+
+def test_what_the_account_must_not_read_costs_its_own_study_only(place, monkeypatch):
+    """Simulated, because root may read everything: no file named `locked...` opens, and no entry of `shut` is seen."""
+    for seed, name in enumerate(("whole", "a", "shut", "b"), 1):
+        write_study(place / "drop" / name, seed, simulated=False)
+    (place / "drop" / "a" / "frontal.dcm").rename(place / "drop" / "a" / "locked.dcm")
+    (place / "drop" / "b" / "COMPLETE").write_text("locked")
+    for name in ("locked.zip", "locked", "locked.dcm"):
+        (place / "drop" / name).write_bytes(b"x")
+    real = {name: getattr(Path, name) for name in ("open", "lstat", "read_bytes")}
+
+    def guarded(name):
+        def method(path, *arguments, **options):
+            locked = path.name.startswith("locked") or (path.name, path.parent.name) == ("COMPLETE", "b")
+            if path.parent.name == "shut" if name == "lstat" else locked:
+                raise PermissionError(13, "Permission denied", str(path))
+            return real[name](path, *arguments, **options)
+
+        return method
+
+    def denied(*arguments):
+        raise PermissionError(1, "Operation not permitted")
+
+    for name in real:
+        monkeypatch.setattr(Path, name, guarded(name))
+    monkeypatch.setattr(os, "link", denied)
+    monkeypatch.setattr(shutil, "copyfile", denied)
+    for counts in ((1, 0), (0, 1)):
+        report = take_in(place)
+        assert (report.received, report.used, report.already_present) == (6, *counts)
+        assert sorted(codes(report)) == [*["FILE_UNREADABLE"] * 4, "LIST_UNREADABLE"]
