@@ -155,8 +155,8 @@ def unfinished_batches(workspace: Workspace) -> list[str]:
     """Names of the folders in the inbox without a ``COMPLETE`` marker."""
     if not workspace.inbox.is_dir():
         return []
-    folders = [entry for entry in sorted(workspace.inbox.iterdir()) if entry.is_dir()]
-    return [folder.name for folder in folders if not (folder / COMPLETE).exists()]
+    finished = {marker.parent for marker in workspace.inbox.glob(f"*/{COMPLETE}")}
+    return [entry.name for entry in sorted(workspace.inbox.iterdir()) if entry.is_dir() and entry not in finished]
 
 
 @faults_without_names()

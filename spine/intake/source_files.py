@@ -80,7 +80,7 @@ def files_below(folder: Path, *, own: bool = False) -> Tree:
     unreadable: list[OSError] = []
     for parent, folders, names in os.walk(folder, onerror=unreadable.append):
         at = Path(parent)
-        obstacles += ["a link" for name in folders if os.path.islink(at / name)]
+        obstacles += ["a link" for name in folders if obstacle_of(at / name) == "a link"]
         for name in names:
             obstacle = None if own and (at / name).is_file() else obstacle_of(at / name)
             if obstacle is None:

@@ -1,6 +1,7 @@
 """Sources that DVC cannot hash: pipes, links that lead nowhere. One such entry must not stop the intake."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -84,3 +85,21 @@ def test_a_batch_that_a_run_on_the_command_line_took_in_waits_no_more(workspace)
     run_step("studies", workspace)
     (batch,) = finished_batches(workspace)
     assert is_taken_in(workspace, batch) and unfinished_batches(workspace) == []
+
+
+def test_a_folder_that_must_not_be_entered_stops_no_run_and_no_status(workspace, tmp_path, monkeypatch):
+    """Simulated, because root may enter every folder."""
+    shut = cohort(workspace.inbox / "shut", 1)
+    real = Path.stat
+
+    def stat(path, **options):
+        if tmp_path / "drop" / "case-001" in path.parents or shut in path.parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **options)
+
+    access = os.access
+    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.setattr(os, "access", lambda path, mode: "case-001" not in str(path) and access(path, mode))
+    figures = run_step("studies", workspace).figures
+    assert (figures["used"], figures["quarantined"]) == (2, 1)
+    assert unfinished_batches(workspace) == ["shut"]
