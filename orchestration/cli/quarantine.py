@@ -44,6 +44,8 @@ def quarantine(workspace: Path) -> None:
             click.secho("no longer in the source under this name, or the source itself is gone", bold=True)
             click.echo("    (delete the folder below if nobody needs the study)")
         click.echo(f"    {study.code}: found {study.found}; expected {study.expected}; {study.remedy}")
+        if study.file:
+            click.echo(f"    because of {printable_name(study.file)}")
         click.echo(f"    {study.folder}")
     click.echo(f"{len(listed)} in quarantine")
     _print_counts(chosen)

@@ -114,15 +114,16 @@ class FolderCandidate:
 
     def _joined(self, kinds: Mapping[Path, Kind], is_complete: bool) -> LoadedStudy:
         require_finished_copies([file for file, kind in kinds.items() if kind.fate == "under way"])
-        for kind in kinds.values():
+        for file, kind in kinds.items():
             if kind.refusal is not None:
+                kind.refusal.file = file
                 raise kind.refusal
             if kind.fate == "archive":
                 found, remedy = "an archive inside an archive", "unpack the inner archive"
                 raise PairingRejected("ARCHIVE_UNSUPPORTED", found, "files", remedy)
         if not is_complete and self.simulated:
             raise _unfinished()
-        radiographs = [read_radiograph(file) for file, kind in kinds.items() if kind.fate == "radiograph"]
+        radiographs = [_read_radiograph(file) for file, kind in kinds.items() if kind.fate == "radiograph"]
         if not is_complete and any(radiograph.facts.get("simulated") for radiograph in radiographs):
             raise _unfinished()
         points = [file for file, kind in kinds.items() if kind.fate == "points"]
@@ -131,6 +132,14 @@ class FolderCandidate:
         passed_over = Counter(self.passed_over) + Counter(k.name for k in kinds.values() if k.fate == "passed over")
         used = len(radiographs) + len(points)
         return replace(joined, files=FileCount(used, dict(sorted(passed_over.items()))))
+
+
+def _read_radiograph(file: Path) -> Radiograph:
+    try:
+        return read_radiograph(file)
+    except InputRejected as refusal:
+        refusal.file = file
+        raise
 
 
 def _refusal_of_rest(kinds: Mapping[Path, Kind]) -> PairingRejected:

@@ -84,6 +84,7 @@ def quarantine_candidate(
         "expected": refusal.expected,
         "remedy": refusal.remedy,
         "files": names,
+        "file": next((name for name, file in files.items() if file == refusal.file), ""),
     }
     write_text_atomically(folder / "reason.json", json.dumps(record, indent=1))
 

@@ -104,7 +104,9 @@ def _read_points(path: Path) -> Reconstruction:
         return _read_json(payload, path) if _starts_json(payload) else _read_text(payload)
     except ReconstructionRejected as error:
         found = f"{error.found} (kind of the file: {kind})"
-        raise ReconstructionRejected(error.code, found, error.expected, error.remedy) from error
+        named = ReconstructionRejected(error.code, found, error.expected, error.remedy)
+        named.file = path
+        raise named from error
 
 
 def _starts_json(payload: bytes) -> bool:
