@@ -5,6 +5,7 @@ to do. Its ``code`` is in upper case and stable, so a program can rely on it. No
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Self
 
 
@@ -25,7 +26,13 @@ class PlumblineError(Exception):
 
 
 class InputRejected(PlumblineError):
-    """One study or file cannot be used. The study or file goes to quarantine, and the batch continues."""
+    """One study or file cannot be used. The study or file goes to quarantine, and the batch continues.
+
+    ``file`` is the file of the study that is the reason, if it is one. Its name may identify a patient, so no message
+    has it.
+    """
+
+    file: Path | None = None
 
 
 class StudyWaiting(InputRejected):

@@ -93,15 +93,15 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may have bytes that are no text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        plumbline(standalone_mode=False)
+        status = plumbline(standalone_mode=False)
+        if isinstance(status, int):  # click returns the status of ``Exit`` instead of raising it
+            sys.exit(status)
     except click.ClickException as error:
         error.show()
         sys.exit(2 if isinstance(error, click.UsageError) else error.exit_code)
     except PlumblineError as error:
         _print_error(str(error))
         sys.exit(error.exit_code)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; finished work is kept. Run the command again to continue", err=True)
         sys.exit(130)

@@ -42,7 +42,10 @@ def quarantine(workspace: Path) -> None:
             click.secho(f"{printable_name(name)}  (in {printable_name(str(location))})", bold=True)
         if not study.origins:
             click.secho("no longer in the source under this name, or the source itself is gone", bold=True)
+            click.echo("    (delete the folder below if nobody needs the study)")
         click.echo(f"    {study.code}: found {study.found}; expected {study.expected}; {study.remedy}")
+        if study.file:
+            click.echo(f"    because of {printable_name(study.file)}")
         click.echo(f"    {study.folder}")
     click.echo(f"{len(listed)} in quarantine")
     _print_counts(chosen)
@@ -67,14 +70,23 @@ def accept(studies: tuple[str, ...], reason: str, workspace: Path) -> None:
     chosen = Workspace(workspace)
     stored = {folder.name for folder in iterate_study_folders(chosen.studies)}
     with_text = {path.parent.name for path in chosen.quarantine.glob("*/reason.json") if _has_text(path)}
+    if not reason.strip():
+        raise click.UsageError("the reason is empty")
     if unknown := [study for study in studies if study not in stored | with_text]:
-        raise click.UsageError(f"no study {unknown[0]!r} in this workspace; data/validation/report.html lists the ids")
+        raise click.UsageError(_why_unknown(chosen, unknown[0]))
     params, reason = read_params(chosen.params_file), " ".join(reason.split())
     labels = _accepted(params.validation.accepted, [s for s in studies if s in stored], reason)
     texts = _accepted(params.source.accepted_text, [s for s in studies if s in with_text], reason)
     changes = {"validation": {"accepted": labels}, "source": {"accepted_text": texts}}
     change_params(chosen.params_file, changes, "the reason")
     click.echo(f"{len(studies)} accepted. `plumbline run -w {workspace}` uses them.")
+
+
+def _why_unknown(workspace: Workspace, study: str) -> str:
+    if (workspace.quarantine / study / "reason.json").is_file():
+        return f"study {study!r} is in quarantine, and not for BURNED_IN_TEXT: `plumbline quarantine` has the remedy"
+    reports = "data/validation/report.html and data/screening/report.html"
+    return f"no study {study!r} in this workspace; {reports} list the ids"
 
 
 def _has_text(reason_file: Path) -> bool:

@@ -43,6 +43,8 @@ def _paragraphs(found: "Status") -> dict[str, list[str]]:
         if found.waiting
         else "no batch waits"
     )
+    if found.unfinished:
+        waiting += f"; without the file COMPLETE: {', '.join(map(printable_name, found.unfinished))}"
     sizes = [f"{name} {human_size(size)}" for name, size in found.disk.items()]
     return {
         "services": [f"{name:<8}{at}" for name, at in found.services.items()] or ["starting"]

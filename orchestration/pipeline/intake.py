@@ -11,10 +11,11 @@ import hashlib
 import json
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestration.pipeline.params import Params, read_params
 from orchestration.pipeline.step_report import Figure, Row, StepReport
@@ -65,11 +66,13 @@ class QuarantinedStudy:
     Attributes:
         folder: the study's folder in quarantine.
         origins: (location of the source, name in the source) of the study; empty if no source has the study any more.
+        file: name below its location of the file that is the reason; empty if it is not one file.
         code, found, expected, remedy: the same texts as in the study's ``reason.json``.
     """
 
     folder: Path
     origins: tuple[tuple[Path, str], ...]
+    file: str
     code: str
     found: str
     expected: str
@@ -82,6 +85,7 @@ def quarantined_studies(workspace: Workspace, params: Params) -> list[Quarantine
     if not reasons:
         return []
     origins: dict[str, list[tuple[Path, str]]] = defaultdict(list)
+    files: dict[str, list[tuple[Path, Path]]] = {}
     try:
         sources = _sources(workspace, params)
     except ParametersRejected:  # the source is gone, but the reasons are known
@@ -89,10 +93,29 @@ def quarantined_studies(workspace: Workspace, params: Params) -> list[Quarantine
     for location, source, virtual in sources:
         key = _key(workspace, virtual=virtual)
         for candidate in source.contents().candidates:
-            origins[quarantine_name(key, source.name, candidate)].append((location, candidate.key))
+            batch = location.name if location.parent == workspace.inbox else ""
+            name = quarantine_name(key, source.name, candidate, batch)
+            origins[name].append((location, candidate.key))
+            files[name] = [(file, location) for file in candidate.files]
     records = [(path.parent, json.loads(path.read_text())) for path in reasons]
     parts = ("code", "found", "expected", "remedy")
-    return [QuarantinedStudy(at, tuple(origins[at.name]), *(str(record[p]) for p in parts)) for at, record in records]
+    return [
+        QuarantinedStudy(
+            at, tuple(origins[at.name]), _file(at, record, files.get(at.name, [])), *(str(record[p]) for p in parts)
+        )
+        for at, record in records
+    ]
+
+
+def _file(folder: Path, record: Mapping[str, Any], files: Sequence[tuple[Path, Path]]) -> str:
+    """The name below its location of the file that is the reason, unless the files have changed."""
+    name = str(record.get("file", ""))
+    number = int(name.partition(".")[0]) if name else len(files)
+    if number >= len(files):
+        return ""
+    file, location = files[number]
+    same = file.is_file() and file.stat().st_size == (folder / name).stat().st_size
+    return str(file.relative_to(location)) if same and file.is_relative_to(location) else ""
 
 
 @contextmanager
@@ -151,14 +174,27 @@ def _size_and_time(file: Path) -> str:
     return f"\0{status.st_size}\0{int(status.st_mtime)}\n"
 
 
+def unfinished_batches(workspace: Workspace) -> list[str]:
+    """Names of the folders in the inbox without a ``COMPLETE`` marker."""
+    if not workspace.inbox.is_dir():
+        return []
+    finished = {marker.parent for marker in workspace.inbox.glob(f"*/{COMPLETE}")}
+    return [entry.name for entry in sorted(workspace.inbox.iterdir()) if entry.is_dir() and entry not in finished]
+
+
 @faults_without_names()
 def ingest_everything(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Take in the studies of the source and of every finished batch."""
     check = _text_check(params)
-    parts = [_ingest(s, workspace, progress, virtual=v, check=check) for _, s, v in _sources(workspace, params)]
+    _, source, virtual = _source(workspace, params)
+    parts = [_ingest(source, workspace, progress, virtual=virtual, check=check)]
+    for batch in finished_batches(workspace):
+        parts.append(_ingest_batch(batch, workspace, progress, check))
+        _record_batch(workspace, batch.key, parts[-1])
     report = _report(parts)
     if not iterate_study_folders(workspace.studies):
         counts = ", ".join(f"{report.figures[name]} {name}" for name in ("received", "waiting", "quarantined"))
+        counts += "".join(f", {row['reason']} {row['studies']}" for row in report.tables.get(WAITING_TABLE, ()))
         raise PairingRejected(
             "NO_STUDIES",
             found=f"no usable study in the source or the inbox ({counts})",
@@ -170,8 +206,19 @@ def ingest_everything(workspace: Workspace, params: Params, progress: Progress |
 
 def _sources(workspace: Workspace, params: Params) -> list[tuple[Path, StudySource, bool]]:
     """(location, source, whether its patients are virtual) of the source and of every finished batch."""
+    return [_source(workspace, params), *_inbox_sources(workspace)]
+
+
+def _source(workspace: Workspace, params: Params) -> tuple[Path, StudySource, bool]:
     kind, location = params.source.kind, workspace.root / Path(params.source.location).expanduser()
-    return [(location, open_source(kind, location), kind == "virtual"), *_inbox_sources(workspace)]
+    if workspace.root.resolve().is_relative_to(location.resolve()):
+        raise ParametersRejected(
+            "SOURCE_HAS_WORKSPACE",
+            found="a source that contains the workspace, whose files would be taken for studies",
+            expected="a folder that contains studies only",
+            remedy="set source.location to the folder of the studies, or make the workspace elsewhere",
+        )
+    return location, open_source(kind, location), kind == "virtual"
 
 
 def _inbox_sources(workspace: Workspace) -> list[tuple[Path, StudySource, bool]]:
@@ -209,8 +256,8 @@ def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = Non
     done = _record_of(workspace, key)
     if done.exists():
         return StepReport(**json.loads(done.read_text()) | {"skipped": True})
-    folders = [batch.folder for batch in finished_batches(workspace) if batch.key == key]
-    if not folders:
+    batches = [batch for batch in finished_batches(workspace) if batch.key == key]
+    if not batches:
         raise PairingRejected(
             "BATCH_GONE",
             found=f"no finished batch {key!r} in the inbox",
@@ -218,11 +265,24 @@ def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = Non
             remedy="if the batch was corrected or removed on purpose, do nothing; otherwise put it back into the inbox",
         )
     check = _text_check(read_params(workspace.params_file))
-    report = _report([_ingest(open_source("folder", folders[0]), workspace, progress, check=check)])
-    if not report.figures["waiting"]:
+    part = _ingest_batch(batches[0], workspace, progress, check)
+    _record_batch(workspace, key, part)
+    return _report([part])
+
+
+def _ingest_batch(
+    batch: Batch, workspace: Workspace, progress: Progress | None, check: TextCheck | None
+) -> IntakeReport:
+    source = open_source("folder", batch.folder)
+    return _ingest(source, workspace, progress, check=check, batch=batch.folder.name)
+
+
+def _record_batch(workspace: Workspace, key: str, part: IntakeReport) -> None:
+    """Record that a batch is taken in, if none of its studies is waiting."""
+    if not part.waiting:
+        report = _report([part])
         record = {"step": report.step, "figures": report.figures, "tables": report.tables}
-        write_text_atomically(done, json.dumps(record))
-    return report
+        write_text_atomically(_record_of(workspace, key), json.dumps(record))
 
 
 def _text_check(params: Params) -> TextCheck | None:
@@ -238,6 +298,7 @@ def _ingest(
     *,
     check: TextCheck | None,
     virtual: bool = False,
+    batch: str = "",
 ) -> IntakeReport:
     return ingest(
         source,
@@ -246,6 +307,7 @@ def _ingest(
         pseudonym_key=_key(workspace, virtual=virtual),
         progress=progress,
         text_check=None if virtual else check,  # the text in images of virtual patients is invented
+        batch=batch,
     )
 
 

@@ -41,4 +41,4 @@ def repository_class() -> type["Repo"]:
 
 
 def _is_readable(path: Path) -> bool:
-    return path.is_file() and os.access(path, os.R_OK)
+    return os.access(path, os.R_OK) and path.is_file()  # is_file raises in a folder that must not be entered

@@ -16,7 +16,7 @@ from orchestration.alerts import Alert, alerts_since
 from orchestration.dagster.instance import open_instance
 from orchestration.dagster.overview import RunLine, next_schedules, present_runs
 from orchestration.lifecycle.history import models_in_use
-from orchestration.pipeline.intake import finished_batches, is_taken_in
+from orchestration.pipeline.intake import finished_batches, is_taken_in, unfinished_batches
 from orchestration.pipeline.leftover import bytes_below
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.processes import answers
@@ -44,6 +44,7 @@ class Status:
         models: (role, version, digest) of the models in use.
         verdict: the decision of the latest verdict, with the beginning of its digest.
         waiting: finished batches in the inbox that were not taken in yet.
+        unfinished: folders in the inbox without the file ``COMPLETE``.
         alerts: the alerts of the last ``ALERTS_OF_DAYS`` days, oldest first.
         quarantined: number of studies in quarantine.
         disk: folder -> size in bytes.
@@ -57,6 +58,7 @@ class Status:
     models: list[tuple[str, str, str]]
     verdict: str
     waiting: list[str]
+    unfinished: list[str]
     alerts: list[Alert]
     quarantined: int
     disk: Mapping[str, int]
@@ -76,6 +78,7 @@ def status_of(workspace: Workspace) -> Status:
         # MLflow's server creates or migrates its database while it starts, and a second program must not do this too.
         models=_models(workspace) if services != {} else [("models", "not known", "the services are starting")],
         verdict=_verdict(workspace),
+        unfinished=unfinished_batches(workspace),
         waiting=[b.folder.name for b in finished_batches(workspace) if not is_taken_in(workspace, b)],
         alerts=alerts_since(workspace, datetime.now(UTC) - timedelta(days=ALERTS_OF_DAYS)),
         quarantined=len(list(workspace.quarantine.glob("*/reason.json"))),

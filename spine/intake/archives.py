@@ -32,8 +32,13 @@ _DAMAGED = (
 
 def is_zip(path: Path) -> bool:
     """Whether a file starts like a zip archive and has its suffix, which office documents do not have."""
-    with path.open("rb") as stream:
-        return path.suffix.lower() == ".zip" or (path.suffix == "" and stream.read(4) == b"PK\x03\x04")
+    if path.suffix:
+        return path.suffix.lower() == ".zip"
+    try:
+        with path.open("rb") as stream:
+            return stream.read(4) == b"PK\x03\x04"
+    except OSError:
+        return False  # reading the study says that the file cannot be read
 
 
 def top_folders(archive: Path) -> tuple[str, ...]:
@@ -43,7 +48,7 @@ def top_folders(archive: Path) -> tuple[str, ...]:
     """
     try:
         with zipfile.ZipFile(archive) as opened:
-            names = [PurePosixPath(info.filename) for info in opened.infolist() if not info.is_dir()]
+            names = [_path(info) for info in opened.infolist() if not info.is_dir()]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return ()  # unpacking says what is wrong
     shown = [name for name in names if name.parts and not name.parts[0].startswith((".", "__MACOSX"))]
@@ -75,11 +80,11 @@ def unpacked(archives: Sequence[Path], part: str = "") -> Iterator[Path]:
 def _unpack(archive: Path, part: str, folder: Path) -> None:
     with zipfile.ZipFile(archive) as opened:
         every = [info for info in opened.infolist() if not info.is_dir()]
-        members = [info for info in every if not part or PurePosixPath(info.filename).parts[0] == part]
+        members = [info for info in every if not part or _path(info).parts[:1] == (part,)]
         _check_list(members, archive.stat().st_size)
         left = MAX_BYTES
         for number, member in enumerate(members):
-            target = folder / _safe_path(member.filename)
+            target = folder / _safe_path(_path(member))
             if target.exists():
                 target = target.with_name(f"{number:05d}-{target.name}")
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -108,9 +113,14 @@ def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, left:
     return left - written
 
 
-def _safe_path(name: str) -> Path:
+def _path(info: zipfile.ZipInfo) -> PurePosixPath:
+    """The path of a member. Some programs on Windows write backslashes between folders."""
+    return PurePosixPath(info.filename.replace("\\", "/"))
+
+
+def _safe_path(name: PurePosixPath) -> Path:
     """The last parts of a name in an archive, without parts that lead elsewhere."""
-    parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..", ".")]
+    parts = [part for part in name.parts if part not in ("/", "..", ".")]
     return Path(*(_safe(part) for part in parts[-4:] or ["_"]))
 
 

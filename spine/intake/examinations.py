@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from spine.intake.source_files import kind_of
+from spine.intake.source_files import Kind, kind_of
 from spine.radiograph.read import pydicom_silent
 
 
@@ -22,7 +22,7 @@ class Examinations:
 
     Attributes:
         groups: Study Instance UID -> files. The UID is empty for radiographs whose header cannot be read.
-        rest: files that look like points, pictures or archives and belong to no examination.
+        rest: files that cannot be read, or that look like points, pictures or archives and belong to no examination.
         passed_over: kind -> number of files.
     """
 
@@ -33,13 +33,18 @@ class Examinations:
 
 def sort_by_examination(files: Sequence[Path], root: Path, *, is_export: bool) -> Examinations:
     """Sort files below ``root``. In an export (``is_export``), pictures belong to the viewer and are passed over."""
-    kinds = {file: kind_of(file, root) for file in files}
+    kinds: dict[Path, Kind] = {}
+    rest: list[Path] = []
+    for file in files:
+        try:
+            kinds[file] = kind_of(file, root)
+        except OSError:
+            rest.append(file)  # reading the rest says that the file cannot be read
     groups: dict[str, list[Path]] = defaultdict(list)
     for file, kind in kinds.items():
         if kind.fate == "radiograph":
             groups[_study_uid(file)].append(file)
     folders = {uid: Path(os.path.commonpath([f.parent for f in members])) for uid, members in groups.items()}
-    rest: list[Path] = []
     passed_over: Counter[str] = Counter()
     for file, kind in kinds.items():
         if kind.fate == "radiograph":

@@ -21,14 +21,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spine.intake.archives import is_zip, top_folders
-from spine.intake.complete_marker import COMPLETE, is_there, listed_files
+from spine.intake.complete_marker import COMPLETE, UNREADABLE, is_there, listed_files
 from spine.intake.examinations import sort_by_examination
 from spine.intake.folder_candidate import FolderCandidate
 from spine.intake.records import Contents
 from spine.intake.source_files import Tree, files_below, is_hidden, obstacle_of
 
 MARK = "COMPLETE file"
-_EXPORT_INDEX = "DICOMDIR"
+_EXPORT_INDEX = "dicomdir"
+"""In lower case, because Linux shows the names on a CD so."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,12 @@ class _Survey:
         self._passed_over: Counter[str] = Counter()
 
     def contents(self) -> Contents:
-        if (self._location / _EXPORT_INDEX).is_file():
+        entries = sorted(self._location.iterdir())
+        if any(entry.name.lower() == _EXPORT_INDEX and entry.is_file() for entry in entries):
             self._add_examinations(".", self._location, files_below(self._location), is_export=True)
             return Contents(self._candidates, self._passed_over)
         loose: list[Path] = []
-        for entry in sorted(self._location.iterdir()):
+        for entry in entries:
             obstacle = None if entry.is_dir() and not entry.is_symlink() else obstacle_of(entry)
             if entry.name == COMPLETE:
                 self._passed_over[MARK] += 1
@@ -84,6 +86,8 @@ class _Survey:
         if candidate.root == self._location:
             own = {p: d for p, d in own.items() if p in candidate.files}
         listed = {str(path.relative_to(candidate.root)): digest for path, digest in own.items()}
+        if UNREADABLE.items() <= self._listed.items():
+            listed |= UNREADABLE
         complete = self._is_complete or candidate.is_complete
         self._candidates.append(
             replace(candidate, is_complete=complete, simulated=self._simulated, listed={**candidate.listed, **listed})
@@ -91,7 +95,7 @@ class _Survey:
 
     def _add_folder(self, folder: Path) -> None:
         tree = files_below(folder, own=self._simulated)
-        if (folder / _EXPORT_INDEX).is_file():
+        if any(file.parent == folder and file.name.lower() == _EXPORT_INDEX for file in tree.files):
             self._add_examinations(folder.name, folder, tree, is_export=True)
             return
         seen = [file for file in tree.files if not is_hidden(file, folder)]
@@ -121,15 +125,18 @@ class _Survey:
         found = sort_by_examination(seen, root, is_export=is_export)
         self._passed_over += Counter(found.passed_over)
         marked = any(file.name == COMPLETE for file in tree.files)
+        listed = listed_files(root) if is_export else {}  # which examination a missing file belongs to is unknown
         for uid, files in found.groups.items():
             name = key if len(found.groups) == 1 and not is_export else f"{key}/{uid}"
-            self._add(FolderCandidate(name, root, files, marked, examinations=len(found.groups)))
+            self._add(FolderCandidate(name, root, files, marked, listed=listed, examinations=len(found.groups)))
         if found.rest or tree.obstacles:
             rest = FolderCandidate(f"{key}/rest", root, found.rest, marked, obstacles=tree.obstacles, is_rest=True)
             self._add(rest)
+        if not found.groups and not all(is_there(root / file) for file in listed):
+            self._add(FolderCandidate(key, root, (), marked, listed=listed))
 
     def _add_missing(self) -> None:
         """A waiting candidate for each folder that the list in ``COMPLETE`` names and that is not there yet."""
-        names = {Path(name).parts[0] for name in self._listed}
+        names = {Path(name).parts[0] for name in self._listed if name not in UNREADABLE}
         for name in sorted(n for n in names if not is_there(self._location / n)):
             self._add(FolderCandidate(name, self._location / name, ()))

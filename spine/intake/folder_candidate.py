@@ -11,7 +11,7 @@ from pathlib import Path
 from spine.errors import InputRejected, PairingRejected, StudyWaiting
 from spine.intake.archives import unpacked
 from spine.intake.complete_marker import COMPLETE, require_listed
-from spine.intake.pairing import join_study
+from spine.intake.pairing import join_study, require_one_study
 from spine.intake.records import FileCount, LoadedStudy, fingerprint_of
 from spine.intake.source_files import Kind, files_below, kind_of, require_files, require_finished_copies
 from spine.radiograph.read import Radiograph, read_radiograph
@@ -96,37 +96,61 @@ class FolderCandidate:
             raise PairingRejected("TOO_MANY_FILES", found, expected, "make one folder for each study")
         require_files(self.obstacles)
         require_listed(self.root, self.listed)
-        if self.is_rest:
-            found = "files that belong to none or to several of the examinations in one folder"
-            remedy = "make one folder for each study, with its radiographs and its reconstruction"
-            raise PairingRejected("EXAMINATION_UNCLEAR", found, "files of one examination", remedy)
         kinds = {file: kind_of(file, self.root) for file in self.files}
+        if self.is_rest:
+            raise _refusal_of_rest(kinds)
         archives = [file for file, kind in kinds.items() if kind.fate == "archive"]
         if not archives:
             return self._joined(kinds, self.is_complete)
         with unpacked(archives, self.part) as folder:
             inside = {file: kind_of(file, folder) for file in files_below(folder).files}
             beside = {file: kind for file, kind in kinds.items() if kind.fate != "archive"}
-            return self._joined(beside | inside, self.is_complete or any(file.name == COMPLETE for file in inside))
+            is_complete = self.is_complete or any(file.name == COMPLETE for file in inside)
+            try:
+                return self._joined(beside | inside, is_complete)
+            except InputRejected as refusal:
+                refusal.found += ", in a zip archive that is read as one study"
+                raise
 
     def _joined(self, kinds: Mapping[Path, Kind], is_complete: bool) -> LoadedStudy:
         require_finished_copies([file for file, kind in kinds.items() if kind.fate == "under way"])
-        for kind in kinds.values():
+        for file, kind in kinds.items():
             if kind.refusal is not None:
+                kind.refusal.file = file
                 raise kind.refusal
             if kind.fate == "archive":
                 found, remedy = "an archive inside an archive", "unpack the inner archive"
                 raise PairingRejected("ARCHIVE_UNSUPPORTED", found, "files", remedy)
         if not is_complete and self.simulated:
             raise _unfinished()
-        radiographs = [read_radiograph(file) for file, kind in kinds.items() if kind.fate == "radiograph"]
+        radiographs = [_read_radiograph(file) for file, kind in kinds.items() if kind.fate == "radiograph"]
         if not is_complete and any(radiograph.facts.get("simulated") for radiograph in radiographs):
             raise _unfinished()
         points = [file for file, kind in kinds.items() if kind.fate == "points"]
+        require_one_study(radiographs)  # first, because two studies also have two reconstructions
         joined = join_study(_without_copies(radiographs), _reconstruction(points), simulated=self.simulated)
         passed_over = Counter(self.passed_over) + Counter(k.name for k in kinds.values() if k.fate == "passed over")
         used = len(radiographs) + len(points)
         return replace(joined, files=FileCount(used, dict(sorted(passed_over.items()))))
+
+
+def _read_radiograph(file: Path) -> Radiograph:
+    try:
+        return read_radiograph(file)
+    except InputRejected as refusal:
+        refusal.file = file
+        raise
+
+
+def _refusal_of_rest(kinds: Mapping[Path, Kind]) -> PairingRejected:
+    """Why files of no examination are refused. Raises ``StudyWaiting`` if a copy of one of them is under way."""
+    require_finished_copies([file for file, kind in kinds.items() if kind.fate == "under way"])
+    refusals = [kind.refusal for kind in kinds.values() if kind.refusal is not None]
+    if refusals and len(refusals) == len(kinds):
+        return refusals[0]
+    found = f"{len(kinds)} file(s) that belong to none or to several of the examinations in one folder"
+    remedy = "make one folder for each study, with its radiographs and its reconstruction; remove other files"
+    return PairingRejected("EXAMINATION_UNCLEAR", found, "files of one examination", remedy)
 
 
 def _reconstruction(files: Sequence[Path]) -> Reconstruction | None:

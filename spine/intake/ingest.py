@@ -46,6 +46,7 @@ def ingest(
     pseudonym_key: bytes,
     progress: Progress | None = None,
     text_check: TextCheck | None = None,
+    batch: str = "",
 ) -> IntakeReport:
     """Put every candidate of a source into the store or into quarantine, and report the outcome.
 
@@ -56,6 +57,8 @@ def ingest(
         pseudonym_key: the key, which ``pseudonym.load_pseudonym_key`` returns.
         text_check: the check of the pixels for text; without it, no pixels are read for text. It reads studies that
             are new to the store.
+        batch: name of the source among several sources of one kind, which may have folders of equal names. It is only
+            hashed, because it may identify a patient.
 
     Raises:
         PlumblineError: ``DISK_FULL`` or ``STORE_BUSY`` (see ``study_store.reserved``).
@@ -63,7 +66,7 @@ def ingest(
     with reserved(store):
         contents = source.contents()
         candidates = contents.candidates
-        ingestion = _Ingestion(source.name, store, quarantine, pseudonym_key, text_check)
+        ingestion = _Ingestion((source.name, batch), store, quarantine, pseudonym_key, text_check)
         before = dict(ingestion.ledger.by_candidate)
         outcomes: list[tuple[str, Entry]] = []
         for position, candidate in enumerate(candidates, 1):
@@ -113,10 +116,10 @@ class _Ingestion:
     """Stores or quarantines loaded studies, and records the outcome."""
 
     def __init__(
-        self, source: str, store: Path, quarantine: Path, key: bytes, text_check: TextCheck | None = None
+        self, source: tuple[str, str], store: Path, quarantine: Path, key: bytes, text_check: TextCheck | None = None
     ) -> None:
         self.ledger, self._text_check = Ledger(store, quarantine), text_check
-        self._source, self._store, self._quarantine, self._key = source, store, quarantine, key
+        (self._source, self._batch), self._store, self._quarantine, self._key = source, store, quarantine, key
 
     def fingerprint(self, candidate: StudyCandidate) -> str:
         """Keyed hash of source, name and fingerprint, which identifies the candidate in its present state."""
@@ -124,15 +127,18 @@ class _Ingestion:
             fingerprint = candidate.fingerprint()
         except OSError:
             fingerprint = "unreadable"
-        reads_text = "\0reads text" if self._must_read(quarantine_name(self._key, self._source, candidate)) else ""
-        return self._hash("fingerprint", f"{self._source}\0{candidate.key}\0{fingerprint}{reads_text}")
+        reads_text = "\0reads text" if self._must_read(self._name(candidate)) else ""
+        return self._hash("fingerprint", f"{self._name(candidate)}\0{fingerprint}{reads_text}")
+
+    def _name(self, candidate: StudyCandidate) -> str:
+        return quarantine_name(self._key, self._source, candidate, self._batch)
 
     def _must_read(self, key: str) -> bool:
         return self._text_check is not None and key not in self._text_check.accepted
 
     def process(self, candidate: StudyCandidate, fingerprint: str, position: int) -> tuple[str, Entry]:
         """Store or quarantine a candidate; return (``used`` | ``present`` | ``waiting`` | ``quarantined``, entry)."""
-        key = quarantine_name(self._key, self._source, candidate)
+        key = self._name(candidate)
         folder, count = self._quarantine / key, len(candidate.files)
         try:
             loaded = load_candidate(candidate)
@@ -213,6 +219,6 @@ class _Ingestion:
         return pseudonym(self._key, kind, identifier)
 
 
-def quarantine_name(pseudonym_key: bytes, source: str, candidate: StudyCandidate) -> str:
+def quarantine_name(pseudonym_key: bytes, source: str, candidate: StudyCandidate, batch: str = "") -> str:
     """Name of a candidate's folder in quarantine. With the key and the source, one can find the candidate again."""
-    return pseudonym(pseudonym_key, "candidate", f"{source}\0{candidate.key}")
+    return pseudonym(pseudonym_key, "candidate", f"{source}\0{batch}\0{candidate.key}")

@@ -116,6 +116,16 @@ def _by_view(radiographs: Sequence[Radiograph]) -> dict[ViewName, Radiograph]:
     return {view: radiograph for view in VIEWS for radiograph in radiographs if radiograph.view == view}
 
 
+def require_one_study(radiographs: Sequence[Radiograph]) -> None:
+    """Refuse radiographs of several patients or studies.
+
+    Raises:
+        PairingRejected: ``PATIENT_ID_MISSING``, ``PATIENT_MISMATCH``, ``STUDY_MISMATCH``.
+    """
+    if radiographs:
+        _patient(radiographs)
+
+
 def _patient(radiographs: Sequence[Radiograph]) -> str:
     if any(radiograph.identity.patient_id == "" for radiograph in radiographs):
         found = "a radiograph without PatientID"

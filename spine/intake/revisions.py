@@ -60,6 +60,7 @@ def _relation_to_owners(entry: Entry, latest: list[Entry]) -> Relation:
         return Relation("revision", tuple(latest))
     found = f"some images of study {latest[0].study_id} without its other images or without its reconstruction"
     remedy = "send the study with all its images and its reconstruction"
+    remedy += "; to replace an image, delete the folder of the first study in data/studies"
     raise PairingRejected("DUPLICATE_IMAGE", found, "each image once, or the whole study", remedy)
 
 
@@ -67,7 +68,10 @@ def _require_equal_pixels(entry: Entry, ledger: Ledger) -> None:
     for view, instance in entry.instances.items():
         if ledger.image_of_instance.get(instance) not in (None, entry.images[view]):
             found = f"a {view} image that has the SOP Instance UID of an image in the store, but other pixels"
-            remedy = "find out which image is right; the image that was stored first stays in the store"
+            owner = min(ledger.studies_of_image[ledger.image_of_instance[instance]])
+            remedy = (
+                f"find out which image is right; to replace the stored one, delete the folder {owner} in data/studies"
+            )
             raise PairingRejected("UID_CONFLICT", found, "one image for each SOP Instance UID", remedy)
 
 
@@ -77,6 +81,9 @@ def _require_same_origin(entry: Entry, owner: Entry) -> None:
     ours = {entry.images[view]: instance for view, instance in entry.instances.items()}
     equal = all(ours[sha256] == instances[sha256] for sha256 in ours.keys() & instances.keys())
     if owner.patient != entry.patient or not equal:
-        found = f"pixels that are already in study {owner.study_id}, under another patient or SOP Instance UID"
-        remedy = "send each image once; to replace a study, remove it from the store first"
+        other = "SOP Instance UID" if owner.patient == entry.patient else "patient"
+        found = f"pixels that are already in study {owner.study_id}, under another {other}"
+        remedy = (
+            f"send each image once; if the new {other} is right, delete the folder {owner.study_id} in data/studies"
+        )
         raise PairingRejected("DUPLICATE_IMAGE", found, "each image once, under one patient", remedy)

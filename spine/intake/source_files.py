@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from spine.errors import PairingRejected, PlumblineError, StudyWaiting
+from spine.errors import PairingRejected, StudyWaiting
 from spine.radiograph.recognise import dicom_kind
 from spine.reconstruction.open import points_kind
 
@@ -59,7 +59,7 @@ class Kind:
 
     name: str
     fate: Fate
-    refusal: PlumblineError | None = None
+    refusal: PairingRejected | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def files_below(folder: Path, *, own: bool = False) -> Tree:
     unreadable: list[OSError] = []
     for parent, folders, names in os.walk(folder, onerror=unreadable.append):
         at = Path(parent)
-        obstacles += ["a link" for name in folders if (at / name).is_symlink()]
+        obstacles += ["a link" for name in folders if obstacle_of(at / name) == "a link"]
         for name in names:
             obstacle = None if own and (at / name).is_file() else obstacle_of(at / name)
             if obstacle is None:
@@ -93,7 +93,10 @@ def files_below(folder: Path, *, own: bool = False) -> Tree:
 
 def obstacle_of(path: Path) -> str | None:
     """Why an entry is not a regular file, or None if it is one."""
-    mode = path.lstat().st_mode
+    try:
+        mode = path.lstat().st_mode
+    except PermissionError:
+        return "a file that cannot be read"
     if stat.S_ISREG(mode):
         return None
     return "a link" if stat.S_ISLNK(mode) else "a pipe, socket or device"

@@ -73,9 +73,8 @@ def quarantine_candidate(
     folder.mkdir(parents=True)
     # The files still contain identifiers, so only their owner may read them.
     folder.chmod(0o700)
-    names = [f"{number:03d}{_suffix(file)}" for number, file in enumerate(candidate.files)]
-    for name, file in zip(names, candidate.files, strict=True):
-        _link_or_copy(file, folder / name)
+    files = {f"{number:03d}{_suffix(file)}": file for number, file in enumerate(candidate.files)}
+    names = [name for name, file in files.items() if _link_or_copy(file, folder / name)]
     record = {
         "schema": "plumbline.quarantine/1",
         "source": source,
@@ -85,6 +84,7 @@ def quarantine_candidate(
         "expected": refusal.expected,
         "remedy": refusal.remedy,
         "files": names,
+        "file": next((name for name, file in files.items() if file == refusal.file), ""),
     }
     write_text_atomically(folder / "reason.json", json.dumps(record, indent=1))
 
@@ -103,14 +103,20 @@ def _suffix(file: Path) -> str:
     return file.suffix.lower() if file.suffix.lower() in _KEPT_SUFFIXES else ".bin"
 
 
-def _link_or_copy(file: Path, target: Path) -> None:
+def _link_or_copy(file: Path, target: Path) -> bool:
+    """Whether a file could be linked or copied. One that cannot be read, or that is gone, stays where it is."""
     try:
         os.link(file, target)
+        return True
     except OSError as error:
         if error.errno in DISK_FULL:
             raise
+    try:
         # The file is on another file system, or it must not be linked.
         shutil.copyfile(file, target)
+        return True
+    except (FileNotFoundError, PermissionError):
+        return False
 
 
 def _disk_full(store: Path) -> PlumblineError:

@@ -94,7 +94,7 @@ def read_identity(tags: TagReader) -> Identity:
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
         value = tags.raw(keyword)[0].strip(BLANKS).decode("latin-1")
         if len(value) > 64 or not _UID.fullmatch(value):
-            found = f"{keyword} that is not a UID"
+            found = f"{keyword} that is not a UID" if value else f"no {keyword}"
             raise DicomRejected("UID_INVALID", found, "at most 64 digits and dots", EXPORT_AGAIN)
         uids[keyword] = value
     patient = _lossless(tags.raw("PatientID")[0].strip(BLANKS))

@@ -40,6 +40,7 @@ FORMATS = (
     "Plumbline JSON or CSV, 3D Slicer .mrk.json or .fcsv, a CT keypoint list, VerSe centroids with spacing, or meshes "
     "of vertebrae (OBJ, STL, PLY, VTP)"
 )
+_OTHER_FILE = "export the reconstruction again; if the file is none, take it out of the folder of the study"
 _WAYS_OUT = {
     "spreadsheet": "save the sheet as CSV",
     "mesh of another format": "save each vertebra as OBJ, STL, PLY or VTP, for example with 3D Slicer",
@@ -103,7 +104,9 @@ def _read_points(path: Path) -> Reconstruction:
         return _read_json(payload, path) if _starts_json(payload) else _read_text(payload)
     except ReconstructionRejected as error:
         found = f"{error.found} (kind of the file: {kind})"
-        raise ReconstructionRejected(error.code, found, error.expected, error.remedy) from error
+        named = ReconstructionRejected(error.code, found, error.expected, error.remedy)
+        named.file = path
+        raise named from error
 
 
 def _starts_json(payload: bytes) -> bool:
@@ -136,4 +139,4 @@ def _read_text(payload: bytes) -> Reconstruction:
 
 
 def _rejected(code: str, found: str) -> ReconstructionRejected:
-    return ReconstructionRejected(code, found, FORMATS, "export the reconstruction again")
+    return ReconstructionRejected(code, found, FORMATS, _OTHER_FILE)

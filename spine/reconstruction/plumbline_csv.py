@@ -84,7 +84,7 @@ def _points(table: Table) -> dict[str, Floats]:
         name = canonical_name(f"{row[0]}_{row[1]}")
         if name is None:
             found = f"row {position} with an unknown level or name"
-            raise rejected("POINT_UNKNOWN", found, "names as in spine.landmarks")
+            raise rejected("POINT_UNKNOWN", found, "a level and a name of a point, such as L3 and sup")
         if name in points:
             raise rejected("POINT_DUPLICATE", f"{name} twice (row {position})", "each point once")
         points[name] = np.array([number(cell, position, decimal_commas) for cell in row[2:5]])

@@ -227,6 +227,15 @@ def test_parameters_and_decoders_are_listed():
     assert command("decoders").returncode == 0
 
 
+def test_another_location_keeps_the_other_settings_of_the_source(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    source = ("init", "--source", "folder", "--location")
+    params_after(*source, tmp_path / "one", "--set", "source.text_reader=rapidocr", workspace=tmp_path / "ws")
+    changed = params_after(*source, tmp_path / "two", workspace=tmp_path / "ws").source
+    assert (changed.text_reader, changed.location) == ("rapidocr", str(tmp_path / "two"))
+
+
 def test_another_init_keeps_source_and_parameters(tmp_path):
     call = ("init", "--source", "folder", "--location", tmp_path)
     params_after(*call, "--set", "dataset.test_patients=7", workspace=tmp_path)
@@ -534,6 +543,12 @@ def test_stage_does_not_wait_for_the_lock_and_makes_nothing_outside_a_workspace(
 def test_read3d_without_files_is_a_usage_error(tmp_path):
     (tmp_path / "README.md").write_text("no points")
     assert command("read3d", tmp_path).returncode == 2
+
+
+def test_read3d_ends_with_1_if_nothing_could_be_read(tmp_path):
+    (tmp_path / "points.xlsx").write_bytes(b"PK\x03\x04")
+    done = command("read3d", tmp_path / "points.xlsx")
+    assert done.returncode == 1 and "FORMAT_UNSUPPORTED" in done.stdout
 
 
 def test_intervals_are_called_rough_if_calibration_shares_one_width():

@@ -71,3 +71,41 @@ def test_an_empty_quarantine_makes_no_key(tmp_path):
     shown = CliRunner().invoke(plumbline, ["quarantine", "-w", str(workspace.root)])
     assert (shown.exit_code, shown.output) == (0, "0 in quarantine\n")
     assert not workspace.pseudonym_key_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("study", "reason", "message"),
+    [("quarantined", "checked", "not for BURNED_IN_TEXT"), ("stored", " ", "empty"), ("none", "x", "no study 'none'")],
+)
+def test_what_cannot_be_accepted_is_named(taken_in, study, reason, message):
+    ids = {"quarantined": next(taken_in.quarantine.iterdir()).name, "stored": next(taken_in.studies.iterdir()).name}
+    asked = ["accept", ids.get(study, study), "--reason", reason, "-w", str(taken_in.root)]
+    shown = CliRunner().invoke(plumbline, asked)
+    assert shown.exit_code == 2 and message in shown.output
+
+
+def test_equal_names_of_studies_in_two_batches_are_two_studies(taken_in):
+    """Exports number their folders from 1, so that each batch has the same names."""
+    huber = taken_in.inbox / "june" / "HUBER"
+    shutil.copytree(huber, taken_in.inbox / "july" / "HUBER")
+    (taken_in.inbox / "july" / "COMPLETE").touch()
+    for _ in range(2):
+        assert compute_step("studies", taken_in).figures["quarantined"] == 3
+        shown = CliRunner().invoke(plumbline, ["quarantine", "-w", str(taken_in.root)]).output
+        assert "3 in quarantine" in shown and shown.count("HUBER  (in") == 2
+    (huber / "frontal.dcm").unlink()
+    figures = compute_step("studies", taken_in).figures
+    shown = CliRunner().invoke(plumbline, ["quarantine", "-w", str(taken_in.root)]).output
+    assert (figures["used"], figures["quarantined"]) == (1, 2)
+    assert "2 in quarantine" in shown and f"HUBER  (in {taken_in.inbox / 'july'})" in shown
+
+
+def test_the_file_that_is_the_reason_is_named_until_it_changes(taken_in):
+    (taken_in.inbox / "june" / "HUBER" / "export.csv").write_text("1;2")
+    for reason in taken_in.quarantine.glob("*/reason.json"):
+        assert json.loads(reason.read_text())["file"] in ("000.dcm", "")
+    shown = CliRunner().invoke(plumbline, ["quarantine", "-w", str(taken_in.root)]).output
+    assert "because of MEIER 1950/frontal.dcm" in shown and "HUBER/frontal.dcm" not in shown
+    compute_step("studies", taken_in)
+    shown = CliRunner().invoke(plumbline, ["quarantine", "-w", str(taken_in.root)]).output
+    assert "because of HUBER/frontal.dcm" in shown

@@ -52,7 +52,7 @@ def taken_in(workspace):
                 instance=instance, partition_key=request.partition_key, tags=dict(request.tags)
             )
             made = result.get_asset_materialization_events()
-            (event,) = [event for event in made if event.asset_key == dg.AssetKey("batch")]
+            (event,) = (e for e in made if e.asset_key == dg.AssetKey("batch"))
             figures.append({name: value.value for name, value in event.materialization.metadata.items()})
     return figures
 

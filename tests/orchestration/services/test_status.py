@@ -76,7 +76,8 @@ def test_the_next_run_is_a_monday_in_the_future(workspace: Workspace) -> None:
 
 def test_batches_wait_until_they_were_taken_in(workspace: Workspace) -> None:
     (workspace.inbox / "monday").mkdir()
-    assert status_of(workspace).waiting == [], "not complete"
+    assert (status_of(workspace).waiting, status_of(workspace).unfinished) == ([], ["monday"])
+    assert "no batch waits; without the file COMPLETE: monday; 0 studies" in screen(workspace)
     (workspace.inbox / "monday" / "COMPLETE").touch()
     assert status_of(workspace).waiting == ["monday"]
     (workspace.state / "batches").mkdir()

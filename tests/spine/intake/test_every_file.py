@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -341,3 +342,137 @@ def test_a_damaged_uid_of_an_export_is_in_no_log_line(place, caplog, recwarn):
     report = take_in(place)
     assert report.received >= 2
     assert "SECRET" not in caplog.text + str([str(w.message) for w in recwarn]) + str(report)
+
+
+# --- what a person sends
+
+
+@pytest.mark.parametrize("form", ["crlf", "upper case", "byte order mark", "utf-16", "tab", "backslashes"])
+def test_a_list_as_other_programs_write_it_is_a_list(place, form):
+    study = write_study(place / "drop" / "a", 1)
+    (study / "sub").mkdir()
+    (study / "reconstruction.json").rename(study / "sub" / "points.json")
+    lines = listing(study)
+    forms = {
+        "crlf": lines.replace("\n", "\r\n").encode(),
+        "upper case": "".join(f"{line[:64].upper()}{line[64:]}\n" for line in lines.splitlines()).encode(),
+        "byte order mark": lines.encode("utf-8-sig"),
+        "utf-16": lines.encode("utf-16"),
+        "tab": lines.replace("  ", "\t").encode(),
+        "backslashes": lines.replace("sub/", ".\\sub\\").encode(),
+    }
+    (study / "COMPLETE").write_bytes(forms[form])
+    points = study / "sub" / "points.json"
+    whole = points.read_bytes()
+    points.unlink()
+    assert [w.code for w in take_in(place).waiting] == ["FILES_MISSING"]
+    points.write_bytes(whole)
+    assert take_in(place).used == 1
+
+
+@pytest.mark.parametrize("line", ["/data/a/frontal.dcm", "../a/frontal.dcm", "frontal.dcm\n# made today"])
+@pytest.mark.parametrize("whole_source", [True, False])
+def test_a_list_that_cannot_be_compared_refuses_its_studies(place, line, whole_source):
+    study = write_study(place / "drop" / "a", 1)
+    folder = place / "drop" if whole_source else study
+    (folder / "COMPLETE").write_text(f"{'0' * 64}  {line}\n")
+    assert codes(take_in(place)) == ["LIST_UNREADABLE"]
+
+
+def test_escaped_names_and_folders_in_a_list(place):
+    study = write_study(place / "drop" / "a", 1)
+    (study / "lateral.dcm").rename(study / "lat\\er\nal.dcm")
+    digests = {sha256_of_file(file): file.name for file in sorted(study.glob("*.*"))}
+    escaped = {d: name.replace("\\", "\\\\").replace("\n", "\\n") for d, name in digests.items()}
+    lines = [f"{'' if name == digests[d] else chr(92)}{d}  ./{name}\n" for d, name in escaped.items()]
+    (study / "COMPLETE").write_text("".join(lines))
+    assert take_in(place).used == 1
+    other = write_study(place / "drop" / "b", 2)
+    (other / "sub").mkdir()
+    (other / "COMPLETE").write_text(f"{'0' * 64}  sub\n")
+    assert codes(take_in(place)) == ["FILES_DIFFER"]
+
+
+@pytest.mark.parametrize("below", [".", "cd-1"])
+def test_a_file_that_is_missing_from_an_export_makes_it_wait(place, below):
+    folder = place / "drop" / below
+    folder.mkdir(exist_ok=True)
+    write_export(folder, (1, 2))
+    shutil.rmtree(place / "drop" / "made", ignore_errors=True)
+    (folder / "DICOMDIR").rename(folder / "dicomdir")
+    (folder / "COMPLETE").write_text(listing(folder))
+    shutil.move(folder / "DICOM" / "PAT2" / "SER1", place / "away")
+    assert [w.code for w in take_in(place).waiting] == ["FILES_MISSING"] * 2
+    shutil.move(folder / "DICOM", place / "all")
+    report = take_in(place)
+    assert (report.received, [w.code for w in report.waiting]) == (1, ["FILES_MISSING"])
+    shutil.move(place / "all", folder / "DICOM")
+    shutil.move(place / "away", folder / "DICOM" / "PAT2" / "SER1")
+    assert take_in(place).used == 2
+
+
+def test_an_archive_with_backslashes_is_one_study_for_each_top_folder(place):
+    folders = [write_study(place / "made" / f"p{seed}", seed) for seed in (1, 2)]
+    archive = zipped(place / "drop" / "batch.zip", folders)
+    payload = archive.read_bytes()
+    for folder in folders:
+        payload = payload.replace(f"{folder.name}/".encode(), f"{folder.name}\\".encode())
+    archive.write_bytes(payload)
+    assert take_in(place).used == 2
+
+
+def test_two_studies_in_one_folder_are_named_as_such(place):
+    for seed in (1, 2):
+        write_study(place / "drop" / "hospital" / f"p{seed}", seed)
+    folders = [write_study(place / "made" / "top" / f"p{seed}", seed) for seed in (1, 2)]
+    zipped(place / "drop" / "top.zip", folders, prefix="top/")
+    report = take_in(place)
+    assert codes(report) == ["PATIENT_MISMATCH"] * 2
+    assert "zip archive that is read as one study" in report.quarantined[1].message
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "code"),
+    [
+        ("b.zip.crdownload", b"PK\x03\x04", "COPY_UNDER_WAY"),
+        ("b.rar", b"Rar!\x1a\x07\0", "ARCHIVE_UNSUPPORTED"),
+        ("b.jpg", b"\xff\xd8\xff", "IMAGE_NOT_DICOM"),
+    ],
+)
+def test_a_loose_file_that_is_no_study_has_its_own_reason(place, name, payload, code):
+    write_study(place / "drop" / "a", 1)
+    (place / "drop" / name).write_bytes(payload)
+    report = take_in(place)
+    assert (report.used, [*codes(report), *(w.code for w in report.waiting)]) == (1, [code])
+
+
+def test_what_the_account_must_not_read_costs_its_own_study_only(place, monkeypatch):
+    """Simulated, because root may read everything: no file named `locked...` opens, and no entry of `shut` is seen."""
+    for seed, name in enumerate(("whole", "a", "shut", "b"), 1):
+        write_study(place / "drop" / name, seed, simulated=False)
+    (place / "drop" / "a" / "frontal.dcm").rename(place / "drop" / "a" / "locked.dcm")
+    (place / "drop" / "b" / "COMPLETE").write_text("locked")
+    for name in ("locked.zip", "locked", "locked.dcm"):
+        (place / "drop" / name).write_bytes(b"x")
+    real = {name: getattr(Path, name) for name in ("open", "lstat", "read_bytes")}
+
+    def guarded(name):
+        def method(path, *arguments, **options):
+            locked = path.name.startswith("locked") or (path.name, path.parent.name) == ("COMPLETE", "b")
+            if path.parent.name == "shut" if name == "lstat" else locked:
+                raise PermissionError(13, "Permission denied", str(path))
+            return real[name](path, *arguments, **options)
+
+        return method
+
+    def denied(*arguments):
+        raise PermissionError(1, "Operation not permitted")
+
+    for name in real:
+        monkeypatch.setattr(Path, name, guarded(name))
+    monkeypatch.setattr(os, "link", denied)
+    monkeypatch.setattr(shutil, "copyfile", denied)
+    for counts in ((1, 0), (0, 1)):
+        report = take_in(place)
+        assert (report.received, report.used, report.already_present) == (6, *counts)
+        assert sorted(codes(report)) == [*["FILE_UNREADABLE"] * 4, "LIST_UNREADABLE"]

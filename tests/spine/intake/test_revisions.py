@@ -136,3 +136,21 @@ def test_one_view_with_another_reconstruction_is_refused_with_the_way_out(place)
     report = take_in(place)
     assert [q.code for q in report.quarantined] == ["DUPLICATE_IMAGE"]
     assert "send the study with all its images" in report.quarantined[0].message
+
+
+@pytest.mark.parametrize("uid", [None, "2.25.555"])
+def test_a_corrected_image_is_taken_in_after_the_remedy(place, uid):
+    study = write_study(place / "drop" / "a", 1)
+    first = take_in(place).study_ids[0]
+    lateral = pydicom.dcmread(study / "lateral.dcm")
+    pixels = lateral.pixel_array.copy()
+    pixels[:5] = 0
+    lateral.PixelData = pixels.tobytes()
+    if uid is not None:
+        lateral.SOPInstanceUID = lateral.file_meta.MediaStorageSOPInstanceUID = uid
+    lateral.save_as(study / "lateral.dcm")
+    (refused,) = take_in(place).quarantined
+    assert refused.code == ("UID_CONFLICT" if uid is None else "DUPLICATE_IMAGE")
+    assert first in refused.message and "delete the folder" in refused.message
+    shutil.rmtree(place / "s" / first)
+    assert (take_in(place).used, list((place / "q").glob("*"))) == (1, [])
