@@ -154,7 +154,7 @@ def _refusal_of_rest(kinds: Mapping[Path, Kind]) -> PairingRejected:
 
 
 def _reconstruction(files: Sequence[Path]) -> Reconstruction | None:
-    chosen = [file for file in files if file.parent.name != EXTRAS] or list(files)
+    chosen = [file for file in files if EXTRAS not in (file.parent.name, file.parent.parent.name)] or list(files)
     return read_reconstruction_files(chosen) if chosen else None
 
 
