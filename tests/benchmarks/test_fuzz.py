@@ -172,8 +172,14 @@ def test_time_and_memory_are_limited(tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.fuzz.watch.MOST_SECONDS", 0.0)
     assert outcome_of(target, {}, tmp_path, KNOWN).fault == "more than 0 s"
     monkeypatch.undo()
-    monkeypatch.setattr("benchmarks.fuzz.watch.MOST_BYTES", 2**20)
-    assert outcome_of(target, {}, tmp_path, KNOWN).fault == "more than 1 MiB"
+    for before, after, fault in (
+        (2**20, 2**31, "more than 1024 MiB"),
+        (2**31, 2**32, "more than 1024 MiB"),
+        (2**31, 2**31, None),  # the process was large before this input
+        (2**20, 2**29, None),
+    ):
+        monkeypatch.setattr("benchmarks.fuzz.watch.peak_bytes", iter((before, after)).__next__)
+        assert outcome_of(target, {}, tmp_path, KNOWN).fault == fault
 
 
 # --- the pool

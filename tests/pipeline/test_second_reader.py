@@ -32,7 +32,7 @@ from validation.dataset.validate import validate_dataset
 
 pytestmark = pytest.mark.slow
 
-COUNT = 24
+COUNT = 28
 FAULTS = ("noise", "upside down", "mirrored", "another patient")
 
 
@@ -64,7 +64,7 @@ def poisoned(tmp_path_factory):
         spoil(case, fault, cases[-1])
     settings = ("dataset.test_patients=9", "validation.on_bad_study=exclude")
     prepare_workspace(workspace, "folder", drop, settings)
-    change_params(workspace.params_file, {"dataset": {"validation_fraction": 0.1}}, "test")
+    change_params(workspace.params_file, {"dataset": {"validation_fraction": 0.26}}, "test")
     taken_in = compute_step("studies", workspace)
     compute_step("landmarks", workspace)
     return workspace, taken_in, compute_step("dataset", workspace)
