@@ -82,6 +82,12 @@ def test_every_reconstruction_is_read_before_it_is_changed(tmp_path):
         assert codes == (READ,), list(files)
 
 
+@pytest.fixture(autouse=True)
+def process_of_the_tests(monkeypatch):
+    """The peak memory of this process is that of all tests before."""
+    monkeypatch.setattr("benchmarks.fuzz.watch.MOST_BYTES", 2**40)
+
+
 # --- every rule can be broken
 
 
@@ -172,6 +178,7 @@ def test_time_and_memory_are_limited(tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.fuzz.watch.MOST_SECONDS", 0.0)
     assert outcome_of(target, {}, tmp_path, KNOWN).fault == "more than 0 s"
     monkeypatch.undo()
+    monkeypatch.setattr("benchmarks.fuzz.watch.MOST_BYTES", 2**30)
     for before, after, fault in (
         (2**20, 2**31, "more than 1024 MiB"),
         (2**31, 2**32, "more than 1024 MiB"),

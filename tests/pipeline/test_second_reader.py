@@ -64,6 +64,7 @@ def poisoned(tmp_path_factory):
         spoil(case, fault, cases[-1])
     settings = ("dataset.test_patients=9", "validation.on_bad_study=exclude")
     prepare_workspace(workspace, "folder", drop, settings)
+    workspace.pseudonym_key_file.write_text("07" * 32)  # the splits follow from the pseudonyms
     change_params(workspace.params_file, {"dataset": {"validation_fraction": 0.26}}, "test")
     taken_in = compute_step("studies", workspace)
     compute_step("landmarks", workspace)
