@@ -9,7 +9,7 @@ command prints the share of studies with an error of the second reader's rules, 
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from inference.model import Model
 from spine.dataset import Example, load_example_image, read_manifest
 from spine.errors import InputRejected
 from spine.intake.aasce import AasceSource
+from spine.intake.records import StudyCandidate
 from spine.landmarks import MARGINS175, ViewName
 from spine.study import Points2D
 from validation.dataset.second_reading import Reading, compared
@@ -57,7 +58,7 @@ def _of_example(dataset: Path, example: Example) -> tuple[Views, Labels]:
     return views, {name: view.points for name, view in example.views.items()}
 
 
-def _of_aasce(candidates: list) -> list[tuple[Views, Labels]]:  # type: ignore[type-arg]
+def _of_aasce(candidates: Sequence[StudyCandidate]) -> list[tuple[Views, Labels]]:
     studies: list[tuple[Views, Labels]] = []
     for candidate in candidates:
         try:

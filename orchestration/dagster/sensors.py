@@ -13,14 +13,12 @@ import dagster as dg
 from orchestration.dagster.assets.data import BATCHES
 from orchestration.dagster.jobs import INGEST_BATCH, RETRAIN
 from orchestration.dagster.resources import WorkspacePaths
-from orchestration.pipeline.drift import latest_drift
+from orchestration.pipeline.drift import latest_drift, populations_of
 from orchestration.pipeline.intake import Batch, finished_batches, is_taken_in
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import read_manifest
 from spine.errors import ParametersRejected
 from spine.intake.source_files import ABORTED_AFTER_S
-from spine.study import iterate_study_folders
-from validation.dataset.build import read_build_record
 
 BATCH_TAG, ATTEMPT_TAG = "plumbline/batch", "plumbline/attempt"
 ATTEMPTS = 3
@@ -113,9 +111,7 @@ def new_studies(workspace: Workspace) -> tuple[str, Sequence[str]]:
 
     Studies that the build left out with a reason are not new, because they would be left out again.
     """
-    stored = [folder.name for folder in iterate_study_folders(workspace.studies)]
+    new = populations_of(workspace)[1]
     if not (workspace.dataset / "manifest.json").exists():
-        return "none", stored
-    manifest = read_manifest(workspace.dataset)
-    seen = {example.study_id for example in manifest.examples} | set(read_build_record(workspace.dataset).left_out)
-    return manifest.digest[:12], [study for study in stored if study not in seen]
+        return "none", new
+    return read_manifest(workspace.dataset).digest[:12], new

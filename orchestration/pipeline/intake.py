@@ -23,6 +23,7 @@ from orchestration.pipeline.text_reader import open_text_reader
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import PairingRejected, ParametersRejected, PlumblineError
 from spine.intake.burned_in_text import TextCheck
+from spine.intake.complete_marker import COMPLETE
 from spine.intake.ingest import ingest, quarantine_name
 from spine.intake.intake_report import IntakeReport
 from spine.intake.pseudonym import load_pseudonym_key, pseudonym
@@ -32,8 +33,6 @@ from spine.intake.sources import open_source
 from spine.storage import write_text_atomically
 from spine.study import iterate_study_folders
 from spine.types import Progress
-
-COMPLETE = "COMPLETE"
 
 STUDY_COUNTS = ("used", "already present", "waiting", "quarantined")
 FILE_COUNTS = ("files used", "files passed over", "files waiting", "files quarantined")
