@@ -87,7 +87,7 @@ def enough_new_studies(context: dg.SensorEvaluationContext, paths: WorkspacePath
     if context.instance.get_runs_count(dg.RunsFilter(job_name=RETRAIN, statuses=_UNFINISHED)):
         return dg.SkipReason("a retraining is queued or running")
     base, new = new_studies(paths.folders)
-    drifted = _drifted(paths)
+    drifted = _drifted(paths, len(new))
     if drifted and len(new) < wanted:
         return dg.RunRequest(run_key=f"{base}+drift", tags={"plumbline/reason": drifted})
     if len(new) < wanted:
@@ -98,10 +98,15 @@ def enough_new_studies(context: dg.SensorEvaluationContext, paths: WorkspacePath
     )
 
 
-def _drifted(paths: WorkspacePaths) -> str:
-    """Why drift asks for a retraining now; "" if it does not. It asks once for each dataset."""
+def _drifted(paths: WorkspacePaths, waiting: int) -> str:
+    """Why drift asks for a retraining now; "" if it does not. It asks once for each dataset.
+
+    The comparison counts only while its new studies are still ``waiting``, and not after a retraining has used them.
+    """
     found = latest_drift(paths.folders)
     if not paths.params.retrain.on_drift or found is None or found.outcome != "drifted":
+        return ""
+    if waiting < found.new_studies:
         return ""
     return f"{found.new_studies} new studies differ from the training population in {len(found.drifted)} features"
 

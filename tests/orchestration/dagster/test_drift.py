@@ -74,6 +74,15 @@ def test_severe_new_curves_are_drift(workspace):
     assert "cobb (deg)" in (workspace.drift / "report.html").read_text()
 
 
+def test_drift_asks_for_nothing_once_a_dataset_has_the_new_studies(workspace):
+    arrive(workspace, 10, 90.0)
+    write_landmarks(workspace.studies, workspace.landmarks, LANDMARK_SETS["galbusera39"])
+    config = DatasetConfig(landmark_set="galbusera39", test_patients=4, validation_fraction=0.1)
+    build_dataset(workspace.studies, workspace.landmarks, workspace.dataset, config)
+    assert latest_drift(workspace).outcome == "drifted"
+    assert isinstance(sensed(workspace), dg.SkipReason)
+
+
 def test_new_studies_like_the_known_ones_are_stable(workspace):
     assert arrive(workspace, 10, 0.0, width_mm=20.0).figures["outcome"] == "stable"
     assert check(workspace).passed
