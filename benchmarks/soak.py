@@ -35,10 +35,11 @@ import pydicom
 
 from orchestration.cli.pipeline import prepare_workspace
 from orchestration.dagster.instance import open_instance
-from orchestration.pipeline.intake import COMPLETE, finished_batches, is_taken_in
+from orchestration.pipeline.intake import finished_batches, is_taken_in
 from orchestration.pipeline.workspace import Workspace
 from simulation.cohort.cohort import write_cohort
 from simulation.cohort.config import CohortConfig
+from spine.intake.complete_marker import COMPLETE
 from spine.scanner import NATIVE_SPACING_MM
 from spine.study import iterate_study_folders, read_study
 
