@@ -9,12 +9,15 @@ rules of these decisions do not belong here. ``orchestration.tracking`` writes w
     champion_training  finds what the champion learnt from, in its sealed record
     seed_evidence      finds evaluation records of other seeds, as evidence for a verdict
     seed_fits          fits and evaluates several seeds of a recipe
-    approvals          records that a person approves or rejects a verdict
     promotion          promotes the judged candidate
-    history            audit, repair, reinstatement and rollback
+    changes            opens the history for a change; registry and local copy follow
+    history            approval, rejection, reinstatement, rollback, restoration and verification
+    correcting         radiographs of the store for the correction page
     data_in_use        the versions of the data that models and records name
     backup             writes a workspace into an archive, and restores it
     failed_fits        fits that failed or were abandoned
     local_champion     the workspace's local copy of the champion
+    served_model       the champion that a service must answer with
+    shadow             the challenger of the shadow runs
     virtual_study      measures the bundled virtual study, for the smoke test
 """

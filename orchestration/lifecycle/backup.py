@@ -26,11 +26,11 @@ from typing import IO
 
 from orchestration.lifecycle.data_in_use import data_versions_in_use
 from orchestration.pipeline.cache import current_versions, files_of, fill_cache, lists_of, unused_files
-from orchestration.pipeline.lock import workspace_lock
+from orchestration.pipeline.lock import IDENTITY, workspace_lock
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import EvidenceRejected, ParametersRejected, PlumblineError
-from spine.storage import PARTIAL_SUFFIX, sha256_of_bytes, sha256_of_file
-from validation.promotion.history import history_lock
+from spine.storage import PARTIAL_SUFFIX, locked, sha256_of_bytes, sha256_of_file
+from validation.promotion.sync import lock_file
 
 SCHEMA = "plumbline.backup/1"
 MANIFEST = "backup.json"
@@ -72,8 +72,8 @@ def write_backup(workspace: Workspace, archive: Path) -> Backup:
         )
     archive.parent.mkdir(parents=True, exist_ok=True)
     with (
-        workspace_lock(workspace),
-        history_lock(workspace.promotion_ledger),
+        workspace_lock(workspace, without_registry=True),
+        locked(lock_file(workspace.history_copy)),
         _scratch(archive.parent, f".backup-{sha256_of_bytes(str(workspace.root).encode())[:12]}.") as scratch,
     ):
         written = Path(scratch) / archive.name
@@ -132,7 +132,8 @@ def _cached(workspace: Workspace) -> list[Path]:
 
 def _is_needed(path: Path) -> bool:
     lock = path.suffix == ".lock" and path.name != "dvc.lock"
-    here = path.parts[-2:] == (".dvc", "config.local")  # names this folder, and is written again where it is needed
+    # What names this folder is made again where it is needed.
+    here = path.parts[-2:] in ((".dvc", "config.local"), ("state", IDENTITY))
     return not lock and not here and not path.name.endswith(_NOT_NEEDED) and path.is_file()
 
 

@@ -5,7 +5,7 @@ from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.run_facts import candidate_of
 from spine.errors import EvidenceRejected, GateRefused
 from validation.evaluation.model_facts import TrainingFacts
-from validation.promotion.champion import open_registry
+from validation.registry.client import open_registry
 
 
 def champion_training(workspace: Workspace, model_digest: str) -> TrainingFacts | None:

@@ -7,24 +7,16 @@ champion of the history is refused, because it does not say what the champion ne
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestration.pipeline.cache import current_versions
-from orchestration.pipeline.names import PRODUCTION_MODEL
 from orchestration.pipeline.report import RECORD
 from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.registry import history_state
 from orchestration.tracking.run_facts import read_run_facts
 from validation.evaluation.record import read_record
-from validation.promotion.approved_baseline import last_approved
-from validation.promotion.champion import TAG, open_registry, require_none_lost, version_numbered
-from validation.promotion.champion_record import ServingVersion, open_champion_record
-from validation.promotion.database import database_exists
-from validation.promotion.history import read_history
-from validation.promotion.registry_errors import errors_as_refusals
+from validation.registry.client import open_registry
+from validation.registry.errors import errors_as_refusals
 from validation.review.changes import RunFacts
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 
 def data_versions_in_use(workspace: Workspace) -> frozenset[str]:
@@ -38,32 +30,15 @@ def runs_in_use(workspace: Workspace) -> list[RunFacts]:
     """The training runs of the champion, the previous champion and the last approved model.
 
     Raises:
-        GateRefused: CHAMPION_LOST: the history lists a champion, but the registry has none; REGISTRY_UNAVAILABLE ...
-        ParametersRejected: NO_CHAMPIONS_DB.
+        GateRefused: the errors of ``history_state``.
     """
-    serving = _serving(workspace)
-    if serving is None:
+    state = history_state(workspace)
+    events = [e for e in (state.champion, state.previous, state.baseline) if e is not None]
+    if not events:
         return []
     with errors_as_refusals():
         client = open_registry(workspace.tracking_uri)
-        return [read_run_facts(client, digest) for digest in sorted(_models(workspace, client, serving))]
-
-
-def _serving(workspace: Workspace) -> ServingVersion | None:
-    exists = database_exists(workspace.tracking_uri)
-    serving = open_champion_record(workspace.tracking_uri, PRODUCTION_MODEL).serving() if exists else None
-    if serving is None:
-        require_none_lost(workspace.promotion_ledger, PRODUCTION_MODEL)
-    return serving
-
-
-def _models(workspace: Workspace, client: "MlflowClient", serving: ServingVersion) -> set[str]:
-    """The digests of these models."""
-    denied = open_champion_record(workspace.tracking_uri, PRODUCTION_MODEL).denials()
-    approved = last_approved(read_history(workspace.promotion_ledger), PRODUCTION_MODEL, denied)
-    previous = version_numbered(client, PRODUCTION_MODEL, serving.previous) if serving.previous else None
-    digests = {serving.digest, approved.model_digest if approved is not None else ""}
-    return {d for d in digests | {previous.tags.get(TAG + "model_digest", "") if previous is not None else ""} if d}
+        return [read_run_facts(client, digest) for digest in sorted({e.digest for e in events})]
 
 
 def _records(workspace: Workspace) -> Iterator[Path]:

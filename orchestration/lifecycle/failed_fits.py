@@ -14,9 +14,9 @@ from orchestration.pipeline.leftover import Leftover, bytes_below
 from orchestration.pipeline.names import EXPERIMENT
 from orchestration.pipeline.workspace import Workspace
 from training.export.candidate import CANDIDATE_FILE
-from validation.promotion.champion import open_registry
-from validation.promotion.database import database_exists
-from validation.promotion.registry_errors import errors_as_refusals
+from validation.registry.client import open_registry
+from validation.registry.database import database_exists
+from validation.registry.errors import errors_as_refusals
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -1,185 +1,169 @@
-"""The history of a workspace: audit, repair, acceptance of a loss, reinstatement, rollback with or without registry.
+"""The changes of a workspace's history by people: approval, rejection, reinstatement, rollback, restoration.
 
-Contract: the local copy follows the registry after every change. While the registry is down, the local copy of the
-previous champion can replace the local champion, after its digest and the smoke test have been checked. The next
-``plumbline rollback`` makes the same change in the registry. Until then no command downloads a model from the registry.
+Contract: a verdict is named by its file or by the beginning of its digest, so that a person decides on the verdict that
+they read. The author of a candidate is read from the registry.
 """
 
-import json
-import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
-from orchestration.lifecycle.local_champion import (
-    LocalChampion,
-    fault_of_local_copy,
-    local_champion,
-    previous_local_champion,
-    refresh_local_champion,
-    write_local_champion,
-)
+from orchestration.lifecycle.changes import changing_history, require_no_local_rollback
+from orchestration.lifecycle.local_champion import fault_of_local_copy, local_champion, previous_local_champion
 from orchestration.lifecycle.virtual_study import measure_virtual_study
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.workspace import Workspace
-from orchestration.tracking.registry import author_of_model
-from spine.errors import GateRefused
-from spine.storage import write_text_atomically
-from validation.promotion import audit, repair
-from validation.promotion.approval import SignOff
-from validation.promotion.audit import Fault
-from validation.promotion.champion import TAG, current_champion, open_registry, version_of_alias
-from validation.promotion.champion_record import open_champion_record
-from validation.promotion.database import database_exists
-from validation.promotion.history import HistoryEntry
-from validation.promotion.registry_errors import errors_as_refusals
-from validation.promotion.reinstatement import Reinstatement, ReinstatementRequest, reinstate
-from validation.promotion.repair import Repair
+from orchestration.tracking.registry import author_of_model, history_state
+from spine.errors import EvidenceRejected, GateRefused, PlumblineError
+from validation.gates.verdict import Verdict, read_verdict
+from validation.promotion import verify
+from validation.promotion.approval import SHORTEST_DIGEST, SignOff
+from validation.promotion.decisions import approved, reinstated, rejected
+from validation.promotion.events import Event, State
+from validation.promotion.history import open_history
 from validation.promotion.rollback import Rollback, RollbackRequest, rollback
-from validation.promotion.smoke_test import require_smoke_test
+from validation.promotion.sync import restore
+from validation.promotion.verify import Fault
+from validation.registry.client import TAG, open_registry, version_gone, version_of_alias
+from validation.registry.database import database_exists
+from validation.registry.errors import errors_as_refusals
 
 
-def audit_history(workspace: Workspace) -> Sequence[Fault]:
-    """The faults: the disagreements of history, champion record, registry, alias and local copy."""
-    faults = audit.audit(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
-    return [*faults, *_local_faults(workspace)]
-
-
-def _local_faults(workspace: Workspace) -> Iterator[Fault]:
-    """Faults of the local copy: other bytes, another version, a rollback that the registry does not have."""
-    place, fetch = "state/champion", "`plumbline champion --fetch`"
-    local, altered = local_champion(workspace), fault_of_local_copy(workspace)
-    if altered is not None:
-        yield Fault("LOCAL_COPY_ALTERED", place, altered, fetch)
-    if workspace.rollback_pending.exists():
-        found = "a local rollback that the registry does not have"
-        yield Fault("ROLLBACK_PENDING", "state", found, "run `plumbline rollback`, which makes it in the registry")
-        return
-    serving = open_champion_record(workspace.tracking_uri, PRODUCTION_MODEL).serving()
-    copied = (local.version, local.digest) if local is not None else None
-    if serving is not None and copied != (serving.version, serving.digest):
-        copy = f"version {local.version} ({local.digest[:12]})" if local is not None else "missing"
-        found = f"the local copy is {copy}; the champion is version {serving.version} ({serving.digest[:12]})"
-        yield Fault("LOCAL_COPY_BEHIND", place, found, fetch)
-
-
-def describe_other_histories(workspace: Workspace) -> Sequence[str]:
-    """The other histories of this model that the registry's database lists, with one line for each."""
-    others = audit.other_histories(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
-    return [f"{a.place}: {a.length} entries up to {a.last[:12]}{', closed' if a.closed_by else ''}" for a in others]
-
-
-def accept_history_loss(workspace: Workspace, sign_off: SignOff) -> HistoryEntry:
-    """Record in a new entry that a history, or its end, is lost; then repair the history."""
-    uri, ledger, now = workspace.tracking_uri, workspace.promotion_ledger, datetime.now(UTC)
-    entry = repair.accept_history_loss(uri, PRODUCTION_MODEL, ledger_path=ledger, sign_off=sign_off, at=now)
-    repair_history(workspace, sign_off.approver)
-    return entry
-
-
-def reinstate_model(workspace: Workspace, model: str, sign_off: SignOff) -> Reinstatement:
-    """Remove the denial and the rejections of a model, which is named by version or by the beginning of its digest."""
-    return reinstate(
-        ReinstatementRequest(
-            tracking_uri=workspace.tracking_uri,
-            production_model=PRODUCTION_MODEL,
-            ledger_path=workspace.promotion_ledger,
-            model=model,
-            sign_off=sign_off,
-            at=datetime.now(UTC),
-            author=lambda digest: author_of_model(workspace, digest),
-            approvals=workspace.approvals,
+def approve_verdict(workspace: Workspace, params: Params, named: str, sign_off: SignOff) -> Event:
+    """Approve the verdict that ``find_verdict`` finds; raises the errors of ``decisions.approved``."""
+    verdict, policy = find_verdict(workspace, named), workspace_policy(params, workspace)
+    with changing_history(workspace) as change:
+        author, at = author_of_model(workspace, verdict.challenger_model), datetime.now(UTC)
+        return change.history.append(
+            partial(approved, verdict=verdict, policy=policy, sign_off=sign_off, author=author, at=at)
         )
-    )
 
 
-def repair_history(workspace: Workspace, promoter: str) -> Repair:
-    """Complete an interrupted change, correct the aliases, clean up, and renew the local copy."""
-    uri, ledger, now = workspace.tracking_uri, workspace.promotion_ledger, datetime.now(UTC)
-    done = repair.repair(uri, PRODUCTION_MODEL, ledger_path=ledger, promoter=promoter, at=now)
-    if done.champion is not None and not workspace.rollback_pending.exists():
-        refresh_local_champion(workspace)
-    return done
+def reject_verdict(workspace: Workspace, named: str, sign_off: SignOff) -> Event:
+    """Reject the model of the verdict that ``find_verdict`` finds."""
+    event = rejected(find_verdict(workspace, named), sign_off, datetime.now(UTC))
+    with changing_history(workspace) as change:
+        return change.history.append(lambda _: event)
+
+
+def reinstate_model(workspace: Workspace, model: str, sign_off: SignOff) -> tuple[Event, tuple[Event, ...]]:
+    """End the denial and the rejections of a model; return the event, and the events that it ended."""
+    with changing_history(workspace) as change:
+        author_of, at = partial(author_of_model, workspace), datetime.now(UTC)
+        event = change.history.append(partial(reinstated, model=model, sign_off=sign_off, author_of=author_of, at=at))
+        return event, change.state.barred.get(event.digest, ())
 
 
 def roll_back(workspace: Workspace, params: Params, *, reason: str, promoter: str, to: str | None) -> Rollback:
     """Return to the last good model, or to version ``to``; the local copy follows."""
-    done = rollback(
-        RollbackRequest(
-            tracking_uri=workspace.tracking_uri,
-            production_model=PRODUCTION_MODEL,
-            ledger_path=workspace.promotion_ledger,
-            reason=reason,
-            promoter=promoter,
-            at=datetime.now(UTC),
-            measure_virtual_study=measure_virtual_study,
-            limits=workspace_policy(params, workspace).virtual_study,
-            to=to,
-        )
-    )
-    workspace.rollback_pending.unlink(missing_ok=True)
-    refresh_local_champion(workspace)
-    return done
-
-
-def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, promoter: str) -> LocalChampion:
-    """Roll back without a registry, to the local copy of the previous champion; return the record of that model.
-
-    Raises:
-        GateRefused: NO_GOOD_MODEL: there is no local copy of a previous champion; SMOKE_TEST_FAILED; ROLLBACK_PENDING:
-            an earlier local rollback was not made in the registry yet.
-        EvidenceRejected: the copy is incomplete.
-    """
-    left, previous = local_champion(workspace), previous_local_champion(workspace)
-    if workspace.rollback_pending.exists():
-        raise GateRefused(
-            "ROLLBACK_PENDING",
-            found="an earlier local rollback that was not made in the registry yet",
-            expected="one local rollback at a time",
-            remedy="run `plumbline rollback` when the registry is available",
-        )
-    if left is None or previous is None:
-        raise GateRefused(
-            "NO_GOOD_MODEL",
-            found="no local copy of a previous champion",
-            expected="a complete local copy of the previous champion",
-            remedy="start the registry, then run `plumbline rollback`",
-        )
     limits = workspace_policy(params, workspace).virtual_study
-    require_smoke_test(measure_virtual_study, workspace.previous_champion, previous.digest, limits)
-    note = {"left": left.digest, "reason": reason, "by": promoter, "at": datetime.now(UTC).isoformat()}
-    write_text_atomically(workspace.rollback_pending, json.dumps(note, indent=1))
-    staged = workspace.state / "champion_returning"
-    shutil.rmtree(staged, ignore_errors=True)
-    shutil.copytree(workspace.previous_champion, staged)
-    shutil.rmtree(workspace.champion, ignore_errors=True)
-    staged.replace(workspace.champion)
-    write_local_champion(workspace, previous)
-    return previous
+    left = history_state(workspace).champion  # Another command may change it while this one waits for the lock.
+    with changing_history(workspace, local_rollback=False) as change:
+        return rollback(
+            change, RollbackRequest(reason, promoter, datetime.now(UTC), measure_virtual_study, limits, to, left)
+        )
 
 
-def models_in_use(workspace: Workspace) -> list[tuple[str, str, str]]:
-    """(role, version, model digest) of challenger, champion, previous champion and local copy; "none" if absent.
+def restore_history(workspace: Workspace, sign_off: SignOff) -> Event:
+    """Put the events of the workspace's copy back into the database, or go on after a clock that was ahead."""
+    history = open_history(workspace.tracking_uri, PRODUCTION_MODEL, workspace.history_copy)
+    return restore(history, sign_off, datetime.now(UTC))
+
+
+def verify_workspace(workspace: Workspace) -> Sequence[Fault]:
+    """The faults: the differences between table, copy, registry, and the local copy of the champion."""
+    history = open_history(workspace.tracking_uri, PRODUCTION_MODEL, workspace.history_copy)
+    return [*verify.verify(history), *_local_faults(workspace)]
+
+
+def _local_faults(workspace: Workspace) -> Iterator[Fault]:
+    """Faults of the local copy: other files, another version, a rollback that the history does not have."""
+    place, remedy = "state/champion", "run `plumbline champion`, which fetches the champion again"
+    altered, local = fault_of_local_copy(workspace), local_champion(workspace)
+    if altered is not None:
+        yield Fault("LOCAL_COPY_ALTERED", place, altered, remedy)
+    if workspace.rollback_pending.exists():
+        found = "a local rollback that the history does not have"
+        yield Fault("ROLLBACK_PENDING", "state", found, "run `plumbline champion`, which adds it to the history")
+        return
+    try:
+        state = history_state(workspace)
+    except GateRefused:  # a fault of the history, which is in the list already
+        return
+    champion, kept = state.champion, previous_local_champion(workspace)
+    if state.previous is not None and (kept is None or kept.digest != state.previous.digest):
+        found = "the local copy of the previous champion is missing or altered"
+        yield Fault("LOCAL_COPY_ALTERED", "state/previous_champion", found, remedy)
+    if champion is not None and (local is None or (local.version, local.digest) != (champion.version, champion.digest)):
+        copy = f"version {local.version} ({local.digest[:12]})" if local is not None else "missing"
+        found = f"the local copy is {copy}; the champion is version {champion.version} ({champion.digest[:12]})"
+        yield Fault("LOCAL_COPY_BEHIND", place, found, remedy)
+
+
+def up_to_date(workspace: Workspace) -> State:
+    """The state of the history. Registry and local copy follow first, unless another command changes them now.
 
     Raises:
-        GateRefused: CHAMPION_LOST: the history lists a champion, but the registry has none; REGISTRY_UNAVAILABLE ...
+        GateRefused: ROLLBACK_PENDING, VERSION_GONE, the errors of ``changing_history``.
     """
-    uri, local = workspace.tracking_uri, local_champion(workspace)
+    if database_exists(workspace.tracking_uri):
+        try:
+            with changing_history(workspace, wait=False) as change:
+                require_no_local_rollback(workspace)
+                if change.state.champion is not None and not change.champion_is_intact:
+                    raise version_gone(PRODUCTION_MODEL, change.state.champion.version)
+                return change.state
+        except PermissionError:  # a workspace that this account may only read
+            pass
+        except PlumblineError as refusal:
+            if refusal.code not in ("HISTORY_BUSY", "NOT_PERMITTED", "NO_HISTORY_DB"):
+                raise
+    return history_state(workspace)
+
+
+def models_in_use(workspace: Workspace, state: State) -> list[tuple[str, str, str]]:
+    """(role, version, model digest) of challenger, champion, previous champion and local copy; "none" if absent."""
+    local, altered = local_champion(workspace), fault_of_local_copy(workspace)
+    here = ("none", "none") if local is None else (f"{PRODUCTION_MODEL} v{local.version}", local.digest[:12])
+    return [
+        ("challenger", *_challenger(workspace)),
+        ("champion", *_shown(state.champion)),
+        ("previous champion", *_shown(state.previous)),
+        ("local copy, state/champion", here[0], here[1] if altered is None else f"ALTERED: {altered}"),
+    ]
+
+
+def _shown(event: Event | None) -> tuple[str, str]:
+    return (f"{PRODUCTION_MODEL} v{event.version}", event.digest[:12]) if event is not None else ("none", "none")
+
+
+def _challenger(workspace: Workspace) -> tuple[str, str]:
+    if not database_exists(workspace.tracking_uri):
+        return "none", "none"
     with errors_as_refusals():
-        champion = current_champion(uri, PRODUCTION_MODEL, workspace.promotion_ledger)
-        challenger = _row_of_alias(uri, CANDIDATES_MODEL, "challenger")
-        previous = _row_of_alias(uri, PRODUCTION_MODEL, "previous champion")
-    now = (f"{PRODUCTION_MODEL} v{champion.version}", champion.model_digest[:12]) if champion else ("none", "none")
-    here = (f"{PRODUCTION_MODEL} v{local.version}", local.digest[:12]) if local else ("none", "none")
-    if (altered := fault_of_local_copy(workspace)) is not None:
-        here = (here[0], f"ALTERED: {altered}")
-    return [challenger, ("champion", *now), previous, ("local copy, state/champion", *here)]
-
-
-def _row_of_alias(tracking_uri: str, model: str, role: str) -> tuple[str, str, str]:
-    found = database_exists(tracking_uri)
-    version = version_of_alias(open_registry(tracking_uri), model, role.replace(" ", "_")) if found else None
+        version = version_of_alias(open_registry(workspace.tracking_uri), CANDIDATES_MODEL, "challenger")
     if version is None:
-        return role, "none", "none"
-    return role, f"{model} v{version.version}", version.tags.get(TAG + "model_digest", "")[:12]
+        return "none", "none"
+    return f"{CANDIDATES_MODEL} v{version.version}", version.tags.get(TAG + "model_digest", "")[:12]
+
+
+def find_verdict(workspace: Workspace, named: str) -> Verdict:
+    """The verdict in the file ``named``, or the workspace's verdict whose digest begins with ``named``.
+
+    Raises:
+        EvidenceRejected: EVIDENCE_MISSING if no verdict or several verdicts match; any error of ``read_verdict``.
+    """
+    if Path(named).is_file():
+        return read_verdict(Path(named))
+    found = [p for p in sorted(workspace.verdict_file.parent.glob("*.json")) if p.stem.startswith(named)]
+    if len(found) == 1 and len(named) >= SHORTEST_DIGEST:
+        return read_verdict(found[0])
+    raise EvidenceRejected(
+        "EVIDENCE_MISSING",
+        found=f"{named!r}, which is not a file, and with which {len(found)} verdicts of this workspace begin",
+        expected=f"a file, or at least {SHORTEST_DIGEST} characters of one verdict's digest",
+        remedy="`plumbline verdict` shows the digest of the latest verdict; the others are in state/verdicts",
+    )

@@ -9,22 +9,24 @@ from orchestration.lifecycle.baseline import baseline_record, score_baseline
 from orchestration.lifecycle.champion_training import champion_training
 from orchestration.lifecycle.seed_evidence import gather_seed_evidence
 from orchestration.pipeline.evaluate import evaluate_model, is_evaluated
+from orchestration.pipeline.lock import require_lock
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.step_report import Figure, Row, StepReport, read_step_report, write_step_report
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.describe import review_candidate
-from orchestration.tracking.registry import candidate_with
+from orchestration.tracking.registry import candidate_with, history_state
+from orchestration.tracking.shadow_cases import shadow_record
 from spine.errors import GateRefused
 from spine.types import Progress
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.gates.evidence import Evidence
+from validation.gates.shadow_record import ShadowRecord, write_shadow_record
 from validation.gates.verdict import judge, write_verdict
-from validation.promotion.champion import current_champion, fetch_champion, open_registry
-from validation.promotion.champion_change import name_challenger
-from validation.promotion.history import last_champion, read_history
-from validation.promotion.registry_errors import errors_as_refusals
+from validation.promotion.sync import name_challenger
+from validation.registry.client import fetch_version, open_registry
+from validation.registry.errors import errors_as_refusals
 from validation.review.rule_table import ABSENT, RuleRow, rule_row
 
 
@@ -33,19 +35,20 @@ def rescore_champion(workspace: Workspace, params: Params, progress: Progress | 
 
     A record of the same model, test set and code is used again.
     """
-    with errors_as_refusals():
-        champion = current_champion(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
+    champion = history_state(workspace).champion
     if champion is None:
         shutil.rmtree(workspace.champion_evaluation, ignore_errors=True)
         shutil.rmtree(workspace.baseline_evaluation, ignore_errors=True)
         return write_step_report(StepReport("champion_evaluation", {"champion": "none yet"}), workspace)
     before = read_step_report("champion_evaluation", workspace)
-    known = is_evaluated(workspace, champion.model_digest, workspace.champion_evaluation / "record.json")
+    known = is_evaluated(workspace, champion.digest, workspace.champion_evaluation / "record.json")
     if known and before is not None:
         report = replace(before, skipped=True)
     else:
         folder, out = workspace.state / "champion_to_score", workspace.champion_evaluation
-        fetch_champion(workspace.tracking_uri, PRODUCTION_MODEL, into=folder)
+        with errors_as_refusals():
+            where = (workspace.tracking_uri, PRODUCTION_MODEL, champion.version, champion.digest)
+            fetch_version(*where, into=folder)
         report = evaluate_model(
             workspace,
             folder,
@@ -53,9 +56,9 @@ def rescore_champion(workspace: Workspace, params: Params, progress: Progress | 
             role="champion",
             step="champion_evaluation",
             progress=progress,
-            training=champion_training(workspace, champion.model_digest),
+            training=champion_training(workspace, champion.digest),
         )
-    scored = {"last approved": score_baseline(workspace, champion.model_digest, progress)}
+    scored = {"last approved": score_baseline(workspace, champion.digest, progress)}
     report = replace(report, figures={**report.figures, **scored})
     write_step_report(replace(report, skipped=False), workspace)
     return report
@@ -70,8 +73,10 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     _require_champion_is_scored(workspace, champion)
     baseline = baseline_record(workspace, champion)
     seeds = gather_seed_evidence(workspace, policy, challenger)
-    evidence = Evidence(challenger, champion, baseline, tuple(seeds.records.values()))
+    shadow = _shadow_evidence(workspace, challenger, champion) if policy.shadow else None
+    evidence = Evidence(challenger, champion, baseline, tuple(seeds.records.values()), shadow)
     verdict = judge(policy, evidence, judged_at=datetime.now(UTC))
+    require_lock(workspace)
     for path in (workspace.verdict_file, workspace.verdict_file.with_name(f"{verdict.digest}.json")):
         write_verdict(verdict, path)
     figures: dict[str, Figure] = {"decision": verdict.decision, "verdict": verdict.digest[:12]}
@@ -83,6 +88,18 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     page, run = review_candidate(workspace, params)
     shown = {title: rows for title, rows in tables.items() if rows}
     return write_step_report(StepReport("verdict", figures | run, shown, pages={"report": str(page)}), workspace)
+
+
+def _shadow_evidence(
+    workspace: Workspace, challenger: EvaluationRecord, champion: EvaluationRecord | None
+) -> ShadowRecord | None:
+    """The record of the challenger's shadow runs, which is kept for the promotion; None without such runs."""
+    if champion is None:
+        return None
+    record = shadow_record(workspace, champion.model_digest, challenger.model_digest)
+    if record is not None:
+        write_shadow_record(record, workspace.shadow_evidence)
+    return record
 
 
 def _rule(row: RuleRow) -> Row:
@@ -97,14 +114,19 @@ def _rule(row: RuleRow) -> Row:
 
 
 def _require_champion_is_scored(workspace: Workspace, champion: EvaluationRecord | None) -> None:
-    """Refuse to judge without a champion if the history lists one that the registry has lost.
+    """Refuse to judge without a champion if the history has one.
 
     Raises:
-        GateRefused: CHAMPION_LOST, or any other error of ``current_champion``.
+        GateRefused: CHAMPION_UNSCORED, or any error of ``history_state``.
     """
-    with errors_as_refusals():
-        if champion is None and last_champion(read_history(workspace.promotion_ledger), PRODUCTION_MODEL) is not None:
-            current_champion(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
+    serving = history_state(workspace).champion
+    if champion is None and serving is not None:
+        raise GateRefused(
+            "CHAMPION_UNSCORED",
+            found=f"no evaluation of the champion, version {serving.version}",
+            expected="the champion's errors on the candidate's test set",
+            remedy="run `plumbline run`, whose step champion_evaluation evaluates the champion",
+        )
 
 
 def _name_challenger(workspace: Workspace, digest: str) -> None:

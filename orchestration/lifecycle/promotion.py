@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestration.lifecycle.approvals import find_approval
-from orchestration.lifecycle.local_champion import refresh_local_champion
+from orchestration.lifecycle.changes import changing_history
 from orchestration.lifecycle.seed_evidence import seed_evidence_folder
 from orchestration.lifecycle.virtual_study import measure_virtual_study
+from orchestration.pipeline.lock import require_lock
 from orchestration.pipeline.names import PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.policies import policy_path
@@ -21,14 +21,11 @@ from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.describe import describe_served, describe_status
 from orchestration.tracking.metrics import require_unaltered_metrics
 from orchestration.tracking.registry import candidate_with, no_judged_candidate
-from spine.errors import GateRefused, PlumblineError
+from spine.errors import GateRefused
 from validation.gates.verdict import REFUSING_DECISIONS, read_verdict
-from validation.promotion.approval import sealed_refusals
-from validation.promotion.history import read_history
 from validation.promotion.promote import promote
 from validation.promotion.promotion_request import PromotionRequest
-from validation.promotion.refusals import require_no_refusal
-from validation.promotion.registry_errors import errors_as_refusals
+from validation.registry.errors import errors_as_refusals
 
 _ORDINARY = {"APPROVAL_MISSING", "APPROVAL_EXPIRED", "APPROVAL_REJECTED", "MODEL_DENIED"}
 
@@ -44,58 +41,40 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
     """Promote the judged candidate, or refuse.
 
     Args:
-        approval: path or digest of an approval; "" for the latest usable approval of this verdict.
+        approval: the beginning of an approval's digest; "" for the latest usable approval of this verdict.
 
     Raises:
         GateRefused: verdict, evidence, policy, bytes or the present champion do not permit the promotion.
+        WorkspaceBusy: LOCK_LOST.
     """
     candidate = _judged_candidate(workspace)
     with errors_as_refusals():
         require_unaltered_metrics(workspace, candidate)
-        judged, history = read_verdict(workspace.verdict_file), read_history(workspace.promotion_ledger)
-        require_no_refusal(judged.challenger_model, history, sealed_refusals(workspace.approvals))
-    with _gathered_evidence(workspace) as evidence:
-        promotion = promote(
+    require_lock(workspace)
+    with changing_history(workspace) as change, _gathered_evidence(workspace) as evidence:
+        event = promote(
+            change,
             PromotionRequest(
                 verdict_path=workspace.verdict_file,
                 policy_path=policy_path(params, workspace),
                 evidence_folder=evidence,
-                tracking_uri=workspace.tracking_uri,
                 candidate_uri=candidate,
-                production_model=PRODUCTION_MODEL,
-                ledger_path=workspace.promotion_ledger,
                 promoter=promoter,
                 at=datetime.now(UTC),
                 measure_virtual_study=measure_virtual_study,
-                approval=find_approval(workspace, approval),
-            )
+                approval=approval,
+            ),
         )
-    champion = promotion.champion
-    _update_local_copy(workspace, champion.version)
-    describe_served(workspace, champion.version)
+    describe_served(workspace, event.version)
     describe_status(workspace, params)
     figures: dict[str, Figure] = {
-        "champion": f"{PRODUCTION_MODEL} version {champion.version}",
-        "model": champion.model_digest[:12],
-        "previous model": (promotion.previous_digest or "none")[:12],
-        "verdict": promotion.verdict[:12],
+        "champion": f"{PRODUCTION_MODEL} version {event.version}",
+        "model": event.digest[:12],
+        "previous model": event.previous[:12] or "none",
+        "verdict": event.verdict[:12],
         "by": promoter,
     }
     return write_step_report(StepReport("champion", figures), workspace)
-
-
-def _update_local_copy(workspace: Workspace, version: str) -> None:
-    """Update the local copy of the champion. If the update fails, the promotion is still valid."""
-    try:
-        refresh_local_champion(workspace)
-    except (OSError, PlumblineError) as error:
-        raise GateRefused(
-            "LOCAL_COPY_BEHIND",
-            found=f"version {version} was promoted, but its local copy was not written: {error}",
-            expected="the champion's bytes in state/champion",
-            remedy="remove the cause and run `plumbline champion --fetch`; until then `plumbline measure` uses the "
-            "earlier copy",
-        ) from error
 
 
 def _judged_candidate(workspace: Workspace) -> str:
@@ -111,10 +90,13 @@ def _gathered_evidence(workspace: Workspace) -> Iterator[Path]:
 
     Nothing would verify these copies later. The promotion's MLflow run keeps the judged records.
     """
-    folder = workspace.state / "evidence"
+    folder = workspace.gathered_evidence
     shutil.rmtree(folder, ignore_errors=True)
     if seed_evidence_folder(workspace).is_dir():
         shutil.copytree(seed_evidence_folder(workspace), folder / "seeds")
+    if workspace.shadow_evidence.is_file():
+        (folder / "shadow").mkdir(parents=True)
+        shutil.copy2(workspace.shadow_evidence, folder / "shadow" / "record.json")
     sources = {"challenger": workspace.evaluation, "champion": workspace.champion_evaluation}
     for role, source in {**sources, "baseline": workspace.baseline_evaluation}.items():
         if (source / "record.json").exists():

@@ -20,7 +20,8 @@ from training.export.candidate import read_summary
 from training.journal import read_journal
 from training.tracking import DatasetReference, log_evidence, replay_journal
 from validation.evaluation.record import EvaluationRecord, read_record
-from validation.promotion.champion import open_registry
+from validation.registry.client import open_registry
+from validation.registry.errors import errors_as_refusals
 
 AUTHOR_VARIABLE = "PLUMBLINE_AUTHOR"
 """The variable that names a candidate's author, who may not approve it; by default the account of the pipeline."""
@@ -30,14 +31,22 @@ def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, 
     """Write the candidate's journal to MLflow, register the model, and attach its evaluation.
 
     A second call adds nothing.
+
+    Raises:
+        GateRefused: REGISTRY_UNAVAILABLE, ARTIFACTS_UNAVAILABLE, ARTIFACTS_ON_ONE_MACHINE, NOT_PERMITTED.
     """
+    with errors_as_refusals():
+        return _registered(workspace, params, tags or {})
+
+
+def _registered(workspace: Workspace, params: Params, tags: Mapping[str, str]) -> StepReport:
     record = read_record(workspace.evaluation / "record.json")
     tracked = replay_journal(
         workspace.candidate,
         tracking_uri=workspace.tracking_uri,
         experiment=EXPERIMENT,
         registered_model=CANDIDATES_MODEL,
-        tags={**_tags(params, record), **(tags or {})},
+        tags={**_tags(params, record), **tags},
         dataset=_dataset_reference(workspace, params),
         run_name=_run_name(workspace),
     )

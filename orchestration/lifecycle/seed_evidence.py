@@ -21,7 +21,7 @@ from validation.evaluation.record import EvaluationRecord, read_record, write_re
 from validation.gates.evidence import evidence_digest
 from validation.gates.policy import Policy
 from validation.gates.preconditions import check_comparable
-from validation.promotion.champion import open_registry
+from validation.registry.client import open_registry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -31,7 +31,7 @@ from training.journal import flattened
 from training.tracking import log_evidence
 from validation.evaluation.code_environment import evaluating_environment
 from validation.evaluation.record import EvaluationRecord, read_record
-from validation.promotion.champion import download, model_altered, open_registry
+from validation.registry.client import download, model_altered, open_registry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

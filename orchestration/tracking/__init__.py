@@ -11,4 +11,5 @@ is imported in the functions that use it, because the import takes seconds.
     run_facts      the code, environment, cost and data of a model's training run
     run_table      the name of a run, and the saved view of the runs with decision and errors
     seed_groups    groups runs that differ only in their seed
+    shadow_cases   the cases of shadow runs: their record, and MLflow's metrics of it
 """

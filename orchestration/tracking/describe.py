@@ -31,7 +31,7 @@ from training.tracking import log_table
 from validation.gates.figure_words import figure_words
 from validation.gates.verdict import Verdict, read_verdict
 from validation.gates.verdict_text import decision_sentence, explain
-from validation.promotion.champion import open_registry, versions_of
+from validation.registry.client import open_registry, versions_of
 from validation.review.card_text import card_json, card_markdown
 from validation.review.changes import RunFacts
 from validation.review.claim import ClaimSource, claim_json, claim_markdown, fill_checklist

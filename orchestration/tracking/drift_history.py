@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from orchestration.pipeline.drift import latest_drift
 from orchestration.pipeline.workspace import Workspace
-from validation.promotion.champion import open_registry
-from validation.promotion.registry_errors import errors_as_refusals
+from validation.registry.client import open_registry
+from validation.registry.errors import errors_as_refusals
+from validation.registry.experiments import experiment_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,7 +32,7 @@ def log_drift(workspace: Workspace) -> bool:
     values |= {f"distance/{metric_name(feature.name)}": feature.distance for feature in report.features}
     try:
         with errors_as_refusals():
-            _log_metrics(open_registry(workspace.tracking_uri), values)
+            _log_metrics(open_registry(workspace.tracking_uri), workspace.tracking_uri, values)
     except Exception as error:  # whatever MLflow raises, the comparison itself is complete
         _log.warning("the drift is not in MLflow (%s); it is in state/drift", type(error).__name__)
         return False
@@ -43,11 +44,10 @@ def metric_name(feature: str) -> str:
     return " ".join(re.sub(r"[^A-Za-z0-9_. /:-]", " ", feature).split())
 
 
-def _log_metrics(client: "MlflowClient", values: dict[str, float]) -> None:
+def _log_metrics(client: "MlflowClient", tracking_uri: str, values: dict[str, float]) -> None:
     from mlflow.entities import Metric
 
-    known = client.get_experiment_by_name(EXPERIMENT)
-    experiment = known.experiment_id if known is not None else client.create_experiment(EXPERIMENT)
+    experiment = experiment_of(client, EXPERIMENT, tracking_uri)
     runs = client.search_runs([experiment], max_results=1)
     run = runs[0] if runs else client.create_run(experiment, run_name=_RUN_NAME)
     step = int(run.data.metrics.get("comparisons", 0)) + 1

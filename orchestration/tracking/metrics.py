@@ -12,7 +12,7 @@ from spine.errors import GateRefused
 from spine.measurement.registry import COMPARED_PARAMETERS
 from validation.evaluation.agreement import Agreement
 from validation.evaluation.record import read_record
-from validation.promotion.champion import open_registry
+from validation.registry.client import open_registry
 
 _RELATIVE_TOLERANCE = 1e-9
 

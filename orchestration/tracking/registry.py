@@ -3,11 +3,10 @@
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
-from validation.promotion.champion import open_registry, versions_of
-from validation.promotion.champion_record import champion_record_or_none
-from validation.promotion.history import last_champion, read_history
-from validation.promotion.registry_errors import errors_as_refusals
-from validation.promotion.served_copy import author_of
+from validation.promotion.events import State
+from validation.promotion.sync import read_state
+from validation.registry.client import author_of, open_registry, run_of, versions_of
+from validation.registry.errors import errors_as_refusals
 
 
 def candidate_with(workspace: Workspace, wanted: str) -> str:
@@ -34,15 +33,9 @@ def no_judged_candidate(found: str) -> GateRefused:
     )
 
 
-def serving_version(workspace: Workspace, digest: str) -> str:
-    """The version under which the model with this digest is in service; "" if it is not in service."""
-    with errors_as_refusals():
-        record = champion_record_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
-        serving = record.serving() if record is not None else None
-        if serving is not None:
-            return serving.version if serving.digest == digest else ""
-        last = last_champion(read_history(workspace.promotion_ledger), PRODUCTION_MODEL)
-        return last.version if last is not None and last.model_digest == digest else ""
+def history_state(workspace: Workspace) -> State:
+    """The state of the workspace's history; raises the errors of ``read_state``."""
+    return read_state(workspace.tracking_uri, PRODUCTION_MODEL, workspace.history_copy)
 
 
 def author_of_model(workspace: Workspace, digest: str) -> str | None:
@@ -53,4 +46,4 @@ def author_of_model(workspace: Workspace, digest: str) -> str | None:
         if refusal.code != "VERDICT_ABSENT":
             raise
         return None
-    return author_of(open_registry(workspace.tracking_uri), address)
+    return author_of(run_of(open_registry(workspace.tracking_uri), address))

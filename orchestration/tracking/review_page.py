@@ -14,14 +14,14 @@ from orchestration.pipeline.params import Params, read_params
 from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.report import RECORD, gather_report
 from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.registry import history_state
 from orchestration.tracking.run_facts import read_run_facts
+from orchestration.tracking.shadow_cases import shadow_record
 from spine.errors import GateRefused, PlumblineError
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict, read_verdict
-from validation.promotion.approval import read_approval
-from validation.promotion.champion import open_registry
-from validation.promotion.history import read_history
+from validation.registry.client import open_registry
 from validation.review.actions import approval_notice
 from validation.review.changes import RunFacts
 from validation.review.page import ReviewMaterial, write_review
@@ -56,6 +56,7 @@ def gather_material(workspace: Workspace, params: Params) -> ReviewMaterial:
         challenger_run=facts["challenger"],
         champion_run=facts.get("champion"),
         status=status_of_actions(workspace, verdict),
+        shadow=shadow_record(workspace, verdict.champion_model or "", verdict.challenger_model),
     )
 
 
@@ -68,10 +69,9 @@ def _verdict_on(workspace: Workspace, challenger: EvaluationRecord) -> Verdict |
 
 
 def status_of_actions(workspace: Workspace, verdict: Verdict) -> VerdictStatus:
-    """The status of a verdict from history and sealed approvals, or the reason why these cannot be read."""
+    """The status of a verdict from the history, or the reason why the history cannot be read."""
     try:
-        approvals = [read_approval(path) for path in sorted(workspace.approvals.glob("*.json"))]
-        return status_of(verdict, read_history(workspace.promotion_ledger), approvals, datetime.now(UTC))
+        return status_of(verdict, history_state(workspace), datetime.now(UTC))
     except PlumblineError as error:
         return VerdictStatus(unknown=f"{error.code}, {error.found}")
 

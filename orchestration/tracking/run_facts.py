@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration.pipeline.names import CANDIDATES_MODEL
 from spine.dataset import SPLITS, Manifest
 from spine.storage import write_text_atomically
-from validation.promotion.champion import versions_of
+from validation.registry.client import versions_of
 from validation.review.changes import PatientFact, RunFacts
 
 if TYPE_CHECKING:
@@ -63,11 +63,12 @@ def log_data(client: "MlflowClient", run_id: str, manifest: Manifest) -> None:
     """Log the amount of data, and the pseudonym, split and condition of each patient, if the run lacks them."""
     if PATIENTS_ARTIFACT in _listed(client, run_id):
         return
+    entries = list(manifest.index())
     for split in SPLITS:
-        patients = {e.patient for e in manifest.in_split(split)}
+        patients = {e.patient for e in entries if e.split == split}
         client.set_tag(run_id, f"plumbline.{split}_patients", str(len(patients)))
-    client.set_tag(run_id, IMAGES_TAG, str(sum(len(e.views) for e in manifest.in_split("train"))))
-    rows = sorted({(e.patient, e.split, str(e.facts.get("condition", "not known"))) for e in manifest.examples})
+    client.set_tag(run_id, IMAGES_TAG, str(sum(len(e.views) for e in entries if e.split == "train")))
+    rows = sorted({(e.patient, e.split, e.condition or "not known") for e in entries})
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / Path(PATIENTS_ARTIFACT).name
         write_text_atomically(file, json.dumps(rows))

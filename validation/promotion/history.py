@@ -1,178 +1,292 @@
-"""The history of promotions: a file of entries. Each entry contains the digest of the entry before it.
+"""The history of a registered model in a database table, and its readable copy ``history.jsonl``.
 
-Contract: each line is one JSON object. An edited, removed or inserted entry breaks the chain, and the error names the
-line. Every write replaces the whole file, so a killed process leaves either the old or the new chain. A promotion whose
-clock is behind the last entry is refused, so a wrong clock cannot make an expired approval valid. The chain does not
-show whether the last entries are missing, but ``history_length`` does.
+Contract: the table is append-only, and its key (model, sequence) makes every event a compare-and-swap: of two
+processes that read event 41, one inserts event 42, and the other decides again from the new state. One event is one
+INSERT in one transaction, so nothing is ever half done.
 
-A promotion first writes an announcement (``intended``), then changes the registry, and then writes the confirmation
-(``promoted``). Rollbacks and reinstatements also write two entries. An announcement without a confirmation belongs to
-an interrupted change. The next promotion or ``plumbline history --repair`` completes the change.
+Each workspace has a copy of the events. The copy is a witness: a table that lacks an event of the copy, or has another
+event in its place, is refused. Several workspaces can have copies of the same table.
 """
 
+import getpass
 import json
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from spine.errors import EvidenceRejected, GateRefused
-from spine.storage import locked, write_text_atomically
-from validation.evaluation.sealing import digest_of
+from spine.errors import EvidenceRejected, GateRefused, ParametersRejected
+from spine.storage import partials_of, write_text_atomically
+from validation.promotion.approval import SignOff, require_signed
+from validation.promotion.events import RESTORE, Event, State, after, chained, contradiction, state_of
+from validation.registry.database import database_exists, database_missing, transaction
 
-SCHEMA = "plumbline.promotion/1"
-GENESIS = "0" * 64
-"""The field ``before`` of the first entry."""
-
-Event = Literal[
-    "intended",
-    "promoted",
-    "rollback_intended",
-    "rolled_back",
-    "reinstatement_intended",
-    "reinstated",
-    "abandoned",
-    "observed",
-    "restored",
-    "approved",
-    "rejected",
-    "clock_set",
-    "loss_accepted",
-]
-OUTCOME_OF: dict[str, Event] = {
-    "intended": "promoted",
-    "rollback_intended": "rolled_back",
-    "reinstatement_intended": "reinstated",
-}
-"""Event of an announcement -> event of its confirmation."""
-
-SERVING_EVENTS: tuple[Event, ...] = ("promoted", "rolled_back", "observed", "restored")
-"""The events after which the version of the entry is in service."""
-
-ACCEPT_LOSS = "`plumbline history --accept-loss --as NAME --reason TEXT`"
-"""The command for continuing a history that cannot be restored."""
-
+DATABASE_VARIABLE = "PLUMBLINE_HISTORY_DB"
+DIALECTS = ("sqlite", "postgresql")
 CLOCK_TOLERANCE = timedelta(minutes=5)
+_ATTEMPTS = 1000
+"""More than the processes that can add an event at the same moment: at each attempt one of them succeeds."""
 
 
 @dataclass(frozen=True)
-class HistoryEntry:
-    """One event in the history of a registered model.
+class History:
+    """The history of one registered model.
 
     Attributes:
-        event: ``intended``, ``promoted``, ``rollback_intended``, ``rolled_back``; ``abandoned`` (the announced change
-            did not happen); ``observed`` (a promoter with another history changed the champion); ``restored`` (the
-            alias was set back); ``approved`` and ``rejected`` (a person's decision on a verdict);
-            ``reinstatement_intended`` and ``reinstated`` (a person's decision on a model); ``clock_set`` (the clock was
-            set back before this entry); ``loss_accepted`` (earlier entries are lost).
-        at: time (ISO 8601).
-        promoter: the person or program that caused the event.
-        production_model, version, model_digest: registered model, version and digest of the model concerned.
-        previous_digest: digest of the previous champion; None without a previous champion.
-        verdict, policy_hash, test_digest: digests of the verdict, the policy and the test set of a promotion.
-        approval: digest of the approval.
-        reason: the reason for a rollback, or a person's comment.
-        sequence: number of the entry, starting at 0.
-        before: digest of the previous entry.
-        digest: digest of this entry without the field ``digest``.
+        tracking_uri: the address of MLflow's tracking store and registry.
+        database: the address of the database with the table.
+        model: the registered model.
+        copy: the workspace's copy of the events.
     """
 
-    event: Event
-    at: str
-    promoter: str
-    production_model: str
-    version: str = ""
-    model_digest: str = ""
-    previous_digest: str | None = None
-    verdict: str | None = None
-    policy_hash: str | None = None
-    test_digest: str | None = None
-    approval: str | None = None
-    reason: str | None = None
-    sequence: int = 0
-    before: str = GENESIS
-    digest: str = ""
+    tracking_uri: str
+    database: str
+    model: str
+    copy: Path
+
+    def state(self) -> State:
+        """The state after the events in the table. Reading never creates a table or a database.
+
+        Raises:
+            EvidenceRejected: HISTORY_BROKEN.
+            GateRefused: HISTORY_CUT, HISTORY_DIFFERS (from the copy), REGISTRY_UNAVAILABLE.
+        """
+        known = read_copy(self.copy)  # First the copy: another process may add an event to both meanwhile.
+        return _agreed(self.events(), known)
+
+    def events(self) -> tuple[Event, ...]:
+        """The events in the table, not verified; empty without a table, or in a new workspace without a database.
+
+        Raises:
+            GateRefused: REGISTRY_UNAVAILABLE.
+        """
+        if not database_exists(self.database):
+            if self.copy.is_file():
+                raise database_missing(self.database)
+            return ()
+        with transaction(self.database) as connection:
+            return self._events(connection)
+
+    def append(self, decide: Callable[[State], Event]) -> Event:
+        """Add the event that ``decide`` makes from the present state. Return it as written.
+
+        Args:
+            decide: a pure function, or a function that refuses. If another event comes first, it is called again.
+
+        Raises:
+            GateRefused: CLOCK_WENT_BACK, EVENT_REFUSED (``state_of`` would refuse the event), the errors of ``state``,
+                and those of ``decide``: nothing was written.
+        """
+        from sqlalchemy.exc import IntegrityError
+
+        for attempt in range(_ATTEMPTS):
+            known = read_copy(self.copy)
+            if not known:
+                self._make_table()
+            try:
+                with transaction(self.database, write=True) as connection:
+                    state = _agreed(self._events(connection), known)
+                    event = decide(state)
+                    require_clock(state, datetime.fromisoformat(event.at))
+                    _require_consistent(state, event)
+                    event = self._next(state, event)
+                    self._insert(connection, event)
+                break
+            except IntegrityError:  # another event came first
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        return event
+
+    def write_copy(self, events: Sequence[Event]) -> None:
+        """Add the events that the copy lacks. The caller has locked the workspace's history."""
+        for partial in partials_of(self.copy):
+            partial.unlink()
+        if len(read_copy(self.copy)) < len(events):
+            lines = [json.dumps(asdict(event), sort_keys=True, ensure_ascii=False) for event in events]
+            write_text_atomically(self.copy, "\n".join(lines) + "\n")
+
+    def restore(self, sign_off: SignOff, at: datetime) -> Event:
+        """Put the events of the copy back into the table, or go on after a clock that was ahead. Return the new event.
+
+        Later events of the table stay, as far as they follow the last event of the copy.
+
+        Raises:
+            GateRefused: APPROVAL_EMPTY (no name or reason), HISTORY_COMPLETE, REGISTRY_UNAVAILABLE.
+            EvidenceRejected: HISTORY_BROKEN: the copy is not intact.
+        """
+        require_signed(sign_off)
+        known = read_copy(self.copy)
+        self._make_table()
+        with transaction(self.database, write=True) as connection:
+            present = self._events(connection)
+            unreadable = Event("restored", "", "")  # a line of the copy that is no event breaks the chain
+            state = state_of(event or unreadable for event in known)
+            with suppress(EvidenceRejected):
+                for event in present[len(known) :]:
+                    state = after(state, event)
+            first, kept = first_difference(present, state.events), len(state.events)
+            if first is not None or kept < len(present):
+                why = f"events {first} to {kept - 1} of the table were restored from {self.copy.name}"
+                if kept < len(present):
+                    why = f"{why}; " if first is not None else ""
+                    why += f"events {kept} to {len(present) - 1} of the table, which did not follow, were left out"
+            elif _is_behind(state, at):
+                why = f"the clock was set back from {state.events[-1].at}"
+            else:
+                raise GateRefused(
+                    "HISTORY_COMPLETE",
+                    found=f"a table with all {len(present)} events of the copy",
+                    expected="a table that lacks events, has other events than the copy, or has an event in the future",
+                    remedy="nothing needs to be restored; `plumbline history` shows the history",
+                )
+            person, reason = sign_off.person.strip(), f"{why}; {sign_off.comment.strip()}"
+            event = self._next(state, Event("restored", at.isoformat(), person, reason=reason))
+            if present:
+                connection.execute(_table().delete().where(_table().c.model == self.model))
+            self._insert(connection, *state.events, event)
+        return event
+
+    def _events(self, connection: Any) -> tuple[Event, ...]:
+        from sqlalchemy import inspect
+
+        table = _table()
+        if not inspect(connection).has_table(table.name):
+            return ()
+        rows = connection.execute(table.select().where(table.c.model == self.model).order_by(table.c.sequence))
+        return tuple(Event(**row._mapping) for row in rows)
+
+    def _make_table(self) -> None:
+        """Make the table if it is missing. In the transaction of an event, the lock of CREATE INDEX could deadlock."""
+        from sqlalchemy import inspect
+
+        table = _table()
+        with transaction(self.database, write=True) as connection:
+            if connection.dialect.name == "postgresql":  # SQLite is locked already
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('plumbline_events'))")
+            if not inspect(connection).has_table(table.name):
+                table.create(connection)
+
+    def _next(self, state: State, event: Event) -> Event:
+        return chained(replace(event, account=_account()), state.events, self.model)
+
+    def _insert(self, connection: Any, *events: Event) -> None:
+        connection.execute(_table().insert(), [asdict(event) for event in events])
 
 
-def append_entry(path: Path, entry: HistoryEntry) -> HistoryEntry:
-    """Append ``entry`` to the history. Return it with sequence and digests. The caller must have locked the history.
+def open_history(tracking_uri: str, model: str, copy: Path) -> History:
+    """The history in the database that ``PLUMBLINE_HISTORY_DB`` names, or else in the registry's database.
 
     Raises:
-        EvidenceRejected: ``HISTORY_BROKEN``: the chain is not intact.
+        ParametersRejected: NO_HISTORY_DB: the registry is a server, and no database is named.
     """
-    entries = read_history(path)
-    before = entries[-1].digest if entries else GENESIS
-    chained = replace(entry, sequence=len(entries), before=before, digest="")
-    sealed = replace(chained, digest=digest_of(SCHEMA, asdict(chained)))
-    lines = [json.dumps(asdict(e), sort_keys=True, allow_nan=False) for e in (*entries, sealed)]
-    write_text_atomically(path, "\n".join(lines) + "\n")
-    return sealed
+    database = os.environ.get(DATABASE_VARIABLE) or tracking_uri
+    if not database.startswith(DIALECTS):
+        raise ParametersRejected(
+            "NO_HISTORY_DB",
+            found=f"a registry with an {database.partition(':')[0]} address; such a registry has no transactions",
+            expected=f"a database ({' or '.join(DIALECTS)}), so that two promotions cannot both succeed",
+            remedy=f"set {DATABASE_VARIABLE} to the address of one database for all promoters, ideally the registry's",
+        )
+    return History(tracking_uri, database, model, copy)
 
 
-def read_history(path: Path) -> tuple[HistoryEntry, ...]:
-    """All entries in order, after verification of the chain. A missing file is an empty history.
+def read_copy(path: Path) -> tuple[Event | None, ...]:
+    """The events in a workspace's copy, not verified; None for a line that is no event. A missing file is empty."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    return tuple(map(_event, lines))
 
-    Raises:
-        EvidenceRejected: ``HISTORY_BROKEN``. The error names the first line that breaks the chain.
+
+def first_difference(events: Sequence[Event], others: Sequence[Event | None]) -> int | None:
+    """The number of the first event that differs between two histories; None if one is the beginning of the other.
+
+    An event that only ``others`` has is a difference, too.
     """
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    entries: list[HistoryEntry] = []
-    before = GENESIS
-    for number, line in enumerate(lines):
-        try:
-            entry = HistoryEntry(**json.loads(line))
-        except (ValueError, TypeError) as error:
-            raise _broken(number, str(error)) from error
-        if entry.digest != digest_of(SCHEMA, asdict(replace(entry, digest=""))):
-            raise _broken(number, "the entry was edited")
-        if (entry.sequence, entry.before) != (number, before):
-            raise _broken(number, "the entry does not follow the entry before it")
-        entries.append(entry)
-        before = entry.digest
-    return tuple(entries)
+    return next((i for i, other in enumerate(others) if i >= len(events) or events[i] != other), None)
 
 
-def last_champion(entries: Sequence[HistoryEntry], production_model: str) -> HistoryEntry | None:
-    """The last entry after which a version of ``production_model`` is in service; None without such an entry."""
-    serving = (e for e in reversed(entries) if e.production_model == production_model and e.event in SERVING_EVENTS)
-    return next(serving, None)
-
-
-def interrupted_change(entries: Sequence[HistoryEntry], production_model: str) -> HistoryEntry | None:
-    """The announcement of an interrupted change; None if the last change was confirmed or abandoned."""
-    events = (*OUTCOME_OF, *OUTCOME_OF.values(), "abandoned")
-    changes = [e for e in entries if e.production_model == production_model and e.event in events]
-    return changes[-1] if changes and changes[-1].event in OUTCOME_OF else None
-
-
-def require_clock_not_behind(entries: Sequence[HistoryEntry], at: datetime) -> None:
-    """Refuse a clock that is behind the last entry.
+def require_clock(state: State, at: datetime) -> None:
+    """Refuse a clock that is behind the last event.
 
     Raises:
         GateRefused: CLOCK_WENT_BACK.
     """
-    last = datetime.fromisoformat(entries[-1].at) if entries else at
-    if at < last - CLOCK_TOLERANCE:
+    if _is_behind(state, at):
         raise GateRefused(
             "CLOCK_WENT_BACK",
             found=f"the clock shows {at.isoformat(timespec='seconds')}",
-            expected=f"a time after {last.isoformat(timespec='seconds')}, the last entry of the history",
-            remedy="set the clock; if the clock was fast at the last entry, run `plumbline history --repair`",
+            expected=f"a time after {state.events[-1].at[:19]}, the last event of the history",
+            remedy=f"set the clock; if the clock was ahead at the last event, run {RESTORE}",
         )
 
 
-def history_lock(path: Path) -> AbstractContextManager[bool]:
-    """A lock on the history for this process. Another process with the same history waits for the lock."""
-    return locked(path.with_name(f".{path.name}.lock"))
+def _require_consistent(state: State, event: Event) -> None:
+    """Refuse an event that contradicts the events before it. Once written, it would make the history unreadable."""
+    fault = contradiction(state, event)
+    if fault:
+        raise GateRefused(
+            "EVENT_REFUSED",
+            found=fault,
+            expected="an event that agrees with the history",
+            remedy="correct the command; `plumbline champion` shows the champion",
+        )
 
 
-def _broken(number: int, why: str) -> EvidenceRejected:
-    return EvidenceRejected(
-        "HISTORY_BROKEN",
-        found=f"line {number + 1} of the history: {why}",
-        expected="an intact chain",
-        remedy="restore the file from a backup; without a backup, move the file elsewhere as evidence, and continue "
-        f"with {ACCEPT_LOSS}",
-    )
+def _is_behind(state: State, at: datetime) -> bool:
+    return bool(state.events) and at < datetime.fromisoformat(state.events[-1].at) - CLOCK_TOLERANCE
+
+
+def _agreed(events: Sequence[Event], known: Sequence[Event | None]) -> State:
+    """The state after ``events``, which must begin with the events of the copy."""
+    first = first_difference(events, known)
+    if first is not None and first >= len(events):
+        raise GateRefused(
+            "HISTORY_CUT",
+            found=f"{len(events)} events in the database; history.jsonl also has event {first}",
+            expected=f"the {len(known)} events of history.jsonl, or more",
+            remedy=f"check PLUMBLINE_TRACKING_URI and {DATABASE_VARIABLE}: is this the right database? If it has lost "
+            f"events, restore it from a backup; without a backup run {RESTORE}, which puts the events back. "
+            "If history.jsonl was edited, move it away: the next command writes it again",
+        )
+    state = state_of(events)
+    if first is not None:
+        raise GateRefused(
+            "HISTORY_DIFFERS",
+            found=f"event {first} in the database is not event {first} in history.jsonl",
+            expected="the same event in both",
+            remedy="find out which of the two was edited or replaced. If it is history.jsonl, move the file away: the "
+            f"next command writes it again. If it is the database, restore a backup, or run {RESTORE}",
+        )
+    return state
+
+
+def _event(line: str) -> Event | None:
+    try:
+        return Event(**json.loads(line))
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return f"user {os.getuid()}"
+
+
+@cache
+def _table() -> Any:
+    from sqlalchemy import Column, Index, Integer, MetaData, Table, Text
+
+    keys = ("model", "sequence")
+    columns = [
+        Column(f.name, Integer if f.type is int else Text, primary_key=f.name in keys, nullable=False)
+        for f in fields(Event)
+    ]
+    table = Table("plumbline_events", MetaData(), *columns)
+    used = (table.c.kind == "promoted") & (table.c.approval != "")
+    Index("plumbline_used_approvals", table.c.approval, unique=True, sqlite_where=used, postgresql_where=used)
+    return table

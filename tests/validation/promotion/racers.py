@@ -1,8 +1,8 @@
-"""Processes that promote at the same time, and processes that are killed during a promotion, for tests and benchmarks.
+"""Processes that change one history at the same time, and processes that are killed, for tests and benchmarks.
 
 Each racer is a process with its own connections, and a barrier starts all racers of a round together. Some racers share
-a history, and some have their own history, like promoters on different machines. So only the champion record can decide
-which racer wins.
+a workspace and its lock, and some have another workspace, like promoters on different machines. So only the key of the
+table can decide which racer wins.
 """
 
 import multiprocessing
@@ -12,60 +12,64 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from functools import partial
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import mlflow  # noqa: F401  the fork server imports it once for all processes
-
 from spine import storage
 from spine.errors import PlumblineError
 from tests.validation.gates.records import build_record
-from tests.validation.promotion.registry import AT, SERVED, Registry
+from tests.validation.promotion.registry import AT, AUTHOR, SERVED, Registry
 from validation.evaluation.record import EvaluationRecord
-from validation.promotion import (
-    champion_change,
-    champion_record,
-    cleanup,
-    database,
-    history,
-    history_length,
-    served_copy,
-)
-from validation.promotion.audit import audit
-from validation.promotion.champion import current_champion, open_registry, versions_of
-from validation.promotion.champion_record import ChampionRecord, ServingVersion
-from validation.promotion.history import read_history
-from validation.promotion.repair import repair
-from validation.promotion.served_copy import promotions_experiment
+from validation.gates.evidence import Evidence
+from validation.gates.policy import DEFAULT_POLICY, read_policy
+from validation.gates.verdict import Verdict, judge, read_verdict
+from validation.promotion import history, promote, rollback, served_copy, sync
+from validation.promotion.approval import SignOff
+from validation.promotion.decisions import approved, promoted
+from validation.promotion.history import History, open_history
+from validation.promotion.sync import STATE_TAG, changing, state_of_version
+from validation.promotion.verify import verify
+from validation.registry import client, database
+from validation.registry.client import open_registry, versions_of
 
-STEPS = frozenset(
-    str(module.__file__)
-    for module in (champion_change, champion_record, cleanup, database, history, history_length, served_copy, storage)
-)
-"""The files of the functions at whose calls and returns a promotion can be killed."""
+STEPS = {str(m.__file__) for m in (history, promote, rollback, served_copy, sync, client, database, storage)}
+"""The files of the functions at whose calls and returns a command can be killed. ``events`` and ``decisions`` are pure,
+so that a kill in them has the same effect as a kill before them."""
+
+Runs = Callable[[], str]
+"""A command; ``won``, or the reason why it was refused."""
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """One promotion that any racer can attempt; ``folder`` has the evidence."""
+@dataclass
+class Attempt(Registry):
+    """A candidate that was judged against the present champion, and the commands on it in the workspace ``copy_at``.
 
-    tracking_uri: str
-    folder: Path
-    address: str
+    ``folder`` has the evidence.
+    """
 
-    def promote(self, ledger: Path) -> str:
+    address: str = ""
+    approval: str = ""
+    copy_at: Path = Path()
+
+    @property
+    def copy(self) -> Path:
+        return self.copy_at
+
+    def run(self, command: str) -> str:
         """``won``, or the code of the refusal."""
-        registry = Registry(self.tracking_uri, self.folder, build_record)
         try:
-            # Each history has its own time, as two machines do: equal first entries would make two histories one.
-            at = AT + timedelta(microseconds=sum(ledger.name.encode()))
-            registry.promote(self.address, ledger_path=ledger, promoter=f"process {os.getpid()}", at=at)
+            if command == "promotion":
+                self.promote(self.address, promoter=f"process {os.getpid()}", approval=self.approval)
+            elif command == "rollback":
+                self.roll_back()
+            else:
+                self.approve(read_verdict(self.verdict_path))
         except PlumblineError as error:
             return error.code
         return "won"
@@ -81,48 +85,31 @@ class Track:
         self._records = {"challenger": better, "champion": worse}
         self._made = 0
 
-    def next(self) -> Attempt:
+    def history(self, workspace: str) -> History:
+        """The history, as a workspace of this name opens it."""
+        return open_history(self.tracking_uri, SERVED, self.folder / workspace / "history.jsonl")
+
+    def next(self, workspace: str) -> Attempt:
         """Register and judge one more model."""
         self._made += 1
         folder = self.folder / f"round-{self._made}"
         (folder / "evidence").mkdir(parents=True)
-        registry = Registry(self.tracking_uri, folder, self._scored)
-        champion = current_champion(self.tracking_uri, SERVED)
-        address = registry.candidate(f"model-{self._made}", champion.model_digest if champion else None)
-        return Attempt(self.tracking_uri, folder, address)
+        champion = self.history(workspace).state().champion
+        judging = Attempt(self.tracking_uri, folder, self._scored)
+        address = judging.candidate(f"model-{self._made}", champion.digest if champion else None)
+        copy = self.history(workspace).copy
+        return Attempt(self.tracking_uri, folder, build_record, address=address, copy_at=copy)
 
     def _scored(self, role: str, digest: str, **_: Any) -> EvaluationRecord:
         return replace(self._records[role], model_digest=digest)
 
 
-def preloaded() -> ForkServerContext:
-    """A fork server that has imported this module and opened no connection."""
+def preloaded(*modules: str) -> ForkServerContext:
+    """A fork server that has imported this module and the other ``modules``, and opened no connection."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    stores = (f"mlflow.store.{store}.sqlalchemy_store" for store in ("model_registry", "tracking"))
+    context.set_forkserver_preload([__name__, *modules, *stores])  # imported once for all processes
     return context
-
-
-def race(track: Track, *, processes: int, rounds: int, histories: int) -> list[Counter[str]]:
-    """Outcomes of each round."""
-    context = preloaded()
-    barrier = context.Barrier(processes + 1)
-    ledgers = [track.folder / f"history-{i % histories}.jsonl" for i in range(processes)]
-    pipes = [context.Pipe() for _ in range(processes)]
-    racers = [
-        context.Process(target=_racer, args=(barrier, theirs, ledger), daemon=True)
-        for (_, theirs), ledger in zip(pipes, ledgers, strict=True)
-    ]
-    outcomes = []
-    with running(racers):
-        for _ in range(rounds):
-            attempt = track.next()
-            for ours, _theirs in pipes:
-                ours.send(attempt)
-            barrier.wait()
-            outcomes.append(Counter(ours.recv() for ours, _theirs in pipes))
-        for ours, _theirs in pipes:
-            ours.send(None)
-    return outcomes
 
 
 @contextmanager
@@ -135,120 +122,182 @@ def running(processes: Sequence[BaseProcess]) -> Iterator[None]:
         process.join()
 
 
-def _racer(barrier: Any, pipe: Any, ledger: Path) -> None:
+def race(track: Track, *, processes: int, rounds: int, workspaces: int) -> tuple[list[Counter[str]], list[str]]:
+    """Whole promotions at the same time: outcomes of each round, and the faults afterwards."""
+    context = preloaded()
+    barrier = context.Barrier(processes + 1)
+    names = [f"workspace-{i}" for i in range(workspaces)]
+    pipes = [context.Pipe() for _ in range(processes)]
+    racers = [
+        context.Process(target=_racer, args=(barrier, theirs, track.history(names[i % workspaces]).copy), daemon=True)
+        for i, (_, theirs) in enumerate(pipes)
+    ]
+    outcomes = []
+    with running(racers):
+        for _ in range(rounds):
+            attempt = track.next(names[0])
+            for ours, _theirs in pipes:
+                ours.send(attempt)
+            barrier.wait()
+            outcomes.append(Counter(ours.recv() for ours, _theirs in pipes))
+        for ours, _theirs in pipes:
+            ours.send(None)
+    faults = [f"{name}: {fault}" for name in names for fault in after_next_command(track.history(name))]
+    versions = [e.version for e in track.history(names[0]).events() if e.kind == "promoted"]
+    if (len(versions), len(set(versions))) != (rounds, rounds):
+        faults.append(f"the history promotes the versions {versions} in {rounds} rounds")
+    return outcomes, faults
+
+
+def _racer(barrier: Any, pipe: Any, copy: Path) -> None:
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     while (attempt := pipe.recv()) is not None:
         barrier.wait()
-        pipe.send(attempt.promote(ledger))
+        pipe.send(replace(attempt, copy_at=copy).run("promotion"))
 
 
-def race_for_the_row(database: str, *, processes: int, rounds: int) -> list[Counter[str]]:
-    """Outcomes of each round in which all processes read the same row and then change it at the same time."""
+def race_for_the_row(
+    database: str, folder: Path, *, promoters: int, approvers: int, rounds: int
+) -> tuple[list[Counter[str]], list[str]]:
+    """Processes that read the same state and then add an event to it at the same time, without a registry.
+
+    Returns:
+        Outcomes of each round, and the faults of the history: a promotion or an approval is missing or there twice.
+    """
     context = preloaded()
-    barrier = context.Barrier(processes)
-    results = context.SimpleQueue()
+    barrier, results = context.Barrier(promoters + approvers), context.SimpleQueue()
+    raced_for = History(database, database, "raced-for", folder / "history.jsonl")
+    before = len(raced_for.state().events)
+    verdict = judge(read_policy(DEFAULT_POLICY), Evidence(build_record(noise=0.5)), judged_at=AT)
     racers = [
-        context.Process(target=_swapper, args=(database, barrier, results, i, rounds), daemon=True)
-        for i in range(processes)
+        context.Process(target=_inserter, args=(raced_for, verdict, barrier, results, i, i >= promoters, rounds))
+        for i in range(promoters + approvers)
     ]
     outcomes: list[Counter[str]] = [Counter() for _ in range(rounds)]
     with running(racers):
-        for _ in range(processes * rounds):
+        for _ in range(len(racers) * rounds):
             number, outcome = results.get()
             outcomes[number][outcome] += 1
-    return outcomes
+    events = raced_for.state().events[before:]  # ``state`` verifies the chain
+    given = Counter((e.actor, e.reason) for e in events if e.kind == "approved")
+    wanted = Counter((f"person {promoters + i}", f"round {n}") for i in range(approvers) for n in range(rounds))
+    promotions = sum(e.kind == "promoted" for e in events)
+    faults = [f"{promotions} promotions in {rounds} rounds"] if promotions != rounds else []
+    return outcomes, faults + [f"approval {who}: {given[who]} times" for who in given | wanted if given[who] != 1]
 
 
-def _swapper(database: str, barrier: Any, results: Any, me: int, rounds: int) -> None:
-    record = ChampionRecord(database, "raced-for")
+def _inserter(
+    raced_for: History, first: Verdict, barrier: Any, results: Any, me: int, approves: bool, rounds: int
+) -> None:
+    decision = {"policy": read_policy(DEFAULT_POLICY), "author": AUTHOR, "at": AT}
+    promotion: Any = {"version": str(me), "approval": "", "actor": f"process {me}"}
     for number in range(rounds):
         barrier.wait()
-        seen = record.serving()
+        seen, new = raced_for.state().champion, f"{number:032d}{me:032d}"
+        verdict = replace(first, challenger_model=new, champion_model=seen.digest if seen else None)
+        approval: Any = {"sign_off": SignOff(f"person {me}", f"round {number}")}
+        decide = partial(approved, **approval) if approves else partial(promoted, **promotion)
         barrier.wait()
         try:
-            record.change(seen, ServingVersion(str(me), f"{me:064d}", entry=f"{number:032d}{me:032d}"))
-            results.put((number, "won"))
+            raced_for.append(partial(decide, verdict=verdict, **decision))
+            results.put((number, "approved" if approves else "won"))
         except PlumblineError as error:
             results.put((number, error.code))
 
 
 @dataclass(frozen=True)
 class Killed:
-    """The state after one killed promotion.
+    """The state after one killed command.
 
     Attributes:
-        changed: whether the new model serves.
-        finished: whether the promotion ended before it was killed.
-        faults_before, faults_after: codes of the audit before and after the repair.
-        leftovers: runs and versions that the repair did not remove.
+        finished: whether the command ended before it was killed.
+        changed: whether its event is in the history.
+        agreed: whether registry and history.jsonl agreed with the history before the next command.
+        faults: the differences after the next command.
     """
 
-    changed: bool
     finished: bool
-    faults_before: tuple[str, ...]
-    faults_after: tuple[str, ...]
-    leftovers: tuple[str, ...]
+    changed: bool
+    agreed: bool
+    faults: tuple[str, ...]
 
 
-def kill(track: Track, *, points: int, seed: int) -> list[Killed]:
-    """Kill ``points`` promotions with signal 9, half of them at a random time and half at a random step."""
-    draw = random.Random(seed)
-    context, ledger = preloaded(), track.folder / "killed.jsonl"
-    attempt = track.next()
-    seconds, _ = _whole_run(context, attempt, ledger, count=False)
-    _, steps = _whole_run(context, track.next(), ledger, count=True)
-    attempt, outcomes = track.next(), []
+def kill(track: Track, command: str, *, points: int, seed: int) -> list[Killed]:
+    """Kill a command ``points`` times with signal 9, half at a random time and half at a random step."""
+    draw, context, outcomes = random.Random(seed), preloaded(), []
+    assert _prepared(track, "promotion").run("promotion") == "won"  # the model to which a rollback returns
+    seconds, _ = whole_run(context, partial(_prepared(track, command).run, command), count=False)
+    _, steps = whole_run(context, partial(_prepared(track, command).run, command), count=True)
     for number in range(points):
+        attempt = _prepared(track, command)
+        before = attempt.state
         at_step = draw.randint(1, steps) if number % 2 else None
-        before = current_champion(track.tracking_uri, SERVED)
-        finished = _killed_run(context, attempt, ledger, draw.uniform(0, seconds), at_step)
-        faults = tuple(f.code for f in audit(track.tracking_uri, SERVED, ledger))
-        repair(track.tracking_uri, SERVED, ledger_path=ledger, promoter="bench", at=AT)
-        after = current_champion(track.tracking_uri, SERVED)
-        assert before is not None
-        assert after is not None
-        changed = before.model_digest != after.model_digest
-        faults_after = tuple(f.code for f in audit(track.tracking_uri, SERVED, ledger))
-        outcomes.append(Killed(changed, finished, faults, faults_after, leftovers(track.tracking_uri)))
-        if changed:
-            attempt = track.next()
+        finished = killed_run(context, partial(attempt.run, command), draw.uniform(0, seconds), at_step)
+        agreed = not _differences(attempt.history)
+        faults = after_next_command(attempt.history)
+        new = attempt.state.events[len(before.events) :]
+        if [e.kind for e in new] not in ([], [_KINDS[command]]):
+            faults.append(f"events {new}")
+        if not new and (repeated := attempt.run(command)) != "won":
+            faults.append(f"the same command is refused afterwards: {repeated}")
+        outcomes.append(Killed(finished, bool(new), agreed, tuple(faults)))
     return outcomes
 
 
-def leftovers(tracking_uri: str) -> tuple[str, ...]:
-    """The promotion runs that never ended, and the versions that were prepared and never served."""
-    client = open_registry(tracking_uri)
-    experiment = client.get_experiment_by_name(promotions_experiment(SERVED))
-    runs = client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'") if experiment else []
-    prepared = [v for v in versions_of(client, SERVED) if v.tags["plumbline.state"] == "prepared"]
-    return (*(f"run {r.info.run_id}" for r in runs), *(f"version {v.version}" for v in prepared))
+_KINDS = {"promotion": "promoted", "rollback": "rolled_back", "approval": "approved"}
 
 
-def _whole_run(context: ForkServerContext, attempt: Attempt, ledger: Path, *, count: bool) -> tuple[float, int]:
-    """(seconds, steps) of a promotion that is not killed. Counting steps makes it slower."""
+def _prepared(track: Track, command: str) -> Attempt:
+    """An attempt on which the command succeeds: a promotion has an approval, and a rollback has a model to deny."""
+    attempt = track.next("killed")
+    if command == "promotion":
+        attempt.approval = attempt.approve(read_verdict(attempt.verdict_path)).sha256
+    if command == "rollback":
+        assert attempt.run("promotion") == "won"
+    return attempt
+
+
+def after_next_command(where: History) -> list[str]:
+    """What still differs from the history after the next command, which corrects everything by itself."""
+    with changing(where):
+        pass
+    return _differences(where)
+
+
+def _differences(where: History) -> list[str]:
+    """Faults of the verification, states of versions, and what a killed command has left."""
+    state = where.state()
+    shown = {str(v.version): v.tags[STATE_TAG] for v in versions_of(open_registry(where.tracking_uri), where.model)}
+    served = state.put_into_service.values()
+    states = [e.version for e in served if shown.get(e.version) != state_of_version(state, e)]
+    files = [f"file {p.name}" for p in where.copy.parent.iterdir() if p.name.endswith(storage.PARTIAL_SUFFIX)]
+    left = Registry(where.tracking_uri, where.copy.parent, build_record).leftovers()
+    return [*(f"{f.code} {f.found}" for f in verify(where)), *(f"state of version {v}" for v in states), *left, *files]
+
+
+def whole_run(context: ForkServerContext, run: Runs, *, count: bool) -> tuple[float, int]:
+    """(seconds, steps) of a command that is not killed. Counting steps makes it slower."""
     ours, theirs = context.Pipe()
-    process = context.Process(target=_counted, args=(attempt, ledger, theirs, count), daemon=True)
+    process = context.Process(target=_counted, args=(run, theirs, count), daemon=True)
     with running([process]):
         seconds, steps = ours.recv()
     return seconds, steps
 
 
-def _counted(attempt: Attempt, ledger: Path, pipe: Any, counting: bool) -> None:
+def _counted(run: Runs, pipe: Any, counting: bool) -> None:
     count = _count_steps(None) if counting else [0]
     started = time.perf_counter()
-    outcome = attempt.promote(ledger)
+    outcome = run()
     seconds = time.perf_counter() - started
     sys.setprofile(None)
     assert outcome == "won", outcome
     pipe.send((seconds, count[0]))
 
 
-def _killed_run(
-    context: ForkServerContext, attempt: Attempt, ledger: Path, after_seconds: float, at_step: int | None
-) -> bool:
-    """Whether the promotion ended before it was killed."""
+def killed_run(context: ForkServerContext, run: Runs, after_seconds: float, at_step: int | None) -> bool:
+    """Whether the command ended before it was killed, after these seconds or at this step."""
     ours, theirs = context.Pipe()
-    process = context.Process(target=_doomed, args=(attempt, ledger, theirs, at_step), daemon=True)
+    process = context.Process(target=_doomed, args=(run, theirs, at_step), daemon=True)
     with running([process]):
         ours.recv()
         if at_step is None:
@@ -257,11 +306,11 @@ def _killed_run(
     return process.exitcode != -signal.SIGKILL
 
 
-def _doomed(attempt: Attempt, ledger: Path, pipe: Any, at_step: int | None) -> None:
+def _doomed(run: Runs, pipe: Any, at_step: int | None) -> None:
     pipe.send("started")
     if at_step is not None:
         _count_steps(at_step)
-    attempt.promote(ledger)
+    run()
 
 
 def _count_steps(die_at: int | None) -> list[int]:
@@ -276,18 +325,3 @@ def _count_steps(die_at: int | None) -> list[int]:
 
     sys.setprofile(seen)
     return count
-
-
-def histories_agree(track: Track, ledgers: Sequence[Path], rounds: int) -> list[str]:
-    """The faults of all histories: each chain must be intact, and each promotion must be in exactly one history."""
-    promoted = [e.version for path in ledgers for e in read_history(path) if e.event == "promoted"]
-    faults = [f"{len(promoted)} promotions in the histories, {rounds} rounds"] if len(promoted) != rounds else []
-    if len(set(promoted)) != len(promoted):
-        faults.append("a version promoted twice")
-    serving = ChampionRecord(track.tracking_uri, SERVED).serving()
-    if serving is None or serving.sequence != rounds or serving.version not in promoted:
-        faults.append(f"champion record {serving} after {rounds} rounds")
-    for path in ledgers:
-        repair(track.tracking_uri, SERVED, ledger_path=path, promoter="bench", at=AT)
-        faults += [f"{path.name}: {f.code} {f.found}" for f in audit(track.tracking_uri, SERVED, path)]
-    return faults

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,18 @@ from validation.evaluation.record import EvaluationRecord, write_record
 from validation.gates.evidence import Evidence
 from validation.gates.policy import DEFAULT_POLICY, VirtualStudyLimits, read_policy
 from validation.gates.verdict import Verdict, judge, write_verdict
-from validation.promotion.approval import ApprovalRequest, SignOff
-from validation.promotion.audit import audit
-from validation.promotion.champion import current_champion, open_registry
-from validation.promotion.champion_record import ChampionRecord, ServingVersion
-from validation.promotion.promote import Promotion, promote
+from validation.promotion import sync
+from validation.promotion.approval import SignOff
+from validation.promotion.decisions import approved, reinstated, rejected
+from validation.promotion.events import Event, State
+from validation.promotion.history import History, open_history
+from validation.promotion.promote import promote
 from validation.promotion.promotion_request import PromotionRequest
-from validation.promotion.reinstatement import Reinstatement, ReinstatementRequest, reinstate
-from validation.promotion.repair import Repair, repair
 from validation.promotion.rollback import Rollback, RollbackRequest, rollback
 from validation.promotion.smoke_test import VirtualStudyResult, virtual_study_truths
+from validation.promotion.sync import changing, promotions_experiment, read_state
+from validation.promotion.verify import verify
+from validation.registry.client import open_registry, versions_of
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SERVED = "plumbline"
@@ -83,26 +86,25 @@ class Registry:
         return self.folder / "evidence" / "verdict.json"
 
     @property
-    def ledger(self) -> Path:
-        return self.folder / "evidence" / "promotions.jsonl"
+    def copy(self) -> Path:
+        return self.folder / "evidence" / "history.jsonl"
 
     @property
-    def where(self) -> dict[str, Any]:
-        """The fields that the requests of a promotion, a rollback and a reinstatement have in common."""
-        known = {"tracking_uri": self.tracking_uri, "production_model": SERVED}
-        return {**known, "ledger_path": self.ledger, "at": AT}
+    def history(self) -> History:
+        return open_history(self.tracking_uri, SERVED, self.copy)
 
     @property
-    def approvals(self) -> Path:
-        return self.folder / "approvals"
+    def state(self) -> State:
+        return self.history.state()
 
     @property
-    def record(self) -> ChampionRecord:
-        return ChampionRecord(self.tracking_uri, SERVED)
+    def champion(self) -> Event | None:
+        """The champion, as readers see it."""
+        return read_state(self.tracking_uri, SERVED, self.copy).champion
 
     @property
-    def serving(self) -> ServingVersion | None:
-        return self.record.serving()
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.state.events]
 
     def execute(self, *statements: str) -> None:
         """Run SQL statements in the database, without the gate's transactions."""
@@ -162,63 +164,73 @@ class Registry:
         write_verdict(verdict, self.verdict_path)
         return verdict
 
-    def promote(self, address: str, policy: Path | None = None, **changes: Any) -> Promotion:
+    def promote(
+        self, address: str, policy: Path | None = None, *, where: History | None = None, **changes: Any
+    ) -> Event:
+        """Promote a candidate in the history ``where``, by default this registry's own."""
         arguments: dict[str, Any] = {
             "verdict_path": self.verdict_path,
             "policy_path": policy or self.policy,
             "evidence_folder": self.folder / "evidence",
             "candidate_uri": address,
             "promoter": "test",
+            "at": AT,
             "measure_virtual_study": correct_result,
         }
-        return promote(PromotionRequest(**(self.where | arguments | changes)))
+        with changing(where or self.history) as change:
+            return promote(change, PromotionRequest(**(arguments | changes)))
 
     def refuses(self, address: str, code: str, policy: Path | None = None, **changes: Any) -> GateRefused:
-        before = current_champion(self.tracking_uri, SERVED)
+        before = self.champion
         with pytest.raises(GateRefused) as refusal:
             self.promote(address, policy, **changes)
         assert refusal.value.code == code
-        assert current_champion(self.tracking_uri, SERVED) == before, "a refusal changed the alias"
+        assert self.champion == before, "a refusal changed the champion"
         return refusal.value
 
-    def decide(
-        self,
-        decide: Callable[[ApprovalRequest], Path],
-        verdict: Verdict,
-        sign_off: SignOff = REVIEWER,
-        **changes: Any,
-    ) -> Path:
-        """Call ``grant`` or ``reject``. Return the path of the sealed record."""
-        arguments: dict[str, Any] = {
-            "verdict": verdict,
-            "policy": read_policy(self.policy),
-            "sign_off": sign_off,
-            "at": AT,
-            "author": AUTHOR,
-            "production_model": SERVED,
-            "folder": self.approvals,
-            "ledger_path": self.ledger,
-            "record": self.record,
-        }
-        return decide(ApprovalRequest(**(arguments | changes)))
+    def decide(self, decision: Callable[[State], Event]) -> Event:
+        """Add the event of a decision to the history, as a command does."""
+        with changing(self.history) as change:
+            return change.history.append(decision)
+
+    def approve(self, verdict: Verdict, sign_off: SignOff = REVIEWER, **changes: Any) -> Event:
+        arguments: dict[str, Any] = {"policy": read_policy(self.policy), "author": AUTHOR, "at": AT} | changes
+        return self.decide(partial(approved, verdict=verdict, sign_off=sign_off, **arguments))
+
+    def reject(self, verdict: Verdict, sign_off: SignOff = REVIEWER, at: datetime = AT) -> Event:
+        return self.decide(lambda _: rejected(verdict, sign_off, at))
+
+    def reinstate(self, model: str, sign_off: SignOff = REVIEWER, author: str | None = AUTHOR) -> Event:
+        return self.decide(partial(reinstated, model=model, sign_off=sign_off, author_of=lambda _: author, at=AT))
 
     def roll_back(self, **changes: Any) -> Rollback:
         arguments: dict[str, Any] = {
             "reason": "wrong side in 3 of 40 radiographs",
             "promoter": "R. Viewer",
+            "at": AT,
             "measure_virtual_study": correct_result,
             "limits": VirtualStudyLimits(),
         }
-        return rollback(RollbackRequest(**(self.where | arguments | changes)))
+        with changing(self.history) as change:
+            return rollback(change, RollbackRequest(**(arguments | changes)))
 
-    def reinstate(self, model: str, sign_off: SignOff = REVIEWER, **changes: Any) -> Reinstatement:
-        arguments = {"model": model, "sign_off": sign_off, "author": lambda _: AUTHOR, "approvals": self.approvals}
-        return reinstate(ReinstatementRequest(**(self.where | arguments | changes)))
+    def sync(self) -> State:
+        """What the next command does first. Return the state."""
+        with changing(self.history) as change:
+            return change.state
 
-    def repair(self, **changes: Any) -> Repair:
-        arguments: dict[str, Any] = {"ledger_path": self.ledger, "promoter": "test", "at": AT}
-        return repair(self.tracking_uri, SERVED, **(arguments | changes))
+    def restore(self, sign_off: SignOff = REVIEWER) -> Event:
+        """What ``plumbline history --restore`` does."""
+        return sync.restore(self.history, sign_off, AT)
+
+    def leftovers(self) -> list[str]:
+        """The promotion runs that never ended, and the versions that were prepared and never in service."""
+        client = open_registry(self.tracking_uri)
+        experiment = client.get_experiment_by_name(promotions_experiment(SERVED))
+        runs = client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'") if experiment else []
+        prepared = [v for v in versions_of(client, SERVED) if v.tags.get("plumbline.state") == "prepared"]
+        return [*(f"run {r.info.run_id}" for r in runs), *(f"version {v.version}" for v in prepared)]
 
     def faults(self) -> list[str]:
-        """Codes of the faults that the audit finds."""
-        return [fault.code for fault in audit(self.tracking_uri, SERVED, self.ledger)]
+        """Codes of the faults that the verification finds."""
+        return [fault.code for fault in verify(self.history)]

@@ -17,9 +17,8 @@ from orchestration.services.processes import Service, Supervised, free_port
 from spine.errors import GateRefused
 from tests.validation.promotion.registry import SERVED, Registry
 from validation.evaluation.record import EvaluationRecord
-from validation.promotion.champion import current_champion, fetch_champion, open_registry
-from validation.promotion.champion_record import DATABASE_VARIABLE
-from validation.promotion.registry_errors import errors_as_refusals
+from validation.promotion.history import DATABASE_VARIABLE
+from validation.registry.client import fetch_version, open_registry
 
 PROMOTIONS = f"{SERVED}-promotions"
 ADMIN, TRAINER, PROMOTER = "administrator", "trainer", "promoter"
@@ -80,8 +79,8 @@ def registry(
     server: str, tmp_path: Path, scored: Callable[..., EvaluationRecord], monkeypatch: pytest.MonkeyPatch
 ) -> Registry:
     (tmp_path / "evidence").mkdir()
-    monkeypatch.setenv(DATABASE_VARIABLE, f"sqlite:///{tmp_path / 'champions.db'}")
-    (tmp_path / "champions.db").touch()
+    monkeypatch.setenv(DATABASE_VARIABLE, f"sqlite:///{tmp_path / 'history.db'}")
+    (tmp_path / "history.db").touch()
     return Registry(server, tmp_path, scored)
 
 
@@ -95,7 +94,7 @@ def test_a_trainer_cannot_change_what_is_served(registry: Registry, tmp_path: Pa
             registry.promote(address)
     assert refusal.value.code == "NOT_PERMITTED"
     with signed_in(PROMOTER):
-        champion = registry.promote(address).champion
+        champion = registry.promote(address)
     with signed_in(TRAINER):
         client = open_registry(registry.tracking_uri)
         served = client.get_model_version(SERVED, champion.version)
@@ -119,16 +118,6 @@ def test_a_trainer_cannot_change_what_is_served(registry: Registry, tmp_path: Pa
         own = client.get_model_version("candidates", address.rpartition("/")[2])
         (tmp_path / "first" / "model.onnx").write_bytes(b"another graph")
         client.log_artifacts(own.run_id, str(tmp_path / "first"), "model")  # The trainer may do this.
-        assert current_champion(registry.tracking_uri, SERVED) == champion
-        assert fetch_champion(registry.tracking_uri, SERVED, into=tmp_path / "served") == champion
+        assert registry.champion == champion and registry.faults() == []
+        fetch_version(registry.tracking_uri, SERVED, champion.version, champion.digest, into=tmp_path / "served")
     assert (tmp_path / "served" / "model.onnx").read_bytes() == b"graph of first"
-
-
-def test_refusals_of_the_artefact_store_have_codes_too() -> None:
-    for status, code in ((403, "NOT_PERMITTED"), (500, "REGISTRY_UNAVAILABLE")):
-        answer = requests.Response()
-        answer.status_code = status
-        with pytest.raises(GateRefused) as refusal, errors_as_refusals():
-            raise requests.HTTPError(f"{status} of the store", response=answer)
-        assert refusal.value.code == code
-        assert str(status) in refusal.value.found

@@ -2,90 +2,76 @@
 
 import json
 import shutil
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
-from spine.errors import EvidenceRejected, GateRefused
-from spine.model_digest import find_model_folder, model_digest
-from tests.validation.promotion.registry import AT, SERVED, Registry, killed_in
-from validation.evaluation import record
-from validation.evaluation.record import read_record, write_record
+from spine.errors import GateRefused
+from spine.model_digest import model_digest
+from tests.validation.promotion.registry import AT, REVIEWER, SERVED, Registry, correct_result
 from validation.evaluation.sealing import write_sealed
 from validation.gates import verdict
 from validation.gates.policy import DEFAULT_POLICY
-from validation.promotion.champion import current_champion, download, fetch_champion, open_registry, versions_of
-from validation.promotion.champion_record import ChampionRecord
-from validation.promotion.history import HistoryEntry, append_entry, read_history
+from validation.gates.verdict import read_verdict
+from validation.promotion.decisions import rejected
+from validation.promotion.smoke_test import VirtualStudyResult
+from validation.registry.client import aliases_of, fetch_version, open_registry, versions_of
+
+
+def fetch(registry: Registry, into: Path) -> None:
+    """Fetch the champion's verified files."""
+    champion = registry.champion
+    assert champion is not None
+    fetch_version(registry.tracking_uri, SERVED, champion.version, champion.digest, into=into)
 
 
 def test_first_then_better_champion(registry: Registry) -> None:
     address = registry.register("first")
-    assert current_champion(registry.tracking_uri, SERVED) is None
+    assert not registry.state.champion
     registry.judge("first", noise=2.0, seed=2)
-    promotion = registry.promote(address)
-    assert promotion.previous_digest is None
-    assert promotion.champion.model_digest == model_digest(registry.folder / "first")
-    assert promotion.champion.simulated
-
+    first = registry.promote(address)
+    assert (first.version, first.digest, first.previous) == ("1", registry.digest("first"), "")
+    assert registry.champion == first
     better = registry.register("second")
     assert registry.judge("second", champion="first", noise=0.5, seed=3).decision == "PROMOTE"
     second = registry.promote(better)
-    assert second.previous_digest == promotion.champion.model_digest
-    assert current_champion(registry.tracking_uri, SERVED) == second.champion
+    assert (second.version, second.digest, second.previous) == ("2", registry.digest("second"), first.digest)
+    assert registry.champion == second and registry.kinds == ["promoted"] * 2
     client = open_registry(registry.tracking_uri)
-    assert str(client.get_model_version_by_alias(SERVED, "previous_champion").version) == promotion.champion.version
-    assert client.get_model_version(SERVED, promotion.champion.version).tags["plumbline.state"] == "previous_champion"
-    assert run_states(registry) == {"1": "previous_champion", "2": "champion"}, "not `prepared`, as before they ended"
-    assert client.get_model_version(SERVED, second.champion.version).tags["plumbline.verdict"] == second.verdict
-    history = read_history(registry.ledger)
-    assert [e.event for e in history] == ["intended", "promoted"] * 2
-    assert history[-1].digest == second.history_entry
-    into = registry.folder / "served"
-    assert fetch_champion(registry.tracking_uri, SERVED, into=into) == second.champion
-    assert model_digest(into) == second.champion.model_digest
-
-
-def run_states(registry: Registry) -> dict[str, str]:
-    """Version -> the state that the run of its promotion shows."""
-    client = open_registry(registry.tracking_uri)
-    runs = {str(v.version): client.get_run(v.run_id) for v in versions_of(client, SERVED)}
-    return {version: run.data.tags["plumbline.state"] for version, run in runs.items()}
+    assert aliases_of(client, SERVED) == {"champion": "2", "previous_champion": "1"}
+    versions = {str(v.version): v for v in versions_of(client, SERVED)}
+    shown = {number: v.tags["plumbline.state"] for number, v in versions.items()}
+    assert shown == {"1": "served", "2": "served"}
+    tags = versions["2"].tags
+    assert (tags["plumbline.verdict"], tags["plumbline.simulated"]) == (second.verdict, "true")
+    fetch(registry, registry.folder / "served")
+    assert model_digest(registry.folder / "served") == second.digest
+    assert registry.faults() == []
 
 
 def test_promotion_alone_without_a_verdict_is_refused(registry: Registry) -> None:
     """G4: the promotion is launched without a verdict."""
     address = registry.register("model")
     registry.refuses(address, "EVIDENCE_MISSING")
-    assert not registry.ledger.exists()
+    assert not registry.copy.exists() and registry.state.events == ()
 
 
 @pytest.mark.parametrize(
-    ("quality", "code"),
+    ("champion", "quality", "code"),
     [
-        ({"noise": 30.0}, "VERDICT_REJECT"),
-        ({"abstain": 25}, "VERDICT_REJECT"),
-        ({"n": 10}, "VERDICT_INSUFFICIENT"),
+        (None, {"noise": 30.0}, "VERDICT_REJECT"),
+        (None, {"abstain": 25}, "VERDICT_REJECT"),
+        (None, {"n": 10}, "VERDICT_INSUFFICIENT"),
+        ("first", {"noise": 2.0, "seed": 2}, "VERDICT_HOLD"),
+        ("first", {"noise": 2.6, "bias": 1.9, "seed": 2}, "VERDICT_REJECT"),
     ],
 )
-def test_failed_verdict_is_refused(registry: Registry, quality: dict[str, Any], code: str) -> None:
-    address = registry.candidate("model", **quality)
-    registry.refuses(address, code)
-
-
-def test_equal_and_worse_challengers_do_not_replace(registry: Registry) -> None:
-    address = registry.candidate("first", noise=2.0, seed=2)
-    registry.promote(address)
-    again = registry.register("equal")
-    assert registry.judge("equal", champion="first", noise=2.0, seed=2).decision == "HOLD"
-    registry.refuses(again, "VERDICT_HOLD")
-    worse = registry.register("worse")
-    assert registry.judge("worse", champion="first", noise=2.6, seed=2, bias=1.9).decision == "REJECT"
-    registry.refuses(worse, "VERDICT_REJECT")
+def test_failed_verdict_is_refused(serving: Registry, champion: str | None, quality: dict[str, Any], code: str) -> None:
+    """The last two challengers are equal to the champion and worse than it."""
+    serving.refuses(serving.candidate("model", champion, **quality), code)
 
 
 def test_stale_champion_is_refused(registry: Registry) -> None:
@@ -100,11 +86,38 @@ def test_stale_champion_is_refused(registry: Registry) -> None:
     assert all(step in stale.remedy for step in ("plumbline run -w", "champion_evaluation", "verdict", "promotion"))
 
 
+def test_a_rejection_during_the_promotion_refuses_it_and_nothing_is_left_over(serving: Registry) -> None:
+    """A person decides while the copy is tested."""
+    verdict = read_verdict(serving.verdict_path)
+
+    def measure(folder: Path) -> VirtualStudyResult:
+        serving.history.append(lambda _: rejected(verdict, REVIEWER, AT))
+        return correct_result(folder)
+
+    serving.refuses("models:/candidates/2", "APPROVAL_REJECTED", measure_virtual_study=measure)
+    assert serving.leftovers() == []
+
+
+def test_a_copy_that_differs_from_the_judged_files_is_refused(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in a file that is no part of the model's digest."""
+    complete = MlflowClient.log_artifacts
+
+    def lossy(client: MlflowClient, run: str, folder: str, path: str) -> None:
+        other = shutil.copytree(folder, registry.folder / "lossy", dirs_exist_ok=True)
+        (other / "card.md").write_text("")
+        complete(client, run, str(other), path)
+
+    address = registry.candidate("model")
+    monkeypatch.setattr(MlflowClient, "log_artifacts", lossy)
+    assert "the promoter's copy" in registry.refuses(address, "MODEL_ALTERED").found
+
+
 def test_altered_bytes_are_refused_and_never_served(registry: Registry) -> None:
     """V2: the candidate's files change after they were judged, or the served files change after the promotion."""
     address = registry.candidate("model")
-    stored = registry.stored(address)
-    graph = stored / "artifacts" / "model" / "model.onnx"
+    graph = registry.stored(address) / "artifacts" / "model" / "model.onnx"
     judged = graph.read_bytes()
     graph.write_bytes(b"evil")
     registry.refuses(address, "MODEL_ALTERED")
@@ -112,15 +125,14 @@ def test_altered_bytes_are_refused_and_never_served(registry: Registry) -> None:
     registry.promote(address)
 
     graph.write_bytes(b"evil")  # This is the trainer's copy. The served copy does not change.
-    champion = fetch_champion(registry.tracking_uri, SERVED, into=registry.folder / "served")
-    assert model_digest(registry.folder / "served") == champion.model_digest
+    fetch(registry, registry.folder / "served")
+    assert model_digest(registry.folder / "served") == registry.digest("model")
     for copy in (registry.folder / "artifacts" / f"{SERVED}-promotions").rglob("model.onnx"):
         copy.write_bytes(b"evil")
     with pytest.raises(GateRefused, match="MODEL_ALTERED"):
-        fetch_champion(registry.tracking_uri, SERVED, into=registry.folder / "elsewhere")
+        fetch(registry, registry.folder / "elsewhere")
     assert not (registry.folder / "elsewhere").exists()
-    # An intact local copy needs no download.
-    assert fetch_champion(registry.tracking_uri, SERVED, into=registry.folder / "served") == champion
+    fetch(registry, registry.folder / "served")  # An intact local copy needs no download.
 
 
 def test_another_model_than_the_judged_one_is_refused(registry: Registry) -> None:
@@ -163,81 +175,41 @@ def test_a_logged_model_is_promoted_and_carries_its_evidence(registry: Registry)
     registry.judge("model", noise=2.0, seed=2)
     addresses = ("models:/candidates/1", f"models:/{logged.model_id}", "models:/candidates@challenger")
     for name, address in zip(("one", "two", SERVED), addresses, strict=True):
-        champion = registry.promote(address, production_model=name).champion
-        assert champion.model_digest == model_digest(registry.folder / "model")
-    kept = {p.name for p in (registry.folder / "artifacts" / f"{SERVED}-promotions" / champion.run_id).rglob("*.*")}
+        history = replace(registry.history, model=name, copy=registry.folder / name / "history.jsonl")
+        event = registry.promote(address, where=history)
+        assert event.digest == registry.digest("model")
+    version = client.get_model_version(SERVED, event.version)
+    kept = {p.name for p in (registry.folder / "artifacts" / f"{SERVED}-promotions" / version.run_id).rglob("*.*")}
     assert {"verdict.json", "record-model.json", "default.yaml", "card.md"} <= kept
-    description = client.get_model_version(SERVED, champion.version).description
-    assert "PROMOTE" in description and len(description) < 5000
+    assert "PROMOTE" in version.description and len(version.description) < 5000
 
 
 def test_pickles_are_refused(registry: Registry) -> None:
     """V1: a file that runs code when it is loaded is never registered as the served model."""
     address = registry.candidate("model")
-    stored = registry.stored(address)
-    (stored / "artifacts" / "model" / "python_model.pkl").write_bytes(b"cos\nsystem\n")
+    (registry.stored(address) / "artifacts" / "model" / "python_model.pkl").write_bytes(b"cos\nsystem\n")
     assert "python_model.pkl" in registry.refuses(address, "UNSAFE_FILES").found
-
-
-@pytest.fixture
-def other_host() -> Iterator[tuple[str, list[str]]]:
-    """A web server of the same network, and the requests that reach it."""
-    requests: list[str] = []
-
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            requests.append(self.path)
-            self.send_error(404)
-
-        def log_message(self, *_: object) -> None:
-            """Nothing on the terminal."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"127.0.0.1:{server.server_port}", requests
-        server.shutdown()
-        thread.join()
-
-
-@pytest.mark.parametrize("scheme", ["http", "mlflow-artifacts", "ftp"])
-def test_a_version_whose_files_are_on_another_host_is_refused_without_a_request(
-    registry: Registry, other_host: tuple[str, list[str]], scheme: str
-) -> None:
-    """V1: whoever writes into the registry must not choose what this machine requests."""
-    address, (host, requests) = registry.candidate("model"), other_host
-    evil = f"'{scheme}://{host}/latest/meta-data'"
-    registry.execute(f"UPDATE model_versions SET source = {evil}, storage_location = {evil}")
-    assert host in registry.refuses(address, "ADDRESS_ELSEWHERE").found
-    registry.execute(f"UPDATE runs SET artifact_uri = '{scheme}://{host}/run'")
-    with pytest.raises(GateRefused, match="ADDRESS_ELSEWHERE"):
-        download(registry.tracking_uri, f"runs:/{registry.stored(address).name}/model", registry.folder / "x")
-    assert requests == []
 
 
 def test_altered_evidence_is_refused(registry: Registry) -> None:
     """G3, G1: an edited or truncated verdict, an edited or missing record, a changed or invalid policy."""
     address = registry.candidate("model", noise=1.0)
-    record_path = registry.folder / "evidence" / "record-model.json"
-    verdict_text, record_text = registry.verdict_path.read_text(), record_path.read_text()
-
-    registry.verdict_path.write_text(verdict_text.replace('"policy_version": ', '"policy_version": 9'))
-    registry.refuses(address, "EVIDENCE_ALTERED")
-    registry.verdict_path.write_text(verdict_text[: len(verdict_text) // 2])
-    registry.refuses(address, "EVIDENCE_UNREADABLE")
-    registry.verdict_path.write_text(verdict_text)
-
-    record_path.write_text(record_text.replace('"n_truth": 50', '"n_truth": 51', 1))
-    registry.refuses(address, "EVIDENCE_ALTERED")
-    record_path.unlink()
-    registry.refuses(address, "EVIDENCE_MISSING")
-    record_path.write_text(record_text)
-
-    policy = registry.folder / "policy.yaml"
-    policy.write_text(DEFAULT_POLICY.read_text().replace("at_most: {cobb: 3.7,", "at_most: {cobb: 37.0,"))
+    judged, record = registry.verdict_path, registry.folder / "evidence" / "record-model.json"
+    for path, edit, code in (
+        (judged, lambda text: text.replace('"policy_version": ', '"policy_version": 9'), "EVIDENCE_ALTERED"),
+        (judged, lambda text: text[: len(text) // 2], "EVIDENCE_UNREADABLE"),
+        (record, lambda text: text.replace('"n_truth": 50', '"n_truth": 51', 1), "EVIDENCE_ALTERED"),
+        (record, None, "EVIDENCE_MISSING"),
+    ):
+        whole = path.read_text()
+        path.write_text(edit(whole)) if edit else path.unlink()
+        registry.refuses(address, code)
+        path.write_text(whole)
+    policy, default = registry.folder / "policy.yaml", DEFAULT_POLICY.read_text()
+    registry.refuses(address, "POLICY_MISSING", policy)
+    policy.write_text(default.replace("at_most: {cobb: 3.7,", "at_most: {cobb: 37.0,"))
     registry.refuses(address, "POLICY_CHANGED", policy)
-    registry.refuses(address, "POLICY_MISSING", registry.folder / "none.yaml")
-    policy.write_text(DEFAULT_POLICY.read_text().replace("at_most:", "at_mots:"))
+    policy.write_text(default.replace("at_most:", "at_mots:"))
     registry.refuses(address, "POLICY_INVALID", policy)
     registry.promote(address)
 
@@ -251,86 +223,3 @@ def test_forged_verdict_is_refused(registry: Registry) -> None:
         result["outcome"], result["code"] = "PASS", "WITHIN_LIMIT"
     write_sealed(verdict.SCHEMA, content, registry.verdict_path)
     registry.refuses(address, "VERDICT_NOT_REPRODUCED")
-
-
-def test_forged_record_is_refused(registry: Registry) -> None:
-    """Figures that were edited and sealed again do not follow from the patients in the record."""
-    path = registry.folder / "record.json"
-    write_record(registry.scored(noise=30.0), path)
-    content = json.loads(path.read_text())["content"]
-    content["statistics"]["cobb"]["figures"]["standard_error_of_estimate"]["value"] = 0.1
-    write_sealed(record.SCHEMA, content, path)
-    with pytest.raises(EvidenceRejected, match=r"STATISTICS_INCONSISTENT.*cobb standard_error_of_estimate"):
-        read_record(path)
-
-
-def test_lost_alias_is_no_first_champion_and_can_be_restored(registry: Registry) -> None:
-    """G8: without the alias no model is a first champion. The repair sets it back."""
-    address = registry.candidate("model")
-    champion = registry.promote(address).champion
-    client = open_registry(registry.tracking_uri)
-    client.delete_registered_model_alias(SERVED, "champion")
-    with pytest.raises(GateRefused, match="CHAMPION_LOST"):
-        current_champion(registry.tracking_uri, SERVED)
-    with pytest.raises(GateRefused, match="CHAMPION_LOST"):
-        registry.promote(address)
-    assert registry.faults() == ["ALIAS_DISAGREES"]
-    restored = registry.repair().champion
-    assert restored == champion == current_champion(registry.tracking_uri, SERVED)
-    assert read_history(registry.ledger)[-1].event == "restored"
-
-
-@pytest.mark.parametrize(
-    ("died_in", "after_it", "outcome"),
-    [("change", False, "abandoned"), ("change", True, "promoted"), ("mark_synced", False, "promoted")],
-)
-def test_interrupted_promotion_is_completed_or_abandoned(
-    registry: Registry, died_in: str, after_it: bool, outcome: str
-) -> None:
-    """A kill before or after the change of the record leaves an announcement. The next promotion writes the outcome."""
-    address = registry.candidate("first", noise=2.0, seed=2)
-    with killed_in(ChampionRecord, died_in, after=after_it):
-        registry.promote(address)
-    assert [e.event for e in read_history(registry.ledger)] == ["intended"]
-    if outcome == "abandoned":
-        assert current_champion(registry.tracking_uri, SERVED) is None
-        registry.promote(address)
-    else:
-        serving = current_champion(registry.tracking_uri, SERVED)
-        assert serving is not None and serving.model_digest == model_digest(registry.folder / "first")
-        better = registry.candidate("second", champion="first", noise=0.5, seed=3)
-        registry.promote(better)
-    assert [e.event for e in read_history(registry.ledger)] == ["intended", outcome, "intended", "promoted"]
-    assert registry.faults() == []
-
-
-def test_a_broken_history_chain_is_detected(tmp_path: Path) -> None:
-    ledger = tmp_path / "promotions.jsonl"
-    for i in range(4):
-        append_entry(ledger, HistoryEntry("promoted", AT.isoformat(), "test", SERVED, str(i), f"{i}" * 64, None))
-    assert len(read_history(ledger)) == 4
-    lines = ledger.read_text().splitlines()
-    for damaged in (
-        [lines[0], *lines[2:]],
-        [lines[1], lines[0], *lines[2:]],
-        [*lines[:2], lines[2].replace('"version": "2"', '"version": "9"'), lines[3]],
-        [*lines[:3], lines[3].replace('"approval": null', '"approval": "x"')],
-        [*lines[:3], lines[3][:40]],
-    ):
-        ledger.write_text("\n".join(damaged) + "\n")
-        with pytest.raises(EvidenceRejected, match="HISTORY_BROKEN"):
-            read_history(ledger)
-
-
-def test_model_digest_covers_every_part(registry: Registry) -> None:
-    model = registry.export("model")
-    digest = model_digest(model)
-    (model / "card.md").write_text("another card")
-    assert model_digest(model) == digest
-    (model / "model.onnx.data").write_bytes(b"weights")
-    assert model_digest(model) != digest
-    shutil.copytree(model, registry.folder / "tree" / "deep")
-    assert find_model_folder(registry.folder / "tree") == registry.folder / "tree" / "deep"
-    (model / "contract.json").write_bytes(b"")
-    with pytest.raises(EvidenceRejected, match="MODEL_INCOMPLETE"):
-        model_digest(model)

@@ -1,4 +1,4 @@
-"""Rollback in one change (faults G14, G15), also with a broken registry, a missing alias or a wrong clock."""
+"""Rollback in one event (faults G14, G15), also with a broken registry; reinstatement of denied and rejected models."""
 
 import shutil
 from collections.abc import Callable
@@ -10,44 +10,48 @@ from typing import Any
 import pytest
 
 from spine.errors import GateRefused
-from spine.model_digest import model_digest
-from tests.validation.promotion.registry import AT, SERVED, Registry, correct_result, killed_in
-from validation.promotion import champion_change
+from tests.validation.promotion.registry import AT, AUTHOR, REVIEWER, SERVED, Registry, correct_result
+from tests.validation.promotion.short_histories import MODELS, event, state_after
 from validation.promotion.approval import SignOff
-from validation.promotion.champion import current_champion, fetch_champion, open_registry, version_of_alias
-from validation.promotion.history import HistoryEntry, append_entry, read_history
-from validation.promotion.repair import accept_history_loss
+from validation.promotion.decisions import reinstated, rolled_back
 from validation.promotion.smoke_test import VirtualStudyResult
+from validation.promotion.sync import changing
+from validation.registry.client import TAG, aliases_of, open_registry
+
+A, B, C, *_ = MODELS
 
 
 @pytest.fixture(scope="module")
 def third_once(serving_once: Registry, tmp_path_factory: pytest.TempPathFactory) -> Registry:
     registry = serving_once.copy_to(tmp_path_factory.mktemp("third"))
     registry.promote("models:/candidates/2")
-    address = registry.candidate("third", champion="second", noise=0.5, seed=5)
-    registry.promote(address)
+    registry.promote(registry.candidate("third", champion="second", noise=0.5, seed=5))
     return registry
 
 
 @pytest.fixture
 def third(third_once: Registry, tmp_path: Path) -> Registry:
-    """A registry whose third champion serves."""
+    """A registry whose third champion is in service."""
     return third_once.copy_to(tmp_path)
 
 
 def refused(registry: Registry, code: str, **changes: Any) -> GateRefused:
-    before, events = registry.serving, len(read_history(registry.ledger))
+    before, events = registry.champion, registry.history.events()
     with pytest.raises(GateRefused) as refusal:
         registry.roll_back(**changes)
     assert refusal.value.code == code
-    assert registry.serving == before
-    assert len(read_history(registry.ledger)) == events
+    assert (registry.champion, registry.history.events()) == (before, events)
     return refusal.value
 
 
-def alias(registry: Registry, name: str) -> str | None:
-    version = version_of_alias(open_registry(registry.tracking_uri), SERVED, name)
-    return str(version.version) if version is not None else None
+def aliases(registry: Registry) -> dict[str, str]:
+    return aliases_of(open_registry(registry.tracking_uri), SERVED)
+
+
+def bytes_of(registry: Registry, version: str) -> Path:
+    """The folder of the run with the version's files."""
+    found = open_registry(registry.tracking_uri).get_model_version(SERVED, version)
+    return registry.folder / "artifacts" / f"{SERVED}-promotions" / found.run_id
 
 
 def wrong_for(name: str) -> Callable[[Path], VirtualStudyResult]:
@@ -60,30 +64,24 @@ def wrong_for(name: str) -> Callable[[Path], VirtualStudyResult]:
     return measure
 
 
-def test_a_model_that_was_refused_after_it_served_is_passed_over(third: Registry) -> None:
-    digest = third.digest("second")
-    refusal = HistoryEntry("rejected", AT.isoformat(), "N. Ay", SERVED, "", digest, None, "v" * 64, reason="mirrored")
-    append_entry(third.ledger, refusal)
-    assert "version 2 was refused on" in refused(third, "ROLLBACK_REFUSED", to="2").found
-    done = third.roll_back()
-    assert done.champion.model_digest == third.digest("first")
-    assert any("mirrored" in fault for fault in done.passed_over)
-
-
 def test_one_change_returns_to_the_last_good_model_and_denies_the_one_left(third: Registry) -> None:
+    done = third.roll_back().event
+    assert (done.kind, done.version, done.digest) == ("rolled_back", "2", third.digest("second"))
+    assert (done.previous, done.reason) == (third.digest("third"), "wrong side in 3 of 40 radiographs")
+    assert third.champion == done and third.faults() == []
+    assert aliases(third) == {"champion": "2", "previous_champion": "1"}
+    client = open_registry(third.tracking_uri)
+    states = [client.get_model_version(SERVED, number).tags[TAG + "state"] for number in "123"]
+    assert states == ["served", "served", "denied"]
+
+
+def test_a_model_that_was_rejected_after_it_served_is_passed_over(third: Registry) -> None:
+    verdict = third.judge("second", champion="first", noise=0.5, seed=3)
+    third.reject(verdict, SignOff("N. Ay", "mirrored"))
+    assert "version 2: APPROVAL_REJECTED: N. Ay rejected" in refused(third, "ROLLBACK_REFUSED", to="2").found
     done = third.roll_back()
-    assert done.champion.model_digest == third.digest("second")
-    assert current_champion(third.tracking_uri, SERVED) == done.champion
-    assert (alias(third, "champion"), alias(third, "previous_champion")) == ("2", "1")
-    last = read_history(third.ledger)[-1]
-    assert (last.event, last.version, last.reason) == ("rolled_back", "2", "wrong side in 3 of 40 radiographs")
-    assert last.digest == done.history_entry
-    assert third.faults() == []
-    served = third.folder / "served"
-    fetch_champion(third.tracking_uri, SERVED, into=served)
-    assert model_digest(served) == third.digest("second")
-    version = open_registry(third.tracking_uri).get_model_version(SERVED, "3")
-    assert version.tags["plumbline.state"] == "denied"
+    assert done.event.digest == third.digest("first")
+    assert any("mirrored" in fault for fault in done.passed_over)
 
 
 def test_denied_model_is_neither_returned_to_nor_promoted_again(third: Registry) -> None:
@@ -94,89 +92,139 @@ def test_denied_model_is_neither_returned_to_nor_promoted_again(third: Registry)
     shutil.rmtree(third.folder / "third")
     address = third.candidate("third", champion="second", noise=0.3, seed=9)
     assert third.refuses(address, "MODEL_DENIED").found.endswith("wrong side in 3 of 40 radiographs")
-    assert third.roll_back(reason="and this").champion.version == "1"
+    assert third.roll_back(reason="and this").event.version == "1"
     assert "denied" in refused(third, "NO_GOOD_MODEL", reason="and that").found
 
 
 def test_target_that_fails_its_smoke_test_is_refused_and_the_next_good_one_offered(third: Registry) -> None:
     refusal = refused(third, "ROLLBACK_REFUSED", to="2", measure_virtual_study=wrong_for("second"))
     assert "cobb is nan" in refusal.found
-    assert refusal.remedy == "use --to 1, the next version that works and is neither denied nor refused"
+    assert refusal.remedy == "use --to 1, the next version that works and is neither denied nor rejected"
     done = third.roll_back(measure_virtual_study=wrong_for("second"))
-    assert done.champion.version == "1"
-    assert "version 2" in done.passed_over[0]
-    assert alias(third, "previous_champion") is None, "the only other version is denied"
+    assert done.event.version == "1" and "version 2" in done.passed_over[0]
+    assert aliases(third) == {"champion": "1", "previous_champion": "2"}
 
 
 def test_target_with_other_bytes_or_without_any_is_refused(third: Registry) -> None:
-    client = open_registry(third.tracking_uri)
-    root = third.folder / "artifacts" / f"{SERVED}-promotions"
-    graph = next((root / client.get_model_version(SERVED, "2").run_id).rglob("model.onnx"))
-    graph.write_bytes(b"evil")
+    next(bytes_of(third, "2").rglob("model.onnx")).write_bytes(b"evil")
     assert "MODEL_ALTERED" in refused(third, "ROLLBACK_REFUSED", to="2").found
     assert third.faults() == ["MODEL_ALTERED"]
-    shutil.rmtree(root / client.get_model_version(SERVED, "1").run_id)
-    assert refused(third, "NO_GOOD_MODEL").code == "NO_GOOD_MODEL"
+    shutil.rmtree(bytes_of(third, "1"))
+    refused(third, "NO_GOOD_MODEL")
 
 
-def test_an_incomplete_or_impossible_request_is_refused(third: Registry) -> None:
-    refused(third, "NO_REASON", reason=" ")
-    refused(third, "SMOKE_TEST_ABSENT", measure_virtual_study=None)
-    refused(third, "ROLLBACK_UNKNOWN", to="3")
-    refused(third, "ROLLBACK_UNKNOWN", to="99")
-    refused(third, "CLOCK_WENT_BACK", at=AT - timedelta(hours=1))
+@pytest.mark.parametrize(
+    ("code", "changes"),
+    [
+        ("NO_REASON", {"reason": " "}),
+        ("EVENT_REFUSED", {"promoter": " "}),
+        ("SMOKE_TEST_ABSENT", {"measure_virtual_study": None}),
+        ("ROLLBACK_UNKNOWN", {"to": "3"}),
+        ("ROLLBACK_UNKNOWN", {"to": "99"}),
+        ("CLOCK_WENT_BACK", {"at": AT - timedelta(hours=1)}),
+    ],
+)
+def test_an_incomplete_or_impossible_request_is_refused(third: Registry, code: str, changes: dict[str, Any]) -> None:
+    refused(third, code, **changes)
 
 
-def test_no_champion_at_all(registry: Registry) -> None:
-    with pytest.raises(GateRefused, match="NO_CHAMPION"):
-        registry.roll_back()
+def test_without_a_champion_there_is_no_rollback(registry: Registry) -> None:
+    refused(registry, "NO_CHAMPION")
 
 
-def test_rollback_needs_neither_alias_nor_history(third: Registry) -> None:
-    """Both list the models that served, so one may be lost. A person must first accept the loss of a history."""
+def test_rollback_needs_neither_aliases_nor_copy_nor_the_champions_files(third: Registry) -> None:
     client = open_registry(third.tracking_uri)
-    client.delete_registered_model_alias(SERVED, "champion")
-    assert third.roll_back().champion.version == "2"
-    third.ledger.unlink()
-    refused(third, "HISTORY_CUT")
-    accept_history_loss(
-        third.tracking_uri, SERVED, ledger_path=third.ledger, sign_off=SignOff("R. Viewer", "gone"), at=AT
-    )
-    client.delete_registered_model_alias(SERVED, "previous_champion")
-    assert third.roll_back(reason="and this").champion.version == "1"
-    assert alias(third, "champion") == "1"
+    for alias in aliases(third):
+        client.delete_registered_model_alias(SERVED, alias)
+    shutil.rmtree(bytes_of(third, "3"))
+    client.delete_model_version(SERVED, "3")
+    third.copy.unlink()
+    assert third.roll_back().event.version == "2"
+    assert aliases(third) == {"champion": "2", "previous_champion": "1"}
+    assert third.faults() == ["VERSION_GONE"] and len(third.copy.read_text().splitlines()) == 4
 
 
-def test_an_empty_champion_record_is_filled_from_alias_or_history(third: Registry) -> None:
-    empty_record = ("DELETE FROM plumbline_champions", "DELETE FROM plumbline_changes")
-    third.execute(*empty_record)
-    assert third.faults() == ["CHAMPION_RECORD_EMPTY"]
-    assert third.roll_back().champion.version == "2"
-    third.execute(*empty_record)
-    open_registry(third.tracking_uri).delete_registered_model_alias(SERVED, "champion")
-    with pytest.raises(GateRefused, match="CHAMPION_LOST"):
-        current_champion(third.tracking_uri, SERVED)
-    restored = third.repair().champion
-    assert restored is not None and restored.version == "2"
-    assert alias(third, "champion") == "2"
+def test_of_two_rollbacks_of_the_same_model_one_is_refused(third: Registry) -> None:
+    """The second person has decided on a champion that is no longer in service."""
+    before = third.state
+    third.roll_back()
+    second = partial(rolled_back, reason="why", actor="test", at=AT)
+    with changing(third.history) as change, pytest.raises(GateRefused, match="STALE_CHAMPION"):
+        change.history.append(partial(second, target=before.served[2], champion=before.champion))
+    assert third.kinds[-2:] == ["promoted", "rolled_back"]
 
 
-def test_interrupted_rollback_is_finished_by_the_repair(third: Registry) -> None:
-    with killed_in(champion_change, "sync_aliases"):
-        third.roll_back()
-    assert alias(third, "champion") == "3"
-    served = current_champion(third.tracking_uri, SERVED)
-    assert served is not None and served.version == "2", "the champion record decides, not the alias"
-    assert set(third.faults()) == {"CHANGE_INTERRUPTED", "HISTORY_BEHIND", "ALIAS_DISAGREES"}
-    third.repair()
-    assert third.faults() == []
-    assert alias(third, "champion") == "2"
-    assert read_history(third.ledger)[-2].event == "rolled_back"
+def test_a_rollback_that_waited_for_another_one_is_refused(third: Registry) -> None:
+    """Two persons see a bad model. The second rollback must not deny the good one, to which the first returned."""
+    seen = third.champion
+    third.roll_back(champion=seen)
+    refused(third, "STALE_CHAMPION", champion=seen)
 
 
 def test_rolled_back_model_can_be_followed_by_a_better_one(third: Registry) -> None:
     third.roll_back()
     fourth = third.candidate("fourth", champion="second", noise=0.4, seed=11)
-    assert third.promote(fourth, measure_virtual_study=partial(correct_result, seconds=0.3)).champion.version == "4"
-    assert (alias(third, "champion"), alias(third, "previous_champion")) == ("4", "2")
+    assert third.promote(fourth, measure_virtual_study=partial(correct_result, seconds=0.3)).version == "4"
+    assert aliases(third) == {"champion": "4", "previous_champion": "2"}
     assert third.faults() == []
+
+
+@pytest.fixture
+def left(serving: Registry) -> Registry:
+    """A registry that was rolled back from its second model to its first. A third model was rejected."""
+    serving.promote("models:/candidates/2")
+    serving.roll_back(reason="wrong side", promoter="test")
+    serving.register("third")
+    serving.reject(serving.judge("third", champion="first", noise=0.5, seed=3), SignOff("N. Ay", "mirrored"))
+    return serving
+
+
+def test_a_reinstated_model_serves_only_after_a_promotion(left: Registry) -> None:
+    client = open_registry(left.tracking_uri)
+    left.judge("second", champion="first", noise=0.5, seed=3)
+    left.refuses("models:/candidates/2", "MODEL_DENIED")
+    assert client.get_model_version(SERVED, "2").tags[TAG + "state"] == "denied"
+    champion, done = left.champion, left.reinstate(left.digest("second")[:12])
+    assert (done.kind, done.actor, done.reason) == ("reinstated", "R. Viewer", REVIEWER.comment)
+    assert done.digest == left.digest("second")
+    assert left.champion == champion, "a reinstatement deploys nothing"
+    assert client.get_model_version(SERVED, "2").tags[TAG + "state"] == "served"
+    assert left.promote("models:/candidates/2").version == "3"
+    assert left.faults() == []
+
+
+def test_a_rollback_can_return_to_a_reinstated_model(left: Registry) -> None:
+    refused(left, "ROLLBACK_REFUSED", to="2")
+    left.reinstate("2")
+    assert left.roll_back(to="2").event.version == "2"
+    assert set(left.state.barred) == {left.digest("first"), left.digest("third")}
+
+
+def test_a_rejection_is_removed_like_a_denial_and_can_be_repeated(left: Registry) -> None:
+    model, verdict = left.digest("third"), left.judge("third", champion="first", noise=0.5, seed=3)
+    for _ in range(2):
+        left.refuses("models:/candidates/3", "APPROVAL_REJECTED")
+        left.reinstate(model[:12])
+        with pytest.raises(GateRefused, match="NOT_DENIED"):
+            left.reinstate(model[:12])
+        left.reject(verdict)
+    left.reinstate(model)
+    assert left.promote("models:/candidates/3").version == "3"
+
+
+@pytest.mark.parametrize(
+    ("code", "model", "person", "author"),
+    [
+        *(("NOT_DENIED", model, "R. Viewer", AUTHOR) for model in ("1", "99", "", "f" * 64, B[:7])),
+        *(("APPROVAL_EMPTY", "2", person, AUTHOR) for person in (" ", ".")),
+        *(("AUTHOR_UNKNOWN", model, "R. Viewer", author) for model in ("2", C) for author in (None, " ")),
+        *(("SAME_PERSON", model, name, AUTHOR) for model in (B[:8], C) for name in (AUTHOR, " a  Trainer ")),
+    ],
+)
+def test_an_impossible_or_unsigned_reinstatement_is_refused(
+    code: str, model: str, person: str, author: str | None
+) -> None:
+    served = event("promoted", A), event("promoted", B, previous=A), event("rolled_back", A, previous=B)
+    state, sign_off = state_after(*served, event("rejected", C)), SignOff(person, "why")
+    with pytest.raises(GateRefused, match=code):
+        reinstated(state, model, sign_off, author_of=lambda _: author, at=AT)

@@ -11,8 +11,8 @@ from spine.errors import ContractViolation
 from spine.measurement.registry import PARAMETERS
 from tests.validation.promotion.registry import SERVED, Registry, correct_result
 from validation.gates.policy import VirtualStudyLimits
-from validation.promotion.champion import open_registry, versions_of
 from validation.promotion.smoke_test import STUDY, VirtualStudyResult, check_result, virtual_study_truths
+from validation.registry.client import open_registry, versions_of
 
 NAN = float("nan")
 
@@ -57,23 +57,17 @@ def test_without_a_way_to_run_the_model_nothing_is_promoted(registry: Registry) 
     registry.refuses(address, "SMOKE_TEST_ABSENT", measure_virtual_study=None)
 
 
-def test_ten_times_slower_than_the_champion_is_stopped(registry: Registry) -> None:
-    first = registry.candidate("first", noise=2.0, seed=2)
-    registry.promote(first)
-    second = registry.candidate("second", champion="first", noise=0.5, seed=3)
+def test_ten_times_slower_than_the_champion_is_stopped(serving: Registry) -> None:
     loaded: list[bytes] = []
 
     def measure(folder: Path) -> VirtualStudyResult:
-        graph = (folder / "model.onnx").read_bytes()
-        loaded.append(graph)
-        return correct_result(folder, seconds=2.1 if graph == b"graph of second" else 0.2)
+        loaded.append((folder / "model.onnx").read_bytes())
+        return correct_result(folder, seconds=2.1 if loaded[-1] == b"graph of second" else 0.2)
 
-    assert (
-        "the study took 2.1 s; at most 2 s"
-        in registry.refuses(second, "SMOKE_TEST_FAILED", measure_virtual_study=measure).found
-    )
+    refusal = serving.refuses("models:/candidates/2", "SMOKE_TEST_FAILED", measure_virtual_study=measure)
+    assert "the study took 2.1 s; at most 2 s" in refusal.found
     assert set(loaded) == {b"graph of first", b"graph of second"}, "the bytes of both models were loaded"
-    registry.promote(second, measure_virtual_study=partial(correct_result, seconds=1.9))
+    serving.promote("models:/candidates/2", measure_virtual_study=partial(correct_result, seconds=1.9))
 
 
 def test_another_schema_than_the_champions_is_stopped() -> None:

@@ -16,6 +16,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tests.validation.promotion.registry import SERVED
+from validation.promotion.sync import promotions_experiment
+
 ADDRESS = "PLUMBLINE_TEST_POSTGRES"
 
 
@@ -32,43 +35,91 @@ def why_not() -> str | None:
     return None
 
 
-@contextmanager
-def running() -> Iterator[str]:
-    """The address of an empty database on a server that is stopped at the end of the block."""
-    if named := os.environ.get(ADDRESS):
-        yield named
-        return
-    folder = Path(tempfile.mkdtemp(prefix="plumbline-pg-"))  # short: a socket's path has at most 107 characters
-    try:
+def registry_on(address: str, artefacts: Path) -> None:
+    """Make MLflow's tables in the database, and the promoter's experiment, whose artefacts are in this folder."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=address, registry_uri=address)
+    client.search_experiments()  # makes the tables
+    name = promotions_experiment(SERVED)
+    if client.get_experiment_by_name(name) is None:
+        client.create_experiment(name, artifact_location=(artefacts / name).as_uri())
+
+
+class Server:
+    """A PostgreSQL server in a folder of its own, which a test can stop and start again.
+
+    With ``networks``, it also answers any host in this network, without a password.
+    """
+
+    def __init__(self, folder: Path, networks: str = "") -> None:
+        self.folder, self._networks = folder, networks
+        self.address = f"postgresql+psycopg2://plumbline@/postgres?host={folder}"
         account = _account() if os.geteuid() == 0 else None
+        self._who: dict[str, Any] = {}
         if account is not None:
             os.chown(folder, account.pw_uid, account.pw_gid)
-        who: dict[str, Any] = {"user": account.pw_uid, "group": account.pw_gid} if account is not None else {}
-        who |= {"extra_groups": []} if account is not None else {}
+            self._who = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         initdb = [str(_binary("initdb")), "-D", str(folder / "data"), "-U", "plumbline", "-A", "trust", "-N"]
-        subprocess.run(initdb, check=True, capture_output=True, cwd=folder, timeout=120, **who)
-        with _served(folder, who):
-            yield f"postgresql+psycopg2://plumbline@/postgres?host={folder}"
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run(initdb, check=True, capture_output=True, cwd=folder, timeout=120, **self._who)
+        if networks:
+            with (folder / "data" / "pg_hba.conf").open("a") as permitted:
+                permitted.write(f"host all all {networks} trust\n")
+        self._process: subprocess.Popen[bytes] | None = None
 
+    def start(self) -> None:
+        command = [str(_binary("postgres")), "-D", str(self.folder / "data"), "-k", str(self.folder)]
+        command += [
+            "-c",
+            f"listen_addresses={'*' if self._networks else ''}",
+            "-c",
+            "fsync=off",
+            "-c",
+            "max_connections=400",
+        ]
+        with (self.folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **self._who)
+        try:
+            _wait(self.folder, self._process)
+        except BaseException:
+            self.stop()
+            raise
 
-@contextmanager
-def _served(folder: Path, who: dict[str, Any]) -> Iterator[None]:
-    command = [str(_binary("postgres")), "-D", str(folder / "data"), "-k", str(folder), "-c", "listen_addresses="]
-    command += ["-c", "fsync=off", "-c", "max_connections=50"]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, **who)
-    try:
-        _wait(folder, server)
-        yield
-    finally:
+    def stop(self) -> None:
+        server, self._process = self._process, None
+        if server is None:
+            return
         server.send_signal(signal.SIGINT)  # a fast shutdown: SIGTERM waits for the connections that MLflow keeps open
         try:
             server.wait(20)
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """A server of its own, which is stopped and deleted at the end of the block."""
+    folder = Path(tempfile.mkdtemp(prefix="plumbline-pg-"))  # short: a socket's path has at most 107 characters
+    server = None
+    try:
+        server = Server(folder)
+        server.start()
+        yield server
+    finally:
+        if server is not None:
+            server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def running() -> Iterator[str]:
+    """The address of an empty database on a server that is stopped at the end of the block."""
+    if named := os.environ.get(ADDRESS):
+        yield named
+        return
+    with serving() as server:
+        yield server.address
 
 
 def _wait(folder: Path, server: "subprocess.Popen[bytes]") -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from spine.errors import GateRefused, ParametersRejected
-from validation.promotion.database import is_sqlite, sqlite_file
+from validation.registry.database import is_sqlite, sqlite_file
 
 if TYPE_CHECKING:
     from mlflow.store.artifact.artifact_repo import ArtifactRepository

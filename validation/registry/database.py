@@ -1,14 +1,7 @@
-"""The gate's tables in the registry's database, and transactions on them.
+"""The database of MLflow's registry, which also stores the history: addresses, transactions, errors.
 
-Contract: the first connection creates missing tables, but never a database file. A missing, truncated or damaged file
-is refused with REGISTRY_UNAVAILABLE. The statements within ``connected`` are one transaction.
-
-    plumbline_champions    model (key), version, digest, previous, sequence, entry, synced: the version in service
-    plumbline_changes      model + sequence (key), version, digest, entry: every change of the champion
-    plumbline_denied       model + digest (key), reason, by, at: models that a rollback denied
-    plumbline_reinstated   model + entry (key), digest, reason, by, at: models that a person reinstated
-    plumbline_approvals    approval (key), model: used approvals
-    plumbline_histories    model + first + place + closed_by (key), length, last: the length of each history
+Contract: no function here creates a database file. A missing, truncated, damaged or locked database is refused with
+REGISTRY_UNAVAILABLE. The statements within ``transaction`` are one transaction.
 """
 
 import os
@@ -33,53 +26,26 @@ _POSTGRES_PORT = 5432
 _SQLITE = ("sqlite:///", "sqlite+pysqlite:///")
 
 
-def table(name: str) -> Any:
-    """The table ``plumbline_<name>`` as an SQLAlchemy object."""
-    return _metadata().tables[f"plumbline_{name}"]
-
-
-@cache
-def _metadata() -> Any:
-    from sqlalchemy import Boolean, Column, Integer, MetaData, String, Table, Text
-
-    metadata = MetaData()
-
-    def digests(*names: str, key: bool = False) -> list[Any]:
-        return [Column(name, String(64), primary_key=key, nullable=False) for name in names]
-
-    def add(name: str, *columns: Any, model_is_key: bool = True) -> None:
-        model = Column("model", String(256), primary_key=model_is_key, nullable=False)
-        Table(f"plumbline_{name}", metadata, model, *columns)
-
-    def number(name: str, *, key: bool = False) -> Any:
-        return Column(name, Integer, primary_key=key, nullable=False)
-
-    def why() -> list[Any]:
-        return [Column(name, Text, nullable=False) for name in ("reason", "by", "at")]
-
-    synced, place = Column("synced", Boolean, nullable=False), Column("place", Text, primary_key=True)
-    length, last = number("length"), digests("last")
-    add("champions", *digests("version", "digest", "previous", "entry"), number("sequence"), synced)
-    add("changes", number("sequence", key=True), *digests("version", "digest", "entry"))
-    add("denied", *digests("digest", key=True), *why())
-    add("reinstated", *digests("entry", key=True), *digests("digest"), *why())
-    add("approvals", *digests("approval", key=True), model_is_key=False)
-    add("histories", *digests("first", key=True), place, *digests("closed_by", key=True), length, *last)
-    return metadata
-
-
 @contextmanager
-def connected(database: str) -> Iterator[Any]:
-    """Open a connection with one transaction. Commit it at the end of the block, or roll it back after an error.
+def transaction(database: str, *, write: bool = False) -> Iterator[Any]:
+    """A connection with one transaction. It is committed at the end of the block, or rolled back after an error.
+
+    Args:
+        write: whether the block writes. SQLite then locks the database before the first read, so that no other process
+            can change what was read.
 
     Raises:
         GateRefused: REGISTRY_UNAVAILABLE.
+        IntegrityError: a row violates a key or index of its table.
     """
     from sqlalchemy.exc import DBAPIError, IntegrityError
 
+    if is_sqlite(database) and not sqlite_file(database).exists():
+        raise database_missing(database)
     try:
-        engine = _engine(database)
-        with engine.begin() as connection:
+        with _engine(database, os.getpid()).begin() as connection:
+            if is_sqlite(database):
+                connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
             yield connection
     except IntegrityError:
         raise
@@ -93,7 +59,19 @@ def registry_unavailable(why: str) -> GateRefused:
         "REGISTRY_UNAVAILABLE",
         found=f"the registry cannot be read or written: {' '.join(why.split())[:200]}",
         expected="a database that is reachable and not locked",
-        remedy="start the database or wait until it is not locked. Run `plumbline history --verify`, then try again",
+        remedy="start the database, wait until it is not locked, or restore its file from a backup; then run "
+        "`plumbline history --verify`. Meanwhile `plumbline rollback --local` works without it",
+    )
+
+
+def database_missing(database: str) -> GateRefused:
+    """The error for an SQLite file that does not exist or is empty."""
+    return GateRefused(
+        "REGISTRY_UNAVAILABLE",
+        found=f"no database in {sqlite_file(database)}: the file is missing or empty",
+        expected="the database of the registry, which the first run makes",
+        remedy="check PLUMBLINE_TRACKING_URI. If the file was lost, restore it from a backup; until then, `plumbline "
+        "rollback --local` works without a database. In a new workspace, run `plumbline run` first",
     )
 
 
@@ -158,42 +136,16 @@ def sqlite_address(path: Path) -> str:
 
 
 @cache
-def _engine_of(database: str, _process: int) -> Any:
+def _engine(database: str, _process: int) -> Any:
     from sqlalchemy import NullPool, create_engine, event
 
-    sqlite = is_sqlite(database)
     # No pool: each transaction has its own connection, so a forked process shares no connection.
-    options = {"timeout": WAIT_SECONDS} if sqlite else {"connect_timeout": CONNECT_SECONDS}
+    options = {"timeout": WAIT_SECONDS} if is_sqlite(database) else {"connect_timeout": CONNECT_SECONDS}
     engine = create_engine(database, poolclass=NullPool, connect_args=options)
-    if sqlite:
-        # By default, pysqlite begins the transaction at the first write. BEGIN IMMEDIATE locks the database before the
-        # first read, so that no other process can change what was read.
+    if is_sqlite(database):
+        # By default, pysqlite begins the transaction at the first write, after the first read.
         event.listen(engine, "connect", _disable_implicit_begin)
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
-
-
-def _engine(database: str) -> Any:
-    """The engine of an existing database. Missing tables are created."""
-    if not database_exists(database) and not sqlite_file(database).exists():
-        raise registry_unavailable("the database file is missing")
-    engine = _engine_of(database, os.getpid())
-    _create_tables(engine)
-    return engine
-
-
-def _create_tables(engine: Any) -> None:
-    from sqlalchemy import inspect
-    from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
-
-    wanted = set(_metadata().tables)
-    if wanted <= set(inspect(engine).get_table_names()):
-        return
-    try:
-        _metadata().create_all(engine)
-    except (OperationalError, ProgrammingError, IntegrityError):  # another process created them at the same moment
-        if not wanted <= set(inspect(engine).get_table_names()):
-            raise
 
 
 def _disable_implicit_begin(connection: Any, _record: Any) -> None:

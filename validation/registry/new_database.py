@@ -3,14 +3,14 @@
 Contract: MLflow's migrations are not one transaction, and a database whose migration was killed cannot be used again.
 Here a kill leaves nothing under the database's own name, and the next call begins anew. One process makes it at a time.
 
-``python -m validation.promotion.new_database ADDRESS`` does the same in a process of its own.
+``python -m validation.registry.new_database ADDRESS`` does the same in a process of its own.
 """
 
 import sys
 from pathlib import Path
 
 from spine.storage import locked
-from validation.promotion.database import database_exists, is_sqlite, sqlite_address, sqlite_file
+from validation.registry.database import database_exists, is_sqlite, sqlite_address, sqlite_file
 
 
 def make_database(tracking_uri: str) -> None:
