@@ -77,6 +77,10 @@ class SpreadLaw:
         return float((self.error**2 + self.gain**2 * excess) ** 0.5)
 
 
+WIDTH_OF: Mapping[str, str] = {"lumbar_lordosis_l4_s1": "lumbar_lordosis_l1_s1"}
+"""Parameter -> another parameter of the same construction, whose width stands in where a calibration lacks its own."""
+
+
 @dataclass(frozen=True)
 class ShiftGroup:
     """The calibration of images whose shift lies in one range.
@@ -176,9 +180,12 @@ class Calibration:
 
 
 def _with_interval(name: str, measured: Measured, group: ShiftGroup | None) -> Measured:
-    if measured.value is None or measured.sigma is None or group is None or name not in group.widths:
+    if measured.value is None or measured.sigma is None or group is None:
         return measured
-    half = group.widths[name] * measured.sigma
+    width = group.widths.get(name, group.widths.get(WIDTH_OF.get(name, name)))
+    if width is None:
+        return measured
+    half = width * measured.sigma
     low, high = measured.value - half, measured.value + half
     return replace(measured, interval=(max(low, 0.0) if PARAMETERS[name].of_curve else low, high))
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from spine.construction_lines import DrawnConstruction, drawn_constructions
 from spine.landmarks import ViewName
-from spine.measurement.registry import Measured
+from spine.measurement.registry import Measured, rounded
 from spine.outline import Anchor, LabelKind, LineKind, Outline, outline_of
 from spine.study import Points2D
 from spine.types import Floats
@@ -47,7 +47,8 @@ STYLES: Mapping[str, Style] = {
     "cobb_secondary_caudal": Style("Cobb", (255, 196, 140)),
     "coronal_balance_t1": Style("balance", (128, 232, 150)),
 }
-"""Parameter -> style. PI - LL has no lines of its own. Those of the mid-line Cobb angle would cover the end plates'."""
+"""Parameter -> style. PI - LL has no lines of its own. Those of the mid-line Cobb angle would cover the end
+plates' lines, and those of L4-S1 would cover those of L1-S1."""
 
 FOUND, TRUTH = (255, 138, 76), (110, 235, 150)
 _CURVE, _PLATE, _PELVIS, _NAME = (92, 160, 220), (224, 190, 130), (176, 140, 214), (236, 240, 245)
@@ -170,10 +171,9 @@ def render_view(
     if scale_bar and spacing_mm is not None:
         _draw_scale_bar(canvas, image.shape, spacing_mm[1])
     extent = image.shape[1], image.shape[0]
-    outline, drawn_lines = (
-        outline_of(view, points, extent),
-        drawn_constructions(view, points, parameters, extent, spacing_mm),
-    )
+    styled = {name: measured for name, measured in parameters.items() if name in STYLES}
+    outline = outline_of(view, points, extent)
+    drawn_lines = drawn_constructions(view, points, styled, extent, spacing_mm)
     _draw_lines(canvas, outline, drawn_lines)
     for point in truth.values():
         canvas.disc(point, 4.2, TRUTH, ring=True)
@@ -218,7 +218,7 @@ def _draw_values(
 ) -> None:
     for construction in constructions:
         style, measured = STYLES[construction.parameter], parameters[construction.parameter]
-        words = f"{style.name} {round(measured.value or 0.0)}{'°' if measured.unit == 'deg' else ' mm'}"
+        words = f"{style.name} {rounded(measured.value or 0.0)}{'°' if measured.unit == 'deg' else ' mm'}"
         size = _MAJOR_SIZE if construction.parameter == "cobb" else _ANGLE_SIZE
         canvas.text(construction.label_at, words, style.colour, size, _ANCHORS[construction.anchor], _MOVES)
 

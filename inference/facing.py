@@ -38,8 +38,16 @@ def read_facing(model: Model, image: ImageInput) -> FacingRead:
     return FacingRead("left" if as_stored >= mirrored else "right", margin)
 
 
-def turned_to_canonical(model: Model, image: ImageInput) -> ImageInput:
-    """The lateral image with the patient facing left, and a note that says how this is known.
+@dataclass(frozen=True)
+class TurnedImage:
+    """A lateral image with the patient facing left, and whether it was mirrored for this."""
+
+    image: ImageInput
+    mirrored: bool
+
+
+def turned_to_canonical(model: Model, image: ImageInput) -> TurnedImage:
+    """The lateral image with the patient facing left; its notes say how this is known.
 
     Raises:
         InputRejected: ``FACING_UNCLEAR``, if the model cannot tell the direction.
@@ -52,8 +60,9 @@ def turned_to_canonical(model: Model, image: ImageInput) -> ImageInput:
         remedy = "say it with --facing left or --facing right"
         raise InputRejected("FACING_UNCLEAR", found, "a lateral image of known orientation", remedy)
     note = f"lateral: no orientation tag; the model reads that the patient faces {read.facing}. Check this"
-    turned = image if read.facing == "left" else _mirrored(image)
-    return replace(turned, notes=(*image.notes, note))
+    mirrored = read.facing == "right"
+    turned = _mirrored(image) if mirrored else image
+    return TurnedImage(replace(turned, notes=(*image.notes, note)), mirrored)
 
 
 def _mirrored(image: ImageInput) -> ImageInput:

@@ -5,11 +5,9 @@ Otherwise each view is measured in its own plane, and ``Prediction.points_3d`` i
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from inference.calibration import Calibration
 from inference.chain import out_of_chain
@@ -23,8 +21,9 @@ from inference.model import Model
 from inference.notes import lengths_withheld, notes_of
 from spine.dataset import Example, load_example_image
 from spine.landmarks import VIEWS, ViewName, level_of
+from spine.measurement.classify import classify
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
-from spine.measurement.margins import margins_in_space
+from spine.measurement.in_space import points_in_space
 from spine.measurement.measure import measure
 from spine.measurement.planes import (
     PLANE_OF_VIEW,
@@ -35,14 +34,8 @@ from spine.measurement.planes import (
 )
 from spine.measurement.registry import PARAMETERS, Measured, Plane, within_anatomy
 from spine.prediction import Prediction
-from spine.scanner import ViewGeometry, triangulate
 from spine.study import Points2D, StoredImage
 from spine.types import Float, Floats, Progress
-
-MAX_Z_DISAGREEMENT_MM = 20.0
-"""Both views show a landmark at the same height. If the heights differ by more than this, the landmark was found at a
-neighbouring level, about 25 mm away, in one view. The 3D point would be wrong by half of this distance, so the point is
-absent."""
 
 DROPPED_WHY: Mapping[str, str] = {
     "LANDMARKS_IN_BLANK_REGION": "the {view} image is blank there",
@@ -67,19 +60,18 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
     accepted, refused = _without_refused(detection, model, views)
     decoded = {view: _without_strays(found) for view, found in accepted.items()}
     points = {view: found.points for view, found in decoded.items()}
-    points_3d = _points_3d(points, views)
+    points_3d = triangulated(points, views)
     calibration = model.contract.calibration
     cell_px = {view: found.cell_px for view, found in decoded.items()}
     sigma_px, radius_px = uncertainty_px(calibration, {v: d.spread_cells for v, d in decoded.items()}, cell_px)
     width = calibration.neighbour_width if calibration else NEIGHBOUR_WIDTH
     planes = planes_of(points, points_3d, views, sigma_px, width)
-    parameters = _parameters_in(planes, points, points_3d)
-    parameters = _explain_dropped(parameters, decoded, in_3d=points_3d is not None)
-    parameters = within_anatomy(_without_unseen_curves(parameters, points, views, model))
+    parameters = parameters_shown(planes, decoded, points_3d, views, model.contract.names)
     uncertain = _uncertain(detection.levels, calibration)
-    parameters = _explain_refusals(_with_uncertain_levels(parameters) if uncertain else parameters, refused)
+    parameters = _explain_refusals(with_uncertain_levels(parameters) if uncertain else parameters, refused)
     basis = {view: calibration.basis(view, d.spread_cells) for view, d in decoded.items() if calibration and d.points}
     shifts = {view: each.shift for view, each in basis.items()}
+    parameters = calibration.with_intervals(parameters, shifts) if calibration else parameters
     return Prediction(
         study_id=study_id,
         points=points,
@@ -89,12 +81,13 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
         level_margin=detection.levels.margin if detection.levels else None,
         view_level_margins=detection.view_margins,
         levels_uncertain=uncertain,
-        height_mismatches=() if points_3d is None else _height_mismatches(points, points_3d),
+        height_mismatches=() if points_3d is None else height_mismatches(points, points_3d),
         refused=refused,
         dropped={view: d.dropped for view, d in decoded.items() if d.dropped},
         notes=notes_of(planes, decoded, parameters, views),
         points_3d=points_3d or {},
-        parameters=calibration.with_intervals(parameters, shifts) if calibration else parameters,
+        parameters=parameters,
+        classes=classify(parameters, planes, points_3d),
         interval_basis=basis,
         lengths_withheld=lengths_withheld(planes, views),
         seconds=time.perf_counter() - began,
@@ -107,15 +100,20 @@ def predict_examples(
     """Measure examples of a dataset, in their order, in the views that the model was trained for."""
     predictions: list[Prediction] = []
     for done, example in enumerate(examples, start=1):
-        views = {
-            name: ImageInput(load_example_image(dataset_folder, view), view.spacing_mm, view.calibration, view.geometry)
-            for name, view in example.views.items()
-            if name in model.contract.views
-        }
-        predictions.append(measure_views(model, views, example.study_id))
+        predictions.append(predict_example(model, dataset_folder, example))
         if progress is not None:
             progress(done, len(examples))
     return predictions
+
+
+def predict_example(model: Model, dataset_folder: Path, example: Example) -> Prediction:
+    """Measure one example of a dataset, in the views that the model was trained for."""
+    views = {
+        name: ImageInput(load_example_image(dataset_folder, view), view.spacing_mm, view.calibration, view.geometry)
+        for name, view in example.views.items()
+        if name in model.contract.views
+    }
+    return measure_views(model, views, example.study_id)
 
 
 def _uncertain(levels: LevelEvidence | None, calibration: Calibration | None) -> bool:
@@ -123,7 +121,7 @@ def _uncertain(levels: LevelEvidence | None, calibration: Calibration | None) ->
     return levels is not None and least is not None and levels.margin <= least
 
 
-def _with_uncertain_levels(parameters: Mapping[str, Measured]) -> dict[str, Measured]:
+def with_uncertain_levels(parameters: Mapping[str, Measured]) -> dict[str, Measured]:
     """The parameters, with a finding for each curve: the names of its end vertebrae and apex may be one level off."""
     finding = {"levels": "levels uncertain by one"}
     return {
@@ -176,12 +174,12 @@ def _without_unseen_curves(
     parameters: Mapping[str, Measured],
     points: Mapping[ViewName, Points2D],
     views: Mapping[ViewName, ImageInput],
-    model: Model,
+    sought: Collection[str],
 ) -> Mapping[str, Measured]:
     """The parameters; Cobb angles are absent if the upper vertebrae are not found in an image that shows them."""
     if "frontal" not in points:
         return parameters
-    unseen = unseen_above(points["frontal"], views["frontal"].image, model.contract.names)
+    unseen = unseen_above(points["frontal"], views["frontal"].image, sought)
     if not unseen:
         return parameters
     reason = f"{unseen[0]} to {unseen[-1]} were not found, although the image shows their region"
@@ -214,23 +212,9 @@ def uncertainty_px(
     return sigma, radius
 
 
-def _points_3d(points: Mapping[ViewName, Points2D], views: Calibrated) -> dict[str, Floats] | None:
+def triangulated(points: Mapping[ViewName, Points2D], views: Calibrated) -> dict[str, Floats] | None:
     """Landmark -> (3,) LPS mm, for landmarks at the same height in both views; None without two calibrated views."""
-    geometries = [views[view].geometry for view in VIEWS if points.get(view)]
-    if len(geometries) != len(VIEWS):
-        return None
-    frontal, lateral = geometries
-    if frontal is None or lateral is None:
-        return None
-    names = [name for name in points["frontal"] if name in points["lateral"]]
-    if not names:
-        return {}
-    frontal_px, lateral_px = (np.stack([points[view][name] for name in names]) for view in VIEWS)
-    found = triangulate(frontal_px, lateral_px, frontal, lateral)
-    agrees = np.abs(found.dz_mm) <= MAX_Z_DISAGREEMENT_MM
-    in_both = {name: found.xyz_mm[i] for i, name in enumerate(names) if agrees[i]}
-    geometry: dict[ViewName, ViewGeometry] = {"frontal": frontal, "lateral": lateral}
-    return {**margins_in_space(in_both, points, geometry), **in_both}
+    return points_in_space(points, {view: views[view].geometry for view in points})
 
 
 def planes_of(
@@ -274,6 +258,23 @@ def parameters_of(
     return _parameters_in(planes_of(points, points_3d, views, sigma_px, neighbour_width), points, points_3d)
 
 
+def parameters_shown(
+    planes: Mapping[Plane, PlanePoints],
+    decoded: Mapping[ViewName, Decoded],
+    points_3d: Mapping[str, Floats] | None,
+    views: Mapping[ViewName, ImageInput],
+    sought: Collection[str],
+) -> dict[str, Measured]:
+    """Parameter -> its value without an interval, or the reason of its absence, from the landmarks of ``decoded``.
+
+    ``planes`` and ``points_3d`` are the results of ``planes_of`` and ``triangulated`` for these landmarks. ``sought``
+    are the landmarks that were looked for.
+    """
+    points = {view: found.points for view, found in decoded.items()}
+    parameters = _explain_dropped(_parameters_in(planes, points, points_3d), decoded, in_3d=points_3d is not None)
+    return within_anatomy(_without_unseen_curves(parameters, points, views, sought))
+
+
 def _parameters_in(
     planes: Mapping[Plane, PlanePoints],
     points: Mapping[ViewName, Points2D],
@@ -282,7 +283,7 @@ def _parameters_in(
     measured = measure(planes)
     if points_3d is None:
         return measured
-    dropped = _height_mismatches(points, points_3d)
+    dropped = height_mismatches(points, points_3d)
     why = "seen in both views, but at different heights"
     return {name: _explained(m, dropped, why, "LANDMARK_HEIGHTS_DIFFER") for name, m in measured.items()}
 
@@ -296,7 +297,7 @@ def _explained(measured: Measured, dropped: Sequence[str], why: str, code: str) 
     return replace(measured, absent_reason=reason, absent_code=code)
 
 
-def _height_mismatches(points: Mapping[ViewName, Points2D], points_3d: Mapping[str, Floats]) -> tuple[str, ...]:
+def height_mismatches(points: Mapping[ViewName, Points2D], points_3d: Mapping[str, Floats]) -> tuple[str, ...]:
     """Landmarks found in both views that have no 3D point."""
     if any(view not in points for view in VIEWS):
         return ()

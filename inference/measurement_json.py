@@ -16,6 +16,7 @@ from inference.calibration import LEVEL, Calibration
 from inference.contract import PREPROCESSING_VERSION
 from inference.vertebral_column import field_of_view
 from spine.landmarks import LANDMARK_SETS, ViewName
+from spine.measurement.classes import CLASSES, Classified
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import IntervalBasis, Prediction
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from inference.inputs import ImageInput
     from inference.model import Model
 
-REPORT_SCHEMA = "plumbline.measurement/5"
+REPORT_SCHEMA = "plumbline.measurement/6"
 
 
 def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewName, ImageInput]") -> dict[str, Any]:
@@ -33,6 +34,7 @@ def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewNam
         "not_for_diagnosis": True,
         "study_id": prediction.study_id or None,
         "parameters": {name: _parameter_json(name, measured) for name, measured in prediction.parameters.items()},
+        "classes": {name: _class_json(name, classified) for name, classified in prediction.classes.items()},
         "notes": list(prediction.notes),
         "refused": dict(prediction.refused),
         "views_disagree": prediction.views_disagree,
@@ -125,6 +127,16 @@ def _parameter_json(name: str, measured: Measured) -> dict[str, Any]:
     interval = [round(end, 1) for end in measured.interval] if measured.interval else None
     record |= {"value": round(measured.value, 1), "interval_90": interval}
     return record | ({"detail": dict(measured.detail)} if measured.detail else {})
+
+
+def _class_json(name: str, classified: Classified) -> dict[str, Any]:
+    record: dict[str, Any] = {"label": CLASSES[name].label, "value": classified.value}
+    if classified.value is None:
+        return record | {"absent_reason": classified.absent_reason}
+    record["probability"] = None if classified.probability is None else round(classified.probability, 2)
+    if classified.number is not None:
+        record |= {"number": round(classified.number, 1), "unit": CLASSES[name].unit}
+    return record | ({"findings": dict(classified.detail)} if classified.detail else {})
 
 
 def _rounded(point: NDArray[np.float64]) -> list[float]:

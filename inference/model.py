@@ -4,6 +4,7 @@ Contract: only an ONNX graph is executed, never a pickle. A model folder that is
 refused with a reason. The ``digest`` identifies the model in every result.
 """
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,11 +35,22 @@ class NetworkOutput:
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model: its contract, its digest (``spine.model_digest``) and the session of onnxruntime."""
+    """A loaded model: its contract, its digest (``spine.model_digest``) and the session of onnxruntime.
+
+    ``site_digest`` identifies the calibration of a site that replaced the model's own; it is empty without one.
+    """
 
     contract: ModelContract
     digest: str
     session: Any
+    site_digest: str = ""
+
+    @property
+    def result_digest(self) -> str:
+        """Identifies what results follow from: the model, and the calibration of a site if it has one."""
+        if not self.site_digest:
+            return self.digest
+        return hashlib.sha256(f"{self.digest}|{self.site_digest}".encode()).hexdigest()
 
     def run(self, pixels: NDArray[np.float32], views: Sequence[ViewName]) -> NetworkOutput:
         """Run the network once on the (N, 1, H, W) pixels of N images, which ``preprocessing.prepare`` makes.
@@ -57,8 +69,10 @@ class Model:
         return NetworkOutput(heatmaps, visibility)
 
 
-def load_model(folder: Path, *, expected_digest: str | None = None) -> Model:
+def load_model(folder: Path, *, expected_digest: str | None = None, threads: int = 0) -> Model:
     """Load the model in ``folder``. A model with another digest than ``expected_digest`` is refused.
+
+    The network runs in ``threads`` threads, or 0 for one on each core. The last bits of its output depend on it.
 
     Raises:
         EvidenceRejected: the folder is incomplete or altered.
@@ -68,7 +82,7 @@ def load_model(folder: Path, *, expected_digest: str | None = None) -> Model:
     digest = model_digest(folder)
     if expected_digest is not None and digest != expected_digest:
         raise altered_model(digest, expected_digest, "as approved")
-    session = _open_session(folder / GRAPH_FILE)
+    session = _open_session(folder / GRAPH_FILE, threads)
     _check_signature(session, contract)
     return Model(contract, digest, session)
 
@@ -92,10 +106,11 @@ def import_onnxruntime() -> Any:
     return onnxruntime
 
 
-def _open_session(path: Path) -> Any:
+def _open_session(path: Path, threads: int) -> Any:
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = threads
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     # onnxruntime raises another class for each status code, without a common public base class.

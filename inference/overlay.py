@@ -5,13 +5,15 @@ appears with its reason, and parameters that need a view that was not given appe
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from inference.drawing import FOUND, LEGEND, STYLES, TRUTH, font, render_view
-from inference.value_table import NOT_MEASURED, ValueRow, grouped_absences, value_rows
+from inference.value_table import NOT_MEASURED, ValueRow, class_lines, grouped_absences, value_rows
 from spine.landmarks import VIEWS, ViewName
+from spine.measurement.classes import Classified
 from spine.measurement.registry import Measured
 from spine.prediction import Prediction
 from spine.study import Points2D
@@ -32,6 +34,16 @@ _INK, _PALE, _GROUND, _LINE = (235, 235, 235), (150, 156, 164), (17, 19, 23), (4
 _WARNING = (255, 196, 64)
 
 
+@dataclass(frozen=True)
+class _TableNotes:
+    """What stands below the table: classes, the note about rough intervals, and what the intervals rest on."""
+
+    classes: Sequence[str]
+    rough: str | None
+    intervals: Sequence[str]
+    has_truth: bool
+
+
 def draw_overlay(
     views: "Mapping[ViewName, ImageInput]",
     points: Mapping[ViewName, Points2D],
@@ -46,6 +58,7 @@ def draw_overlay(
     intervals: Sequence[str] = (),
     warnings: Sequence[str] = (),
     unscaled: Collection[ViewName] = (),
+    classes: Mapping[str, Classified] | None = None,
 ) -> "Image":
     """One RGB image: the views side by side with the landmarks, and the table of values.
 
@@ -61,6 +74,7 @@ def draw_overlay(
         intervals: texts that state what the intervals rest on (``interval_lines``).
         warnings: texts that are printed above the table.
         unscaled: views without a scale bar, because their lengths are withheld.
+        classes: classes that follow from the parameters; those with a value appear below the table.
     """
     from PIL import Image, ImageDraw
 
@@ -88,7 +102,9 @@ def draw_overlay(
         draw.text((left + 2, _HEADER + _HEIGHT + 5), view.capitalize(), fill=_PALE, font=font(17))
         left += panel.width + _GAP
     top = _draw_warnings(draw, warnings, (left + 4, _HEADER))
-    _draw_table(draw, parameters, (left + 4, top), has_truth=bool(truth_points), rough=rough_intervals, notes=intervals)
+    derived = class_lines(classes or {})
+    notes = _TableNotes(derived, rough_intervals, intervals, has_truth=bool(truth_points))
+    _draw_table(draw, parameters, (left + 4, top), notes)
     _draw_banner(draw, sheet.size, provenance)
     return sheet
 
@@ -155,17 +171,14 @@ def _draw_table(
     draw: "ImageDraw",
     parameters: Mapping[str, Measured],
     corner: tuple[int, int],
-    *,
-    has_truth: bool,
-    rough: str | None,
-    notes: Sequence[str],
+    notes: _TableNotes,
 ) -> None:
     left, top = corner
     right = left + _TABLE - 2 * _GAP
     if any(m.interval for m in parameters.values()):
         draw.text((right, top), "90 % interval", fill=_PALE, font=font(14), anchor="ra")
         top += 22
-    for row in value_rows(parameters, rough=bool(rough)):
+    for row in value_rows(parameters, rough=bool(notes.rough)):
         draw.line((left, top, right, top), fill=_LINE)
         _draw_row(draw, row, (left, top, right), has_lines=bool(parameters[row.parameter].construction))
         top += 34
@@ -177,9 +190,13 @@ def _draw_table(
     for line in (part for group in grouped_absences(parameters) for part in wrap(group, 78)):
         draw.text((left, top + 8), line, fill=_PALE, font=font(14))
         top += 18
+    for line in (part for text in notes.classes for part in wrap(text, 78, subsequent_indent="   ")):
+        draw.text((left, top + 8), line, fill=_INK, font=font(14))
+        top += 18
     top += 6
-    shown = [*notes, *([f"~ {rough}"] if rough else [])] if any(m.interval for m in parameters.values()) else []
-    _draw_legend(draw, (left, top), has_truth=has_truth, notes=shown, ink=_WARNING if rough else _PALE)
+    rough = [f"~ {notes.rough}"] if notes.rough else []
+    shown = [*notes.intervals, *rough] if any(m.interval for m in parameters.values()) else []
+    _draw_legend(draw, (left, top), has_truth=notes.has_truth, notes=shown, ink=_WARNING if rough else _PALE)
 
 
 def _draw_row(draw: "ImageDraw", row: ValueRow, place: tuple[int, int, int], *, has_lines: bool) -> None:

@@ -4,6 +4,7 @@ Contract: a site calibration belongs to the model with its digest; another model
 of the model's own calibration and never changes a value. ``training.export.site_calibration`` computes it.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -65,7 +66,8 @@ class SiteCalibration:
                 expected=f"a calibration for model {model.digest[:12]}",
                 remedy="run `plumbline calibrate` with this model, or measure with the calibrated model (--model)",
             )
-        return replace(model, contract=replace(model.contract, calibration=self._replacing(own)))
+        contract = replace(model.contract, calibration=self._replacing(own))
+        return replace(model, contract=contract, site_digest=hashlib.sha256(_text(self).encode()).hexdigest())
 
     def _replacing(self, own: Calibration) -> Calibration:
         laws = {
@@ -81,8 +83,11 @@ class SiteCalibration:
 def write_site_calibration(calibration: SiteCalibration, path: Path) -> None:
     """Write the calibration atomically, with the folder of the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    record = {"schema": SCHEMA, **asdict(calibration)}
-    write_text_atomically(path, json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
+    write_text_atomically(path, _text(calibration))
+
+
+def _text(calibration: SiteCalibration) -> str:
+    return json.dumps({"schema": SCHEMA, **asdict(calibration)}, indent=1, sort_keys=True, allow_nan=False)
 
 
 def read_site_calibration(path: Path) -> SiteCalibration:

@@ -7,12 +7,14 @@ parameters with the same reason: a view that is missing or was refused.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spine.measurement.registry import PARAMETERS, Measured
+from spine.measurement.classes import CLASSES, Classified
+from spine.measurement.registry import PARAMETERS, Measured, rounded
 
 _GROUPED = ("VIEW_MISSING", "VIEW_REFUSED")
 """Codes of an absence that concerns all parameters of a view."""
 
 NOT_MEASURED = "not measured"
+_UNITS = {"deg": "°"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,24 @@ def grouped_absences(parameters: Mapping[str, Measured]) -> list[str]:
             needs = reason.replace("needs", "need", 1) if measured.absent_code == "VIEW_MISSING" else reason
             groups.setdefault(needs, []).append(parameter.label)
     return [f"{reason}: {', '.join(labels)}" for reason, labels in groups.items()]
+
+
+def class_lines(classes: Mapping[str, Classified]) -> list[str]:
+    """One line for each class that has a value, with the number that it rests on and its probability."""
+    return [f"{CLASSES[name].label}: {class_text(name, each)}" for name, each in classes.items() if each.value]
+
+
+def class_text(name: str, classified: Classified) -> str:
+    """The value with its number and probability in words, or the reason of its absence."""
+    if classified.value is None:
+        return f"{NOT_MEASURED}: {classified.absent_reason}"
+    text = classified.value
+    if classified.number is not None:
+        text += f" ({rounded(classified.number)}{_UNITS.get(CLASSES[name].unit, f' {CLASSES[name].unit}')})"
+    if classified.probability is None:
+        return text
+    share = 100 * classified.probability
+    return f"{text}, {'over 99' if share > 99 else f'{share:.0f}'} % likely"
 
 
 def value_text(measured: Measured) -> str:

@@ -22,6 +22,9 @@ from spine.types import Floats
 MIN_VERTEBRAE = 5
 """A Cobb angle over fewer visible vertebrae does not describe the curve."""
 
+EDGE = "may go on beyond the visible vertebrae"
+"""The ``detail`` of a curve whose end vertebra is the last visible one; its angle is then a lower limit."""
+
 _TIE_DECIMALS = 6
 """Angles that agree to this number of decimals of a degree are treated as equal."""
 
@@ -50,7 +53,7 @@ def end_plate_curves(tilts: PlateTilts) -> tuple[Curve, Curve | None, Curve | No
     The major curve is the largest. A secondary curve shares an end vertebra with the major curve and is convex to the
     other side.
     """
-    levels = [v for v in VERTEBRAE if f"{v}_sup" in tilts.degrees and f"{v}_inf" in tilts.degrees]
+    levels = whole_vertebrae(tilts)
     if len(levels) < MIN_VERTEBRAE:
         return None
     upper = np.array([tilts.degrees[f"{v}_sup"] for v in levels])
@@ -100,7 +103,27 @@ def cobb_angles(points: PlanePoints, tilts: PlateTilts) -> dict[str, Measured]:
     if curves is None:
         reason = f"fewer than {MIN_VERTEBRAE} vertebrae with both end plates visible"
         return dict.fromkeys(names, Measured(None, "deg", reason, absent_code="TOO_FEW_VERTEBRAE"))
-    return {name: _as_measured(points, tilts, curve) for name, curve in zip(names, curves, strict=True)}
+    measured = {name: _as_measured(points, tilts, curve) for name, curve in zip(names, curves, strict=True)}
+    levels, major = whole_vertebrae(tilts), curves[0]
+    if curves[1] is None and major.upper == levels[0] != VERTEBRAE[0]:
+        measured[names[1]] = _out_of_sight(f"above {levels[0]}")
+    if curves[2] is None and major.lower == levels[-1] != VERTEBRAE[-1]:
+        measured[names[2]] = _out_of_sight(f"below {levels[-1]}")
+    return measured
+
+
+def whole_vertebrae(tilts: PlateTilts) -> list[str]:
+    """The vertebrae of which both end plates have a tilt, from head to foot."""
+    return [v for v in VERTEBRAE if f"{v}_sup" in tilts.degrees and f"{v}_inf" in tilts.degrees]
+
+
+def _out_of_sight(where: str) -> Measured:
+    return Measured(None, "deg", f"no whole vertebra is visible {where}", absent_code="LANDMARKS_NOT_SEEN")
+
+
+def _is_cut(curve: Curve, levels: list[str]) -> bool:
+    """Whether an end vertebra is the last one that is visible, so that the curve may go on beyond it."""
+    return curve.upper == levels[0] != VERTEBRAE[0] or curve.lower == levels[-1] != VERTEBRAE[-1]
 
 
 def _as_measured(points: PlanePoints, tilts: PlateTilts, curve: Curve | None) -> Measured:
@@ -111,6 +134,8 @@ def _as_measured(points: PlanePoints, tilts: PlateTilts, curve: Curve | None) ->
     detail = {"upper_end_vertebra": curve.upper, "lower_end_vertebra": curve.lower, "side": curve.side}
     if apex := apex_of(points, curve):
         detail["apex"] = apex
+    if _is_cut(curve, whole_vertebrae(tilts)):
+        detail["edge"] = EDGE
     ends = f"{curve.upper}_sup", f"{curve.lower}_inf"
     return Measured(
         abs(curve.angle_deg),

@@ -36,6 +36,7 @@ def _measure_sagittal(points: PlanePoints) -> dict[str, Measured]:
         "thoracic_kyphosis_t4_t12": sagittal.tilt_difference(tilts, "T4_sup", "T12_inf", 1.0),
         "lumbar_lordosis_l1_l5": sagittal.tilt_difference(tilts, "L1_sup", "L5_inf", -1.0),
         "lumbar_lordosis_l1_s1": lordosis,
+        "lumbar_lordosis_l4_s1": sagittal.tilt_difference(tilts, "L4_sup", "S1_sup", -1.0),
         "pelvic_incidence": incidence,
         "sacral_slope": sagittal.sacral_slope(points),
         "pelvic_tilt": sagittal.pelvic_tilt(points),

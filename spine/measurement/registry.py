@@ -149,6 +149,15 @@ _TABLE: tuple[Parameter, ...] = (
         limits=(-50, 115),
     ),
     Parameter(
+        name="lumbar_lordosis_l4_s1",
+        label="Lumbar lordosis L4-S1",
+        plane="sagittal",
+        definition="tilt of the S1 end plate minus tilt of the upper end plate of L4",
+        sign="lordosis positive",
+        source="Roussouly 2005; Yilgor 2017",
+        limits=(-40, 90),
+    ),
+    Parameter(
         name="pelvic_incidence",
         label="Pelvic incidence",
         plane="sagittal",
@@ -261,6 +270,11 @@ PARAMETERS: Mapping[str, Parameter] = {p.name: p for p in _TABLE}
 PAPER_PARAMETERS: tuple[str, ...] = tuple(p.name for p in _TABLE if p.in_paper)
 COMPARED_PARAMETERS: tuple[str, ...] = tuple(sorted(PAPER_PARAMETERS, key=lambda name: name != "cobb"))
 """The paper's parameters in the order of the policies, for tables beside those of a verdict."""
+
+
+def rounded(value: float) -> int:
+    """The whole number nearest to a value with one decimal, as tables show it; halves are rounded up."""
+    return math.floor(round(value, 1) + 0.5)
 
 
 def within_anatomy(parameters: Mapping[str, Measured]) -> dict[str, Measured]:

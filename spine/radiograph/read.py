@@ -38,6 +38,7 @@ from spine.radiograph.orientation import NOTHING_GIVEN, GivenOrientation, Orient
 from spine.radiograph.pixel_grid import with_square_pixels
 from spine.radiograph.sop_classes import DX_FOR_PROCESSING, KIND_OF_CLASS, READABLE, SECONDARY_CAPTURES
 from spine.radiograph.spacing import Spacing, decide_spacing
+from spine.radiograph.stored_grid import StoredGrid
 from spine.radiograph.structure import checked_bytes
 from spine.radiograph.tags import EXPORT_AGAIN, TagReader
 from spine.radiograph.technique import technique_facts
@@ -64,6 +65,7 @@ class Radiograph:
         identity: identifiers for pairing and hashing.
         facts: technical facts without identifiers (JSON values).
         orientation: how the image was turned, and what is known about it.
+        grid: where positions of ``image`` lie in the image as the file stores it.
         contradiction: why the spacing contradicts other tags; the calibration is then UNKNOWN. None if it does not.
         burned_in: whether the tags say that the pixels show text that identifies the patient (BurnedInAnnotation).
         remarks: sentences without identifiers about what reading had to change or leave out.
@@ -78,17 +80,18 @@ class Radiograph:
     identity: Identity
     facts: Mapping[str, Any]
     orientation: Orientation
+    grid: StoredGrid
     contradiction: str | None = None
     burned_in: bool = False
     remarks: tuple[str, ...] = ()
 
 
-def read_radiograph(path: Path, given: GivenOrientation = NOTHING_GIVEN) -> Radiograph:
-    """Read one file, or raise ``DicomRejected`` with a code that a module of this package documents.
+def read_radiograph(content: Path | bytes, given: GivenOrientation = NOTHING_GIVEN) -> Radiograph:
+    """Read one file (a path, or its bytes), or raise ``DicomRejected`` with a code that a module here documents.
 
     ``given`` is what a person states about the view and the orientation. The tags must not contradict it.
     """
-    payload = checked_bytes(path)
+    payload = checked_bytes(content)
     try:
         with pydicom_silent():
             dataset = _parsed(payload)
@@ -168,6 +171,7 @@ def _from_dataset(dataset: Any, payload: bytes, given: GivenOrientation) -> Radi
             "orientation_applied": orientation.applied,
         },
         orientation=orientation,
+        grid=StoredGrid(layout.shape, (stored.shape[0], stored.shape[1]), orientation),
         contradiction=spacing.contradiction,
         burned_in=burned_in,
         remarks=_remarks(spacing, intensity_facts["intensity"], burned_in=burned_in),

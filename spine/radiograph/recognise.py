@@ -10,9 +10,14 @@ from pathlib import Path
 from spine.errors import DicomRejected
 from spine.radiograph.beginning import HEAD_BYTES, Beginning, beginning_of
 from spine.radiograph.elements import BIG_ENDIAN, DEFLATED, IMPLICIT, element_at
-from spine.radiograph.sop_classes import KIND_OF_CLASS, RADIOGRAPH
+from spine.radiograph.sop_classes import KIND_OF_CLASS, RADIOGRAPH, SECONDARY_CAPTURES
 
-_META_CLASS, _META_SYNTAX, _SOP_CLASS = 0x00020002, 0x00020010, 0x00080016
+_META_CLASS, _META_SYNTAX, _SOP_CLASS, _MANUFACTURER = 0x00020002, 0x00020010, 0x00080016, 0x00080070
+
+RESULT_MAKER = "Plumbline"
+"""Manufacturer of the objects in which Plumbline stores its results (``serving.results``)."""
+OWN_OVERLAY = "overlay of a measurement"
+"""The kind of a secondary capture that Plumbline made: a picture of a radiograph, and none itself."""
 
 
 def dicom_kind(path: Path) -> str | None:
@@ -27,13 +32,16 @@ def dicom_kind(path: Path) -> str | None:
     beginning = beginning_of(head, size)
     if beginning is None:
         return None
-    kinds = [KIND_OF_CLASS.get(uid, RADIOGRAPH) for uid in _classes(head, beginning)]
+    classes, maker = _classes(head, beginning)
+    if maker == RESULT_MAKER and set(classes) <= SECONDARY_CAPTURES:
+        return OWN_OVERLAY
+    kinds = [KIND_OF_CLASS.get(uid, RADIOGRAPH) for uid in classes]
     # If the meta header and the data set disagree, one radiograph is enough: reading decides by the data set.
     return RADIOGRAPH if not kinds or RADIOGRAPH in kinds else kinds[0]
 
 
-def _classes(head: bytes, beginning: Beginning) -> list[str]:
-    """The SOP classes that the data set and the meta header name, as far as the first bytes contain them."""
+def _classes(head: bytes, beginning: Beginning) -> tuple[list[str], str]:
+    """(the SOP classes that data set and meta header name, the maker), as far as the first bytes contain them."""
     at, explicit, big, meta_class = beginning.at, beginning.explicit, beginning.big, ""
     if beginning.has_meta:
         meta, at = _values(head, at, explicit=True, big=False, group=2)
@@ -42,7 +50,7 @@ def _classes(head: bytes, beginning: Beginning) -> list[str]:
         if syntax == DEFLATED:
             at = len(head)
     data, _ = _values(head, at, explicit=explicit, big=big, group=8)
-    return [uid for uid in (data.get(_SOP_CLASS, ""), meta_class) if uid]
+    return [uid for uid in (data.get(_SOP_CLASS, ""), meta_class) if uid], data.get(_MANUFACTURER, "")
 
 
 def _values(head: bytes, at: int, *, explicit: bool, big: bool, group: int) -> tuple[dict[int, str], int]:

@@ -38,23 +38,23 @@ class _Container:
     explicit: bool
 
 
-def checked_bytes(path: Path) -> bytes:
+def checked_bytes(content: Path | bytes) -> bytes:
     """The bytes of a DICOM file whose structure is sound, as a Part 10 file that ends with its last element.
 
-    A file without preamble or meta header gets them (``beginning``).
+    ``content`` is the path of the file, or its bytes. A file without preamble or meta header gets them (``beginning``).
 
     Raises:
         DicomRejected: ``EMPTY_FILE``, ``FILE_TOO_LARGE``, ``NOT_DICOM``, ``PREAMBLE_EXECUTABLE``, ``TRUNCATED``,
             ``TRANSFER_SYNTAX_MISSING``, ``NESTING_LIMIT``, ``ELEMENT_LIMIT``, ``DEFLATE_LIMIT``, ``DEFLATE_INVALID``,
             ``STRUCTURE_INVALID``.
     """
-    size = path.stat().st_size
+    size = content.stat().st_size if isinstance(content, Path) else len(content)
     if size == 0:
         raise DicomRejected("EMPTY_FILE", "an empty file", "a DICOM file", RESEND)
     if size > MAX_FILE_BYTES:
         remedy = "send a radiograph; no radiograph is this large"
         raise DicomRejected("FILE_TOO_LARGE", f"{size} bytes", f"at most {MAX_FILE_BYTES}", remedy)
-    payload = path.read_bytes()
+    payload = content.read_bytes() if isinstance(content, Path) else content
     beginning = beginning_of(payload[:HEAD_BYTES], size)
     if beginning is None:
         found = "no DICM at byte 128, and no data set of DICOM"

@@ -6,7 +6,8 @@ five tags (Manufacturer, ImageType, ConversionType, SeriesDescription, ImageComm
 The geometry is written into the standard tags of a slot scanner (DistanceSourceToIsocenter, DistanceSourceToDetector,
 PixelSpacing at the isocentre plane with calibration type GEOMETRY, ImagerPixelSpacing at the detector). No standard tag
 contains the position of the image centre in the scanner. This position and the exact source distance are in a private
-block of creator ``PLUMBLINE_1`` (group 0011: 00 u0_mm, 01 z0_mm, 02 source_to_isocentre_mm; FD).
+block of creator ``PLUMBLINE_1`` (group 0011: 00 u0_mm, 01 z0_mm, 02 source_to_isocentre_mm; FD). ConversionType and
+DistanceSourceToIsocenter are not in the DX IOD, so this is a Standard Extended SOP Class (docs/dicom-conformance.md).
 """
 
 import io
@@ -47,7 +48,7 @@ def write_radiograph(
     series_uid: str,
     sop_uid: str,
     simulated: bool,
-    kvp: float,
+    kvp: float | None,
     age_years: float | None = None,
     sex: str | None = None,
 ) -> None:
@@ -58,7 +59,7 @@ def write_radiograph(
         patient_id: a pseudonym, which is also written as the patient's name.
         study_uid, series_uid, sop_uid: UIDs; both views of a study have the same ``study_uid``.
         simulated: whether to mark the image as simulated.
-        kvp: tube voltage, kV.
+        kvp: tube voltage, kV; None if unknown.
         age_years, sex: age at the examination in years, and ``M``, ``F`` or ``O``; None if unknown.
 
     Raises:
@@ -73,7 +74,7 @@ def write_radiograph(
     _add_provenance(dataset, simulated, geometry)
     _add_geometry(dataset, geometry)
     _add_pixels(dataset, image)
-    dataset.KVP = f"{kvp:.6g}"
+    dataset.KVP = "" if kvp is None else f"{kvp:.6g}"
     write_bytes_atomically(path, _encoded(dataset, sop_uid))
 
 
@@ -128,6 +129,7 @@ def _add_geometry(ds: Any, geometry: ViewGeometry) -> None:
     ds.BodyPartExamined = "SPINE"
     ds.ImageLaterality = "U"
     ds.DetectorConfiguration = "SLOT"
+    ds.DetectorType = ds.PositionerType = ""  # of type 2: must be there, may be empty
     ds.AcquisitionContextSequence = []
     block = ds.private_block(PRIVATE_GROUP, PRIVATE_CREATOR, create=True)
     for offset, value in enumerate((geometry.u0_mm, geometry.z0_mm, geometry.source_to_isocentre_mm)):

@@ -32,7 +32,7 @@ MODEL = knowing_model({"lateral": {}}, SHAPE)
 def test_the_more_confident_image_faces_left(confidences, as_stored, mirrored, facing):
     confidences(as_stored, mirrored)
     assert read_facing(MODEL, IMAGE) == FacingRead(facing, abs(as_stored - mirrored))
-    turned = turned_to_canonical(MODEL, IMAGE)
+    turned = turned_to_canonical(MODEL, IMAGE).image
     np.testing.assert_array_equal(turned.image, IMAGE.image if facing == "left" else IMAGE.image[:, ::-1])
     assert turned.notes[0] == "first" and f"faces {facing}" in turned.notes[1]
     assert replace(turned, image=IMAGE.image, notes=IMAGE.notes) == IMAGE

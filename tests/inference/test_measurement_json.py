@@ -28,7 +28,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "measurement-json.md").read_text()
 LAW = SpreadLaw(floor=1.0, error=0.1, gain=0.5, radius=2.0)
 LAWS: Mapping[str, Mapping[str, SpreadLaw]] = {view: {"centres": LAW, "sacrum": LAW, "pelvis": LAW} for view in VIEWS}
 CALIBRATION = Calibration(FEW_PATIENTS, "patients of a test", LAWS, {"cobb": 2.0, "sacral_slope": 2.0})
-VARIABLE = {"views": "VIEW", "refused": "VIEW", "parameters": "PARAMETER"}
+VARIABLE = {"views": "VIEW", "refused": "VIEW", "parameters": "PARAMETER", "classes": "CLASS", "findings": "FINDING"}
 VARIABLE |= dict.fromkeys(("landmarks_3d_mm", "landmarks_px", "radius_90_px", "spread_px", "dropped"), "LANDMARK")
 
 Points = Mapping[ViewName, Mapping[str, np.ndarray]]
