@@ -4,11 +4,14 @@ The files of studies (DICOM, reconstructions), intake, projection and measuremen
 landmarks and the training and judging of models do not. Only numpy, scipy and file libraries are imported, never torch.
 
     construction_lines  the construction lines of measured parameters in one view
-    dataset             the dataset record: examples, landmarks, reference parameters, splits
+    dataset             the dataset record: examples, landmarks, reference parameters, splits; read shard by shard
+    dataset_writing     writes a dataset's shards, index and header
     errors              the error classes of all packages
+    given_labels        checks of 2D labels that a person or a program gave
     intake/             studies from any source into the study store or into quarantine
     landmarks           landmark sets
     measurement/        alignment parameters
+    mlmodel             the file that tells MLflow how to load a model
     model_digest        the digest that identifies a model
     outline             the lines, rings and labels that show a spine in one view
     prediction          the prediction record of one study
@@ -20,5 +23,6 @@ landmarks and the training and judging of models do not. Only numpy, scipy and f
     study               the study record and its folder
     times               the form in which people see a time
     types               types that all packages share
+    work                one interface for work on many items, and its implementation with the cores of this machine
     worker_pool         worker processes that end with their parent
 """

@@ -2,18 +2,23 @@
 
 Contract: a dataset is one folder with these files:
 
-    manifest.json         written last
-    images/<sha256>.npy   (H, W) uint16, named by the digest of its content: a new batch only adds files
+    manifest.json           the header: landmark set, digests, and the shards; written last
+    shards/<sha256>.jsonl   the examples, one a line: at most ``SHARD_SIZE`` of one split, in the order of study ids;
+                            also the index, with a few facts of each example
+    images/<sha256>.npy     (H, W) uint16
+
+Shards and images are named by the digest of their content: a new batch adds images and rewrites none.
+
+Reading and writing need the memory of one example, not of all. The digest of a dataset is a digest of the digests of
+its shards. A shard is checked against its digest whenever it is read.
 
 The test split is frozen. Its digest covers every image, label and reference value in this split, and every later record
 contains the digest. Two results are comparable exactly when their test digests are equal.
 """
 
-import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,13 +28,22 @@ from numpy.typing import NDArray
 from spine.errors import ContractViolation
 from spine.landmarks import ViewName
 from spine.measurement.registry import Definition
-from spine.storage import write_text_atomically
+from spine.storage import sha256_of_bytes
 from spine.study import Points2D, StoredImage, image_fields, points_from_json, points_to_json
 from spine.types import Floats
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, Split, Split] = ("train", "validation", "test")
-SCHEMA = "plumbline.dataset/1"
+SCHEMA = "plumbline.dataset/2"
+HEADER = "manifest.json"
+SHARD_SIZE = 64
+"""The most examples in one shard. Small, so that the memory of a step that holds a whole shard is the same for a
+hundred studies as for many."""
+
+
+def label_weight_of(facts: Mapping[str, Any]) -> float:
+    """The weight, 0 to 1, with which training counts the labels of a study with these facts; 1 unless they say less."""
+    return float(facts.get("label_weight", 1.0))
 
 
 @dataclass(frozen=True)
@@ -75,37 +89,123 @@ class Example:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def label_weight(self) -> float:
+        """The weight, 0 to 1, with which training counts the labels."""
+        return label_weight_of(self.facts)
+
+    @property
     def is_from_centres(self) -> bool:
         """Whether a reference value is measured from plate centres alone."""
         return any(truth.definition == "centres" for truth in self.truth.values())
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """All examples of a dataset, ordered by study id."""
+class Shard:
+    """A file with examples of one split.
 
+    Attributes:
+        file: path, relative to the folder of the dataset.
+        examples: number of examples in the file.
+        sha256: digest of the file.
+    """
+
+    file: str
+    split: Split
+    examples: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """What the index says of one example: facts that need neither landmarks nor reference values.
+
+    Attributes:
+        study_id, patient, split, source, label_weight: as in ``Example``.
+        condition: the fact ``condition``, or "".
+        views: the views with an image.
+        from_centres: whether a reference value is measured from plate centres alone.
+        shard: position of the example's shard in ``Manifest.shards``.
+    """
+
+    study_id: str
+    patient: str
+    split: Split
+    source: str
+    condition: str
+    views: tuple[ViewName, ...]
+    label_weight: float
+    from_centres: bool
+    shard: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The header of a dataset, through which its examples are read.
+
+    Attributes:
+        folder: folder of the dataset.
+        shards: split by split (``SPLITS``), each in the order of study ids.
+        index_sha256: digest of the index.
+
+    All methods that read a shard or the index raise ``MANIFEST_ALTERED`` if the file is missing or was changed.
+    """
+
+    folder: Path
     landmark_set: str
     split_seed: int
-    examples: tuple[Example, ...]
+    shards: tuple[Shard, ...]
+    index_sha256: str
 
-    def in_split(self, split: Split) -> tuple[Example, ...]:
-        """The examples of one split."""
-        return tuple(e for e in self.examples if e.split == split)
-
-    @cached_property
-    def from_centres(self) -> tuple[str, ...]:
-        """The ids of the studies with a reference value that is measured from plate centres alone."""
-        return tuple(e.study_id for e in self.examples if e.is_from_centres)
-
-    @cached_property
+    @property
     def digest(self) -> str:
         """One SHA-256 of all examples and the name of the landmark set."""
-        return _digest(self.landmark_set, self.examples)
+        return digest_of_shards(self.landmark_set, self.shards)
 
-    @cached_property
+    @property
     def test_digest(self) -> str:
         """One SHA-256 of all examples of the frozen test split. Each example contains the digests of its images."""
-        return _digest(self.landmark_set, self.in_split("test"))
+        return digest_of_shards(self.landmark_set, [shard for shard in self.shards if shard.split == "test"])
+
+    def count(self, split: Split | None = None) -> int:
+        """The number of examples, in all splits or in one."""
+        return sum(shard.examples for shard in self.shards if split in (None, shard.split))
+
+    def examples(self, split: Split | None = None) -> Iterator[Example]:
+        """The examples of all splits or of one, split by split in the order of study ids, read one after the other."""
+        for shard in self.shards:
+            if split in (None, shard.split):
+                yield from self._examples_of(shard)
+
+    def in_split(self, split: Split) -> tuple[Example, ...]:
+        """All examples of one split at once."""
+        return tuple(self.examples(split))
+
+    def shard_examples(self, shard: Shard) -> tuple[Example, ...]:
+        """All examples of one shard at once."""
+        return tuple(self._examples_of(shard))
+
+    def select(self, study_ids: Collection[str]) -> Iterator[Example]:
+        """The examples with these ids. Only their shards are read."""
+        for number in sorted({entry.shard for entry in self.index() if entry.study_id in study_ids}):
+            yield from (e for e in self._examples_of(self.shards[number]) if e.study_id in study_ids)
+
+    def index(self) -> Iterator[IndexEntry]:
+        """The index's entry of every example, in the order of ``examples``."""
+        for line in self._lines(content_file(self.index_sha256), self.index_sha256):
+            record = json.loads(line)
+            yield IndexEntry(**record | {"views": tuple(record["views"])})
+
+    def _examples_of(self, shard: Shard) -> Iterator[Example]:
+        return (_example_from_json(json.loads(line)) for line in self._lines(shard.file, shard.sha256))
+
+    def _lines(self, file: str, sha256: str) -> list[bytes]:
+        path = self.folder / file
+        content = path.read_bytes() if path.exists() else None
+        if content is None or sha256_of_bytes(content) != sha256:
+            raise _altered(
+                f"{file}, which is {'missing' if content is None else 'changed'}", "the file that was written"
+            )
+        return content.splitlines()
 
 
 def load_example_image(folder: Path, view: ExampleView) -> NDArray[np.uint16]:
@@ -114,39 +214,46 @@ def load_example_image(folder: Path, view: ExampleView) -> NDArray[np.uint16]:
     return image
 
 
-def write_manifest(manifest: Manifest, folder: Path) -> None:
-    """Write ``manifest.json`` atomically."""
-    record = {
-        "schema": SCHEMA,
-        "landmark_set": manifest.landmark_set,
-        "split_seed": manifest.split_seed,
-        "digest": manifest.digest,
-        "test_digest": manifest.test_digest,
-        "examples": [_example_to_json(e) for e in manifest.examples],
-    }
-    write_text_atomically(folder / "manifest.json", json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
-
-
 def read_manifest(folder: Path) -> Manifest:
-    """Read ``manifest.json``, or raise ``MANIFEST_ALTERED`` if its digests differ from the recorded digests."""
-    record = json.loads((folder / "manifest.json").read_text())
-    examples = tuple(_example_from_json(e) for e in record["examples"])
-    manifest = Manifest(record["landmark_set"], record["split_seed"], examples)
+    """Read the header of a dataset.
+
+    Raises:
+        ContractViolation: ``MANIFEST_ALTERED`` if the recorded digests are not those of the recorded shards.
+    """
+    record = json.loads((folder / HEADER).read_text())
+    if record.get("schema") != SCHEMA:
+        raise _altered(f"{HEADER} with the schema {record.get('schema')}", f"the schema {SCHEMA}")
+    shards = tuple(Shard(**shard) for shard in record["shards"])
+    manifest = Manifest(folder, record["landmark_set"], record["split_seed"], shards, record["index_sha256"])
     for name, found in (("digest", manifest.digest), ("test_digest", manifest.test_digest)):
         if found != record[name]:
-            found = f"content with {name} {found[:12]}"
-            remedy = "the manifest was edited or damaged after it was written: build the dataset again"
-            raise ContractViolation("MANIFEST_ALTERED", found, f"the recorded {name} {record[name][:12]}", remedy)
+            raise _altered(f"shards with the {name} {found[:12]}", f"the recorded {name} {record[name][:12]}")
     return manifest
 
 
-def _digest(landmark_set: str, examples: tuple[Example, ...]) -> str:
-    content = [_example_to_json(e) for e in sorted(examples, key=lambda e: e.study_id)]
-    payload = json.dumps([SCHEMA, landmark_set, content], sort_keys=True, allow_nan=False)
-    return hashlib.sha256(payload.encode()).hexdigest()
+def digest_of_shards(landmark_set: str, shards: Sequence[Shard]) -> str:
+    """One SHA-256 of the name of a landmark set and the digests of shards, in their order."""
+    payload = json.dumps([SCHEMA, landmark_set, [shard.sha256 for shard in shards]])
+    return sha256_of_bytes(payload.encode())
 
 
-def _example_to_json(example: Example) -> dict[str, Any]:
+def image_file(sha256: str) -> str:
+    """The file of the image with this digest, relative to the folder of the dataset."""
+    return f"images/{sha256}.npy"
+
+
+def content_file(sha256: str) -> str:
+    """The file with this digest, relative to the folder of the dataset."""
+    return f"shards/{sha256}.jsonl"
+
+
+def _altered(found: str, expected: str) -> ContractViolation:
+    remedy = "the manifest was edited or damaged after it was written: build the dataset again"
+    return ContractViolation("MANIFEST_ALTERED", found, expected, remedy)
+
+
+def example_to_json(example: Example) -> dict[str, Any]:
+    """The JSON of an example, which is one line of a shard."""
     views = {}
     for name, view in example.views.items():
         geometry = asdict(view.geometry) if view.geometry else None

@@ -85,3 +85,7 @@ class GateRefused(PlumblineError):
     """A requested promotion is refused."""
 
     exit_code = 3
+
+
+class ClusterRefused(PlumblineError):
+    """The Ray cluster, or one of its nodes, cannot be used."""

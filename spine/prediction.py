@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from spine.landmarks import ViewName
+from spine.measurement.classes import Classified
 from spine.measurement.registry import Measured
 from spine.study import Points2D
 from spine.types import Floats
@@ -45,6 +46,7 @@ class Prediction:
             refused view has no landmarks.
         spread_px: view -> landmark -> standard deviation of its heat map, pixels.
         points_3d: landmark -> (3,) LPS mm; empty if a view is missing or has no geometry.
+        classes: class -> its value, or its absence with the reason (``spine.measurement.classes``).
         parameters: parameter -> measured value, or its absence with the reason.
         seconds: wall time spent on the study.
         cell_px: view -> size of a heat-map cell, pixels.
@@ -67,6 +69,7 @@ class Prediction:
     spread_px: Mapping[ViewName, Mapping[str, float]] = field(default_factory=dict)
     points_3d: Mapping[str, Floats] = field(default_factory=dict)
     parameters: Mapping[str, Measured] = field(default_factory=dict)
+    classes: Mapping[str, Classified] = field(default_factory=dict)
     seconds: float = 0.0
     cell_px: Mapping[ViewName, float] = field(default_factory=dict)
     radius_px: Mapping[ViewName, Mapping[str, float]] = field(default_factory=dict)

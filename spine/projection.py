@@ -5,12 +5,16 @@ Contract: a point outside its image is absent. The landmarks of a store are one 
     <study_id>.json   the landmarks of one study that has a view; a new batch only adds files
     landmarks.json    the index, written last: a folder without it is unfinished
 
-A study id is a digest of the study's content, so a finished file of the same landmark set is always up to date.
+A study id is a digest of the study's content, so a finished file of the same landmark set is always up to date. A later
+run takes its entry from the former index and does not read it.
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,11 +23,16 @@ import numpy as np
 from spine.errors import ContractViolation
 from spine.landmarks import PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE, LandmarkSet, ViewName
 from spine.scanner import is_on_image
-from spine.storage import remove_partials, sha256_of_bytes, sha256_of_file, write_text_atomically
+from spine.storage import remove_partials, sha256_of_bytes, write_text_atomically
 from spine.study import Points2D, Study, StudyView, iterate_study_folders, points_from_json, points_to_json, read_study
 from spine.types import Floats, Progress
+from spine.work import IN_THIS_PROCESS, Work
 
-SCHEMA = "plumbline.landmarks/1"
+SCHEMA = "plumbline.landmarks/2"
+INDEX = "landmarks.json"
+
+BATCH = 32
+"""Studies that a worker gets at a time: about 0.2 s."""
 
 AbsenceReason = Literal["OUTSIDE_IMAGE", "NOT_KNOWN", "VIEW_WITHOUT_GEOMETRY"]
 """Why a point is absent. ``OUTSIDE_IMAGE``: it lies outside the image. ``NOT_KNOWN``: there is no 3D point and no 2D
@@ -45,14 +54,14 @@ class LandmarkIndex:
     Attributes:
         landmark_set: name of the set.
         set_digest: SHA-256 of the names and views of the set; it reveals whether a set of the same name was changed.
-        files: study id -> SHA-256 of its file.
+        points: study id -> number of landmarks in its images.
         added: number of files that this run added; 0 if the index was read from disk.
         without: number of studies without an image in a view of the set; 0 if the index was read from disk.
     """
 
     landmark_set: str
     set_digest: str
-    files: Mapping[str, str]
+    points: Mapping[str, int]
     added: int = 0
     without: int = 0
 
@@ -132,38 +141,44 @@ def _locate_in_view(
 
 
 def write_landmarks(
-    store: Path, out: Path, landmark_set: LandmarkSet, progress: Progress | None = None
+    store: Path,
+    out: Path,
+    landmark_set: LandmarkSet,
+    progress: Progress | None = None,
+    work: Work = IN_THIS_PROCESS,
 ) -> LandmarkIndex:
     """Write the landmarks of every study in ``store`` that has a view of the landmark set into the folder ``out``.
 
     Raises:
         ContractViolation: ``POINT_BEHIND_SOURCE`` if a point lies behind the X-ray source. The message lists every
             study with such a point. The other studies are written; the index is not.
+        PlumblineError: ``WORKER_DIED``. Written files stay.
     """
     out.mkdir(parents=True, exist_ok=True)
     remove_partials(out)
     folders = iterate_study_folders(store)
-    files: dict[str, str] = {}
+    known = _known_points(out, landmark_set)
+    unknown = (folder for folder in folders if folder.name not in known)
+    points: dict[str, int] = {}
     refused: list[ContractViolation] = []
     added = 0
-    for done, folder in enumerate(folders, start=1):
-        try:
-            wrote = _write_study(folder, out, landmark_set)
-        except ContractViolation as violation:
-            refused.append(violation)
-        else:
-            added += wrote
-            if (path := _file_of(out, folder.name)).exists():
-                files[folder.name] = sha256_of_file(path)
-        if progress is not None:
-            progress(done, len(folders))
+    with closing(work.run(partial(_write_study, out, landmark_set), unknown, batch=BATCH)) as written:
+        for done, folder in enumerate(folders, start=1):
+            found = _Written(known[folder.name]) if folder.name in known else next(written)
+            added += found.is_new
+            if found.refusal is not None:
+                refused.append(found.refusal)
+            elif found.points is not None:
+                points[folder.name] = found.points
+            if progress is not None:
+                progress(done, len(folders))
     if refused:
         expected = refused[0].expected
         raise ContractViolation.gathered(refused[0].code, [r.found for r in refused], expected, refused[0].remedy)
-    index = LandmarkIndex(landmark_set.name, digest_of_set(landmark_set), files, added, len(folders) - len(files))
-    stored = ("landmark_set", "set_digest", "files")
+    index = LandmarkIndex(landmark_set.name, digest_of_set(landmark_set), points, added, len(folders) - len(points))
+    stored = ("landmark_set", "set_digest", "points")
     record = {"schema": SCHEMA} | {key: value for key, value in vars(index).items() if key in stored}
-    write_text_atomically(out / "landmarks.json", json.dumps(record, indent=1, sort_keys=True))
+    write_text_atomically(out / INDEX, json.dumps(record, indent=1, sort_keys=True))
     return index
 
 
@@ -177,13 +192,13 @@ def digest_of_set(landmark_set: LandmarkSet) -> str:
 
 def read_index(out: Path) -> LandmarkIndex:
     """Read ``landmarks.json``, or raise ``LANDMARKS_MISSING`` if the folder is not finished."""
-    path = out / "landmarks.json"
+    path = out / INDEX
     if not path.exists():
         found = "a folder without landmarks.json"
         remedy = "run the landmarks step again; the step continues where it stopped"
         raise ContractViolation("LANDMARKS_MISSING", found, "a finished folder of landmarks", remedy)
     record = json.loads(path.read_text())
-    return LandmarkIndex(record["landmark_set"], record["set_digest"], record["files"])
+    return LandmarkIndex(record["landmark_set"], record["set_digest"], record["points"])
 
 
 def read_landmarks(out: Path, study_id: str) -> dict[ViewName, ViewLandmarks]:
@@ -199,14 +214,39 @@ def _file_of(out: Path, study_id: str) -> Path:
     return out / f"{study_id}.json"
 
 
-def _write_study(folder: Path, out: Path, landmark_set: LandmarkSet) -> bool:
+def _known_points(out: Path, landmark_set: LandmarkSet) -> dict[str, int]:
+    """The entries of the former index whose files are there. The index of another landmark set is deleted."""
+    if not (out / INDEX).exists():
+        return {}
+    index = read_index(out)
+    if index.set_digest != digest_of_set(landmark_set):
+        (out / INDEX).unlink()  # if this run is killed, its files must not pass for those of the former set
+        return {}
+    there = {entry.name for entry in os.scandir(out)}
+    return {study: number for study, number in index.points.items() if _file_of(out, study).name in there}
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The number of landmarks, or None without a view of the set; whether a file was written; the refusal."""
+
+    points: int | None = None
+    is_new: bool = False
+    refusal: ContractViolation | None = None
+
+
+def _write_study(out: Path, landmark_set: LandmarkSet, folder: Path) -> _Written:
+    """Write the landmarks of one study. Many processes call this, also twice for one study."""
     path = _file_of(out, folder.name)
     digest = digest_of_set(landmark_set)
-    if path.exists() and json.loads(path.read_text())["set_digest"] == digest:
-        return False
-    located = locate_landmarks(read_study(folder), landmark_set)
+    if path.exists() and (former := json.loads(path.read_text()))["set_digest"] == digest:
+        return _Written(sum(len(view["points"]) for view in former["views"].values()))
+    try:
+        located = locate_landmarks(read_study(folder), landmark_set)
+    except ContractViolation as violation:
+        return _Written(refusal=violation)
     if not located:
-        return False
+        return _Written()
     record = {
         "schema": SCHEMA,
         "study_id": folder.name,
@@ -215,4 +255,4 @@ def _write_study(folder: Path, out: Path, landmark_set: LandmarkSet) -> bool:
         "views": {v: {"points": points_to_json(f.points), "absent": dict(f.absent)} for v, f in located.items()},
     }
     write_text_atomically(path, json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
-    return True
+    return _Written(sum(len(found.points) for found in located.values()), is_new=True)

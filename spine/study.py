@@ -11,6 +11,8 @@ An absent value (a view, a landmark, the age ...) is an absent key or None, neve
 """
 
 import json
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,10 +27,11 @@ from spine.scanner import ViewGeometry
 from spine.storage import write_text_atomically
 from spine.types import Floats
 
-CalibrationType = Literal["GEOMETRY", "FIDUCIAL", "ERMF", "PROJECTION", "UNKNOWN", "NONE"]
-"""The source of an image's pixel spacing. ``spine.radiograph.spacing`` contains the decision table."""
+CalibrationType = Literal["GEOMETRY", "FIDUCIAL", "ERMF", "STATED", "PROJECTION", "UNKNOWN", "NONE"]
+"""The source of an image's pixel spacing. ``spine.radiograph.spacing`` contains the decision table. A person gave
+``STATED``, for a picture without tags."""
 
-LENGTHS_ALLOWED: frozenset[str] = frozenset({"GEOMETRY", "FIDUCIAL", "ERMF"})
+LENGTHS_ALLOWED: frozenset[str] = frozenset({"GEOMETRY", "FIDUCIAL", "ERMF", "STATED"})
 """Calibrations with which lengths in the patient are reported. With any other calibration, only angles are reported."""
 
 Points2D = Mapping[str, Floats]
@@ -89,6 +92,30 @@ class Study:
     revises: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class StudySummary:
+    """What selection and splits need of a study: small, because all summaries of a store are in memory at once.
+
+    Attributes:
+        study_id, patient, source, revises: as in ``Study``.
+        images: view -> SHA-256 of the image.
+        labelled: whether the study has a reconstruction or 2D labels.
+        facts: the facts in ``SUMMARY_FACTS``.
+    """
+
+    study_id: str
+    patient: str
+    source: str
+    revises: tuple[str, ...]
+    images: Mapping[ViewName, str]
+    labelled: bool
+    facts: Mapping[str, Any]
+
+
+SUMMARY_FACTS = ("condition", "correction", "label_weight")
+"""The facts of a study that a ``StudySummary`` keeps."""
+
+
 def write_study_record(study: Study, folder: Path) -> None:
     """Write ``study.json``, after ``reconstruction.json`` if the study has one. Each file is written atomically."""
     if study.reconstruction is not None:
@@ -118,9 +145,32 @@ def read_study(folder: Path) -> Study:
     return Study(study_id, patient, source, views, reconstruction, facts, tuple(record.get("revises", ())))
 
 
+def read_study_summary(folder: Path) -> StudySummary:
+    """Read the summary of a finished study folder from ``study.json`` alone."""
+    record = json.loads((folder / "study.json").read_text())
+    views = record["views"]
+    return StudySummary(
+        study_id=record["study_id"],
+        patient=record["patient"],
+        source=record["source"],
+        revises=tuple(record.get("revises", ())),
+        images={name: view["sha256"] for name, view in views.items()},
+        labelled=record["has_reconstruction"] or any(view["labels"] for view in views.values()),
+        facts={name: record["facts"][name] for name in SUMMARY_FACTS if name in record["facts"]},
+    )
+
+
 def iterate_study_folders(store: Path) -> list[Path]:
-    """The finished study folders of a store, sorted by study id."""
-    return sorted(path.parent for path in store.glob("*/study.json"))
+    """The finished study folders of a store, sorted by study id. No study is opened."""
+    return [store / study_id for study_id in study_ids(store)]
+
+
+def study_ids(store: Path) -> list[str]:
+    """The ids of the finished studies of a store, sorted; empty if there is no store."""
+    if not store.is_dir():
+        return []
+    with os.scandir(store) as entries:
+        return sorted(entry.name for entry in entries if os.path.exists(f"{entry.path}/study.json"))  # noqa: PTH110
 
 
 def image_fields(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,4 +192,5 @@ def points_to_json(points: Mapping[str, Floats]) -> dict[str, list[float]]:
 
 def points_from_json(record: Mapping[str, list[float]]) -> dict[str, Floats]:
     """Name -> point, from the lists of coordinates that ``points_to_json`` returns."""
-    return {name: np.asarray(point, dtype=np.float64) for name, point in record.items()}
+    # Studies repeat the same names, which take more memory than their coordinates.
+    return {sys.intern(name): np.asarray(point, dtype=np.float64) for name, point in record.items()}

@@ -10,32 +10,47 @@ quarantine folder was deleted. After a refusal that may be temporary (``intake_l
 is read again in every run. ``revisions`` decides what becomes of a study that the store has already, in part or in
 another version.
 
-    FILE_UNREADABLE    the operating system cannot read a file
-    READER_FAULT       a reader failed unexpectedly, which is a defect of Plumbline that should be reported
+Many processes may read and stage the candidates (``staging``). This process alone compares them with the store and
+writes the store, the index and quarantine, in the order of the source. The result is therefore byte for byte the same
+with any number of workers.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spine.errors import InputRejected, PairingRejected, StudyWaiting
-from spine.intake.burned_in_text import TextCheck, require_no_text
+from spine.intake.burned_in_text import TextCheck
+from spine.intake.correction import CORRECTIONS
 from spine.intake.intake_ledger import Entry, Ledger, content_address, entry_of_study
 from spine.intake.intake_report import IntakeReport, Quarantined, Waiting
+from spine.intake.known_views import labels_of_stored, with_known_views
 from spine.intake.pairing import check_parts
-from spine.intake.pseudonym import pseudonym
-from spine.intake.records import Contents, FileCount, LoadedStudy, StudyCandidate, StudySource
+from spine.intake.records import Contents, FileCount, StudyCandidate, StudySource
 from spine.intake.revisions import relation_to_store
-from spine.intake.study_store import DISK_FULL, clear_quarantine, quarantine_candidate, reserved, store_study
+from spine.intake.staging import Staged, Staging
+from spine.intake.study_store import (
+    change_staged,
+    clear_quarantine,
+    discard_staged,
+    quarantine_candidate,
+    read_images,
+    reserved,
+    shelve_study,
+)
 from spine.landmarks import ViewName
-from spine.storage import sha256_of_image
-from spine.study import Study, StudyView, read_study
+from spine.study import Study, read_study
 from spine.types import Progress
+from spine.work import IN_THIS_PROCESS, Work
 
-Images = dict[ViewName, NDArray[np.uint16]]
+BATCH = 8
+"""Candidates that a worker reads at a time: about 0.2 s for images of 512 x 256 pixels, and some seconds at most."""
+
+Images = Mapping[ViewName, NDArray[np.uint16]]
 
 
 def ingest(
@@ -47,6 +62,8 @@ def ingest(
     progress: Progress | None = None,
     text_check: TextCheck | None = None,
     batch: str = "",
+    simulated_key: bytes | None = None,
+    work: Work = IN_THIS_PROCESS,
 ) -> IntakeReport:
     """Put every candidate of a source into the store or into quarantine, and report the outcome.
 
@@ -59,22 +76,31 @@ def ingest(
             are new to the store.
         batch: name of the source among several sources of one kind, which may have folders of equal names. It is only
             hashed, because it may identify a patient.
+        simulated_key: the key of the identifiers of simulated studies, if it is another one. The text in their images
+            is invented and is not read.
+        work: where the candidates are read.
 
     Raises:
-        PlumblineError: ``DISK_FULL`` or ``STORE_BUSY`` (see ``study_store.reserved``).
+        PlumblineError: ``DISK_FULL`` or ``STORE_BUSY`` (see ``study_store.reserved``), ``WORKER_DIED``.
     """
-    with reserved(store):
+    with reserved(store) as into:
         contents = source.contents()
         candidates = contents.candidates
-        ingestion = _Ingestion((source.name, batch), store, quarantine, pseudonym_key, text_check)
-        before = dict(ingestion.ledger.by_candidate)
+        staging = Staging(store, into, (source.name, batch), pseudonym_key, simulated_key, text_check)
+        shelving = _Shelving(staging, quarantine)
+        known = dict(shelving.ledger.by_candidate)
+        fingerprints = [staging.fingerprint(candidate) for candidate in candidates]
+        unknown = (c for c, fingerprint in zip(candidates, fingerprints, strict=True) if fingerprint not in known)
         outcomes: list[tuple[str, Entry]] = []
-        for position, candidate in enumerate(candidates, 1):
-            fingerprint = ingestion.fingerprint(candidate)
-            known = before.get(fingerprint)
-            outcomes.append(("present", known) if known else ingestion.process(candidate, fingerprint, position))
-            if progress is not None:
-                progress(position, len(candidates))
+        # Closed before the staging folder is deleted, so that no task is still writing there.
+        with closing(work.run(staging, unknown, batch=BATCH)) as staged:
+            for position, (candidate, fingerprint) in enumerate(zip(candidates, fingerprints, strict=True), 1):
+                entry = known.get(fingerprint)
+                outcomes.append(
+                    ("present", entry) if entry else shelving.settle(candidate, next(staged), fingerprint, position)
+                )
+                if progress is not None:
+                    progress(position, len(candidates))
     return _report(source.name, contents, outcomes)
 
 
@@ -95,56 +121,24 @@ def _report(source: str, contents: Contents, outcomes: Sequence[tuple[str, Entry
     )
 
 
-def load_candidate(candidate: StudyCandidate) -> LoadedStudy:
-    """Read one candidate, or raise ``InputRejected``. A full disk raises ``OSError`` instead."""
-    try:
-        return candidate.load()
-    except InputRejected:
-        raise
-    except OSError as error:
-        if error.errno in DISK_FULL:
-            raise
-        found = f"a file that cannot be read ({type(error).__name__})"
-        raise InputRejected("FILE_UNREADABLE", found, "a readable study", "check disk and permissions") from None
-    except Exception as error:
-        # A defect of a reader must not stop the batch. The error's text may quote the file and is not stored.
-        found = f"an unexpected fault of the reader ({type(error).__name__})"
-        raise InputRejected("READER_FAULT", found, "a readable study", "report this as a defect") from None
+class _Shelving:
+    """Moves staged studies into the store or refused candidates into quarantine, and records the outcome."""
 
+    def __init__(self, staging: Staging, quarantine: Path) -> None:
+        self.ledger = Ledger(staging.store, quarantine)
+        self._staging, self._store, self._quarantine = staging, staging.store, quarantine
+        self._source, _ = staging.source
 
-class _Ingestion:
-    """Stores or quarantines loaded studies, and records the outcome."""
-
-    def __init__(
-        self, source: tuple[str, str], store: Path, quarantine: Path, key: bytes, text_check: TextCheck | None = None
-    ) -> None:
-        self.ledger, self._text_check = Ledger(store, quarantine), text_check
-        (self._source, self._batch), self._store, self._quarantine, self._key = source, store, quarantine, key
-
-    def fingerprint(self, candidate: StudyCandidate) -> str:
-        """Keyed hash of source, name and fingerprint, which identifies the candidate in its present state."""
-        try:
-            fingerprint = candidate.fingerprint()
-        except OSError:
-            fingerprint = "unreadable"
-        reads_text = "\0reads text" if self._must_read(self._name(candidate)) else ""
-        return self._hash("fingerprint", f"{self._name(candidate)}\0{fingerprint}{reads_text}")
-
-    def _name(self, candidate: StudyCandidate) -> str:
-        return quarantine_name(self._key, self._source, candidate, self._batch)
-
-    def _must_read(self, key: str) -> bool:
-        return self._text_check is not None and key not in self._text_check.accepted
-
-    def process(self, candidate: StudyCandidate, fingerprint: str, position: int) -> tuple[str, Entry]:
-        """Store or quarantine a candidate; return (``used`` | ``present`` | ``waiting`` | ``quarantined``, entry)."""
-        key = self._name(candidate)
+    def settle(
+        self, candidate: StudyCandidate, found: Staged | InputRejected, fingerprint: str, position: int
+    ) -> tuple[str, Entry]:
+        """Shelve or quarantine a candidate; return (``used`` | ``present`` | ``waiting`` | ``quarantined``, entry)."""
+        key = self._staging.name(candidate)
         folder, count = self._quarantine / key, len(candidate.files)
         try:
-            loaded = load_candidate(candidate)
-            kind, entry = self._accept(loaded, key)
+            kind, entry, used = self._accepted(found)
             clear_quarantine(folder)
-            files = asdict(loaded.files or FileCount(used=count))
+            files = asdict(used or FileCount(used=count))
             outcome = (kind, replace(entry, candidate=fingerprint, key=key, files=files))
         except StudyWaiting as reason:
             files = asdict(FileCount(waiting=count))
@@ -157,68 +151,69 @@ class _Ingestion:
         self.ledger.add(outcome[1])
         return outcome
 
-    def _accept(self, loaded: LoadedStudy, key: str) -> tuple[str, Entry]:
-        """Store a study, alone or with the view of its examination that the store has, unless it is present."""
-        study, images = self._study(loaded), {name: view.image for name, view in loaded.views.items()}
-        entry = entry_of_study(study)
+    def _accepted(self, found: Staged | InputRejected) -> tuple[str, Entry, FileCount | None]:
+        if isinstance(found, InputRejected):
+            raise found
+        try:
+            return *self._shelved(found), found.files
+        finally:
+            discard_staged(found.folder)
+
+    def _shelved(self, staged: Staged) -> tuple[str, Entry]:
+        """Shelve a study, alone or with the view of its examination that the store has, unless it is present."""
+        amended = self._corrected(staged) if staged.of_study or self._source == CORRECTIONS else None
+        entry = entry_of_study(amended.study) if amended else staged.entry
         relation = relation_to_store(entry, self.ledger)
         if relation.kind == "present":
             return "present", relation.studies[0]
-        if self._text_check is not None and self._must_read(key):
-            require_no_text(images, self._text_check.read)
+        if staged.text is not None:
+            raise staged.text
         if relation.kind == "completion":
-            completed = self._completed(study, images, str(relation.studies[0].study_id))
+            completed = self._completed(staged.folder, amended, str(relation.studies[0].study_id))
             if completed is None:
                 relation = replace(relation, studies=())
             else:
-                study, images = completed
-                entry = entry_of_study(study)
+                amended, entry = completed, entry_of_study(completed.study)
         revises = tuple(str(replaced.study_id) for replaced in relation.studies)
-        store_study(self._store, replace(study, revises=revises), images)
+        if amended or revises:
+            amended = amended or _Amended(read_study(staged.folder))
+            change_staged(staged.folder, replace(amended.study, revises=revises), amended.further)
+        shelve_study(self._store, staged.folder, str(entry.study_id))
         return "used", replace(entry, revises=revises)
 
-    def _completed(self, study: Study, images: Images, other_id: str) -> tuple[Study, Images] | None:
+    def _corrected(self, staged: Staged) -> "_Amended":
+        """A study with what the store knows of its images."""
+        study = read_study(staged.folder)
+        if staged.of_study:
+            study = labels_of_stored(study, staged.of_study, self._store)
+        return (
+            _Amended(*with_known_views(study, self._store, self.ledger))
+            if self._source == CORRECTIONS
+            else _Amended(study)
+        )
+
+    def _completed(self, staged: Path, amended: "_Amended | None", other_id: str) -> "_Amended | None":
         """The study with the view that the store has of its examination, or None if the views do not fit together."""
-        other = read_study(self._store / other_id)
-        every = images | {name: np.load(self._store / other_id / view.image) for name, view in other.views.items()}
+        amended = amended or _Amended(read_study(staged))
+        study, other = amended.study, read_study(self._store / other_id)
+        own = {name: view for name, view in study.views.items() if name not in amended.further}
+        further = {**amended.further, **read_images(self._store / other_id, other.views)}
         views = {**other.views, **study.views}
         geometries = {name: view.geometry for name, view in views.items() if view.geometry is not None}
         points = study.reconstruction or other.reconstruction
         if points is not None and len(geometries) < len(views):
             return None
         try:
-            check_parts(every, geometries, points)
+            check_parts({**read_images(staged, own), **further}, geometries, points)
         except PairingRejected:
             return None  # one examination may have images of different parts of the body
         whole = replace(study, views=views, reconstruction=points, facts={**other.facts, **study.facts})
-        return replace(whole, study_id=content_address(whole)), every
-
-    def _study(self, loaded: LoadedStudy) -> Study:
-        examination = {"examination": self._hash("examination", loaded.examination)} if loaded.examination else {}
-        patient = "p" + self._hash("patient", loaded.patient)
-        views = {
-            name: StudyView(
-                view=name,
-                image=f"{name}.npy",
-                sha256=sha256_of_image(view.image),
-                shape=(view.image.shape[0], view.image.shape[1]),
-                spacing_mm=view.spacing_mm,
-                calibration=view.calibration,
-                geometry=view.geometry,
-                labels=view.labels,
-                facts={**view.facts, "instance": self._hash("instance", view.instance), **examination},
-            )
-            for name, view in loaded.views.items()
-        }
-        # The subject id in the file may be a name, so the pseudonym replaces it.
-        points = replace(loaded.reconstruction, subject_id=patient) if loaded.reconstruction else None
-        study = Study("", patient, self._source, views, points, loaded.facts)
-        return replace(study, study_id=content_address(study))
-
-    def _hash(self, kind: str, identifier: str) -> str:
-        return pseudonym(self._key, kind, identifier)
+        return _Amended(replace(whole, study_id=content_address(whole)), further)
 
 
-def quarantine_name(pseudonym_key: bytes, source: str, candidate: StudyCandidate, batch: str = "") -> str:
-    """Name of a candidate's folder in quarantine. With the key and the source, one can find the candidate again."""
-    return pseudonym(pseudonym_key, "candidate", f"{source}\0{batch}\0{candidate.key}")
+@dataclass(frozen=True)
+class _Amended:
+    """A staged study with what the store knows of it, and the (H, W) images that its folder lacks."""
+
+    study: Study
+    further: Images = field(default_factory=dict)

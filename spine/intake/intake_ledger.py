@@ -169,7 +169,8 @@ def _truth(study: Study) -> str:
         groups |= {"reconstruction": study.reconstruction.points}
     if not any(groups.values()):
         return ""
-    digest = hashlib.sha256()
+    # Each record of a correction is a study of its own: a person may return to the points of an earlier record.
+    digest = hashlib.sha256(str(study.facts.get("correction", "")).encode())
     for group, points in sorted(groups.items()):
         for name in sorted(points):
             digest.update(f"{group}\0{name}\0".encode() + np.asarray(points[name], dtype="<f8").tobytes())

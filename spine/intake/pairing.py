@@ -139,11 +139,11 @@ def _check_identity(radiographs: Iterable[Radiograph], *, ignored: set[str]) -> 
     identities = [radiograph.identity for radiograph in radiographs]
     patients = {identity.patient_id for identity in identities} - ignored
     if len(patients) > 1:
-        found = f"radiographs of {len(patients)} patients in one folder"
-        raise PairingRejected("PATIENT_MISMATCH", found, "one patient", "make one folder for each patient and study")
+        found = f"radiographs of {len(patients)} patients given as one study"
+        raise PairingRejected("PATIENT_MISMATCH", found, "one patient", "give each patient and study by itself")
     if len({identity.study_uid for identity in identities} - ignored) > 1:
         found = "radiographs of different studies"
-        raise PairingRejected("STUDY_MISMATCH", found, "one Study Instance UID", "make one folder for each study")
+        raise PairingRejected("STUDY_MISMATCH", found, "one Study Instance UID", "give each study by itself")
 
 
 def _check_images(images: Mapping[ViewName, Image]) -> None:

@@ -75,6 +75,8 @@ class LoadedStudy:
         examination: identifier of the examination (Study Instance UID), or empty; ``ingest`` hashes it. Views of one
             examination may arrive one after the other.
         files: the files that were used or passed over; None if all files of the candidate were used.
+        of_study: id of the stored study whose images these are, or empty. ``ingest`` then keeps that study's patient
+            and images, and reads no identifier from the files.
     """
 
     patient: str = field(repr=False)
@@ -83,6 +85,7 @@ class LoadedStudy:
     facts: Mapping[str, Any] = field(default_factory=dict)
     examination: str = field(default="", repr=False)
     files: FileCount | None = None
+    of_study: str = ""
 
 
 class StudyCandidate(Protocol):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from spine.errors import ParametersRejected
 from spine.intake.aasce import AasceSource
+from spine.intake.correction import ANNOTATIONS, CORRECTIONS
+from spine.intake.corrections import CorrectionSource
 from spine.intake.ct_scans import CtKeypointSource
 from spine.intake.folder import FolderSource
 from spine.intake.records import StudySource
@@ -18,6 +20,8 @@ READERS: Mapping[str, Callable[[Path], StudySource]] = {
     "virtual": lambda location: FolderSource(location, name="virtual", simulated=True),
     "aasce": AasceSource,
     "ct-keypoints": CtKeypointSource,
+    CORRECTIONS: CorrectionSource,
+    ANNOTATIONS: lambda location: CorrectionSource(location, ANNOTATIONS, frozenset({"annotated"})),
 }
 
 

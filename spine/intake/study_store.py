@@ -1,8 +1,9 @@
 """Writes a study into the store, or a candidate into quarantine, completely or not at all.
 
-Contract: a study folder gets its final name by one rename. In a quarantine folder, ``reason.json`` is written last. A
-killed run leaves only the staging folder, which the next run deletes. A full disk ends the run with ``DISK_FULL``.
-Everything that was written before remains.
+Contract: every attempt to write a study has a folder of its own in the staging folder of the store, so that two
+attempts at one study are harmless. A study folder gets its final name by one rename. In a quarantine folder,
+``reason.json`` is written last. A killed run leaves only the staging folder, which the next run deletes. A full disk
+ends the run with ``DISK_FULL``. Everything that was written before remains.
 """
 
 import errno
@@ -10,8 +11,9 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +24,7 @@ from spine.intake.records import StudyCandidate
 from spine.landmarks import ViewName
 from spine.reconstruction.open import SUFFIXES
 from spine.storage import locked, write_array_atomically, write_text_atomically
-from spine.study import Study, write_study_record
+from spine.study import Study, StudyView, write_study_record
 
 _STAGING = ".staging"
 _KEPT_SUFFIXES = frozenset({".dcm", ".dicom", ".ima", ".jpg", ".jpeg", ".png", *SUFFIXES})
@@ -30,8 +32,11 @@ DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @contextmanager
-def reserved(store: Path) -> Iterator[None]:
-    """Reserve the store for one run. At the start and at the end, the staging folder is deleted.
+def reserved(store: Path) -> Iterator[Path]:
+    """Reserve the store for one run; yields a new folder, in which its tasks stage studies.
+
+    What earlier runs staged is deleted at the start, so a run that was cut off can no longer store what it has staged.
+    At the end, a run deletes its own folder only: another run may have begun, if this one was cut off.
 
     Raises:
         PlumblineError: ``STORE_BUSY`` if another run is using the store, ``DISK_FULL`` if no space is left.
@@ -43,26 +48,64 @@ def reserved(store: Path) -> Iterator[None]:
                 found = "another intake into this store"
                 raise PlumblineError("STORE_BUSY", found, "one intake at a time", "wait until the other intake ends")
             _clear(store)
+            own = store / _STAGING / uuid4().hex
+            own.mkdir(parents=True)
             try:
-                yield
+                yield own
             finally:
-                _clear(store)
+                shutil.rmtree(own, ignore_errors=True)
+                with suppress(OSError):  # another run's folder is there
+                    own.parent.rmdir()
     except OSError as error:
         if error.errno in DISK_FULL:
             raise _disk_full(store) from error
         raise
 
 
-def store_study(store: Path, study: Study, images: Mapping[ViewName, NDArray[np.uint16]]) -> None:
-    """Write the (H, W) images and then the record of a study into a staging folder, and rename the folder."""
-    staged, final = store / _STAGING / study.study_id, store / study.study_id
-    staged.mkdir(parents=True)
-    for name, view in study.views.items():
-        write_array_atomically(staged / view.image, images[name])
+def stage_study(into: Path, study: Study, images: Mapping[ViewName, NDArray[np.uint16]]) -> Path:
+    """Write the (H, W) images and then the record of a study into a new folder of this attempt; return the folder.
+
+    ``into`` is the folder of ``reserved``. It is not made here: a task that comes after the end of its run must fail.
+    """
+    staged = into / uuid4().hex
+    staged.mkdir()
+    change_staged(staged, study, images)
+    return staged
+
+
+def change_staged(staged: Path, study: Study, images: Mapping[ViewName, NDArray[np.uint16]]) -> None:
+    """Add (H, W) images to a staged study, and write its record."""
+    for name, image in images.items():
+        write_array_atomically(staged / study.views[name].image, image)
     write_study_record(study, staged)
+
+
+def shelve_study(store: Path, staged: Path, study_id: str) -> None:
+    """Give a staged study its final name, by one rename. If the store has the same study by now, that one stays."""
+    final = store / study_id
     if final.exists() and not (final / "study.json").exists():
         shutil.rmtree(final)
-    staged.rename(final)
+    try:
+        staged.rename(final)
+    except OSError:
+        if not (final / "study.json").exists():
+            raise
+
+
+def discard_staged(staged: Path) -> None:
+    """Delete a staged study, unless it was shelved."""
+    shutil.rmtree(staged, ignore_errors=True)
+
+
+def stored_study(store: Path, study_id: str) -> Path | None:
+    """The folder of a study in the store, or None if the store has no such study."""
+    folder = store / study_id
+    return folder if study_id.isalnum() and (folder / "study.json").is_file() else None
+
+
+def read_images(folder: Path, views: Mapping[ViewName, StudyView]) -> dict[ViewName, NDArray[np.uint16]]:
+    """View -> (H, W) image of the ``views`` in a study folder."""
+    return {name: np.load(folder / view.image, allow_pickle=False) for name, view in views.items()}
 
 
 def quarantine_candidate(

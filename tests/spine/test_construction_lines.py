@@ -23,8 +23,8 @@ POINTS: dict[ViewName, dict[str, Floats]] = {
 
 DRAWN = {
     "lateral": {
-        *("thoracic_kyphosis_t4_t12", "lumbar_lordosis_l1_l5", "lumbar_lordosis_l1_s1", "pelvic_incidence"),
-        *("sacral_slope", "pelvic_tilt", "t1_pelvic_angle"),
+        *("thoracic_kyphosis_t4_t12", "lumbar_lordosis_l1_l5", "lumbar_lordosis_l1_s1", "lumbar_lordosis_l4_s1"),
+        *("pelvic_incidence", "sacral_slope", "pelvic_tilt", "t1_pelvic_angle"),
     },
     "frontal": {"cobb", "cobb_secondary_cranial", "cobb_secondary_caudal", "coronal_balance_t1"},
 }

@@ -1,9 +1,11 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from spine import projection
 from spine.errors import ContractViolation
 from spine.landmarks import CORNERS68, GALBUSERA39, MARGINS175, LandmarkSet
 from spine.projection import (
@@ -16,7 +18,9 @@ from spine.projection import (
 )
 from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import ViewGeometry
+from spine.storage import sha256_of_tree
 from spine.study import Study, StudyView, write_study_record
+from spine.work import LocalWork
 
 FRONTAL = ViewGeometry("frontal", (50, 30), (2.0, 4.0), 987.0, u0_mm=3.0, z0_mm=-5.0)
 LATERAL = ViewGeometry("lateral", (50, 70), (2.0, 2.5), 918.0)
@@ -129,7 +133,7 @@ def test_a_new_study_adds_a_file_and_rewrites_none(store, tmp_path):
     first = write_landmarks(store, out, GALBUSERA39, lambda done, total: seen.append((done, total)))
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert first.added == 3
-    assert f"{9:016x}" not in first.files  # no view
+    assert f"{9:016x}" not in first.points  # no view
     stamps = {p: p.stat().st_mtime_ns for p in out.glob("0*.json")}
     index_before = (out / "landmarks.json").read_text()
     assert write_landmarks(store, out, GALBUSERA39).added == 0
@@ -138,10 +142,26 @@ def test_a_new_study_adds_a_file_and_rewrites_none(store, tmp_path):
     assert write_landmarks(store, out, GALBUSERA39).added == 1
     assert {p: p.stat().st_mtime_ns for p in stamps} == stamps
     index = read_index(out)
-    assert set(index.files) == {f"{n:016x}" for n in (0, 1, 2, 5)}
+    assert index.points == {f"{n:016x}": 2 for n in (0, 1, 2, 5)}
     loaded = read_landmarks(out, f"{1:016x}")
     assert loaded["frontal"].points["T4_sup"] == pytest.approx(FRONTAL.project(np.array([1.0, 0.0, 0.0])))
     assert loaded["frontal"].absent["T1_sup"] == "NOT_KNOWN"
+
+
+def test_two_workers_write_the_bytes_of_one_process(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(projection, "BATCH", 1)
+    put(store, study_of({"T4_sup": np.array([0.0, -2000.0, 0.0])}, study_id=f"{20:016x}"))
+    refused = []
+    for workers in (1, 2):
+        with pytest.raises(ContractViolation) as caught:
+            write_landmarks(store, tmp_path / str(workers), GALBUSERA39, work=LocalWork(workers))
+        refused.append(str(caught.value))
+    assert refused[0] == refused[1]
+    shutil.rmtree(store / f"{20:016x}")
+    for workers in (1, 2):
+        shutil.rmtree(tmp_path / str(workers))
+        assert write_landmarks(store, tmp_path / str(workers), GALBUSERA39, work=LocalWork(workers)).added == 3
+    assert sha256_of_tree(tmp_path / "1") == sha256_of_tree(tmp_path / "2")
 
 
 def test_a_killed_run_leaves_no_index_and_the_next_one_continues(store, tmp_path):
@@ -166,6 +186,29 @@ def test_a_changed_set_of_the_same_name_is_written_anew(store, tmp_path):
     smaller = LandmarkSet("galbusera39", GALBUSERA39.names[:7], ("frontal",), "a test")
     assert write_landmarks(store, out, smaller).added == 3
     assert set(json.loads((out / f"{0:016x}.json").read_text())["views"]) == {"frontal"}
+
+
+def test_a_run_reads_no_file_that_the_index_has_and_writes_a_deleted_one_again(store, tmp_path):
+    out = tmp_path / "landmarks"
+    first = write_landmarks(store, out, GALBUSERA39)
+    (out / f"{0:016x}.json").write_text("not read")
+    (out / f"{1:016x}.json").unlink()
+    second = write_landmarks(store, out, GALBUSERA39)
+    assert (second.points, second.added) == (first.points, 1)
+
+
+def test_files_of_a_killed_run_with_another_set_do_not_pass_for_those_of_the_former_set(store, tmp_path):
+    out = tmp_path / "landmarks"
+    write_landmarks(store, out, GALBUSERA39)
+    smaller = LandmarkSet("galbusera39", GALBUSERA39.names[:7], ("frontal",), "a test")
+
+    def kill(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_landmarks(store, out, smaller, kill)
+    assert write_landmarks(store, out, GALBUSERA39).added == 1
+    assert set(read_landmarks(out, f"{0:016x}")) == {"frontal", "lateral"}
 
 
 def test_all_impossible_studies_are_named_and_the_others_written(store, tmp_path):

@@ -15,6 +15,11 @@ from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """MLflow itself uses what SQLAlchemy 2.1 deprecates."""
+    item.add_marker(pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"))
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _quiet_mlflow() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:

@@ -53,8 +53,10 @@ def draw_findings(
     for finding in findings:
         reasons[finding.study_id].append(finding)
     worst = sorted(reasons, key=lambda s: (-len({f.rule for f in reasons[s]}), -len(reasons[s]), s))
-    examples = {example.study_id: example for example in read_manifest(dataset).examples}
-    chosen = [s for s in worst if s in examples][:limit]
+    manifest = read_manifest(dataset)
+    known = {entry.study_id for entry in manifest.index()}
+    chosen = [s for s in worst if s in known][:limit]
+    examples = {example.study_id: example for example in manifest.select(chosen)}
     if not chosen:
         raise ValueError("found no study to draw; expected findings on studies of this dataset")
     buffer = BytesIO()
@@ -66,8 +68,9 @@ def draw_findings(
 
 def draw_examples(dataset: Path, out: Path, *, count: int = 6, tile_px: int = 420) -> Path | None:
     """Write the PNG ``out`` with evenly chosen studies of the train split and their labels; None if there is none."""
-    examples = [e for e in read_manifest(dataset).in_split("train") if e.views]
-    chosen = examples[:: max(1, len(examples) // count)][:count]
+    manifest = read_manifest(dataset)
+    known = [e.study_id for e in manifest.index() if e.split == "train" and e.views]
+    chosen = list(manifest.select(known[:: max(1, len(known) // count)][:count]))
     if not chosen:
         return None
     buffer = BytesIO()

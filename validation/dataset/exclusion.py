@@ -10,10 +10,10 @@ version and a new digest.
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from spine.dataset import Manifest, read_manifest, write_manifest
+from spine.dataset import Manifest, read_manifest
+from spine.dataset_writing import write_header, write_shards
 from validation.dataset.build import build_record, read_build_record, write_build_record
 from validation.dataset.frozen_test_set import (
     EXCLUDED_FILE,
@@ -50,8 +50,9 @@ def exclude_studies(dataset: Path, findings: Sequence[Finding], *, new_test_vers
         if finding.severity == "error":
             rules[finding.study_id].add(finding.rule)
     manifest = read_manifest(dataset)
-    kept = replace(manifest, examples=tuple(e for e in manifest.examples if e.study_id not in rules))
-    gone = [e.study_id for e in manifest.examples if e.study_id in rules]
+    gone = [entry.study_id for entry in manifest.index() if entry.study_id in rules]
+    remaining = (e for e in manifest.examples() if e.study_id not in rules)
+    kept = write_shards(dataset, manifest.landmark_set, manifest.split_seed, remaining) if gone else manifest
     new_version = new_test_version or not settled
     frozen = freeze(kept, read_frozen(dataset), new_version=new_version, reason="bad studies excluded")
     write_frozen(frozen, dataset)  # before excluded.json, which settles the test set: a killed run can be repeated
@@ -59,5 +60,5 @@ def exclude_studies(dataset: Path, findings: Sequence[Finding], *, new_test_vers
     left_out = {**read_build_record(dataset).left_out, **dict.fromkeys(gone, EXCLUDED)}
     write_build_record(build_record(kept, left_out, frozen.version), dataset)
     if gone:
-        write_manifest(kept, dataset)
+        write_header(kept)
     return kept

@@ -1,25 +1,31 @@
-"""Checks tables against suites with Great Expectations. A rule that evaluates too few rows fails.
+"""Checks tables against suites with Great Expectations, part by part. A rule that evaluates too few rows fails.
 
-Contract: Great Expectations 1.24 reports success for an empty suite, a table without rows, a column of nulls and a
-column with too few values. Here each of these cases fails with its own code:
+Contract: a table may be checked in parts, because a rule is a rule of one row (a rule on unique values must see the
+whole table as one part). ``tallies_of`` checks one part, ``added`` adds up the parts in their order, and
+``outcomes_of`` judges the sums: the outcome does not depend on how the table was divided.
+
+Great Expectations 1.24 reports success for an empty suite, a table without rows, a column of nulls and a column with
+too few values. Here each of these cases fails with its own code:
 
     EMPTY_SUITE, ZERO_ROWS, COLUMN_MISSING, ALL_NULL, FEWER_ROWS, EXPECTATION_RAISED
 
 The number of rows that a rule must evaluate comes from the table's flag columns, not from the rule's result.
+
+Every row that breaks a rule is counted. ``KEPT`` rows of a rule are kept, and the first row of every further study, so
+that a source that is wrong throughout is reported and does not fill the memory.
 """
 
-import os
-import shutil
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from validation.dataset.expectations import results_of
 from validation.dataset.suites import EVERY_ROW, KEYS, Rule, Suite, TableName
 
 if TYPE_CHECKING:
     import pandas as pd
+
+KEPT = 2000
 
 Outcome = Literal[
     "passed", "broken", "not_applicable",
@@ -46,7 +52,8 @@ class RuleOutcome:
         rows: number of rows in the table.
         due: number of rows that the rule must evaluate.
         evaluated: number of rows that the rule evaluated.
-        violations: rows that break the rule.
+        violated: number of rows that break the rule.
+        violations: rows that break the rule: all of them, or those that are kept of very many.
         note: details of the code in ``outcome``.
     """
 
@@ -56,6 +63,7 @@ class RuleOutcome:
     rows: int
     due: int = 0
     evaluated: int = 0
+    violated: int = 0
     violations: tuple[Violation, ...] = ()
     note: str = ""
 
@@ -65,142 +73,141 @@ class RuleOutcome:
         return self.outcome in ("passed", "broken", "not_applicable")
 
 
-def run_suites(
-    suites: Sequence[Suite], tables: Mapping[TableName, "pd.DataFrame"], docs: Path | None
-) -> list[RuleOutcome]:
-    """Run all suites in one ephemeral context and return one outcome for each rule.
+@dataclass(frozen=True)
+class Tally:
+    """What one part of a table says about one rule.
 
-    Args:
-        docs: folder for Great Expectations' Data Docs; None to write no Data Docs.
+    Attributes:
+        rows, due, evaluated, violated, violations: as in ``RuleOutcome``, for this part.
+        missing: columns that the rule needs and the part lacks.
+        raised: the message of the expectation if it raised an exception, or empty.
+        failed: whether the expectation failed.
     """
-    outcomes: list[RuleOutcome] = []
-    runnable: list[Suite] = []
+
+    rows: int
+    due: int = 0
+    evaluated: int = 0
+    violated: int = 0
+    violations: tuple[Violation, ...] = ()
+    missing: tuple[str, ...] = ()
+    raised: str = ""
+    failed: bool = False
+
+
+Tallies = dict[tuple[TableName, str], Tally]
+"""(Table, name of the rule) -> tally."""
+
+
+def tallies_of(suites: Sequence[Suite], part: Mapping[TableName, "pd.DataFrame"]) -> Tallies:
+    """One tally for each rule, from one part of each suite's table."""
+    found: Tallies = {}
     for suite in suites:
-        known = _known_outcomes(suite, tables[suite.table])
-        outcomes += known
-        left = tuple(rule for rule in suite.rules if rule not in {outcome.rule for outcome in known})
-        if left:
-            runnable.append(Suite(suite.table, left))
-    if docs is not None:
-        shutil.rmtree(docs, ignore_errors=True)
-    if runnable:
-        for suite, results in zip(runnable, _validate(runnable, tables, docs), strict=True):
-            outcomes += [_judge(suite.table, rule, tables[suite.table], results[rule.name]) for rule in suite.rules]
-    return outcomes
+        table = part[suite.table]
+        checked = tuple(r for r in suite.rules if not _missing(r, table) and table[r.column].notna().any())
+        results = results_of(Suite(suite.table, checked), table) if checked else {}
+        for rule in suite.rules:
+            found[suite.table, rule.name] = _tally(suite.table, rule, table, results.get(rule.name))
+    return found
 
 
-def _known_outcomes(suite: Suite, table: "pd.DataFrame") -> list[RuleOutcome]:
-    """The outcomes that are known before Great Expectations runs."""
-    rows = len(table)
-    if not suite.rules:
-        return [RuleOutcome(suite.table, None, "EMPTY_SUITE", rows, note="the suite has no rule")]
-    if rows == 0:
-        return [RuleOutcome(suite.table, rule, "ZERO_ROWS", 0, note="the table has no row") for rule in suite.rules]
-    outcomes = []
-    for rule in suite.rules:
-        missing = [c for c in (rule.column, rule.where) if c not in (None, EVERY_ROW) and c not in table.columns]
-        due = 0 if missing else due_rows(rule, table)
-        if missing and rule.at_least > 0:
-            outcomes.append(RuleOutcome(suite.table, rule, "COLUMN_MISSING", rows, note=", ".join(missing)))
-        elif missing or (rule.at_least == 0 and table[rule.column].notna().sum() == 0 and due == 0):
-            outcomes.append(RuleOutcome(suite.table, rule, "not_applicable", rows))
-    return outcomes
+def added(first: Tallies, second: Tallies) -> Tallies:
+    """The tallies of two parts of the same tables. A rule that only one of them checked keeps its tally."""
+    both = first.keys() & second.keys()
+    return first | second | {key: _sum(first[key], second[key]) for key in both}
 
 
-def due_rows(rule: Rule, table: "pd.DataFrame") -> int:
+def outcomes_of(suites: Sequence[Suite], tallies: Tallies) -> list[RuleOutcome]:
+    """The outcome of each rule, from the tallies of the whole tables; a rule without a tally has seen no row."""
+    found = []
+    for suite in suites:
+        if not suite.rules:
+            found.append(RuleOutcome(suite.table, None, "EMPTY_SUITE", 0, note="the suite has no rule"))
+        found += [_outcome(suite.table, r, tallies.get((suite.table, r.name), Tally(0))) for r in suite.rules]
+    return found
+
+
+def due_rows(rule: Rule, part: "pd.DataFrame") -> int:
     """Number of rows in which the rule must find a value. The rule's flag column marks these rows."""
     if rule.where == EVERY_ROW:
-        return len(table)
-    return int(table[rule.where].sum()) if rule.where is not None else 0
+        return len(part)
+    return int(part[rule.where].sum()) if rule.where in part.columns else 0
 
 
-def _validate(
-    runnable: Sequence[Suite], tables: Mapping[TableName, "pd.DataFrame"], docs: Path | None
-) -> list[dict[str, Any]]:
-    """One mapping for each suite: rule name -> Great Expectations' result for this rule, as a plain dict."""
-    gx = _great_expectations()
-    context = _context(gx)
-    if docs is not None:
-        _add_docs_site(context, docs)
-    source = context.data_sources.add_pandas("tables")
-    collected = []
-    for suite in runnable:
-        name = suite.table
-        batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
-        stored = context.suites.add(gx.ExpectationSuite(name, expectations=[_expectation(r) for r in suite.rules]))
-        definition = gx.ValidationDefinition(name=name, data=batch, suite=stored)
-        definitions = [context.validation_definitions.add(definition)]
-        form = {"result_format": "COMPLETE", "unexpected_index_column_names": list(KEYS[name])}
-        checkpoint = gx.Checkpoint(name=name, validation_definitions=definitions, result_format=form, actions=[])
-        (result,) = context.checkpoints.add(checkpoint).run({"dataframe": tables[name]}).run_results.values()
-        entries = [entry.to_json_dict() for entry in result.results]
-        collected.append({entry["expectation_config"]["meta"]["rule"]: entry for entry in entries})
-    if docs is not None:
-        context.build_data_docs()
-    return collected
-
-
-def _great_expectations() -> Any:
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # raised by the imports of Great Expectations
-        import great_expectations as gx
-        import great_expectations.expectations
-    return gx
-
-
-def _context(gx: Any) -> Any:
-    """A context in memory. The default context also creates a folder in the system's temporary folder."""
-    from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
-
-    stores = InMemoryStoreBackendDefaults()
-    settings = DataContextConfig(store_backend_defaults=stores, progress_bars={"globally": False})
-    return gx.get_context(mode="ephemeral", project_config=settings)
-
-
-def _add_docs_site(context: Any, docs: Path) -> None:
-    context.add_data_docs_site(
-        site_name="plumbline",
-        site_config={
-            "class_name": "SiteBuilder",
-            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-            "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs)},
-        },
+def _sum(first: Tally, second: Tally) -> Tally:
+    """The tally of two parts of one table. A part without rows changes nothing."""
+    if not (first.rows and second.rows):
+        return first if first.rows else second
+    return Tally(
+        rows=first.rows + second.rows,
+        due=first.due + second.due,
+        evaluated=first.evaluated + second.evaluated,
+        violated=first.violated + second.violated,
+        violations=_kept((*first.violations, *second.violations)),
+        missing=tuple(column for column in first.missing if column in second.missing),
+        raised=first.raised or second.raised,
+        failed=first.failed or second.failed,
     )
 
 
-def _expectation(rule: Rule) -> Any:
-    expectations = _great_expectations().expectations
-    notes = {"format": "string", "content": [f"{rule.name}: {rule.statement}"]}
-    common = {"column": rule.column, "meta": {"rule": rule.name, "notes": notes}}
-    if rule.unique:
-        return expectations.ExpectColumnValuesToBeUnique(**common)
-    if rule.allowed is not None:
-        return expectations.ExpectColumnValuesToBeInSet(value_set=list(rule.allowed), **common)
-    return expectations.ExpectColumnValuesToBeBetween(min_value=rule.minimum, max_value=rule.maximum, **common)
+def _outcome(table: TableName, rule: Rule, tally: Tally) -> RuleOutcome:
+    rows, due, evaluated = tally.rows, tally.due, tally.evaluated
+    if rows == 0:
+        return RuleOutcome(table, rule, "ZERO_ROWS", 0, note="the table has no row")
+    if tally.raised:
+        return RuleOutcome(table, rule, "EXPECTATION_RAISED", rows, due, note=tally.raised)
+    if tally.missing and rule.at_least > 0:
+        return RuleOutcome(table, rule, "COLUMN_MISSING", rows, note=", ".join(tally.missing))
+    if tally.missing or (rule.at_least == evaluated == due == 0):
+        return RuleOutcome(table, rule, "not_applicable", rows)
+    outcome, note = _evidence(rule, tally)
+    return RuleOutcome(table, rule, outcome, rows, due, evaluated, tally.violated, tally.violations, note)
 
 
-def _judge(table_name: TableName, rule: Rule, table: "pd.DataFrame", result: Mapping[str, Any]) -> RuleOutcome:
-    rows, due = len(table), due_rows(rule, table)
-    if "element_count" not in result["result"]:  # the expectation raised an exception; reports differ by version
-        return RuleOutcome(table_name, rule, "EXPECTATION_RAISED", rows, due, note=_message(result["exception_info"]))
+def _evidence(rule: Rule, tally: Tally) -> tuple[Outcome, str]:
+    """The outcome of a rule that was checked, and a note."""
+    expected = max(tally.due, rule.at_least)
+    if tally.evaluated == 0 and expected > 0:
+        return "ALL_NULL", f"no value in {tally.rows} rows, {expected} values expected"
+    if tally.evaluated < expected:
+        return "FEWER_ROWS", f"{tally.evaluated} rows evaluated, {expected} expected"
+    if tally.failed and not tally.violated:
+        return "EXPECTATION_RAISED", "the rule failed, but no row breaks it"
+    return ("broken" if tally.failed else "passed"), ""
+
+
+def _missing(rule: Rule, part: "pd.DataFrame") -> tuple[str, ...]:
+    needed = [c for c in (rule.column, rule.where) if c is not None and c != EVERY_ROW]
+    return tuple(column for column in needed if column not in part.columns)
+
+
+def _tally(table: TableName, rule: Rule, part: "pd.DataFrame", result: Mapping[str, Any] | None) -> Tally:
+    rows, due = len(part), due_rows(rule, part)
+    if result is None:
+        return Tally(rows, due, missing=_missing(rule, part))
     found = result["result"]
+    if "element_count" not in found:  # the expectation raised an exception; reports differ by version
+        return Tally(rows, due, raised=_message(result["exception_info"]))
     evaluated = int(found["element_count"]) - int(found.get("missing_count") or 0)
-    violations = tuple(_violation(rule, table_name, entry) for entry in found.get("unexpected_index_list") or ())
-    outcome: Outcome = "passed" if result["success"] else "broken"
-    note = ""
-    if evaluated == 0 and (due > 0 or rule.at_least > 0):
-        outcome, note = "ALL_NULL", f"no value in {rows} rows, {max(due, rule.at_least)} values expected"
-    elif evaluated < max(due, rule.at_least):
-        outcome, note = "FEWER_ROWS", f"{evaluated} rows evaluated, {max(due, rule.at_least)} expected"
-    elif not result["success"] and not violations:
-        outcome, note = "EXPECTATION_RAISED", "the rule failed, but no row breaks it"
-    return RuleOutcome(table_name, rule, outcome, rows, due, evaluated, violations, note)
+    broken = tuple(_violation(rule, table, entry) for entry in found.get("unexpected_index_list") or ())
+    return Tally(rows, due, evaluated, len(broken), _kept(broken), failed=not result["success"])
+
+
+def _kept(violations: tuple[Violation, ...]) -> tuple[Violation, ...]:
+    """The first ``KEPT`` violations, and the first one of every further study."""
+    if len(violations) <= KEPT:
+        return violations
+    kept = list(violations[:KEPT])
+    studies = {v.row.get("study_id") for v in kept}
+    for violation in violations[KEPT:]:
+        if (study := violation.row.get("study_id")) not in studies:
+            studies.add(study)
+            kept.append(violation)
+    return tuple(kept)
 
 
 def _message(exception_info: Mapping[str, Any]) -> str:
     reports = [exception_info, *(v for v in exception_info.values() if isinstance(v, Mapping))]
-    return "; ".join(str(r["exception_message"])[:200] for r in reports if r.get("exception_message"))
+    return "; ".join(str(r["exception_message"])[:200] for r in reports if r.get("exception_message")) or "no message"
 
 
 def _violation(rule: Rule, table: TableName, entry: Mapping[str, Any]) -> Violation:

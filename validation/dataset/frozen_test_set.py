@@ -82,14 +82,14 @@ def freeze(manifest: Manifest, previous: FrozenTest | None, *, new_version: bool
             remedy="restore the studies and labels of that version, or request a new test version "
             "(new_test_version: true) and evaluate the champion on the new version",
         )
-    members = {example.study_id: example.patient for example in manifest.in_split("test")}
+    members = {entry.study_id: entry.patient for entry in manifest.index() if entry.split == "test"}
     version = previous.version + 1 if previous else 1
     entry = TestVersion(version, manifest.test_digest, len(members), reason)
     return FrozenTest(version, manifest.test_digest, members, (*(previous.history if previous else ()), entry))
 
 
 def _differences(manifest: Manifest, previous: FrozenTest) -> list[str]:
-    now = {example.study_id for example in manifest.in_split("test")}
+    now = {entry.study_id for entry in manifest.index() if entry.split == "test"}
     gone = [f"study {study} is missing" for study in sorted(set(previous.members) - now)]
     new = [f"study {study} is new" for study in sorted(now - set(previous.members))]
     return gone + new or ["the same studies, but another image, label, reference value or landmark set"]

@@ -1,30 +1,61 @@
 """Leakage between splits: one patient or one radiograph in two splits.
 
-Contract: each image is read once and never written. Two studies are near-duplicates if they show the same
-radiograph (``near_duplicates.similarity``) in every view that both studies have. Another radiograph of the same person
-is not a duplicate.
+Contract: two studies are near-duplicates if they show the same radiograph (``near_duplicates``) in every view that both
+studies have. Another radiograph of the same person is not a duplicate. An image is read once for its digest and its
+descriptor, and read again only when its study is a candidate of ``duplicate_search``. Images are never written.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spine.dataset import Example, ExampleView, Split, load_example_image
-from spine.landmarks import VIEWS, ViewName
+from spine.dataset import Example, Split, image_file
+from spine.landmarks import ViewName
 from spine.storage import sha256_of_image
-from spine.types import Progress
-from validation.dataset.near_duplicates import MIN_SIMILARITY, ImageSignature, signature_of, similar_pairs, similarity
-
-Signatures = Mapping[ViewName, ImageSignature]
+from validation.dataset.duplicate_search import candidate_pairs
+from validation.dataset.near_duplicates import (
+    MIN_SIMILARITY,
+    Descriptor,
+    ImageSignature,
+    descriptor_of,
+    may_match,
+    signature_of,
+    similarity,
+)
 
 PRECEDENCE: Mapping[Split, int] = {"test": 0, "validation": 1, "train": 2}
 """The order of the splits. If two studies must not be in different splits, the study in the later split is at fault,
 so that the test set does not change."""
+
+_SIGNATURES_KEPT = 64
+"""Signatures in memory while candidates are compared, 100 kB each."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyImages:
+    """What the search for duplicates needs of one study.
+
+    Attributes:
+        study_id, patient, split: as in ``Example``.
+        digests: view -> SHA-256 of the image, as recorded.
+        descriptors: view -> descriptor of the image; images that are missing or do not match their digest have none.
+    """
+
+    study_id: str
+    patient: str
+    split: Split
+    digests: Mapping[ViewName, str]
+    descriptors: Mapping[ViewName, Descriptor]
+
+    @property
+    def damaged(self) -> int:
+        """Number of images that are missing or do not match their digest."""
+        return len(self.digests) - len(self.descriptors)
 
 
 @dataclass(frozen=True)
@@ -44,95 +75,92 @@ class Duplicate:
     exact: bool
 
 
-@dataclass(frozen=True)
-class ImageSurvey:
-    """The result of reading every image once.
-
-    Attributes:
-        damaged: study id -> number of images that are missing or do not match their digest.
-        duplicates: pairs of studies of different patients with the same radiograph.
-    """
-
-    damaged: Mapping[str, int]
-    duplicates: tuple[Duplicate, ...]
+def images_of(dataset: Path, example: Example) -> StudyImages:
+    """Read every image of a study, check it against its digest, and describe it."""
+    descriptors = {}
+    for name, view in example.views.items():
+        image = _read(dataset, view.sha256)
+        if image is not None and sha256_of_image(image) == view.sha256:
+            descriptors[name] = descriptor_of(image)
+    digests = {name: view.sha256 for name, view in example.views.items()}
+    return StudyImages(example.study_id, example.patient, example.split, digests, descriptors)
 
 
-def survey_images(dataset: Path, examples: Sequence[Example], progress: Progress | None = None) -> ImageSurvey:
-    """Check every image against its digest and find radiographs that occur twice.
-
-    Args:
-        progress: called with (studies read, all studies).
-    """
-    damaged: dict[str, int] = defaultdict(int)
-    signatures: dict[str, dict[ViewName, ImageSignature]] = defaultdict(dict)
-    for done, example in enumerate(examples, start=1):
-        for name, view in example.views.items():
-            image = _read(dataset, view)
-            if image is None or sha256_of_image(image) != view.sha256:
-                damaged[example.study_id] += 1
-            else:
-                signatures[example.study_id][name] = signature_of(image)
-        if progress is not None:
-            progress(done, len(examples))
-    exact = exact_duplicates(examples)
-    known = {(d.study_id, d.other) for d in exact}
-    near = [d for d in near_duplicates(examples, signatures) if (d.study_id, d.other) not in known]
-    return ImageSurvey(dict(damaged), tuple(sorted([*exact, *near], key=lambda d: (d.study_id, d.other))))
+def duplicates_of(dataset: Path, studies: Iterable[StudyImages]) -> tuple[Duplicate, ...]:
+    """The duplicates: for each study at fault at most one in another split and one in its own split."""
+    ordered = sorted(studies, key=lambda s: (PRECEDENCE[s.split], s.study_id))
+    found = {(d.study_id, d.across): d for d in exact_duplicates(ordered)}
+    for duplicate in _near_duplicates(dataset, ordered, found):
+        found[duplicate.study_id, duplicate.across] = duplicate
+    return tuple(sorted(found.values(), key=lambda d: (d.study_id, d.other)))
 
 
-def patients_in_several_splits(examples: Sequence[Example]) -> dict[str, set[Split]]:
-    """Patient key -> splits, for patients that are in more than one split."""
+def patients_in_several_splits(members: Iterable[tuple[str, Split]]) -> dict[str, set[Split]]:
+    """Patient key -> splits, for patients that are in more than one split, from the (patient, split) of each study."""
     splits: dict[str, set[Split]] = defaultdict(set)
-    for example in examples:
-        splits[example.patient].add(example.split)
+    for patient, split in members:
+        splits[patient].add(split)
     return {patient: found for patient, found in splits.items() if len(found) > 1}
 
 
-def exact_duplicates(examples: Sequence[Example]) -> list[Duplicate]:
-    """Pairs of studies of different patients that have an image with the same digest."""
-    holders: dict[str, list[Example]] = defaultdict(list)
-    for example in examples:
-        for view in example.views.values():
-            holders[view.sha256].append(example)
-    found = {
-        _duplicate(first, second, exact=True)
-        for same in holders.values()
-        for first, second in combinations(same, 2)
-        if first.patient != second.patient
-    }
-    return sorted(found, key=lambda d: (d.study_id, d.other))
-
-
-def near_duplicates(examples: Sequence[Example], signatures: Mapping[str, Signatures]) -> list[Duplicate]:
-    """Pairs of studies of different patients that show the same radiograph in every view that both studies have.
+def exact_duplicates(ordered: Sequence[StudyImages]) -> Iterator[Duplicate]:
+    """Pairs of studies of different patients that have an image with the same digest.
 
     Args:
-        signatures: study id -> view -> signature of its image. A study without signatures is not compared.
+        ordered: the studies, ordered by ``PRECEDENCE`` and id.
     """
-    alike: dict[ViewName, set[tuple[int, int]]] = {}
-    for name in VIEWS:
-        known = [i for i, e in enumerate(examples) if name in signatures.get(e.study_id, {})]
-        if known:
-            thumbnails = np.stack([signatures[examples[i].study_id][name].thumbnail for i in known])
-            alike[name] = {(known[i], known[j]) for i, j in similar_pairs(thumbnails)}
-    found = []
-    for i, j in sorted(set().union(*alike.values())):
-        first, second = examples[i], examples[j]
-        one, other = signatures[first.study_id], signatures[second.study_id]
-        shared = [name for name in one if name in other]
-        candidates = first.patient != second.patient and all((i, j) in alike[name] for name in shared)
-        if candidates and all(similarity(one[name], other[name]) >= MIN_SIMILARITY for name in shared):
-            found.append(_duplicate(first, second, exact=False))
-    return found
+    holders: dict[tuple[str, Split], list[StudyImages]] = defaultdict(list)
+    for study in ordered:
+        for digest in sorted(set(study.digests.values())):
+            for split in PRECEDENCE:
+                kept = holders[digest, split]
+                if (other := next((k for k in kept if k.patient != study.patient), None)) is not None:
+                    yield _duplicate(other, study, exact=True)
+            kept = holders[digest, study.split]
+            if all(k.patient != study.patient for k in kept[:2]) and len(kept) < 2:
+                kept.append(study)  # two patients are enough to find another patient for every later study
 
 
-def _duplicate(first: Example, second: Example, *, exact: bool) -> Duplicate:
-    kept, at_fault = sorted((first, second), key=lambda e: (PRECEDENCE[e.split], e.study_id))
-    return Duplicate(at_fault.study_id, kept.study_id, first.split != second.split, exact)
+def _near_duplicates(
+    dataset: Path, ordered: Sequence[StudyImages], known: Mapping[tuple[str, bool], Duplicate]
+) -> Iterator[Duplicate]:
+    """The same for images that are alike; pairs whose study at fault is ``known`` are not compared.
+
+    The caller adds each duplicate to ``known``, so that N copies of a radiograph need N comparisons and not N^2.
+    """
+
+    @lru_cache(maxsize=_SIGNATURES_KEPT)
+    def signature(digest: str) -> ImageSignature | None:
+        image = _read(dataset, digest)
+        return None if image is None else signature_of(image)
+
+    for pairs in candidate_pairs([study.descriptors for study in ordered]):
+        for i, j in pairs.tolist():
+            kept, study = ordered[i], ordered[j]
+            if kept.patient == study.patient or (study.study_id, kept.split != study.split) in known:
+                continue
+            first, second = sorted((kept, study), key=lambda s: s.study_id)
+            shared = [name for name in first.descriptors if name in second.descriptors]
+            images = [(signature(first.digests[name]), signature(second.digests[name])) for name in shared]
+            if same_radiographs(images):
+                yield _duplicate(kept, study, exact=False)
 
 
-def _read(dataset: Path, view: ExampleView) -> NDArray[np.uint16] | None:
+def same_radiographs(images: Sequence[tuple[ImageSignature | None, ImageSignature | None]]) -> bool:
+    """Whether both images of every pair show the same radiograph."""
+    pairs = [(first, second) for first, second in images if first is not None and second is not None]
+    if len(pairs) < len(images) or not all(may_match(*pair) for pair in pairs):
+        return False
+    return all(similarity(*pair) >= MIN_SIMILARITY for pair in pairs)
+
+
+def _duplicate(kept: StudyImages, at_fault: StudyImages, *, exact: bool) -> Duplicate:
+    return Duplicate(at_fault.study_id, kept.study_id, kept.split != at_fault.split, exact)
+
+
+def _read(dataset: Path, digest: str) -> NDArray[np.uint16] | None:
     try:
-        return load_example_image(dataset, view)
+        pixels: NDArray[np.uint16] = np.load(dataset / image_file(digest), mmap_mode="r", allow_pickle=False)
+        return pixels
     except (OSError, ValueError):  # no readable array in the file: the caller counts the image as damaged
         return None

@@ -2,8 +2,9 @@
 
 Contract: the functions are pure functions of images. Two radiographs of one person are not the same radiograph.
 
-1. A fast test of all pairs. Their 255-bit perceptual hashes (signs of the low-frequency cosine coefficients minus their
-   median, Zauner 2010) must be similar, and their frequency-whitened cosine coefficients must correlate.
+1. A fast test. Their 255-bit perceptual hashes (signs of the low-frequency cosine coefficients minus their median,
+   Zauner 2010) must be similar, and their frequency-whitened cosine coefficients must correlate. ``duplicate_search``
+   applies it to all pairs with a ``Descriptor`` of 1.2 kB for each image, so that no pixels stay in memory.
 2. Registration of the pairs that pass: normalised cross-correlation (Lewis 1995) of locally standardised detail, over
    shifts and seven scales.
 
@@ -48,6 +49,19 @@ class ImageSignature:
     small: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What step 1 compares of an image.
+
+    Attributes:
+        bits: (32,) uint8, the 255 bits of the perceptual hash.
+        spectrum: (575,) float16, rounded from ``spectrum``.
+    """
+
+    bits: NDArray[np.uint8]
+    spectrum: NDArray[np.float16]
+
+
 def signature_of(image: NDArray[np.uint16]) -> ImageSignature:
     """The signature of an (H, W) image."""
     height, width = image.shape
@@ -55,12 +69,18 @@ def signature_of(image: NDArray[np.uint16]) -> ImageSignature:
     return ImageSignature(_reduced(image, THUMBNAIL, THUMBNAIL), _reduced(image, _DETAIL_ROWS, columns))
 
 
-def similar_pairs(thumbnails: Floats) -> list[tuple[int, int]]:
-    """Step 1 for (N, 64, 64) thumbnails: the pairs (i, j), i < j, that may show the same radiograph."""
-    bits, spectra = perceptual_hash(thumbnails).astype(np.float64), spectrum(thumbnails)
-    apart = bits @ (1 - bits).T + (1 - bits) @ bits.T
-    alike = np.triu((apart <= MAX_DIFFERING_BITS) & (spectra @ spectra.T >= MIN_CORRELATION), 1)
-    return [(int(i), int(j)) for i, j in np.argwhere(alike)]
+def descriptor_of(image: NDArray[np.uint16]) -> Descriptor:
+    """The descriptor of an (H, W) image."""
+    thumbnail = _reduced(image, THUMBNAIL, THUMBNAIL)[None]
+    return Descriptor(np.packbits(perceptual_hash(thumbnail)[0]), spectrum(thumbnail)[0].astype(np.float16))
+
+
+def may_match(first: ImageSignature, second: ImageSignature) -> bool:
+    """Step 1: whether two images may show the same radiograph."""
+    thumbnails = first.thumbnail[None], second.thumbnail[None]
+    bits, other_bits = (perceptual_hash(thumbnail)[0] for thumbnail in thumbnails)
+    wave, other_wave = (spectrum(thumbnail)[0] for thumbnail in thumbnails)
+    return int((bits != other_bits).sum()) <= MAX_DIFFERING_BITS and float(wave @ other_wave) >= MIN_CORRELATION
 
 
 def similarity(first: ImageSignature, second: ImageSignature) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Set
 from dataclasses import replace
 
 from spine.dataset import Truth
+from spine.measurement.in_space import points_in_space
 from spine.measurement.measure import measure
 from spine.measurement.planes import PLANE_OF_VIEW, PlanePoints, planes_from_points_3d, planes_from_view
 from spine.measurement.registry import PARAMETERS, Measured, Plane
@@ -32,9 +33,16 @@ def reference_parameters(study: Study) -> dict[str, Truth]:
 
 
 def known_planes(study: Study) -> Planes:
-    """All known points in their planes: the points of the reconstruction or, without a reconstruction, the labels."""
+    """All known points in their planes: the points of the reconstruction or, without a reconstruction, the labels.
+
+    Labels in two calibrated views are measured in space, as ``inference`` measures the landmarks that it finds there.
+    """
     if study.reconstruction is not None:
         return planes_from_points_3d(derive_points(study.reconstruction.points))
+    labels = {name: derive_points(view.labels) for name, view in study.views.items()}
+    in_space = points_in_space(labels, {name: view.geometry for name, view in study.views.items()})
+    if in_space:
+        return planes_from_points_3d(in_space)
     planes: Planes = {}
     for name, view in study.views.items():
         planes |= planes_from_view(name, derive_points(view.labels), view.spacing_mm, view.calibration)

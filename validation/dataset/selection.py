@@ -5,14 +5,23 @@ Contract: every study of the store is either selected or left out with one of th
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from spine.dataset import Split
 from spine.errors import ContractViolation, ParametersRejected
-from spine.landmarks import LANDMARK_SETS, LandmarkSet, ViewName
-from spine.projection import ViewLandmarks, digest_of_set, read_index, read_landmarks
-from spine.study import Study, iterate_study_folders, read_study
+from spine.intake.withdrawn import read_withdrawn
+from spine.landmarks import LANDMARK_SETS, LandmarkSet
+from spine.projection import digest_of_set, read_index
+from spine.study import StudySummary, iterate_study_folders, read_study_summary
+from validation.dataset.correction_rules import (
+    CORRECTION_OF_TEST_SET,
+    CORRECTION_WEAKER,
+    CORRECTION_WITHDRAWN,
+    held_out_of,
+    replaced_by,
+    unusable_corrections,
+)
 from validation.dataset.frozen_test_set import FrozenTest
 
 NO_VIEW = "NO_VIEW"
@@ -28,6 +37,9 @@ TEST_PATIENT_FROZEN = "TEST_PATIENT_FROZEN"
 test set would change that set."""
 
 LEFT_OUT_BECAUSE: Mapping[str, str] = {
+    CORRECTION_OF_TEST_SET: "corrections of patients or images in the frozen test set",
+    CORRECTION_WITHDRAWN: "corrections that a person rejected later",
+    CORRECTION_WEAKER: "accepted proposals for images with stronger labels",
     NO_VIEW: "a reconstruction without images",
     NO_LANDMARKS: "no reconstruction or labels, or none inside the images",
     REVISED: "replaced by a revision of the same study",
@@ -43,13 +55,11 @@ class Selection:
 
     Attributes:
         studies: usable studies, ordered by id.
-        located: study id -> view -> landmarks of the view.
         left_out: study id -> reason.
     """
 
-    studies: tuple[Study, ...]
-    located: Mapping[str, Mapping[ViewName, ViewLandmarks]]
-    left_out: dict[str, str] = field(default_factory=dict)
+    studies: tuple[StudySummary, ...]
+    left_out: dict[str, str]
 
 
 def select_studies(
@@ -58,43 +68,44 @@ def select_studies(
     landmark_set: LandmarkSet,
     excluded: set[str],
     kept_versions: Collection[str] = (),
+    members: Mapping[str, str] | None = None,
 ) -> Selection:
     """Divide the studies of ``store`` into usable studies and studies that are left out.
 
     A study that a revision replaces is left out, unless its id is in ``kept_versions`` (the frozen test set).
+    ``members`` (study id -> patient) is the test set that no correction enters or changes, also if a new version of it
+    is requested.
 
     Raises:
         ContractViolation: ``LANDMARKS_MISSING``, ``LANDMARK_SET_DIFFERS``, ``LANDMARKS_STALE`` (a study was added
             after the landmark step), ``DATASET_EMPTY``.
     """
-    indexed = _indexed_studies(landmarks, landmark_set)
-    studies: list[Study] = []
-    located: dict[str, Mapping[ViewName, ViewLandmarks]] = {}
+    landmarks_of = _landmark_counts(landmarks, landmark_set)
+    studies: list[StudySummary] = []
     left_out: dict[str, str] = {}
     stale: list[str] = []
-    every = [read_study(folder) for folder in iterate_study_folders(store)]
-    replaced = {former for study in every for former in study.revises} - set(kept_versions)
+    every = [read_study_summary(folder) for folder in iterate_study_folders(store)]
+    by_id = {study.study_id: study for study in every}
+    unusable = unusable_corrections(every, held_out_of(members or {}, every), read_withdrawn(store))
+    replacing = [study for study in every if study.study_id not in unusable]
+    replaced = {former for study in replacing for former in replaced_by(study, by_id)} - set(kept_versions)
     for study in every:
-        reason = REVISED if study.study_id in replaced else EXCLUDED if study.study_id in excluded else None
-        reason = reason or (None if study.views else NO_VIEW)
-        if reason is None and study.study_id not in indexed:
-            reason = NO_LANDMARKS
-            if set(study.views) & set(landmark_set.views):
-                stale.append(f"study {study.study_id} has no landmarks")
-        if reason is None:
-            found = read_landmarks(landmarks, study.study_id)
-            reason = None if any(view.points for view in found.values()) else NO_LANDMARKS
+        reason = unusable.get(study.study_id) or (REVISED if study.study_id in replaced else None)
+        reason = reason or (EXCLUDED if study.study_id in excluded else None)
+        reason = reason or (None if study.images else NO_VIEW)
+        if reason is None and study.study_id not in landmarks_of and set(study.images) & set(landmark_set.views):
+            stale.append(f"study {study.study_id} has no landmarks")
+        reason = reason or (None if landmarks_of.get(study.study_id) else NO_LANDMARKS)
         if reason is None:
             studies.append(study)
-            located[study.study_id] = found
         else:
             left_out[study.study_id] = reason
     _check_usable(stale, studies, left_out)
-    return Selection(tuple(studies), located, left_out)
+    return Selection(tuple(studies), left_out)
 
 
 def new_studies_of_test_patients(
-    studies: Sequence[Study], splits: Mapping[str, Split], previous: FrozenTest | None
+    studies: Sequence[StudySummary], splits: Mapping[str, Split], previous: FrozenTest | None
 ) -> dict[str, str]:
     """Study id -> ``TEST_PATIENT_FROZEN`` for new studies of patients in the frozen test set."""
     if previous is None:
@@ -103,7 +114,7 @@ def new_studies_of_test_patients(
     return {study.study_id: TEST_PATIENT_FROZEN for study in late}
 
 
-def _indexed_studies(landmarks: Path, landmark_set: LandmarkSet) -> set[str]:
+def _landmark_counts(landmarks: Path, landmark_set: LandmarkSet) -> Mapping[str, int]:
     index = read_index(landmarks)
     if index.set_digest != digest_of_set(landmark_set):
         raise ContractViolation(
@@ -112,10 +123,10 @@ def _indexed_studies(landmarks: Path, landmark_set: LandmarkSet) -> set[str]:
             expected=f"landmarks of the set {landmark_set.name!r}, as it is registered now",
             remedy="run the landmark step again with this set",
         )
-    return set(index.files)
+    return index.points
 
 
-def _check_usable(stale: list[str], studies: list[Study], left_out: Mapping[str, str]) -> None:
+def _check_usable(stale: list[str], studies: list[StudySummary], left_out: Mapping[str, str]) -> None:
     if stale:
         raise ContractViolation.gathered(
             "LANDMARKS_STALE",

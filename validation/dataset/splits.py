@@ -6,7 +6,7 @@ never changes the split of another patient. The only exception: if validation wo
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 from spine.dataset import Split
@@ -21,6 +21,7 @@ def assign_splits(
     validation_fraction: float,
     frozen: Mapping[str, Split],
     conditions: Mapping[str, str] | None = None,
+    never_test: Collection[str] = (),
 ) -> dict[str, Split]:
     """Assign every patient to one split.
 
@@ -33,6 +34,7 @@ def assign_splits(
             zero and there are two or more other patients, at least one of them is in validation.
         frozen: patient key -> split, for patients who keep their split.
         conditions: patient key -> condition. In the test set each condition has its share of all patients.
+        never_test: patient keys that are not drawn for the test set.
 
     Returns:
         Patient key -> split, for every patient of ``patients`` (not for frozen patients without a study).
@@ -46,14 +48,15 @@ def assign_splits(
     test: set[str] = set()
     if "test" not in frozen.values():
         wanted = test_set_size(test_patients, len(all_patients))
-        if all_patients and (wanted >= len(all_patients) or wanted > len(free)):
+        eligible = [patient for patient in free if patient not in never_test]
+        if all_patients and (wanted >= len(all_patients) or wanted > len(eligible)):
             raise ParametersRejected(
                 "SPLIT_INVALID",
-                found=f"{wanted} test patients wanted of {len(all_patients)}; {len(free)} of these have no split",
+                found=f"{wanted} test patients wanted of {len(all_patients)}; {len(eligible)} of these have no split",
                 expected="fewer test patients than patients, and a patient without a split for each of them",
                 remedy="lower dataset.test_patients, or ingest more patients",
             )
-        test = set(draw_test_patients(free, wanted, seed, conditions or {}))
+        test = set(draw_test_patients(eligible, wanted, seed, conditions or {}))
     rest = [patient for patient in free if patient not in test]
     validation = _validation(rest, seed, validation_fraction, "validation" in fixed.values())
     drawn = {p: "test" if p in test else "validation" if p in validation else "train" for p in free}

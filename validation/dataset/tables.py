@@ -9,156 +9,118 @@ only from the landmarks.
     levels     one row for each study, view and vertebra: its shape and a comparison with its neighbours
     readings   one row for each image that a second reader has read
     splits     one row for each split
+
+A row of ``landmarks``, ``levels`` or ``readings`` follows from one study, and so do most columns of ``studies``
+(``tables_of_part``). The columns that compare a study with the others are in a table of their own
+(``tables_of_whole``), which is built from one small ``Member`` for each study.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from itertools import combinations, groupby
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spine.dataset import SPLITS, Example, ExampleView, Manifest
-from spine.landmarks import HIPS, S1_MARGINS, S1_PLATE, VERTEBRAE, ViewName, mirrored_name
-from spine.measurement.registry import PARAMETERS
-from spine.projection import derive_points
-from spine.reconstruction.names import EXTRA_LEVELS
+from spine.dataset import SPLITS, Example, Split
 from spine.types import Floats
-from validation.dataset.leakage import ImageSurvey, patients_in_several_splits
+from validation.dataset.leakage import Duplicate, patients_in_several_splits
 from validation.dataset.second_reading import Reading
-from validation.dataset.spine_shape import (
-    centre_measures,
-    corner_measures,
-    side_profile,
-    typical_gap,
-    vertebrae_of,
-    wrap_deg,
-)
-from validation.dataset.suites import TableName
+from validation.dataset.spine_shape import side_profile
+from validation.dataset.study_rows import Row, landmark_rows, level_rows, study_row
+from validation.dataset.suites import KEYS, TableName
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MIN_CONTIGUOUS_LEVELS = 6
-"""A vertebra is compared with its neighbours if at least this many levels are seen without a gap."""
 MIN_SIDE_DEVIATION = 0.03
 """A spine that deviates sideways by less than this share of its length is too straight to have a side."""
 
-Row = dict[str, Any]
-"""One row of a table, before the rows become a DataFrame."""
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What the comparison of a study with the others needs.
+
+    Attributes:
+        study_id, patient, split: as in ``Example``.
+        profile: (50,) the ``side_profile`` of the frontal image; None where it has none, or is too straight for a side.
+    """
+
+    study_id: str
+    patient: str
+    split: Split
+    profile: Floats | None = None
 
 
-def build_tables(
-    manifest: Manifest, survey: ImageSurvey, readings: Sequence[Reading] = ()
+def member_of(example: Example) -> Member:
+    """The member of an example."""
+    frontal = example.views.get("frontal")
+    profile = side_profile(frontal.points) if frontal is not None else None
+    if profile is not None and np.ptp(profile) < MIN_SIDE_DEVIATION:
+        profile = None
+    return Member(example.study_id, example.patient, example.split, profile)
+
+
+def tables_of_part(
+    examples: Iterable[Example], damaged: Mapping[str, int] = MappingProxyType({})
 ) -> Mapping[TableName, "pd.DataFrame"]:
-    """The tables of a dataset."""
+    """The tables of some examples, with the columns that follow from one study.
+
+    Args:
+        damaged: study id -> number of damaged images; a study without a key has none.
+    """
+    studies: list[Row] = []
+    landmarks: list[Row] = []
+    levels: list[Row] = []
+    for example in examples:
+        studies.append(study_row(example, damaged.get(example.study_id, 0)))
+        for view in example.views.values():
+            landmarks += landmark_rows(example, view)
+            levels += level_rows(example, view)
+    return {"studies": _table(studies), "landmarks": _table(landmarks), "levels": _table(levels)}
+
+
+def joined(parts: Sequence[Mapping[TableName, "pd.DataFrame"]]) -> Mapping[TableName, "pd.DataFrame"]:
+    """The tables of several parts as one part.
+
+    The columns that identify a row become categories: Great Expectations copies and hashes every table, which takes
+    20 MB more for the text of 256 studies.
+    """
     import pandas as pd
 
-    examples = manifest.examples
-    views = [(example, view) for example in examples for view in example.views.values()]
-    siblings = sibling_agreement(examples)
-    return {
-        "studies": pd.DataFrame([study_row(e, survey, siblings.get(e.study_id)) for e in examples]),
-        "landmarks": pd.DataFrame([row for e, view in views for row in landmark_rows(e, view)]),
-        "levels": pd.DataFrame([row for e, view in views for row in level_rows(e, view)]),
-        "readings": pd.DataFrame([reading_row(reading) for reading in readings]),
-        "splits": pd.DataFrame(split_rows(examples)),
-    }
+    tables: dict[TableName, pd.DataFrame] = {}
+    for name in parts[0]:
+        frames = [part[name] for part in parts]
+        columns = dict.fromkeys(column for frame in frames for column in frame.columns)
+        known = [frame.dropna(axis=1, how="all") for frame in frames]  # or pandas warns of columns without a type
+        table = pd.concat(known, ignore_index=True).reindex(columns=list(columns))
+        tables[name] = table.astype({key: "category" for key in KEYS[name] if key in table})
+    return tables
 
 
-def study_row(example: Example, survey: ImageSurvey, sibling: float | None) -> Row:
-    """The row of one study: its images, reference parameters and sizes."""
-    points = derive_points(example.points_3d)
-    frontal = example.views.get("frontal")
-    vertebrae = vertebrae_of(frontal.points) if frontal else None
-    truth = {name: t.value for name, t in example.truth.items()}
-    cobb = example.truth.get("cobb")
-    duplicates = [d for d in survey.duplicates if d.study_id == example.study_id]
-    return {
-        "study_id": example.study_id,
-        "split": example.split,
-        "has_frontal": frontal is not None,
-        "has_lateral": "lateral" in example.views,
-        "landmarks_seen": sum(len(view.points) for view in example.views.values()),
-        "damaged_images": survey.damaged.get(example.study_id, 0),
-        "same_radiograph_in_other_split": sum(d.across for d in duplicates),
-        "same_radiograph_in_split": sum(not d.across for d in duplicates),
-        "sibling_agreement": sibling,
-        "typical_gap": _finite(typical_gap(vertebrae)) if vertebrae else None,
-        "levels_without_gap": _longest_run(vertebrae.seen) if vertebrae else None,
-        "levels_seen": int(vertebrae.seen.sum()) if vertebrae else None,
-        "spine_length_mm": _distance(points, "T1_sup", S1_PLATE),
-        "hip_distance_mm": _distance(points, *HIPS),
-        "s1_depth_mm": _distance(points, *S1_MARGINS),
-        "s1_to_hips_mm": _s1_to_hips(points),
-        "is_projected": any(v.geometry is not None and v.points.keys() & points.keys() for v in example.views.values()),
-        "projection_error_px": _projection_error(example),
-        "pelvic_sum_known": all(truth.get(n) is not None for n in ("pelvic_tilt", "sacral_slope")),
-        "pelvic_sum_residual_deg": _pelvic_residual(truth),
-        **{name: truth.get(name) for name in PARAMETERS},
-        "cobb_from_centres": cobb.value if cobb is not None and cobb.definition == "centres" else None,
-    }
-
-
-def landmark_rows(example: Example, view: ExampleView) -> list[Row]:
-    """One row for each landmark of a view."""
-    height, width = view.shape
-    rows: list[Row] = []
-    for landmark, (column, row) in view.points.items():
-        other = view.points.get(_outward_partner(landmark, view.view) or "")
-        rows.append(
-            {
-                "study_id": example.study_id,
-                "view": view.view,
-                "landmark": landmark,
-                "column_px": float(column),
-                "row_px": float(row),
-                "inside_px": float(min(column + 0.5, width - 0.5 - column, row + 0.5, height - 0.5 - row)),
-                "has_partner": other is not None,
-                "beyond_partner_px": float(column - other[0]) if other is not None else None,
-            }
-        )
-    return rows
-
-
-def level_rows(example: Example, view: ExampleView) -> list[Row]:
-    """One row for each visible vertebra of a view."""
-    vertebrae = vertebrae_of(view.points)
-    seen = vertebrae.seen
-    cornered = seen & np.isfinite(vertebrae.widths) & (view.view == "frontal")
-    above, below = np.append(False, seen[:-1]), np.append(seen[1:], False)
-    contiguous = seen & (_longest_run(seen) >= MIN_CONTIGUOUS_LEVELS) & (_longest_run(seen) == seen.sum())
-    columns: dict[str, Floats] = centre_measures(vertebrae)
-    if cornered.any():
-        columns |= corner_measures(vertebrae)
-    columns |= _millimetres(derive_points(example.points_3d))
-    inner = np.isin(np.arange(len(VERTEBRAE)), np.arange(1, len(VERTEBRAE) - 1))
-    flags = {
-        "has_plates": seen,
-        "has_step": seen & above,
-        "has_level_above": seen & (np.cumsum(seen) > 1),
-        "has_corners": cornered,
-        "has_corner_step": cornered & np.append(False, cornered[:-1]),
-        "is_inner": contiguous & inner,
-        "is_end": contiguous & ~inner,
-        "is_contiguous_step": contiguous & above,
-        "is_between": contiguous & above & below & inner,
-        "is_contiguous_corner": contiguous & cornered,
-        "has_mm": seen & np.isfinite(columns["height_mm"]),
-        "has_step_mm": seen & np.isfinite(columns["step_mm"]),
-    }
-    return [
+def tables_of_whole(
+    members: Sequence[Member], duplicates: Iterable[Duplicate] = ()
+) -> Mapping[TableName, "pd.DataFrame"]:
+    """The table of the splits, and the columns of the studies that compare a study with all others."""
+    repeated = {(duplicate.study_id, duplicate.across) for duplicate in duplicates}
+    agreement = sibling_agreement(members)
+    rows = [
         {
-            "study_id": example.study_id,
-            "view": view.view,
-            "level": level,
-            **{flag: bool(values[i]) for flag, values in flags.items()},
-            **{column: _finite(values[i]) for column, values in columns.items()},
+            "study_id": member.study_id,
+            "same_radiograph_in_other_split": int((member.study_id, True) in repeated),
+            "same_radiograph_in_split": int((member.study_id, False) in repeated),
+            "sibling_agreement": agreement.get(member.study_id),
         }
-        for i, level in enumerate(VERTEBRAE)
-        if seen[i]
+        for member in members
     ]
+    return {"studies": _table(rows), "splits": _table(split_rows(members))}
+
+
+def table_of_readings(readings: Iterable[Reading]) -> "pd.DataFrame":
+    """The table ``readings``."""
+    return _table([reading_row(reading) for reading in readings])
 
 
 def reading_row(reading: Reading) -> Row:
@@ -173,10 +135,10 @@ def reading_row(reading: Reading) -> Row:
     }
 
 
-def split_rows(examples: Sequence[Example]) -> list[Row]:
+def split_rows(members: Sequence[Member]) -> list[Row]:
     """One row for each split."""
-    shared = patients_in_several_splits(examples)
-    members = {split: [e.patient for e in examples if e.split == split] for split in SPLITS}
+    shared = patients_in_several_splits((m.patient, m.split) for m in members)
+    patients_of = {split: [m.patient for m in members if m.split == split] for split in SPLITS}
     return [
         {
             "split": split,
@@ -186,22 +148,20 @@ def split_rows(examples: Sequence[Example]) -> list[Row]:
             **{f"{name}_studies": len(patients) if name == split else None for name in SPLITS},
             **{f"is_{name}": name == split for name in SPLITS},
         }
-        for split, patients in members.items()
+        for split, patients in patients_of.items()
     ]
 
 
-def sibling_agreement(examples: Sequence[Example]) -> dict[str, float]:
+def sibling_agreement(members: Iterable[Member]) -> dict[str, float]:
     """Study id -> lowest correlation of its side profile with the profiles of the patient's other radiographs.
 
     A spine curves to the same side on all radiographs of a patient. A correlation of about -1 means that one
     radiograph, or its labels, is mirrored. Radiographs with less deviation than ``MIN_SIDE_DEVIATION`` are left out.
     """
     profiles: dict[str, list[tuple[str, Floats]]] = defaultdict(list)
-    for example in examples:
-        if (view := example.views.get("frontal")) is not None:
-            profile = side_profile(view.points)
-            if profile is not None and np.ptp(profile) >= MIN_SIDE_DEVIATION:
-                profiles[example.patient].append((example.study_id, profile))
+    for member in members:
+        if member.profile is not None:
+            profiles[member.patient].append((member.study_id, member.profile))
     lowest: dict[str, float] = {}
     for radiographs in profiles.values():
         for (first, one), (second, other) in combinations(radiographs, 2):
@@ -211,78 +171,7 @@ def sibling_agreement(examples: Sequence[Example]) -> dict[str, float]:
     return lowest
 
 
-def _outward_partner(landmark: str, view: ViewName) -> str | None:
-    """The point that must have a smaller column than ``landmark`` in a canonical image, or None."""
-    if view == "frontal" and (landmark.endswith("_left") or landmark == "HIP_L"):
-        return mirrored_name(landmark)
-    if view == "lateral" and landmark.endswith("_post"):
-        return landmark.removesuffix("_post") + "_ant"
-    return None
+def _table(rows: Sequence[Row]) -> "pd.DataFrame":
+    import pandas as pd
 
-
-def _longest_run(seen: NDArray[np.bool_]) -> int:
-    """Number of levels in the longest run without a gap."""
-    return max(sum(map(bool, run)) for _, run in groupby(seen))
-
-
-def _millimetres(points: dict[str, Floats]) -> dict[str, Floats]:
-    """Heights of the vertebrae and distances to the vertebra above, (17,) mm; NaN where a 3D point is not known.
-
-    In patients with T13, the vertebra above L1 is T13.
-    """
-    upper, lower = (_plates(points, VERTEBRAE, side) for side in ("sup", "inf"))
-    middle = (upper + lower) / 2
-    above = np.concatenate([np.full((1, 3), np.nan), middle[:-1]])
-    for level, extra in EXTRA_LEVELS.items():
-        below = VERTEBRAE.index(level) + 1
-        if below < len(VERTEBRAE) and {f"{extra}_sup", f"{extra}_inf"} <= points.keys():
-            above[below] = (_plates(points, (extra,), "sup") + _plates(points, (extra,), "inf"))[0] / 2
-    return {
-        "height_mm": np.linalg.norm(upper - lower, axis=1),
-        "plate_above_plate_mm": (upper - lower)[:, 2],
-        "step_mm": np.linalg.norm(above - middle, axis=1),
-        "below_previous_mm": (above - middle)[:, 2],
-    }
-
-
-def _plates(points: dict[str, Floats], levels: Sequence[str], side: str) -> Floats:
-    """(L, 3) centres of the upper or lower plates; NaN where a plate is not known."""
-    absent = np.full(3, np.nan)
-    return np.stack([points.get(f"{level}_{side}", absent) for level in levels])
-
-
-def _distance(points: dict[str, Floats], first: str, second: str) -> float | None:
-    if first not in points or second not in points:
-        return None
-    return float(np.linalg.norm(points[first] - points[second]))
-
-
-def _s1_to_hips(points: dict[str, Floats]) -> float | None:
-    if S1_PLATE not in points or any(hip not in points for hip in HIPS):
-        return None
-    return float(np.linalg.norm((points[HIPS[0]] + points[HIPS[1]]) / 2 - points[S1_PLATE]))
-
-
-def _projection_error(example: Example) -> float | None:
-    """Largest distance between a landmark and the projection of its 3D point, pixels."""
-    points = derive_points(example.points_3d)
-    errors = [
-        float(np.linalg.norm(view.geometry.project(points[name]) - point))
-        for view in example.views.values()
-        if view.geometry is not None
-        for name, point in view.points.items()
-        if name in points
-    ]
-    return max(errors, default=None)
-
-
-def _pelvic_residual(truth: dict[str, float | None]) -> float | None:
-    """PI - (PT + SS), wrapped to [-180, 180) degrees; each angle is measured from the points independently."""
-    incidence, tilt, slope = (truth.get(n) for n in ("pelvic_incidence", "pelvic_tilt", "sacral_slope"))
-    if incidence is None or tilt is None or slope is None:
-        return None
-    return float(wrap_deg(np.array(incidence - (tilt + slope))))
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    return pd.DataFrame(rows)

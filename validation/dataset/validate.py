@@ -2,7 +2,7 @@
 
 Contract: a validation writes one folder,
 
-    data_docs/     Great Expectations' own pages (they load their styles from a network)
+    data_docs/     Great Expectations' own pages on the whole dataset (they load their styles from a network)
     report.html    the report, one file that loads no other file
     result.json    the result, written last: a folder without this file is unfinished
 
@@ -13,21 +13,26 @@ such studies are listed in ``to_exclude`` for ``exclude_studies``, up to the sha
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from spine.dataset import Manifest, read_manifest
 from spine.types import Progress
-from validation.dataset.expectation_run import RuleOutcome, run_suites
-from validation.dataset.leakage import ImageSurvey, survey_images
+from spine.work import IN_THIS_PROCESS, Work
+from validation.dataset.checking import Check, check_dataset
+from validation.dataset.data_docs import write_data_docs
+from validation.dataset.expectation_run import RuleOutcome
+from validation.dataset.leakage import Duplicate
 from validation.dataset.results import Failure, Finding, ValidationConfig, ValidationResult, write_result
 from validation.dataset.second_reading import RULES as READER_RULES
 from validation.dataset.second_reading import Reading
 from validation.dataset.selection import landmark_set_of
 from validation.dataset.suites import suites
-from validation.dataset.tables import build_tables
 from validation.dataset.validation_page import write_report
+
+_DUPLICATE_RULES = {True: "no_radiograph_in_two_splits", False: "no_radiograph_twice"}
+"""The rule on duplicates across splits, and the one on duplicates in one split."""
 
 
 def validate_dataset(
@@ -36,12 +41,14 @@ def validate_dataset(
     config: ValidationConfig,
     progress: Progress | None = None,
     readings: Sequence[Reading] = (),
+    work: Work = IN_THIS_PROCESS,
 ) -> ValidationResult:
     """Validate a dataset folder and write reports and result to ``out``.
 
     Args:
         readings: the images as a second reader sees them; without readings, their rules are left out.
-        progress: called with (studies whose images were read, all studies); the suites run afterwards.
+        progress: called with (studies checked, all studies).
+        work: where the parts of the dataset are checked.
 
     Raises:
         ContractViolation: ``MANIFEST_ALTERED``.
@@ -51,12 +58,12 @@ def validate_dataset(
     (out / "result.json").unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     manifest = read_manifest(dataset)
-    survey = survey_images(dataset, manifest.examples, progress)
-    tables = build_tables(manifest, survey, readings)
     landmark_set = landmark_set_of(manifest.landmark_set)
     chosen = suites(config.profile, landmark_set, config.minimums, with_readings=bool(readings))
-    outcomes = run_suites(chosen, tables, out / "data_docs" if config.data_docs else None)
-    result = judge(manifest, outcomes, survey, config, time.perf_counter() - began, readings)
+    check = check_dataset(manifest, chosen, readings, work, progress)
+    if config.data_docs:
+        write_data_docs(chosen, check.outcomes, out / "data_docs")
+    result = judge(manifest, check, config, time.perf_counter() - began, readings)
     write_report(result, config, out)
     write_result(result, config, out)
     return result
@@ -64,17 +71,17 @@ def validate_dataset(
 
 def judge(
     manifest: Manifest,
-    outcomes: Sequence[RuleOutcome],
-    survey: ImageSurvey,
+    check: Check,
     config: ValidationConfig,
     seconds: float,
     readings: Sequence[Reading] = (),
 ) -> ValidationResult:
     """The result of the validation, which follows from the outcomes of all rules."""
+    outcomes = check.outcomes
     refusals: dict[tuple[str, str], str] = {(r.study_id, r.view): r.refusal for r in readings}
     findings = tuple(
         sorted(
-            (_accepted(finding, config) for finding in findings_of(outcomes, survey, refusals)),
+            (_accepted(finding, config) for finding in findings_of(outcomes, check.duplicates, refusals)),
             key=lambda f: (f.severity, f.study_id, f.rule),
         )
     )
@@ -88,7 +95,7 @@ def judge(
         counts=_counts(manifest, outcomes, findings),
         digest=manifest.digest,
         test_digest=manifest.test_digest,
-        outcomes=tuple(outcomes),
+        outcomes=outcomes,
         seconds=seconds,
     )
 
@@ -102,13 +109,15 @@ def _accepted(finding: Finding, config: ValidationConfig) -> Finding:
 
 
 def findings_of(
-    outcomes: Sequence[RuleOutcome], survey: ImageSurvey, refusals: Mapping[tuple[str, str], str] | None = None
+    outcomes: Sequence[RuleOutcome],
+    duplicates: Iterable[Duplicate] = (),
+    refusals: Mapping[tuple[str, str], str] | None = None,
 ) -> tuple[Finding, ...]:
-    """A finding for every row that breaks a rule and belongs to a study; errors come first.
+    """A finding for every row kept that breaks a rule and belongs to a study; errors come first.
 
     ``refusals`` has the reason for each (study, view) that a second reader does not accept.
     """
-    others = {d.study_id: d.other for d in survey.duplicates}
+    others = {(d.study_id, _DUPLICATE_RULES[d.across]): d.other for d in duplicates}
     found = []
     for outcome in outcomes:
         for violation in outcome.violations:
@@ -120,8 +129,8 @@ def findings_of(
             if outcome.rule.name == "reader_accepts":
                 view = violation.row.get("view", "")
                 message = f"{view}: the second reader: {(refusals or {}).get((study, view), 'not accepted')}"
-            if outcome.rule.name.startswith("no_radiograph") and study in others:
-                message += f" (also study {others[study]})"
+            if (other := others.get((study, outcome.rule.name))) is not None:
+                message = f"{outcome.rule.statement}: found also in study {other}"
             found.append(Finding(study, outcome.rule.name, message, outcome.rule.severity))
     return tuple(sorted(found, key=lambda f: (f.severity, f.study_id, f.rule)))
 
@@ -154,7 +163,7 @@ def _run_failures(outcomes: Sequence[RuleOutcome]) -> list[Failure]:
 
 
 def _policy_failures(manifest: Manifest, bad: Sequence[str], config: ValidationConfig) -> list[Failure]:
-    studies = len(manifest.examples)
+    studies = manifest.count()
     if not bad:
         return []
     named = f"{len(bad)} of {studies} studies: {', '.join(bad[:10])}{' ...' if len(bad) > 10 else ''}"
@@ -164,7 +173,8 @@ def _policy_failures(manifest: Manifest, bad: Sequence[str], config: ValidationC
     if len(bad) > config.max_bad_share * studies:
         message = f"errors in {named}; at most {config.max_bad_share:.0%} may be excluded: check the source of the data"
         failures.append(Failure("TOO_MANY_BAD_STUDIES", "", "", message))
-    left = Counter(e.split for e in manifest.examples if e.study_id not in set(bad))
+    unusable = set(bad)
+    left = Counter(entry.split for entry in manifest.index() if entry.study_id not in unusable)
     for split, minimum in asdict(config.minimums).items():
         if left[split] < minimum:  # type: ignore[index]
             message = f"{left[split]} studies left in {split}, at least {minimum} expected"  # type: ignore[index]
@@ -175,10 +185,10 @@ def _policy_failures(manifest: Manifest, bad: Sequence[str], config: ValidationC
 def _counts(manifest: Manifest, outcomes: Sequence[RuleOutcome], findings: Sequence[Finding]) -> dict[str, int]:
     bad = {f.study_id for f in findings if f.severity == "error"}
     return {
-        "studies": len(manifest.examples),
+        "studies": manifest.count(),
         "bad_studies": len(bad),
         "warned_studies": len({f.study_id for f in findings} - bad),
-        "studies_from_centres": len(manifest.from_centres),
+        "studies_from_centres": sum(entry.from_centres for entry in manifest.index()),
         "rules": len(outcomes),
         "rules_broken": sum(o.outcome == "broken" for o in outcomes),
         "rules_without_evidence": sum(not o.is_evidence for o in outcomes),

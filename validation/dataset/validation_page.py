@@ -1,6 +1,7 @@
 """The validation report: one HTML file that needs no network and no other file.
 
-Contract: the only identifiers on the page are study ids, which are content addresses. Every text is escaped.
+Contract: the only identifiers on the page are study ids, which are content addresses. Every text is escaped. The page
+names at most ``SHOWN`` studies, those that break the most rules; ``result.json`` names all.
 """
 
 from collections import defaultdict
@@ -24,13 +25,23 @@ TILES = (
 )
 
 
+SHOWN = 500
+
+
 def write_report(result: ValidationResult, config: ValidationConfig, out: Path) -> None:
     """Write ``report.html`` to the folder ``out``."""
     loader = FileSystemLoader(Path(__file__).parent)
     template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("report.html.jinja")
     tables = [(name, list(found)) for name, found in groupby(result.outcomes, key=lambda o: o.table)]
+    studies = _by_study(result)
     page = template.render(
-        result=result, config=config, tiles=TILES, tables=tables, studies=_by_study(result), note=CENTRES_NOTE
+        result=result,
+        config=config,
+        tiles=TILES,
+        tables=tables,
+        studies=studies[:SHOWN],
+        more_studies=max(0, len(studies) - SHOWN),
+        note=CENTRES_NOTE,
     )
     write_text_atomically(out / "report.html", page)
 

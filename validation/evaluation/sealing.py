@@ -5,6 +5,7 @@ is refused.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from pydantic_core import to_json
 
 from spine.errors import EvidenceRejected
 from spine.storage import sha256_of_bytes, write_bytes_atomically
+
+_END_BYTES = 512
+_STATED_DIGEST = re.compile(rb'"digest": "([0-9a-f]{64})",\s*"schema": "[^"]*"\s*\}\s*\Z')
+"""The end of a sealed file, which ``write_sealed`` writes with sorted keys."""
 
 
 def canonical_json(content: Any) -> bytes:
@@ -90,13 +95,14 @@ def open_sealed(schema: str | None, path: Path) -> SealedContent:
 
 
 def unverified_digest(path: Path) -> str | None:
-    """The unverified digest that a sealed file states; None for any other file. Use the digest only to find files."""
+    """The unverified digest at the end of a sealed file; None for any other file. Use the digest only to find files."""
     try:
-        envelope = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError):
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _END_BYTES))
+            stated = _STATED_DIGEST.search(file.read())
+    except OSError:
         return None
-    stated = envelope.get("digest") if isinstance(envelope, dict) else None
-    return stated if isinstance(stated, str) else None
+    return stated[1].decode() if stated else None
 
 
 def _digest(schema: str, canonical: bytes) -> str:

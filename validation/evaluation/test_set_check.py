@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spine.dataset import Example, Manifest, load_example_image
+from spine.dataset import Example, load_example_image
+from spine.dataset_writing import digest_of_test_split
 from spine.errors import ContractViolation, EvidenceRejected
 from spine.prediction import Prediction
 from spine.storage import sha256_of_image
@@ -25,7 +26,7 @@ def require_frozen(examples: Sequence[Example], landmark_set: str, test_digest: 
     if not examples or outside:
         found = f"studies {', '.join(outside[:5])} of another split" if outside else "no example"
         raise _violation("NOT_THE_TEST_SET", found, "the complete frozen test split", "pass manifest.in_split('test')")
-    actual = Manifest(landmark_set, 0, tuple(examples)).test_digest
+    actual = digest_of_test_split(landmark_set, examples)
     if actual != test_digest:
         raise _altered(f"test-set digest {actual[:12]}", f"test-set digest {test_digest[:12]}, as frozen")
 

@@ -6,6 +6,9 @@
     rule_kinds         the kinds of rule that a policy can contain
     comparison_terms   the policy's sections on margins, power, subgroups, baseline and seeds
     change_terms       the policy's section on what a retraining may change by itself
+    shadow_terms       the policy's section on shadow use
+    shadow_record      the record of a challenger's shadow runs
+    shadow_rules       whether a challenger measured enough beside the champion, and how far they disagree
     policies           the policy files that ship with Plumbline
     evidence           the evaluation records for one verdict
     preconditions      checks that the records can be judged and compared
@@ -20,6 +23,7 @@
     figure_words       the names of the figures of rules in words
     rule_results       the result of one rule, with its stable code
     verdict            makes the decision on a challenger; writes and reads verdicts
+    reproduction       judges the evidence of a verdict again, and requires the same verdict
     verdict_text       describes a verdict in sentences and as a table
 
 ``promotion`` acts on verdicts. ``review`` shows them.

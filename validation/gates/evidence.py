@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from spine.errors import EvidenceRejected
 from validation.evaluation.record import EvaluationRecord, record_adapter, verified_digest
 from validation.evaluation.sealing import canonical_json
+from validation.gates.shadow_record import ShadowRecord
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,14 @@ class Evidence:
         baseline: the record of the last model that a person approved; None without such a model. If the champion is
             that model, this is the champion's record. Otherwise the record has the role ``baseline``.
         other_seeds: the records of fits of the challenger's recipe with other seeds. Their role is ``challenger``.
+        shadow: the record of the challenger's shadow runs; None without such runs.
     """
 
     challenger: EvaluationRecord
     champion: EvaluationRecord | None = None
     baseline: EvaluationRecord | None = None
     other_seeds: tuple[EvaluationRecord, ...] = ()
+    shadow: ShadowRecord | None = None
 
     @cached_property
     def challenger_digest(self) -> str | None:

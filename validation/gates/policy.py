@@ -21,6 +21,7 @@ from validation.gates.comparison_terms import Baseline, Comparison, Seeds, Subgr
 from validation.gates.expansion import expand_rules
 from validation.gates.policy_file import describe_violations, read_content
 from validation.gates.rule_kinds import ParameterRule, Rule, Strict, TestSetRule, Text, TruthsRule
+from validation.gates.shadow_terms import ShadowUse
 
 SCHEMA = "plumbline.policy/2"
 DEFAULT_POLICY = Path(__file__).parent / "policies" / "default.yaml"
@@ -98,6 +99,7 @@ class Policy(Strict):
     baseline: Baseline | None = None
     seeds: Seeds | None = None
     change_control: ChangeControl | None = None
+    shadow: ShadowUse | None = None
     approval: Approval = Field(default_factory=Approval)
     virtual_study: VirtualStudyLimits = Field(default_factory=VirtualStudyLimits)
 
@@ -121,7 +123,10 @@ class Policy(Strict):
     @property
     def hash(self) -> str:
         """SHA-256 of the content. It changes with every number and reason, but not with comments and layout."""
-        return digest_of(SCHEMA, self.model_dump(mode="json", by_alias=True))
+        content = self.model_dump(mode="json", by_alias=True)
+        if self.shadow is None:
+            del content["shadow"]  # policies from before this section keep their hash, and their verdicts
+        return digest_of(SCHEMA, content)
 
 
 def read_policy(path: Path) -> Policy:

@@ -12,7 +12,7 @@ BETTER_THAN_CHAMPION, NO_GAIN, EQUAL_WITH_MORE_DATA, COST_NOT_COMPARED. Groups: 
 SUBGROUPS_TOO_SMALL, SUBGROUP_WORSE, SUBGROUP_NOT_SHOWN. Baseline: NO_BASELINE, BASELINE_NOT_ASKED,
 BASELINE_IS_CHAMPION, WORSE_THAN_BASELINE, NOT_SHOWN_AGAINST_BASELINE. Seeds: SEED_SPREAD_UNKNOWN, SEEDS_NOT_ASKED,
 ABOVE_SEED_SPREAD, WITHIN_SEED_SPREAD. Change control: INSIDE_CHANGE_PLAN, OUTSIDE_CHANGE_PLAN, CHANGE_UNKNOWN,
-CHANGE_NOT_ASKED.
+CHANGE_NOT_ASKED. Shadow use: SHADOW_KEPT, SHADOW_TOO_FEW, SHADOW_DISAGREES.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,9 @@ Kind = Literal["evidence", "limit", "comparison", "first_champion", "change", "i
 MAY_BE_UNASKED: frozenset[Kind] = frozenset({"informational", "first_champion"})
 """The kinds of result that may be NOT_ASKED. A result of another kind that is NOT_ASKED counts as missing evidence."""
 
-APPROVABLE = frozenset({"APPROVAL_NEEDED", "EQUAL_WITH_MORE_DATA", "OUTSIDE_CHANGE_PLAN", "CHANGE_UNKNOWN"})
+APPROVABLE = frozenset(
+    {"APPROVAL_NEEDED", "EQUAL_WITH_MORE_DATA", "OUTSIDE_CHANGE_PLAN", "CHANGE_UNKNOWN", "SHADOW_DISAGREES"}
+)
 """The codes of the refusals that a person's approval satisfies. Each has the outcome HOLD."""
 
 

@@ -32,6 +32,7 @@ from validation.gates.policy import Policy
 from validation.gates.preconditions import check_evidence, check_others
 from validation.gates.rule_results import APPROVABLE, MAY_BE_UNASKED, Outcome, RuleResult
 from validation.gates.rules import evaluate_limits
+from validation.gates.shadow_rules import evaluate_shadow
 from validation.gates.subgroups import PairedDifference, evaluate_subgroups, paired_differences
 
 SCHEMA = "plumbline.verdict/3"
@@ -58,6 +59,7 @@ class Verdict:
             without such a model.
         seed_evidence: digests of the records of the recipe's fits with other seeds.
         differences: the paired differences from the champion, by parameter and group of patients, for the report.
+        shadow_evidence: digest of the record of shadow runs; None if the policy asks for none.
     """
 
     decision: Decision
@@ -76,6 +78,7 @@ class Verdict:
     baseline_evidence: str | None = None
     seed_evidence: tuple[str, ...] = ()
     differences: tuple[PairedDifference, ...] = ()
+    shadow_evidence: str | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -126,7 +129,7 @@ def judge(policy: Policy, evidence: Evidence, *, judged_at: datetime) -> Verdict
             differences = paired_differences(evidence.challenger, evidence.champion, policy)
         results += evaluate_subgroups(policy, evidence.challenger, differences)
         results += evaluate_baseline(policy, evidence) + evaluate_seeds(policy, evidence.other_seeds)
-        results += evaluate_change(policy, evidence)
+        results += evaluate_change(policy, evidence) + evaluate_shadow(policy, evidence)
     challenger, champion, baseline = evidence.challenger, evidence.champion, evidence.baseline
     return Verdict(
         decision=decide(results),
@@ -145,6 +148,7 @@ def judge(policy: Policy, evidence: Evidence, *, judged_at: datetime) -> Verdict
         baseline_evidence=evidence.baseline_digest,
         seed_evidence=tuple(digest for digest in evidence.seed_digests if digest is not None),
         differences=differences,
+        shadow_evidence=evidence.shadow.digest if policy.shadow and evidence.shadow else None,
     )
 
 
@@ -199,4 +203,7 @@ def _adapter() -> TypeAdapter[Verdict]:
 
 
 def _to_json(verdict: Verdict) -> Any:
-    return _adapter().dump_python(verdict, mode="json", warnings=False)
+    content = _adapter().dump_python(verdict, mode="json", warnings=False)
+    if content["shadow_evidence"] is None:
+        del content["shadow_evidence"]  # verdicts from before this field keep their digest
+    return content

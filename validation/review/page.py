@@ -15,11 +15,13 @@ from markupsafe import Markup
 
 from spine.errors import EvidenceRejected
 from spine.landmarks import ViewName
+from spine.measurement.registry import PARAMETERS
 from spine.storage import write_text_atomically
 from spine.times import to_the_minute
 from validation.dataset.drift import DriftReport
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import Policy
+from validation.gates.shadow_record import ShadowRecord
 from validation.gates.verdict import Verdict
 from validation.review.actions import advice_for, headline_for, options_for
 from validation.review.agreement_charts import AgreementDrawing, draw_agreements
@@ -58,6 +60,7 @@ class ReviewMaterial:
         populations: the training studies compared with the frozen test set; None if the study store is not at hand.
         test_set_reads: how often the frozen test set was used; None if this is not recorded.
         status: the status of the verdict; None if the history was not read.
+        shadow: what the challenger's shadow runs found; None without such runs.
         written_at: the time at which the page is written (ISO 8601).
     """
 
@@ -72,6 +75,7 @@ class ReviewMaterial:
     populations: DriftReport | None = None
     test_set_reads: int | None = None
     status: VerdictStatus | None = None
+    shadow: ShadowRecord | None = None
     written_at: str | None = None
 
     @property
@@ -176,6 +180,8 @@ def _run_content(material: ReviewMaterial) -> dict[str, object]:
         "data": compare_data(ours, theirs),
         "reads": material.test_set_reads,
         "populations": material.populations,
+        "shadow": material.shadow,
+        "labels": {name: (parameter.label, parameter.unit) for name, parameter in PARAMETERS.items()},
         "provenance": _provenance(material),
     }
 

@@ -1,19 +1,15 @@
-"""The status of a verdict: the approvals, refusals, promotions and rollbacks, with person, time and reason.
+"""The status of a verdict: the approvals, rejections, promotions and rollbacks, with person, time and reason.
 
-The status comes from the history and from the sealed approvals. Each action has a line, and the oldest is first. A
-sealed refusal counts even if the history has lost its entry. A refusal of the same model under another verdict counts,
-too. The promotion counts refusals in the same way.
+The status comes from the history. Each action has a line, and the oldest is first. A rejection of the same model under
+another verdict counts, too, as it does in a promotion.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from spine.times import to_the_minute
 from validation.gates.verdict import Verdict
-from validation.promotion.approval import Approval, refusals_of
-from validation.promotion.history import OUTCOME_OF, SERVING_EVENTS, HistoryEntry
-from validation.promotion.refusals import standing_refusals
+from validation.promotion.events import Event, State
 
 NOTHING = "no action yet"
 
@@ -51,121 +47,56 @@ class VerdictStatus:
         return "; ".join(self.lines)
 
 
-def status_of(
-    verdict: Verdict, entries: Sequence[HistoryEntry], approvals: Sequence[Approval], at: datetime
-) -> VerdictStatus:
-    """The status of ``verdict`` at the time ``at``.
-
-    Args:
-        entries: the history.
-        approvals: the sealed approvals and refusals.
-    """
-    about = [e for e in entries if e.verdict == verdict.digest]
-    actions = [(e.at, _described(e, approvals, entries, at)) for e in about if e.event in ("approved", "rejected")]
-    known = {e.approval for e in about}
-    lost = [w for w in approvals if w.verdict == verdict.digest and w.decision == "rejected" and w.digest not in known]
-    actions += [(w.granted_at, _refusal_text(w.approver, w.granted_at, w.comment) + _LOST) for w in lost]
-    standing = [r for r in standing_refusals(entries, refusals_of(approvals)) if r.model == verdict.challenger_model]
-    others = [r for r in standing if r.verdict != verdict.digest]
-    actions += [
-        (r.at, f"{_refusal_text(r.by, r.at, r.comment)} (same model, verdict {r.verdict[:12]})") for r in others
-    ]
-    if lost or any(e.event == "rejected" for e in about):
-        actions += [
-            (e.at, f"model reinstated by {e.promoter} on {to_the_minute(e.at)}: {e.reason or 'no comment'}")
-            for e in entries
-            if e.event == "reinstated" and e.model_digest == verdict.challenger_model
-        ]
-    promoted = [e for e in about if e.event == "promoted"]
-    for entry in promoted:
-        actions.append(
-            (entry.at, f"promoted on {to_the_minute(entry.at)} as version {entry.version} by {entry.promoter}")
-        )
-        actions += _after(entry, entries)
-    last = about[-1] if about else None
-    if last is not None and last.event in OUTCOME_OF and not promoted:
-        actions.append(
-            (
-                last.at,
-                f"a promotion began on {to_the_minute(last.at)} and was interrupted; run `plumbline history --repair`",
-            )
-        )
-    grants = {e.approval for e in about if e.event == "approved"} - {e.approval for e in promoted}
-    actions.sort(key=lambda action: datetime.fromisoformat(action[0]))
+def status_of(verdict: Verdict, state: State, at: datetime) -> VerdictStatus:
+    """The status of ``verdict`` in the history ``state`` at the time ``at``."""
+    about = [e for e in state.events if verdict.digest == e.verdict and e.kind in ("approved", "rejected", "promoted")]
+    promoted = next((e for e in about if e.kind == "promoted"), None)
+    bars = [e for e in state.barred.get(verdict.challenger_model, ()) if e.kind == "rejected"]
+    actions = [(e, _described(e, state, at)) for e in about]
+    actions += [(e, f"{_text(e)} (same model, verdict {e.verdict[:12]})") for e in bars if e.verdict != verdict.digest]
+    if any(e.kind == "rejected" for e in about):
+        ours = (e for e in state.events if e.kind == "reinstated" and e.digest == verdict.challenger_model)
+        actions += [(e, f"model {_text(e)}") for e in ours]
+    if promoted is not None:
+        actions += _after(promoted, state)
+    actions.sort(key=lambda action: action[0].sequence)
+    valid = (e for e in state.approvals.values() if e.verdict == verdict.digest)
     return VerdictStatus(
         actions=tuple(text for _, text in actions),
-        decided=bool(promoted or standing),
-        serving=bool(promoted) and _is_serving(promoted[-1], entries),
-        no_rollback_target=bool(promoted) and not _others(promoted[-1], entries),
-        approved=any(w.digest in grants and at < datetime.fromisoformat(w.expires_at) for w in approvals),
+        decided=promoted is not None or bool(bars),
+        serving=promoted is not None and state.champion is not None and state.champion.digest == promoted.digest,
+        no_rollback_target=promoted is not None and state.previous is None,
+        approved=any(at < datetime.fromisoformat(e.expires) for e in valid),
     )
 
 
-_LOST = " (from the sealed record; the history has lost the entry)"
+def _described(event: Event, state: State, at: datetime) -> str:
+    if event.kind == "promoted":
+        return f"promoted on {to_the_minute(event.at)} as version {event.version} by {event.actor}"
+    if event.kind == "rejected":
+        return _text(event)
+    if event.sha256 not in state.approvals:
+        return f"{_text(event)}; used"
+    expired = not at < datetime.fromisoformat(event.expires)
+    return f"{_text(event)}; {'expired' if expired else 'expires'} {to_the_minute(event.expires)}"
 
 
-def _described(
-    entry: HistoryEntry, approvals: Sequence[Approval], entries: Sequence[HistoryEntry], at: datetime
-) -> str:
-    if entry.event == "rejected":
-        return _refusal_text(entry.promoter, entry.at, entry.reason or "")
-    text = f"approved by {entry.promoter} on {to_the_minute(entry.at)}: {entry.reason or 'no comment'}"
-    if any(e.event == "promoted" and e.approval == entry.approval for e in entries):
-        return f"{text}; used"
-    record = next((w for w in approvals if w.digest == entry.approval), None)
-    if record is None:
-        return f"{text}; its sealed record is missing"
-    expired = not at < datetime.fromisoformat(record.expires_at)
-    return f"{text}; {'expired' if expired else 'expires'} {to_the_minute(record.expires_at)}"
+def _text(event: Event) -> str:
+    return f"{event.kind} by {event.actor} on {to_the_minute(event.at)}: {event.reason or 'no comment'}"
 
 
-def _refusal_text(who: str, when: str, why: str) -> str:
-    return f"rejected by {who} on {to_the_minute(when)}: {why}"
-
-
-def _after(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> list[tuple[str, str]]:
-    """(time, line) for each later event that took the promoted model out of service or put it back into service."""
+def _after(promoted: Event, state: State) -> list[tuple[Event, str]]:
+    """A line for each later event that took the promoted model out of service or put it back into service."""
     actions, serving = [], True
-    for entry in _moves(promoted, entries):
-        ours = entry.model_digest == promoted.model_digest
-        if serving and not ours and entry.event == "rolled_back":
-            text = f"rolled back on {to_the_minute(entry.at)} by {entry.promoter}: {entry.reason or 'no reason'}"
-            actions.append((entry.at, f"{text}; version {entry.version} is in service instead"))
+    later = (e for e in state.events[promoted.sequence + 1 :] if e.kind in ("promoted", "rolled_back"))
+    for event in later:
+        ours, when = event.digest == promoted.digest, f"{to_the_minute(event.at)} by {event.actor}"
+        if serving and not ours and event.kind == "rolled_back":
+            text = f"rolled back on {when}: {event.reason}; version {event.version} is in service instead"
+            actions.append((event, text))
         elif serving and not ours:
-            actions.append((entry.at, f"replaced by version {entry.version} on {to_the_minute(entry.at)}"))
+            actions.append((event, f"replaced by version {event.version} on {to_the_minute(event.at)}"))
         elif ours and not serving:
-            actions.append(
-                (
-                    entry.at,
-                    f"back in service on {to_the_minute(entry.at)} by {entry.promoter}: {entry.reason or entry.event}",
-                )
-            )
+            actions.append((event, f"back in service on {when}: {event.reason or event.kind}"))
         serving = ours
     return actions
-
-
-def _is_serving(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> bool:
-    after = _moves(promoted, entries)
-    return not after or after[-1].model_digest == promoted.model_digest
-
-
-def _others(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> set[str]:
-    """The digests of the other models that were in service as versions of this registered model and are not denied."""
-    served: set[str] = set()
-    denied: set[str | None] = set()
-    for entry in (e for e in entries if e.production_model == promoted.production_model):
-        served |= {entry.model_digest} if entry.event in SERVING_EVENTS else set()
-        denied |= {entry.previous_digest} if entry.event == "rolled_back" else set()
-        denied -= {entry.model_digest} if entry.event == "reinstated" else set()
-    return {digest for digest in served - {promoted.model_digest} if digest not in denied}
-
-
-def _moves(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> list[HistoryEntry]:
-    """The later entries after which a version of this registered model is in service. The oldest entry is first."""
-    return [
-        e
-        for e in entries
-        if e.sequence > promoted.sequence
-        and e.production_model == promoted.production_model
-        and e.event in SERVING_EVENTS
-    ]

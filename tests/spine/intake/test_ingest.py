@@ -86,7 +86,7 @@ def test_a_second_run_changes_nothing_and_reads_nothing(place, monkeypatch):
     (place.drop / "case-002" / "lateral.dcm").write_bytes(b"")
     first = place.ingest()
     before = snapshot(place.store.parent)
-    monkeypatch.setattr("spine.intake.ingest.load_candidate", lambda _: pytest.fail("read again"))
+    monkeypatch.setattr("spine.intake.staging.load_candidate", lambda _: pytest.fail("read again"))
     second = place.ingest()
     assert (second.received, second.used, second.already_present) == (3, 0, 2)
     assert second.quarantined == first.quarantined
@@ -265,7 +265,7 @@ def test_a_killed_run_leaves_whole_studies_and_the_next_continues(place, step, c
 
 def test_a_run_killed_at_any_moment_can_be_repeated(place):
     cohort(place.drop, 6)
-    with place.in_a_process(KILLED, "store_study", 0) as process:
+    with place.in_a_process(KILLED, "shelve_study", 0) as process:
         while process.poll() is None and not list(place.store.glob("*/study.json")):
             time.sleep(0.002)
         process.kill()

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spine.landmarks import HIPS, PLATES, VERTEBRAE, mirrored_name
+from spine.measurement.coronal import EDGE
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_points_3d, planes_from_view
 from spine.measurement.registry import PARAMETERS, Measured
@@ -43,14 +44,30 @@ def test_t1_pelvic_angle_is_tilt_plus_inclination_of_t1():
     assert values(points)["t1_pelvic_angle"].value == pytest.approx(14.0 + inclination, abs=EXACT)
 
 
-def test_cobb_names_end_vertebrae_side_and_secondary_curves():
+def three_curves():
     """A right thoracic curve T5-T11 of 52 degrees, 30 to the left below, 21 to the left above."""
     coronal = dict.fromkeys(PLATES, 0.0)
     turning = {"T1": 0.0, "T5": -21.0, "T8": 5.0, "T11": 31.0, "L4": 1.0, "L5": 1.0}
     knots = [VERTEBRAE.index(v) for v in turning]
     for i, v in enumerate(VERTEBRAE):
         coronal[f"{v}_sup"] = coronal[f"{v}_inf"] = float(np.interp(i, knots, list(turning.values())))
-    found = values(constructed({}, coronal))
+    return constructed({}, coronal)
+
+
+def test_a_curve_that_the_image_cuts_is_a_lower_limit_and_what_lies_beyond_is_absent():
+    """From T7 down, the right curve of 52 degrees shows its last part only, and nothing is known above."""
+    seen = {n: p for n, p in three_curves().items() if n.split("_")[0] not in VERTEBRAE[: VERTEBRAE.index("T7")]}
+    found = values(seen)
+    assert 20 < found["cobb"].value < 52 and found["cobb"].detail["edge"] == EDGE
+    assert found["cobb"].detail["upper_end_vertebra"] == "T7"
+    above = found["cobb_secondary_cranial"]
+    assert (above.absent_code, above.absent_reason) == ("LANDMARKS_NOT_SEEN", "no whole vertebra is visible above T7")
+    assert found["cobb_secondary_caudal"].value == pytest.approx(30.0, abs=EXACT)
+    assert "edge" not in values(three_curves())["cobb"].detail
+
+
+def test_cobb_names_end_vertebrae_side_and_secondary_curves():
+    found = values(three_curves())
     assert found["cobb"].value == pytest.approx(52.0, abs=EXACT)
     detail = found["cobb"].detail
     assert (detail["upper_end_vertebra"], detail["lower_end_vertebra"], detail["side"]) == ("T5", "T11", "right")

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pydicom
 import pytest
@@ -5,6 +9,8 @@ import pytest
 from spine.radiograph.read import read_radiograph
 from spine.scanner import NATIVE_SPACING_MM
 from tests.spine.radiograph.constructed_radiographs import geometry, gradient, sample_radiograph
+
+DCIODVFY = Path(sys.executable).parent / "dciodvfy"
 
 
 @pytest.mark.parametrize("view", ["frontal", "lateral"])
@@ -25,6 +31,16 @@ def test_the_native_spacing_survives_to_projection_accuracy(tmp_path):
     found = read_radiograph(sample_radiograph(tmp_path / "a.dcm", place=place)).geometry
     points = np.array([[-80.0, 60.0, 90.0], [3.0, -40.0, -70.0]])
     np.testing.assert_allclose(found.project(points), place.project(points), atol=1e-8)
+
+
+@pytest.mark.skipif(not DCIODVFY.exists(), reason="dciodvfy of the package dicom3tools is not installed")
+@pytest.mark.parametrize("view", ["frontal", "lateral"])
+def test_the_validator_finds_no_error(tmp_path, view):
+    path = sample_radiograph(tmp_path / "a.dcm", view, age_years=54.7, sex="F")
+    done = subprocess.run([DCIODVFY, path], capture_output=True, text=True)
+    told = (done.stdout + done.stderr).splitlines()
+    assert "DXImageForPresentation" in told
+    assert [line for line in told if line.startswith("Error")] == []
 
 
 def test_the_same_arguments_give_the_same_bytes(tmp_path):

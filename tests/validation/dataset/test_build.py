@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from spine.dataset import load_example_image, read_manifest
+from spine.dataset import Example, Manifest, load_example_image, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import GALBUSERA39
 from spine.projection import write_landmarks
 from spine.storage import sha256_of_image
 from spine.study import Study, write_study_record
+from spine.work import LocalWork
+from tests.spine.intake.constructed_studies import snapshot
 from tests.validation.dataset.constructed_datasets import add_radiograph, add_study, spine_points
-from validation.dataset.build import DatasetConfig, build_dataset, read_build_record
+from validation.dataset.build import BATCH, DatasetConfig, build_dataset, read_build_record
 from validation.dataset.frozen_test_set import read_frozen, write_excluded
 
 
@@ -23,7 +25,7 @@ def test_the_manifest_repeats_the_studies(biplanar, workspace):
     manifest = biplanar(9)
     assert read_manifest(workspace / "dataset").digest == manifest.digest
     assert [len(manifest.in_split(s)) for s in ("test",)] == [2]
-    example = manifest.examples[4]
+    example = tuple(manifest.examples())[4]
     view = example.views["frontal"]
     assert len(view.points) == 39
     assert sha256_of_image(load_example_image(workspace / "dataset", view)) == view.sha256
@@ -37,6 +39,7 @@ def test_the_manifest_repeats_the_studies(biplanar, workspace):
 
 def test_a_second_build_changes_nothing_and_a_new_batch_only_adds(biplanar, workspace):
     before = biplanar(9)
+    old = {e.study_id: e.split for e in before.index()}
     images = workspace / "dataset" / "images"
     stamps = {p.name: p.stat().st_mtime_ns for p in images.iterdir()}
     text = (workspace / "dataset" / "manifest.json").read_text()
@@ -48,8 +51,16 @@ def test_a_second_build_changes_nothing_and_a_new_batch_only_adds(biplanar, work
     assert {n: (images / n).stat().st_mtime_ns for n in stamps} == stamps
     assert len(list(images.iterdir())) == 2 * 20
     assert after.test_digest == before.test_digest
-    old = {e.study_id: e.split for e in before.examples}
-    assert {e.study_id: e.split for e in after.examples if e.study_id in old} == old
+    assert {e.study_id: e.split for e in after.index() if e.study_id in old} == old
+
+
+def test_two_workers_write_the_same_bytes(biplanar, workspace):
+    config = DatasetConfig(landmark_set="galbusera39", seed=3, test_patients=2, validation_fraction=0.25)
+    folders = workspace / "store", workspace / "landmarks"
+    one = biplanar(BATCH + 4)
+    two = build_dataset(*folders, workspace / "two", config, work=LocalWork(2))
+    assert two.digest == one.digest
+    assert snapshot(workspace / "two") == snapshot(workspace / "dataset")
 
 
 def test_images_are_hard_links_and_copies_where_links_fail(biplanar, workspace, monkeypatch):
@@ -69,10 +80,14 @@ def test_images_are_hard_links_and_copies_where_links_fail(biplanar, workspace, 
     assert source.read_bytes() == target.read_bytes()
 
 
+def by_id(manifest: Manifest) -> list[Example]:
+    return sorted(manifest.examples(), key=lambda e: e.study_id)
+
+
 def test_a_parameter_of_a_cropped_landmark_is_absent(biplanar, workspace):
     add_study(workspace / "store", 1, shape=(100, 110))  # T1 and the hips lie beyond the image
     add_study(workspace / "store", 2, views=("frontal",))
-    cut, frontal_only = biplanar(0, test_patients=0).examples
+    cut, frontal_only = by_id(biplanar(0, test_patients=0))
     assert "HIP_L" not in cut.views["lateral"].points
     for name in ("pelvic_incidence", "pelvic_tilt", "t1_pelvic_angle"):
         assert cut.truth[name].absent_reason == "NOT_IN_IMAGE"
@@ -85,14 +100,14 @@ def test_a_curve_with_a_cropped_end_vertebra_has_no_cobb_angle(biplanar, workspa
     points = spine_points(curve_mm=30.0)
     add_study(workspace / "store", 1, points=points)
     add_study(workspace / "store", 2, points=spine_points(curve_mm=30.0, lift_mm=30.0), shape=(145, 110))
-    whole, cut = biplanar(0, test_patients=0).examples
+    whole, cut = by_id(biplanar(0, test_patients=0))
     assert whole.truth["cobb"].value > 20
     assert cut.truth["cobb"].value is None
     assert cut.truth["cobb"].absent_reason == "NOT_IN_IMAGE"
 
 
 def test_radiographs_are_measured_from_their_labels(radiographs):
-    example = radiographs(4, test_patients=1).examples[0]
+    example = next(radiographs(4, test_patients=1).examples())
     assert len(example.views["frontal"].points) == 68
     assert example.truth["cobb"].value > 0
     assert "view" in example.truth["pelvic_tilt"].absent_reason
@@ -121,6 +136,7 @@ def test_left_out_studies_are_counted_with_a_reason(biplanar, workspace):
 def test_a_changed_test_set_is_refused_unless_a_new_version_is_requested(biplanar, workspace):
     """Fault S3 of docs/faults.md. A frozen set neither loses nor gains a study by itself."""
     before = biplanar(9)
+    trained = {e.patient for e in before.index() if e.split != "test"}
     member = before.in_split("test")[0]
     shutil.rmtree(workspace / "store" / member.study_id)
     with pytest.raises(ContractViolation) as caught:
@@ -136,7 +152,6 @@ def test_a_changed_test_set_is_refused_unless_a_new_version_is_requested(biplana
     assert frozen.digest == after.test_digest
     # the vacancy is filled by the newcomer: all_patients else has been trained on
     assert f"{40:016x}" in {e.study_id for e in after.in_split("test")}
-    trained = {e.patient for e in before.examples if e.split != "test"}
     assert not trained & {e.patient for e in after.in_split("test")}
 
 
@@ -168,7 +183,7 @@ def test_a_revision_replaces_its_study_in_training_and_waits_in_the_test_set(bip
         trained.study_id: "REVISED",
         new_tested: "TEST_PATIENT_FROZEN",
     }
-    assert {e.study_id: e.split for e in after.examples}[new_trained] == "train"
+    assert {e.study_id: e.split for e in after.examples()}[new_trained] == "train"
     later = biplanar(0, new_test_version=True)
     members = {e.study_id for e in later.in_split("test")}
     assert new_tested in members and tested.study_id not in members
@@ -198,7 +213,7 @@ def test_an_edited_manifest_stops_the_next_build(biplanar, workspace):
     biplanar(5)
     path = workspace / "dataset" / "manifest.json"
     record = json.loads(path.read_text())
-    record["examples"][0]["split"] = "train" if record["examples"][0]["split"] != "train" else "validation"
+    record["shards"].pop()
     path.write_text(json.dumps(record))
     with pytest.raises(ContractViolation, match="MANIFEST_ALTERED"):
         biplanar()

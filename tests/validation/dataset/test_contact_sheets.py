@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from spine.dataset import Manifest, write_manifest
+from spine.dataset_writing import write_manifest
 from validation.dataset import contact_sheets
 from validation.dataset.contact_sheets import COLOURS, draw_examples, draw_findings
 from validation.dataset.results import Finding
@@ -14,7 +14,7 @@ def reds(path):
 
 
 def test_the_worst_radiographs_are_drawn_with_the_wrong_level_in_red(radiographs, workspace, monkeypatch):
-    examples = radiographs(4, test_patients=1).examples
+    examples = tuple(radiographs(4, test_patients=1).examples())
     sheet = workspace / "out" / "sheet.png"
     message = "frontal T9: wedge_deg 31 deg, expected 0 to 25"
     found = [Finding(examples[1].study_id, "wedge", message, "error")]
@@ -31,7 +31,7 @@ def test_the_worst_radiographs_are_drawn_with_the_wrong_level_in_red(radiographs
 
 
 def test_biplanar_studies_are_drawn_too(biplanar, workspace):
-    (example,) = biplanar(1, test_patients=0).examples
+    (example,) = biplanar(1, test_patients=0).examples()
     found = [Finding(example.study_id, "s1_to_hips", "s1_to_hips_mm 300 mm, expected 50 to 170", "error")]
     assert draw_findings(workspace / "dataset", found, workspace / "one.png", tile_px=200).stat().st_size > 1000
 
@@ -48,5 +48,5 @@ def test_a_few_studies_of_the_train_split_are_drawn_with_their_labels(biplanar, 
     with Image.open(tmp_path / "sheet.png") as sheet:
         colours = {colour for _, colour in sheet.convert("RGB").getcolors(1 << 20)}
     assert {ImageColor.getrgb(colour) for colour in COLOURS} & colours
-    write_manifest(Manifest("galbusera39", 0, ()), tmp_path)
+    write_manifest(tmp_path, "galbusera39", 0, ())
     assert draw_examples(tmp_path, tmp_path / "none.png") is None

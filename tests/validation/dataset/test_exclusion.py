@@ -23,7 +23,7 @@ def test_a_radiograph_with_errors_stays_excluded(radiographs, workspace, validat
     assert result.success
     assert result.to_exclude == (f"{12:016x}",)
     kept = exclude_studies(dataset, result.findings)
-    assert f"{12:016x}" not in {e.study_id for e in kept.examples}
+    assert f"{12:016x}" not in {e.study_id for e in kept.examples()}
     assert read_manifest(dataset).digest == kept.digest
     record = read_build_record(dataset)
     assert record.left_out == {f"{12:016x}": "EXCLUDED_BY_VALIDATION"}
@@ -53,7 +53,7 @@ def test_the_first_exclusion_may_change_the_test_set_and_later_ones_may_not(radi
     exclude_studies(dataset, [finding(second)], new_test_version=True)
     assert read_frozen(dataset).version == 3
     exclude_studies(dataset, [finding(third, "warning")])
-    assert third in {e.study_id for e in read_manifest(dataset).examples}
+    assert third in {e.study_id for e in read_manifest(dataset).examples()}
 
 
 def test_excluding_nothing_settles_the_test_set(radiographs, workspace):

@@ -1,20 +1,47 @@
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.ndimage import zoom
 
-from spine.dataset import Example, ExampleView
+from spine.dataset import SPLITS, image_file
 from spine.storage import sha256_of_image
 from spine.study import read_study, write_study_record
 from tests.validation.dataset.constructed_datasets import BIPLANAR, add_study, image
-from validation.dataset.leakage import exact_duplicates, near_duplicates, patients_in_several_splits, survey_images
-from validation.dataset.near_duplicates import MIN_SIMILARITY, signature_of, similarity
+from validation.dataset import leakage
+from validation.dataset.leakage import (
+    PRECEDENCE,
+    StudyImages,
+    duplicates_of,
+    exact_duplicates,
+    images_of,
+    patients_in_several_splits,
+)
+from validation.dataset.near_duplicates import MIN_SIMILARITY, descriptor_of, signature_of, similarity
 
 
-def example(study, patient, split, sha="0" * 64):
-    view = ExampleView("frontal", "images/x.npy", sha, (7, 5), None, "NONE", None, {})
-    return Example(study, patient, split, "test", {"frontal": view})
+def study(name, patient, split, frontal=None, lateral=None, sha="0" * 64):
+    """A study with the digests and the descriptors of its images, which are arrays."""
+    views = {view: image for view, image in (("frontal", frontal), ("lateral", lateral)) if image is not None}
+    digests = {view: sha256_of_image(image) for view, image in views.items()} or {"frontal": sha}
+    descriptors = {view: descriptor_of(image) for view, image in views.items()}
+    return StudyImages(name, patient, split, digests, descriptors)
+
+
+@pytest.fixture
+def duplicates(tmp_path):
+    """The duplicates among studies, given as (name, patient, split, frontal[, lateral])."""
+
+    def found(*given):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        for pixels in (pixels for _, _, _, *images in given for pixels in images):
+            np.save(tmp_path / image_file(sha256_of_image(pixels)), pixels)
+        return duplicates_of(tmp_path, [study(*one) for one in given])
+
+    return found
 
 
 def altered(radiograph):
@@ -26,44 +53,71 @@ def altered(radiograph):
 
 def test_patients_in_several_splits():
     """Fault S1 of docs/faults.md."""
-    examples = [example("a", "p1", "train"), example("b", "p1", "test"), example("c", "p2", "test")]
-    assert patients_in_several_splits(examples) == {"p1": {"train", "test"}}
+    members = [("p1", "train"), ("p1", "test"), ("p2", "test")]
+    assert patients_in_several_splits(members) == {"p1": {"train", "test"}}
 
 
 @pytest.mark.parametrize(
     ("first", "second", "at_fault"),
     [("train", "test", "a"), ("test", "train", "b"), ("validation", "test", "a"), ("train", "validation", "a")],
 )
-def test_the_study_outside_the_test_set_has_the_error(first, second, at_fault):
-    (found,) = exact_duplicates([example("a", "p1", first), example("b", "p2", second)])
+def test_the_study_outside_the_test_set_has_the_error(duplicates, first, second, at_fault):
+    pixels = image(1, (190, 90))
+    (found,) = duplicates(("a", "p1", first, pixels), ("b", "p2", second, pixels))
     assert (found.study_id, found.across, found.exact) == (at_fault, True, True)
 
 
-def test_two_radiographs_of_one_patient_are_no_leak():
-    assert exact_duplicates([example("a", "p1", "train"), example("b", "p1", "train")]) == []
+def test_two_radiographs_of_one_patient_are_no_leak(duplicates):
+    pixels = image(1, (190, 90))
+    assert duplicates(("a", "p1", "train", pixels), ("b", "p1", "train", pixels)) == ()
 
 
-def test_near_duplicates_are_found_and_other_radiographs_are_not():
+def test_near_duplicates_are_found_and_other_radiographs_are_not(duplicates):
     radiographs = [image(number, (190, 90)) for number in range(12)]
     radiographs.append(altered(radiographs[5]))
-    examples = [example(f"s{n:02d}", f"p{n}", "train" if n < 12 else "test") for n in range(13)]
-    signatures = {e.study_id: {"frontal": signature_of(f)} for e, f in zip(examples, radiographs, strict=True)}
-    (found,) = near_duplicates(examples, signatures)
+    given = [(f"s{n:02d}", f"p{n}", "train" if n < 12 else "test", pixels) for n, pixels in enumerate(radiographs)]
+    (found,) = duplicates(*given)
     assert (found.study_id, found.other, found.exact, found.across) == ("s05", "s12", False, True)
-    assert near_duplicates([replace(e, patient="p") for e in examples], signatures) == []
+    assert duplicates(*((name, "p", split, pixels) for name, _, split, pixels in given)) == ()
 
 
-def test_two_studies_must_be_alike_in_both_views():
+def test_two_studies_must_be_alike_in_both_views(duplicates):
     radiographs = [image(number, (190, 90)) for number in range(3)]
-    examples = [example("a", "p1", "train"), example("b", "p2", "test")]
-    same, other = signature_of(radiographs[0]), signature_of(altered(radiographs[0]))
-    alike = {
-        "a": {"frontal": same, "lateral": signature_of(radiographs[1])},
-        "b": {"frontal": other, "lateral": signature_of(radiographs[1])},
+    first = ("a", "p1", "train", radiographs[0], radiographs[1])
+    same = altered(radiographs[0])
+    noise = np.random.default_rng(2).integers(0, 3, radiographs[1].shape).astype(np.uint16)
+    assert len(duplicates(first, ("b", "p2", "test", same, radiographs[1] + noise))) == 1
+    assert duplicates(first, ("b", "p2", "test", same, radiographs[2])) == ()
+
+
+def test_every_copy_has_one_finding_in_each_kind_of_split(duplicates):
+    pixels = image(1, (190, 90))
+    copies = [(f"s{n}", f"p{n}", "test" if n < 2 else "train", pixels) for n in range(6)]
+    found = {(d.study_id, d.other, d.across) for d in duplicates(*copies)}
+    across = {(f"s{n}", "s0", True) for n in range(2, 6)}
+    assert found == across | {("s1", "s0", False)} | {(f"s{n}", "s2", False) for n in range(3, 6)}
+
+
+def test_copies_of_one_radiograph_are_compared_once_each(duplicates, monkeypatch):
+    compared = []
+    original = leakage.same_radiographs
+    monkeypatch.setattr(leakage, "same_radiographs", lambda images: compared.append(1) or original(images))
+    pixels = image(1, (190, 90))
+    copies = [(f"s{n:02d}", f"p{n}", "train", pixels + np.uint16(n)) for n in range(12)]
+    assert len(duplicates(*copies)) == len(compared) == 11
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("pqr"), st.sampled_from(SPLITS)), max_size=12))
+def test_exact_duplicates_are_those_of_all_pairs(drawn):
+    """Image, patient and split of each study."""
+    studies = [study(f"s{n:02d}", patient, split, sha=digest) for n, (digest, patient, split) in enumerate(drawn)]
+    ordered = sorted(studies, key=lambda s: (PRECEDENCE[s.split], s.study_id))
+    expected = {
+        (second.study_id, first.split != second.split)
+        for first, second in combinations(ordered, 2)
+        if first.digests == second.digests and first.patient != second.patient
     }
-    unlike = alike | {"b": {"frontal": other, "lateral": signature_of(radiographs[2])}}
-    assert len(near_duplicates(examples, alike)) == 1
-    assert near_duplicates(examples, unlike) == []
+    assert {(d.study_id, d.across) for d in exact_duplicates(ordered)} == expected
 
 
 def test_similarity_is_independent_of_scale_crop_and_greys():
@@ -75,7 +129,7 @@ def test_similarity_is_independent_of_scale_crop_and_greys():
 
 
 def test_a_damaged_or_missing_image_is_counted(biplanar, workspace):
-    examples = biplanar(4, test_patients=1).examples
+    examples = sorted(biplanar(4, test_patients=1).examples(), key=lambda e: e.study_id)
     broken = workspace / "dataset" / examples[1].views["lateral"].image
     pixels = np.load(broken)
     broken.unlink()  # a hard link: the store must not be touched
@@ -86,9 +140,9 @@ def test_a_damaged_or_missing_image_is_counted(biplanar, workspace):
     payload = cut.read_bytes()[:200]
     cut.unlink()
     cut.write_bytes(payload)
-    survey = survey_images(workspace / "dataset", examples)
-    assert survey.damaged == {examples[1].study_id: 1, examples[2].study_id: 2}
-    assert survey.duplicates == ()
+    found = [images_of(workspace / "dataset", example) for example in examples]
+    assert {f.study_id: f.damaged for f in found if f.damaged} == {examples[1].study_id: 1, examples[2].study_id: 2}
+    assert duplicates_of(workspace / "dataset", found) == ()
 
 
 def test_one_patient_sent_many_times_under_other_names_is_found_and_changes_no_test_set(biplanar, workspace, validated):

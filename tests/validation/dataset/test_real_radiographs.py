@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spine.dataset import Example, ExampleView, Manifest
+from spine.dataset import Example, ExampleView
 from spine.landmarks import CORNERS68, VERTEBRAE
-from validation.dataset.expectation_run import run_suites
-from validation.dataset.leakage import ImageSurvey
+from validation.dataset.checking import check_labels
 from validation.dataset.suites import Minimums, Suite, suites
-from validation.dataset.tables import build_tables
 from validation.dataset.validate import findings_of
 
 SHARED = Path(os.environ.get("PLUMBLINE_SHARED", Path(__file__).resolve().parents[4] / "shared"))
@@ -46,14 +44,12 @@ def radiograph_examples():
 
 @pytest.mark.skipif(not RADIOGRAPHS.is_dir(), reason="the real radiographs are not at hand (PLUMBLINE_SHARED)")
 def test_wrong_labels_are_found_and_right_labels_pass():
-    manifest = Manifest("corners68", 0, tuple(radiograph_examples()))
-    tables = build_tables(manifest, ImageSurvey({}, ()))
     rules = {suite.table: suite.rules for suite in suites("frontal_radiographs", CORNERS68, Minimums(1, 1, 1))}
     whole = tuple(r for r in rules["studies"] if r.name in ("vertebrae_not_discs", "side_of_the_curve"))
     chosen = (Suite("levels", rules["levels"]), Suite("studies", whole))
-    outcomes = run_suites(chosen, tables, None)
+    outcomes = check_labels(radiograph_examples(), chosen)
     assert all(o.is_evidence for o in outcomes)
-    found = findings_of(outcomes, ImageSurvey({}, ()))
+    found = findings_of(outcomes)
     bad = {int(f.study_id) for f in found if f.severity == "error"}
     assert bad >= SCRAMBLED | DOUBLED | BANDS
     assert not bad & RIGHT

@@ -1,10 +1,12 @@
 import json
+import pickle
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from spine.dataset import Manifest, read_manifest, write_manifest
+from spine.dataset import read_manifest
+from spine.dataset_writing import write_manifest
 from spine.errors import ContractViolation
 from spine.landmarks import GALBUSERA39, VERTEBRAE
 from tests.validation.dataset.constructed_datasets import (
@@ -15,6 +17,7 @@ from tests.validation.dataset.constructed_datasets import (
     radiograph_labels,
     spine_points,
 )
+from validation.dataset import checking, expectation_run, validation_page
 from validation.dataset.results import ValidationConfig
 from validation.dataset.validate import validate_dataset
 
@@ -251,9 +254,9 @@ def test_an_altered_image_or_manifest_is_found(biplanar, workspace, validated):
     np.save(path, pixels)
     result = validated(BIPLANAR)
     assert errors(result, int(member.study_id, 16)) == {"images_intact"}
-    text = (workspace / "dataset" / "manifest.json").read_text()
-    (workspace / "dataset" / "manifest.json").write_text(text.replace('"p1"', '"p2"'))
-    with pytest.raises(ContractViolation, match="MANIFEST_ALTERED"):
+    shard = workspace / "dataset" / manifest.shards[0].file
+    shard.write_text(shard.read_text().replace('"p', '"q', 1))
+    with pytest.raises(ContractViolation, match=f"MANIFEST_ALTERED.*{shard.name}"):
         validated(BIPLANAR)
     assert not (workspace / "validation" / "result.json").exists()
 
@@ -291,7 +294,7 @@ def test_radiographs_with_plate_centres_only_are_validated_without_the_corner_ru
 
 
 def test_a_manifest_without_examples_is_no_evidence(workspace, validated):
-    write_manifest(Manifest("galbusera39", 0, ()), workspace / "dataset")
+    write_manifest(workspace / "dataset", "galbusera39", 0, ())
     result = validated(BIPLANAR)
     assert not result.success
     assert "ZERO_ROWS" in {f.code for f in result.failures}
@@ -308,3 +311,55 @@ def test_a_killed_validation_leaves_no_result(biplanar, workspace, validated):
     with pytest.raises(KeyboardInterrupt):
         validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR, kill)
     assert not (workspace / "validation" / "result.json").exists()
+
+
+def record_of(workspace, name="validation"):
+    record = json.loads((workspace / name / "result.json").read_text())
+    return {key: value for key, value in record.items() if key != "seconds"}
+
+
+class PickledWork:
+    """Runs tasks as another process would: function, items and results are pickled."""
+
+    def run(self, function, items, *, batch=1, resources=None):
+        for item in items:
+            task, given = pickle.loads(pickle.dumps((function, item)))
+            yield pickle.loads(pickle.dumps(task(given)))
+
+
+def test_the_result_does_not_depend_on_the_parts_or_the_processes(biplanar, workspace, monkeypatch):
+    for number, (fault, _) in enumerate(BIPLANAR_FAULTS.values(), start=20):
+        add_study(workspace / "store", number, points=fault(spine_points(curve_mm=12.0)))
+    add_study(workspace / "store", 50, pixels=20)
+    biplanar(8)
+    validate_dataset(workspace / "dataset", workspace / "whole", BIPLANAR)
+    monkeypatch.setattr(checking, "PART", 3)  # each shard is a part of its own
+    validate_dataset(workspace / "dataset", workspace / "parts", BIPLANAR, work=PickledWork())
+    assert len(read_manifest(workspace / "dataset").shards) == 3
+    assert record_of(workspace, "parts") == record_of(workspace, "whole")
+
+
+def test_the_data_docs_and_the_report_count_the_whole_dataset(biplanar, workspace, validated, monkeypatch):
+    monkeypatch.setattr(validation_page, "SHOWN", 1)
+    for number in range(20, 23):
+        add_study(workspace / "store", number, points=shifted(spine_points(), "HIP", np.array([0.0, 0.0, 300.0])))
+    biplanar(8)
+    validated(BIPLANAR.model_copy(update={"data_docs": True}))
+    (docs,) = (workspace / "validation" / "data_docs" / "validations" / "studies").rglob("*.html")
+    text = docs.read_text()
+    assert "3 unexpected values found" in text and "11 total rows" in text
+    page = (workspace / "validation" / "report.html").read_text()
+    assert "and 2 more studies" in page and page.count("<summary>") == 1
+
+
+def test_studies_that_are_all_wrong_are_all_excluded(radiographs, workspace, validated, monkeypatch):
+    monkeypatch.setattr(expectation_run, "KEPT", 4)
+    for number in range(1, 13):
+        add_radiograph(workspace / "store", number, labels=cyclic(radiograph_labels()))
+    radiographs(0)
+    result = validated(RADIOGRAPHS)
+    assert len(result.to_exclude) == 12
+    assert result.counts["bad_studies"] == 12
+    (order,) = [o for o in result.outcomes if o.rule is not None and o.rule.name == "levels_in_order"]
+    assert order.violated >= 12
+    assert "TOO_MANY_BAD_STUDIES" in {f.code for f in result.failures}

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spine.dataset import Example, ExampleView, Manifest, Truth
+from spine.dataset import Example, ExampleView, Truth
+from spine.dataset_writing import digest_of_test_split
 from spine.landmarks import GALBUSERA39, VIEWS
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
@@ -26,7 +27,7 @@ class Trial:
 
     @property
     def test_digest(self):
-        return Manifest("galbusera39", 0, tuple(self.examples)).test_digest
+        return digest_of_test_split("galbusera39", self.examples)
 
     def score(self, **changes: Any) -> EvaluationRecord:
         terms: dict[str, Any] = {
@@ -62,7 +63,7 @@ def make_trial() -> Callable[..., Trial]:
             found = {name: xy + np.array(off_px) for name, xy in points.items()}
             measured = {n: Measured(float(t.value or 0) + off_deg, PARAMETERS[n].unit) for n, t in truth.items()}
             moved = {name: xyz + np.array([1.0, 2.0, 2.0]) for name, xyz in cloud.items()}
-            predictions.append(Prediction(f"s{i}", dict.fromkeys(VIEWS, found), {}, moved, measured, 0.5))
+            predictions.append(Prediction(f"s{i}", dict.fromkeys(VIEWS, found), {}, moved, measured, seconds=0.5))
         return Trial(examples, predictions)
 
     return make

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from spine.dataset import Manifest, Truth
+from spine.dataset import Truth
+from spine.dataset_writing import digest_of_test_split
 from spine.errors import ContractViolation, EvidenceRejected
 from spine.measurement.registry import CENTRES_NOTE, PARAMETERS, Measured
 from spine.storage import sha256_of_image
@@ -226,7 +227,7 @@ def test_images_are_verified(make_trial, tmp_path):
     frontal.write_bytes(frontal.read_bytes()[:-1])
     with pytest.raises(EvidenceRejected, match="s0/frontal, s1/lateral"):
         verify_images(tmp_path, examples)
-    assert Manifest("galbusera39", 0, tuple(examples)).test_digest != trial.test_digest
+    assert digest_of_test_split("galbusera39", examples) != trial.test_digest
 
 
 def test_reads_of_the_test_set_are_counted(tmp_path):

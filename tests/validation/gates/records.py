@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from spine.dataset import Example, ExampleView, Manifest, Truth
+from spine.dataset import Example, ExampleView, Truth
+from spine.dataset_writing import digest_of_test_split
 from spine.landmarks import GALBUSERA39
 from spine.measurement.registry import PARAMETERS, Measured, Unit
 from spine.prediction import Prediction
@@ -64,7 +65,7 @@ def build_record(
         model_digest=model,
         model_role=role,  # type: ignore[arg-type]
         landmark_set="galbusera39",
-        test_digest=Manifest("galbusera39", 0, tuple(examples)).test_digest,
+        test_digest=digest_of_test_split("galbusera39", examples),
         dataset_digest="d" * 64,
         dvc_version="v1",
         code_commit="c" * 40,

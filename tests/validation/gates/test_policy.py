@@ -218,10 +218,23 @@ def test_hash_follows_the_meaning_not_the_layout(tmp_path: Path) -> None:
 def test_required_sections_cannot_be_left_out(section: str, tmp_path: Path) -> None:
     found = refused(tmp_path, edited(lambda c: c.pop(section)))
     assert f"{section}: is missing" in found
-    assert "only subgroups, baseline, seeds, change_control, approval, virtual_study may be omitted" in found
+    assert "only subgroups, baseline, seeds, change_control, shadow, approval, virtual_study may be omitted" in found
 
 
 @pytest.mark.parametrize("section", ["subgroups", "baseline", "seeds"])
 def test_optional_sections_are_not_filled_in(section: str, tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(dumped(edited(lambda c: c.pop(section, None))))
     assert getattr(read_policy(tmp_path / "p.yaml"), section) is None
+
+
+def test_the_default_policy_requires_no_approval_and_hashes_a_written_section(tmp_path: Path) -> None:
+    policy = read_policy(DEFAULT_POLICY)
+    assert policy.approval.required == "never"
+    content = yaml.safe_load(DEFAULT_POLICY.read_text())
+    content["approval"] = {"required": "never", "ttl_hours": 48.0, "reason": "a person answers for it"}
+    path = tmp_path / "policy.yaml"
+    path.write_text(yaml.safe_dump(content))
+    assert read_policy(path).hash != policy.hash
+    path.write_text(path.read_text().replace("ttl_hours", "ttl_houres"))
+    with pytest.raises(ParametersRejected, match="POLICY_INVALID"):
+        read_policy(path)

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from spine.dataset import Example, ExampleView, Manifest, Truth
+from spine.dataset import Example, ExampleView, Truth
+from spine.dataset_writing import digest_of_test_split
 from spine.landmarks import GALBUSERA39, VIEWS
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
@@ -54,7 +55,7 @@ def prediction(given: Example, role: str, rng: np.random.Generator) -> Predictio
 def record(role: Any, digest: str, seed: int, n: int = N) -> tuple[EvaluationRecord, list[Prediction]]:
     examples, rng = [example(i) for i in range(n)], np.random.default_rng(seed)
     predictions = [prediction(e, role, rng) for e in examples]
-    test_digest = Manifest("galbusera39", 0, tuple(examples)).test_digest
+    test_digest = digest_of_test_split("galbusera39", examples)
     scored = evaluate(
         predictions, examples, model_digest=digest, model_role=role, landmark_set="galbusera39",
         test_digest=test_digest, dataset_digest="d" * 64, dvc_version="v1", code_commit="c" * 40, code_dirty=False,

@@ -12,6 +12,7 @@ import pytest
 from spine.errors import EvidenceRejected
 from spine.measurement.registry import PARAMETERS
 from tests.validation.review.constructed_reviews import CHANGED, HTML_NAME, UNANSWERED, N, record
+from validation.gates.shadow_record import ShadowParameter, ShadowRecord
 from validation.review import page as page_module
 from validation.review.chart_style import BAD, GOOD
 from validation.review.figure_tables import AGREEMENT_HEADINGS, agreement_rows, landmark_rows
@@ -48,6 +49,17 @@ def test_every_rule_and_the_whole_digest_are_on_the_page(material: Make) -> None
     assert "used 3 times so far. With each use it becomes more likely" in text, (
         "the number is explained where it stands"
     )
+
+
+def test_shadow_runs_are_shown_where_there_were_some(material: Make) -> None:
+    assert 'id="shadow"' not in render_review(material())
+    cobb, tilt = ShadowParameter(40, 1.25, 9.0, 2, 1), ShadowParameter(0, None, None, 0, 5)
+    shadow = ShadowRecord("c" * 64, "d" * 64, 43, 1, {"cobb": cobb, "pelvic_tilt": tilt})
+    section = render_review(replace(material(), shadow=shadow)).partition('id="shadow"')[2].partition("</section>")[0]
+    cells = re.findall(r"<td>(.*?)</td>", section)
+    assert cells[:6] == [PARAMETERS["cobb"].label, "40", "1.2 deg", "9.0 deg", "2", "1"]
+    assert cells[6:] == [PARAMETERS["pelvic_tilt"].label, "0", "–", "–", "0", "5"]
+    assert "measured 43 studies" in section
 
 
 def test_rules_that_passed_are_folded_and_the_others_are_open(material: Make) -> None:
@@ -123,7 +135,7 @@ def test_every_dot_of_a_chart_has_the_name_of_its_study(material: Make) -> None:
 def test_charts_do_not_affect_the_page_or_one_another(material: Make) -> None:
     text = render_review(material())
     charts = re.findall(r'<svg viewBox="[^"]*" role="img" aria-label="[^"]+"><title>', text)
-    assert len(charts) == 2 * 13 + 7 + 2 + 1, "agreement, forests, levels, calibration"
+    assert len(charts) == 2 * len(PARAMETERS) + 7 + 2 + 1, "agreement, forests, levels, calibration"
     assert text.count("<style") == 1, "no style sheet of a chart, which would hold for the whole page"
     ids = re.findall(r' id="([^"]+)"', text)
     assert len(ids) == len(set(ids))
@@ -133,7 +145,7 @@ def test_charts_do_not_affect_the_page_or_one_another(material: Make) -> None:
 def test_every_figure_of_both_models_is_in_the_tables(material: Make) -> None:
     given = material()
     rows = agreement_rows(given.records)
-    assert [row.role for row in rows] == ["challenger", "champion"] * 13
+    assert [row.role for row in rows] == ["challenger", "champion"] * len(PARAMETERS)
     assert {len(row.cells) for row in rows} == {len(AGREEMENT_HEADINGS)}
     cobb = dict(zip(AGREEMENT_HEADINGS, next(r for r in rows if r.subject.startswith("Cobb")).cells, strict=True))
     figures = given.challenger.statistics["cobb"].figures

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spine.landmarks import VERTEBRAE
-from validation.dataset.tables import _millimetres
+from validation.dataset.study_rows import _millimetres
 
 L1 = VERTEBRAE.index("L1")
 
