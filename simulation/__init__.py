@@ -9,6 +9,7 @@ patients into training data.
     parameters    the parameters of one patient, and their allowed ranges
     randomness    one random stream for each patient and purpose
     threads       runs code in one torch thread
+    cuda_graphs   records the operations of a batch as one CUDA graph, and replays it
     population/   samples parameters of patients, and compares them with the literature
     pose/         positions of every vertebra, landmark, rib and joint of one patient
     body/         bones, soft tissue and metal as surfaces, solids and mass points

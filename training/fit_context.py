@@ -5,12 +5,13 @@ Contract: a device or a number format that the machine does not support is refus
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from spine.dataset import Manifest
+from spine.dataset import Example, Manifest
 from spine.errors import ParametersRejected
 from spine.landmarks import ViewName
 from training.config import TrainingConfig
@@ -59,6 +60,16 @@ class FitContext:
     journal: Journal
     process_group: ProcessGroup = SINGLE_PROCESS
     earlier: tuple[Path, ...] = ()
+
+    @cached_property
+    def train(self) -> tuple[Example, ...]:
+        """The examples of the train split, read once."""
+        return self.manifest.in_split("train")
+
+    @cached_property
+    def validation(self) -> tuple[Example, ...]:
+        """The examples of the validation split, read once."""
+        return self.manifest.in_split("validation")
 
     @property
     def device(self) -> torch.device:

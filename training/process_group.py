@@ -14,10 +14,11 @@ from spine.errors import ParametersRejected
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """The ``rank`` of this process in a group of this ``size``; rank 0 is the leader."""
+    """The ``rank`` of this process in a group of this ``size`` on so many ``machines``; rank 0 is the leader."""
 
     rank: int = 0
     size: int = 1
+    machines: int = 1
 
     @property
     def is_leader(self) -> bool:
@@ -56,4 +57,5 @@ def process_group_of(devices: int) -> ProcessGroup:
             expected="one process for each device",
             remedy=f"start torchrun --standalone --nproc-per-node {devices} -m training ... --devices {devices}",
         )
-    return ProcessGroup(int(os.environ.get("RANK", "0")), size)
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", size))  # torchrun gives every machine the same number
+    return ProcessGroup(int(os.environ.get("RANK", "0")), size, size // here)

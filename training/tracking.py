@@ -2,7 +2,7 @@
 
 Contract: a second replay of the same candidate finds the first run and logs nothing. An incomplete run gets the status
 FAILED. If a replay was killed, or the server failed, the next replay sets this status. The registered model consists of
-the candidate's bytes. It contains neither pickle files nor code.
+the candidate's bytes, which MLflow loads by ``serving.mlflow_model``. It contains neither pickle files nor code.
 
 A run has few metrics, so that a table of runs can show them all: ``train/loss``, ``validation/landmark_error_mm``,
 ``cost/seconds``, the energy and the best validation error. Every other figure of the journal is in the table
@@ -14,26 +14,23 @@ import json
 import shutil
 import tempfile
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from inference.contract import ModelContract, read_contract
-from inference.model import INPUTS, OUTPUTS
 from spine.errors import ContractViolation
-from spine.landmarks import VIEWS
+from spine.mlmodel import mlflow_files
 from spine.model_digest import CONTRACT_FILE, GRAPH_FILE, model_digest
 from spine.storage import sha256_of_bytes, sha256_of_tree
 from training.curves import draw_curves
 from training.export.candidate import FitSummary, read_summary
 from training.export.candidate_card import candidate_card
 from training.journal import JOURNAL_FILE, JournalContent, read_journal
-from validation.promotion.local_artifacts import experiment_location
-from validation.promotion.new_database import make_database
+from validation.promotion.smoke_test import STUDY
+from validation.registry.experiments import experiment_of
+from validation.registry.new_database import make_database
 from validation.review.card_text import card_markdown
 
 if TYPE_CHECKING:
@@ -93,13 +90,14 @@ def replay_journal(
 
     Raises:
         ContractViolation: the candidate is unfinished, was altered, or was trained on another data set.
+        ParametersRejected: ARTIFACTS_ON_ONE_MACHINE: a tracking server would not store the files.
     """
     from mlflow import MlflowClient
 
     summary, contract = _checked(candidate, dataset)
     make_database(tracking_uri)
     client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
-    experiment_id = _experiment(client, experiment, tracking_uri)
+    experiment_id = experiment_of(client, experiment, tracking_uri)
     known = _finished(client, experiment_id, registered_model, str(summary.model_digest))
     if known is not None:
         return known
@@ -165,13 +163,6 @@ def _checked(candidate: Path, dataset: DatasetReference) -> tuple[FitSummary, Mo
             remedy="train again on the current data set",
         )
     return summary, contract
-
-
-def _experiment(client: "MlflowClient", name: str, tracking_uri: str) -> str:
-    known = client.get_experiment_by_name(name)
-    if known is not None:
-        return str(known.experiment_id)
-    return str(client.create_experiment(name, artifact_location=experiment_location(tracking_uri, name)))
 
 
 def _finished(client: "MlflowClient", experiment_id: str, model: str, digest: str) -> TrackedModel | None:
@@ -310,7 +301,7 @@ def _register(
     card = card_markdown(candidate_card(summary, contract))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
-        _write_model_folder(candidate, folder, contract, card)
+        _write_model_folder(candidate, folder, records, card)
         logged = client.create_logged_model(run.info.experiment_id, name="model", source_run_id=run_id)
         try:
             client.log_model_artifacts(logged.model_id, str(folder))
@@ -334,40 +325,16 @@ def _register(
     return str(version.version)
 
 
-def _write_model_folder(candidate: Path, folder: Path, contract: ModelContract, card: str) -> None:
-    """Write a model folder of MLflow's ONNX flavour with the bytes of the candidate."""
-    import onnx
+def _write_model_folder(candidate: Path, folder: Path, records: tuple[FitSummary, ModelContract], card: str) -> None:
+    """Write a model folder of MLflow (``spine.mlmodel``) with the bytes of the candidate.
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # during its import, MLflow warns about its own type hints
-        import mlflow.onnx
-
-        mlflow.onnx.save_model(
-            onnx.load(candidate / GRAPH_FILE),
-            str(folder),
-            signature=_signature(contract),
-            input_example=_input_example(contract),
-            pip_requirements=["onnxruntime", "numpy"],
-            save_as_external_data=False,
-        )
+    The input example is the bundled virtual study, because no patient's image may be logged.
+    """
+    folder.mkdir()
+    summary, contract = records
+    example = {view: (STUDY / f"{view}.png").read_bytes() for view in contract.views}
+    for name, text in mlflow_files(str(summary.model_digest), example).items():
+        (folder / name).write_text(text)
     for name in (GRAPH_FILE, CONTRACT_FILE, JOURNAL_FILE):
         shutil.copyfile(candidate / name, folder / name)
     (folder / "README.md").write_text(card)
-
-
-def _signature(contract: ModelContract) -> Any:
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
-    k, real = len(contract.names), np.dtype(np.float32)
-    image = TensorSpec(real, (-1, 1, *contract.input_shape), INPUTS[0])
-    view = TensorSpec(np.dtype(np.int64), (-1,), INPUTS[1])
-    heatmaps = TensorSpec(real, (-1, k, *contract.heatmap_shape), OUTPUTS[0])
-    return ModelSignature(Schema([image, view]), Schema([heatmaps, TensorSpec(real, (-1, k), OUTPUTS[1])]))
-
-
-def _input_example(contract: ModelContract) -> dict[str, Any]:
-    """A synthetic image, because no patient's image may be logged. Its values, multiples of 1/8, are short in JSON."""
-    ramp = np.linspace(-8, 8, contract.input_shape[0])[:, None] * np.ones(contract.input_shape[1])
-    image = (np.round(ramp) / 8).astype(np.float32)[None, None]
-    return {INPUTS[0]: image, INPUTS[1]: np.array([VIEWS.index(contract.views[0])], dtype=np.int64)}

@@ -16,8 +16,9 @@ Rays and images are part of ``simulation.imaging``.
     metal          screws, rods, cages, jewellery, brace, shields
     surfaces       grids of points, and the sweeps that build them
     solids         lofts and ellipsoids
+    monotone_cubic  interpolation of small tables
     mass_points    surfaces and interiors as points, each of which represents a volume of material
-    patient_mass   mass points of a batch; a GPU computes them with a captured CUDA graph
+    patient_mass   mass points of a batch
     materials      linear attenuation coefficients as functions of the energy
     constants      small constant tensors, cached for each device
 """

@@ -213,6 +213,11 @@ def collate(rows: Sequence[Arrays], device: torch.device | str = "cpu") -> Patie
     return PatientBatch(**{n: torch.from_numpy(np.stack([row[n] for row in rows])).to(device) for n in names})
 
 
+def tensors_of(batch: PatientBatch) -> dict[str, Tensor]:
+    """Name -> tensor of a batch."""
+    return {field.name: getattr(batch, field.name) for field in fields(PatientBatch)}
+
+
 def _without_arch(parameters: PatientParameters) -> set[str]:
     """Levels whose lamina and spinous process were removed."""
     construct = parameters.instrumentation

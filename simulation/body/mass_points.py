@@ -10,11 +10,13 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from simulation.body.surfaces import Bones, Filling, Shell
+from simulation.cuda_graphs import in_parallel
 from spine.types import Float
 
 _JITTER_SEED = 20190
@@ -45,17 +47,19 @@ def sample_bones(bones: Bones, cells: Sequence[CellSize], finer: float = 1.0, fi
         finer: number by which all spacings are divided, for example 2 for pixels of half the size.
         filling_share: factor by which the volumes of fillings are multiplied.
     """
-    found = []
-    for part, cell in zip(_parts(bones), cells, strict=True):
+
+    def sample(part: Shell | Filling, cell: CellSize) -> MassPoints | None:
         there = _present(part)
         if there is None:
-            continue
+            return None
         finely = replace(there, spacing_mm=there.spacing_mm / finer)
         if isinstance(finely, Shell):
-            found.append(sample_shell(finely, cell))
-        else:
-            points = sample_filling(finely, cell)
-            found.append(MassPoints(points.xyz_mm, points.volume_mm3 * filling_share))
+            return sample_shell(finely, cell)
+        points = sample_filling(finely, cell)
+        return MassPoints(points.xyz_mm, points.volume_mm3 * filling_share)
+
+    sampled = in_parallel(*(partial(sample, *pair) for pair in zip(_parts(bones), cells, strict=True)))
+    found = [points for points in sampled if points is not None]
     return MassPoints(torch.cat([p.xyz_mm for p in found], 1), torch.cat([p.volume_mm3 for p in found], 1))
 
 

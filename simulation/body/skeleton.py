@@ -4,7 +4,8 @@ Contract: every patient has the same shells and fillings in the same order. The 
 patient, so the number of mass points does not depend on the patient.
 """
 
-from functools import cache
+from functools import cache, partial, reduce
+from operator import add
 
 import numpy as np
 import torch
@@ -21,15 +22,15 @@ from simulation.body.skull import build_skull
 from simulation.body.surfaces import Bones, Filling, bar
 from simulation.body.thorax import build_thorax
 from simulation.body.vertebrae import build_vertebrae
+from simulation.cuda_graphs import in_parallel
 from simulation.parameters import PatientParameters
 
 
 def build_bones(batch: PatientBatch) -> Bones:
     """All bones of a batch, at each patient's bone density."""
-    lower = build_pelvis(batch) + build_legs(batch)
-    upper = build_thorax(batch) + build_shoulders(batch) + build_skull(batch)
-    bones = build_vertebrae(batch) + lower + upper
-    return bones.scaled(batch.density)
+    builders = (build_vertebrae, build_pelvis, build_legs, build_thorax, build_shoulders, build_skull)
+    parts = in_parallel(*(partial(build, batch) for build in builders))
+    return reduce(add, parts).scaled(batch.density)
 
 
 def build_vessels(batch: PatientBatch) -> Bones:

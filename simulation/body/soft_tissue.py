@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
 from simulation.anatomy import T1_INDEX
+from simulation.body.monotone_cubic import monotone_cubic
 from simulation.body.solids import CONTROLS, NO_ELLIPSOID, Ellipsoid, Loft
 from simulation.pose.chest import chest_centre, chest_half_depth, chest_half_width
 from simulation.pose.habitus import LEFT_RIGHT, Habitus, arm_joints
-from simulation.pose.spine_pose import PosedSpine
+from simulation.pose.spine_pose import PosedSpine, cross
 from spine.types import Float, Floats
 
 SKIN_LOFTS, LUNG_LOFTS, AIR_LOFTS = slice(0, 4), slice(4, 6), slice(6, 9)
@@ -90,7 +90,7 @@ def _loft(rows: Sequence[tuple[float, ...]], power: float) -> Loft:
     table = np.array(sorted(rows))
     table[:, 0] += 0.01 * np.arange(len(table))  # in a collapsed spine, two heights can coincide
     fine = np.linspace(table[0, 0], table[-1, 0], CONTROLS)
-    values = PchipInterpolator(table[:, 0], table[:, 1:])(fine)
+    values = monotone_cubic(table[:, 0], table[:, 1:], fine)
     return Loft(fine, values[:, :2], values[:, 2:], power)
 
 
@@ -182,9 +182,9 @@ def _arms(spine: PosedSpine, habitus: Habitus) -> tuple[Ellipsoid, ...]:
 def _limb(start: Floats, end: Floats, thick: float, stretch: float) -> Ellipsoid:
     along = (end - start) / 2
     unit = along / np.linalg.norm(along)
-    side = np.cross(unit, [0.1, 0.0, 1.0] if abs(unit[2]) < 0.9 else [0.0, 1.0, 0.0])
+    side = cross(unit, np.array([0.1, 0.0, 1.0] if abs(unit[2]) < 0.9 else [0.0, 1.0, 0.0]))
     side /= np.linalg.norm(side)
-    axes = np.stack([side * thick, np.cross(unit, side) * thick, along * stretch], axis=-1)
+    axes = np.stack([side * thick, cross(unit, side) * thick, along * stretch], axis=-1)
     return Ellipsoid((start + end) / 2, axes)
 
 
@@ -193,9 +193,12 @@ _LUNG_BASE = ((9.9, 0.86, 0.04), (10.5, 0.62, 0.22), (11.0, 0.18, 0.5))
 """Rows of a lung: level (0 = T1), share of the chest that it fills, and shift to the back as a share of the depth."""
 
 
+_LEVELS = np.arange(12.0)
+
+
 def _at_level(chest: Floats, at: float) -> Floats:
     """(3,) centre of the chest at a level (0 = T1), extrapolated above T1."""
-    inside = np.array([np.interp(at, range(12), chest[:, i]) for i in range(3)])
+    inside = np.array([np.interp(at, _LEVELS, chest[:, i]) for i in range(3)])
     return np.asarray(inside + min(at, 0.0) * (chest[1] - chest[0]))
 
 
@@ -320,11 +323,11 @@ def _bowel_loop(s1: Floats, t11: Floats, size: float, rng: np.random.Generator) 
     for _ in range(count):
         turn = np.array([np.cos(heading), 0.25 * rng.standard_normal(), np.sin(heading)])
         turn /= np.linalg.norm(turn)
-        side = np.cross(turn, [0.0, 1.0, 0.0])
+        side = cross(turn, np.array([0.0, 1.0, 0.0]))
         side /= np.linalg.norm(side)
         swell = wide * rng.uniform(0.55, 1.35)
         long = min(swell * rng.uniform(0.55, 1.9), BOWEL_REACH_MM)
-        axes = np.stack([turn * long, side * swell, np.cross(turn, side) * swell * rng.uniform(0.5, 1.1)], axis=-1)
+        axes = np.stack([turn * long, side * swell, cross(turn, side) * swell * rng.uniform(0.5, 1.1)], axis=-1)
         found.append(Ellipsoid(at + rng.normal(0, 0.25 * swell, 3), axes))
         at = at + turn * long * rng.uniform(0.7, 1.3)
         heading += bend + rng.normal(0, 0.25)

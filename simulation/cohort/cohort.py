@@ -12,25 +12,29 @@ memory does not depend on the count.
 """
 
 import json
-import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from time import monotonic
 
 from simulation.cohort.config import COMPLETE, RENDERER, SCHEMA, CohortConfig, FolderState
-from simulation.cohort.patient_folder import case_folder, case_folders, case_state, conflicting_files, remove_case
+from simulation.cohort.patient_folder import (
+    case_folder,
+    case_folders,
+    case_state,
+    clear_case,
+    conflicting_files,
+    remove_attempts,
+    remove_case,
+)
 from simulation.population.sampling import sample_patient
 from spine.errors import ParametersRejected
 from spine.storage import partials_of, write_text_atomically
 from spine.types import Progress
-from spine.worker_pool import worker_pool
-
-_QUEUED_PER_WORKER = 4
+from spine.work import IN_THIS_PROCESS, Work
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,12 @@ class CohortSummary:
 
 
 def write_cohort(
-    folder: Path, config: CohortConfig, progress: Progress | None = None, *, may_replace: bool = True
+    folder: Path,
+    config: CohortConfig,
+    progress: Progress | None = None,
+    *,
+    may_replace: bool = True,
+    work: Work = IN_THIS_PROCESS,
 ) -> CohortSummary:
     """Write or complete a cohort.
 
@@ -67,10 +76,12 @@ def write_cohort(
         config: configuration of the cohort.
         progress: function that is called with the number of finished cases and the number of all cases.
         may_replace: whether finished cases of another configuration or beyond the count may be deleted.
+        work: where the patients are rendered.
 
     Raises:
         ParametersRejected: a file that is not part of a cohort has a name that the cohort needs, or finished cases
             would be deleted without permission. Nothing is changed in these cases.
+        PlumblineError: ``WORKER_DIED``. Finished cases stay.
         OSError: the disk is full or not writable. Finished cases stay, and the next run continues.
     """
     started = monotonic()
@@ -81,12 +92,8 @@ def write_cohort(
     if not may_replace:
         _check_finished(folder, state, surplus)
     pending = [i for i, s in state.items() if s != "finished"]
-    _prepare_folder(folder, config, bool(pending), surplus)
-    done = config.count - len(pending)
-    for _ in _write_pending(folder, config, pending):
-        done += 1
-        if progress is not None:
-            progress(done, config.count)
+    _prepare_folder(folder, config, pending, surplus)
+    _write_pending(folder, config, pending, work, progress)
     conditions, fields = _count_patients(config)
     if not (folder / COMPLETE).exists():
         write_text_atomically(folder / COMPLETE, _cohort_marker(config))
@@ -155,15 +162,20 @@ def _count_patients(config: CohortConfig) -> tuple[dict[str, int], dict[str, int
     return dict(conditions), dict(fields)
 
 
-def _prepare_folder(folder: Path, config: CohortConfig, pending: bool, surplus: Mapping[Path, FolderState]) -> None:
-    """Delete an outdated marker of the cohort, partly written markers, and surplus cases."""
+def _prepare_folder(
+    folder: Path, config: CohortConfig, pending: Sequence[int], surplus: Mapping[Path, FolderState]
+) -> None:
+    """Delete an outdated marker of the cohort, what killed runs left, surplus cases, and what is rendered again."""
     marker = folder / COMPLETE
     if pending or (marker.exists() and marker.read_text() != _cohort_marker(config)):
         marker.unlink(missing_ok=True)
     for path in partials_of(marker):
         path.unlink(missing_ok=True)
+    remove_attempts(folder)
     for path in surplus:
         remove_case(path)
+    for index in pending:
+        clear_case(case_folder(folder, index), config)
 
 
 def _is_cohort_marker(path: Path) -> bool:
@@ -187,39 +199,19 @@ def _cohort_marker(config: CohortConfig) -> str:
     return json.dumps(record, indent=1, sort_keys=True) + "\n"
 
 
-def _write_pending(folder: Path, config: CohortConfig, pending: list[int]) -> Iterator[int]:
-    """Write the pending cases; yield the index of each case when the case is finished."""
+def _write_pending(
+    folder: Path, config: CohortConfig, pending: Sequence[int], work: Work, progress: Progress | None
+) -> None:
+    """Write the pending cases, each in a folder of its attempt."""
     if not pending:
         return
     from simulation.cohort.patient_writer import write_case  # the import of torch takes seconds
 
-    workers = min(config.workers, len(pending))
-    if workers <= 1:
-        for index in pending:
-            yield write_case(folder, config, index)
-        return
-    with worker_pool(workers, _single_threaded) as pool:
-        try:
-            yield from _as_finished(pool, partial(write_case, folder, config), pending, config.workers)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
-def _as_finished(pool: Executor, write: Callable[[int], int], pending: list[int], workers: int) -> Iterator[int]:
-    """The indices of cases in the order in which they are finished. Only a few cases are in the pool at a time."""
-    waiting = iter(pending)
-    running: set[Future[int]] = set()
-    while True:
-        free = _QUEUED_PER_WORKER * workers - len(running)
-        running |= {pool.submit(write, index) for index in islice(waiting, free)}
-        if not running:
-            return
-        done, running = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            yield future.result()
-
-
-def _single_threaded() -> None:
-    """Limit a worker to one thread in libraries that are loaded later."""
-    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+    done = config.count - len(pending)
+    try:
+        with closing(work.run(partial(write_case, folder, config), pending)) as written:
+            for number, _ in enumerate(written, done + 1):
+                if progress is not None:
+                    progress(number, config.count)
+    finally:
+        remove_attempts(folder)

@@ -39,7 +39,6 @@ class CohortConfig:
         seed: seed of the cohort.
         shape: (H, W) of a full-length image in pixels; truncated images have fewer rows.
         spacing_mm: pixel spacing in the isocentre plane.
-        workers: number of processes that render. Each process has one thread.
         extras: additional files of each patient (``mesh_export``).
         mesh_format: file format of the meshes.
         patient_motion_mm: SD of the patient's motion between the views along each axis. The reconstruction has the
@@ -54,14 +53,13 @@ class CohortConfig:
     seed: int
     shape: tuple[int, int] = (512, 256)
     spacing_mm: float = NATIVE_SPACING_MM * 8
-    workers: int = 1
     extras: tuple[Extra, ...] = ()
     mesh_format: MeshFormat = "obj"
     patient_motion_mm: float = 0.0
     appearance: AppearanceMix = "scanner"
 
     def __post_init__(self) -> None:
-        found = [f"{n} = {v}" for n, v in (("count", self.count), ("workers", self.workers)) if v < 1]
+        found = [f"count = {self.count}"] if self.count < 1 else []
         found += [f"seed = {self.seed}"] if self.seed < 0 else []
         for name, pixels, (low, high) in (("height", self.shape[0], HEIGHT_MM), ("width", self.shape[1], WIDTH_MM)):
             if not low <= pixels * self.spacing_mm <= high:
@@ -76,7 +74,7 @@ class CohortConfig:
             raise ParametersRejected(
                 "COHORT_IMPOSSIBLE",
                 found="; ".join(found),
-                expected="count and workers of 1 or more, a seed of 0 or more, and the allowed values in parentheses",
+                expected="a count of 1 or more, a seed of 0 or more, and the allowed values in parentheses",
                 remedy=_SIZES if any(text.startswith("image") for text in found) else "correct the named values",
             )
 

@@ -5,21 +5,29 @@ Contract:
     <case>/frontal.dcm, lateral.dcm, reconstruction.json
     <case>/extras/...     meshes and markups for other programs, if they are requested (``mesh_export``); the intake
                           ignores a reconstruction in this folder
-    <case>/UNFINISHED     marker that exists while the patient is rendered; the next run renders a case with this marker
+    <case>/UNFINISHED     marker of a case that has to be rendered, in a folder with files of somebody else
     <case>/COMPLETE       marker that is written last
+
+A case is rendered in a folder of this attempt (``new_attempt``) and gets its name by one rename. Two attempts at one
+case, also at the same time, are harmless: the second one to finish is deleted. Only where the case has files of
+somebody else, its files are moved one by one, the marker last.
 
 A marker contains the fingerprint of the configuration and, for every file, a line with its size and name. The lines of
 ``UNFINISHED`` have names or patterns, and the size 0. Only files that a marker names are deleted or overwritten.
 """
 
+import errno
 import re
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from uuid import uuid4
 
 from simulation.cohort.config import COMPLETE, EXTRAS, MARKUPS, MESHES, UNFINISHED, CohortConfig, FolderState
 from spine.storage import partials_of, write_text_atomically
 
 _CASE = re.compile(r"case-(\d{5,})")
+_ATTEMPTS = ".plumbline-attempts"
 _FILES = ("frontal.dcm", "lateral.dcm", "reconstruction.json")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
@@ -72,19 +80,50 @@ def planned_files(config: CohortConfig) -> list[str]:
     return names
 
 
-def begin_case(case: Path, config: CohortConfig) -> None:
-    """Delete the files of the case and mark it as unfinished."""
-    case.mkdir(parents=True, exist_ok=True)
-    _clear(case)
-    _write_marker(case / UNFINISHED, config, dict.fromkeys(planned_files(config), 0))
-    (case / COMPLETE).unlink(missing_ok=True)
+def clear_case(case: Path, config: CohortConfig) -> None:
+    """Delete a case that has to be rendered. A folder with files of somebody else stays, marked as unfinished."""
+    if case.exists():
+        _clear(case)
+        _write_marker(case / UNFINISHED, config, dict.fromkeys(planned_files(config), 0))
+        (case / COMPLETE).unlink(missing_ok=True)
+        if [path.name for path in case.iterdir()] == [UNFINISHED]:
+            (case / UNFINISHED).unlink()
+            case.rmdir()
 
 
-def finish_case(case: Path, config: CohortConfig) -> None:
-    """Mark a case as complete, with the size of every file."""
-    written = sorted(_existing(case, planned_files(config)))
-    _write_marker(case / COMPLETE, config, {p.relative_to(case).as_posix(): p.stat().st_size for p in written})
-    (case / UNFINISHED).unlink()
+def new_attempt(folder: Path) -> Path:
+    """A new folder for one attempt at a case, in the folder of its cohort."""
+    attempt = folder / _ATTEMPTS / uuid4().hex
+    attempt.mkdir(parents=True)
+    return attempt
+
+
+def remove_attempts(folder: Path) -> None:
+    """Delete what killed attempts left."""
+    shutil.rmtree(folder / _ATTEMPTS, ignore_errors=True)
+
+
+def finish_case(attempt: Path, case: Path, config: CohortConfig) -> None:
+    """Mark an attempt as complete, with the size of every file, and make it the case, unless another attempt is it."""
+    written = sorted(_existing(attempt, planned_files(config)))
+    sizes = {path.relative_to(attempt).as_posix(): path.stat().st_size for path in written}
+    _write_marker(attempt / COMPLETE, config, sizes)
+    try:
+        attempt.rename(case)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if case_state(case, config) != "finished":
+            _move_into(case, attempt, [*sizes, COMPLETE])
+        shutil.rmtree(attempt, ignore_errors=True)
+
+
+def _move_into(case: Path, attempt: Path, names: Iterable[str]) -> None:
+    """Move the files of an attempt into a folder with files of somebody else; another attempt may do the same."""
+    for name in names:
+        (case / name).parent.mkdir(parents=True, exist_ok=True)
+        (attempt / name).replace(case / name)
+    (case / UNFINISHED).unlink(missing_ok=True)
 
 
 def remove_case(case: Path) -> None:

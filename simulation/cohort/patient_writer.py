@@ -13,7 +13,7 @@ from simulation.body.materials import TUBE_KVP
 from simulation.body.patient import VirtualPatient, build_patient
 from simulation.cohort.config import EXTRAS, CohortConfig
 from simulation.cohort.mesh_export import write_extras
-from simulation.cohort.patient_folder import begin_case, case_folder, finish_case
+from simulation.cohort.patient_folder import case_folder, finish_case, new_attempt
 from simulation.imaging.acquisition import family_of
 from simulation.imaging.appearance import AppearanceFamily
 from simulation.imaging.field_of_view import scan_geometry
@@ -27,20 +27,19 @@ from spine.scanner import ViewGeometry
 
 
 def write_case(folder: Path, config: CohortConfig, index: int) -> int:
-    """Render one patient, write the patient's files and then the marker; return the index."""
-    case, seed = case_folder(folder, index), config.case_seed(index)
-    begin_case(case, config)
+    """Render one patient and write the patient's folder; return the index. It may be called twice, at the same time."""
+    attempt, seed = new_attempt(folder), config.case_seed(index)
     patient = build_patient(sample_patient(seed), seed)
     geometry = scan_geometry(patient, config.shape, config.spacing_mm)
     images, facts = _render(patient, geometry, config)
-    _write_radiographs(case, config, index, patient, geometry, images)
+    _write_radiographs(attempt, config, index, patient, geometry, images)
     scanned = replace(
         patient.reconstruction, geometry=dict(geometry.items()), facts={**patient.reconstruction.facts, **facts}
     )
-    write_reconstruction(scanned, case / "reconstruction.json")
+    write_reconstruction(scanned, attempt / "reconstruction.json")
     if config.extras:
-        write_extras(case / EXTRAS, patient, scanned, config.extras, config.mesh_format)
-    finish_case(case, config)
+        write_extras(attempt / EXTRAS, patient, scanned, config.extras, config.mesh_format)
+    finish_case(attempt, case_folder(folder, index), config)
     return index
 
 
@@ -57,7 +56,7 @@ def _render(
 
 
 def _write_radiographs(
-    case: Path,
+    folder: Path,
     config: CohortConfig,
     index: int,
     patient: VirtualPatient,
@@ -66,7 +65,7 @@ def _write_radiographs(
 ) -> None:
     for view in VIEWS:
         write_radiograph(
-            case / f"{view}.dcm",
+            folder / f"{view}.dcm",
             images[view],
             geometry[view],
             patient_id=patient.reconstruction.subject_id,

@@ -183,22 +183,22 @@ def overlay_table(overlays: Sequence[Overlay], shape: tuple[int, int]) -> Overla
     return OverlayTable(edges, index, np.concatenate([o.greys for o in overlays]))
 
 
-def apply_overlay(
-    greys: Float[Tensor, "N H W"], overlays: Sequence[Overlay] | OverlayTable, background: Float[Tensor, " N"]
+def collimate(
+    greys: Float[Tensor, "N H W"], edges: Float[Tensor, "N 9"], background: Float[Tensor, " N"]
 ) -> Float[Tensor, "N H W"]:
-    """The grey values in 0..1 with collimation and marks; ``background`` is the grey value outside the collimation."""
-    shape = (greys.shape[1], greys.shape[2])
-    table = overlays if isinstance(overlays, OverlayTable) else overlay_table(overlays, shape)
-    edges = torch.from_numpy(table.edges).to(greys.device)
+    """The grey values in 0..1 inside the edges; ``background`` is the grey value outside the collimation."""
     haze = edges[:, 4, None, None]
     is_open = _open(edges[:, :4], greys)
     is_open = is_open + (1 - is_open) * haze
     covered = greys * is_open + background[:, None, None] * (1 - is_open)
-    covered = covered * _open(edges[:, 5:], greys)
-    if len(table.index) == 0:
-        return covered
-    index, values = (torch.from_numpy(part).to(greys.device) for part in (table.index, table.greys))
-    return covered.reshape(-1).index_copy(0, index, values).reshape(covered.shape)
+    return covered * _open(edges[:, 5:], greys)
+
+
+def draw_marks(
+    greys: Float[Tensor, "N H W"], index: Int[Tensor, " P"], values: Float[Tensor, " P"]
+) -> Float[Tensor, "N H W"]:
+    """The grey values with the marks of an ``OverlayTable``."""
+    return greys.reshape(-1).index_copy(0, index, values).reshape(greys.shape) if len(index) else greys
 
 
 def _open(edges: Tensor, like: Tensor) -> Tensor:

@@ -63,11 +63,12 @@ def appearance_table(appearances: Sequence[Appearance]) -> Float[NDArray[np.floa
 
 
 def appearance_batch(
-    appearances: Sequence[Appearance] | Float[NDArray[np.float32], "N 19"], device: torch.device | str = "cpu"
+    appearances: Sequence[Appearance] | Float[NDArray[np.float32], "N 19"] | Float[Tensor, "N 19"],
+    device: torch.device | str = "cpu",
 ) -> AppearanceBatch:
     """A batch on ``device``, made from appearances or from their table."""
-    table = appearances if isinstance(appearances, np.ndarray) else appearance_table(appearances)
-    return AppearanceBatch(*torch.from_numpy(table).to(device).unbind(1))
+    table = appearances if isinstance(appearances, np.ndarray | Tensor) else appearance_table(appearances)
+    return AppearanceBatch(*torch.as_tensor(table, device=device).unbind(1))
 
 
 def apply_display(

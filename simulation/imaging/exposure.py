@@ -35,7 +35,7 @@ from simulation.body.solids import ellipsoids_of, lofts_of
 from simulation.imaging.blur import blur, wide_blur
 from simulation.imaging.chords import Lines, add_small, ellipsoid_chords, loft_chords, ray_lines
 from simulation.imaging.fused_kernels import fused
-from simulation.imaging.random_fields import CELLS, smooth_noise, standard_normal
+from simulation.imaging.random_fields import CELLS, Seeds, smooth_noise, standard_normal
 from simulation.imaging.rays import Rays
 from simulation.imaging.splat import splat
 from spine.landmarks import ViewName
@@ -110,11 +110,12 @@ def exposure_table(exposures: Sequence[Exposure]) -> Float[NDArray[np.float32], 
 
 
 def exposure_batch(
-    exposures: Sequence[Exposure] | Float[NDArray[np.float32], "N 8"], device: torch.device | str = "cpu"
+    exposures: Sequence[Exposure] | Float[NDArray[np.float32], "N 8"] | Float[Tensor, "N 8"],
+    device: torch.device | str = "cpu",
 ) -> ExposureBatch:
     """A batch on ``device``, made from exposures or from their table."""
-    table = exposures if isinstance(exposures, np.ndarray) else exposure_table(exposures)
-    return ExposureBatch(*torch.from_numpy(table).to(device).unbind(1))
+    table = exposures if isinstance(exposures, np.ndarray | Tensor) else exposure_table(exposures)
+    return ExposureBatch(*torch.as_tensor(table, device=device).unbind(1))
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ def _joined(chords: Tensor) -> Tensor:
 
 
 def line_integrals(
-    paths: PathLengths, batch: PatientBatch, rays: Rays, exposure: ExposureBatch, seeds: Sequence[int]
+    paths: PathLengths, batch: PatientBatch, rays: Rays, exposure: ExposureBatch, seeds: Seeds
 ) -> Float[Tensor, "N H W"]:
     """Line integrals without noise: -log of the transmitted share of the beam, summed over its energies."""
     scales = (_LUNG_CELLS_MM, _BODY_CELLS_MM, _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM)
@@ -253,7 +254,7 @@ def _transmitted(
 
 
 def detect(
-    integral: Float[Tensor, "N H W"], rays: Rays, exposure: ExposureBatch, seeds: Sequence[int]
+    integral: Float[Tensor, "N H W"], rays: Rays, exposure: ExposureBatch, seeds: Seeds
 ) -> Float[Tensor, "N H W"]:
     """Measured line integrals with blur, scatter, photon noise, electronic noise and row noise."""
     photons = PHOTONS_PER_MM2 * exposure.fluence * rays.row_mm * rays.column_mm

@@ -161,9 +161,9 @@ def geometry_table(
 def rays_from(
     view: ViewName,
     shape: tuple[int, int],
-    table: Float[NDArray[np.float32], "N 7"],
+    table: Float[NDArray[np.float32], "N 7"] | Float[Tensor, "N 7"],
     min_pixel_mm: float,
     device: torch.device | str = "cpu",
 ) -> Rays:
     """The rays of images from a ``geometry_table``."""
-    return Rays(view, shape, min_pixel_mm, *torch.from_numpy(table).to(device).unbind(1))
+    return Rays(view, shape, min_pixel_mm, *torch.as_tensor(table, device=device).unbind(1))

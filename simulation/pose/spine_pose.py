@@ -7,6 +7,7 @@ patient's left, Y to the back (both in the plane of the plate), and Z upwards al
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -46,12 +47,12 @@ class PosedSpine:
         """A copy of the spine, translated by ``by`` mm."""
         return replace(self, centre=self.centre + by, s1_centre=self.s1_centre + by, hips=self.hips + by)
 
-    @property
+    @cached_property
     def body_centre(self) -> Float[Floats, "V 3"]:
         """The points midway between the centres of the two plates of each vertebra."""
         return np.asarray(self.centre.mean(axis=1))
 
-    @property
+    @cached_property
     def body_axes(self) -> Float[Floats, "V 3 3"]:
         """Orthonormal axes of the bodies, midway between the axes of their two plates."""
         return orthonormal(self.axes.mean(axis=1))
@@ -84,7 +85,7 @@ def orthonormal(axes: Float[Floats, "*any 3 3"]) -> Float[Floats, "*any 3 3"]:
 
 def cross(a: Float[Floats, "*any 3"], b: Float[Floats, "*any 3"]) -> Float[Floats, "*any 3"]:
     """The cross product. On small arrays, this function is faster than ``numpy.cross``."""
-    (ax, ay, az), (bx, by, bz) = (np.moveaxis(v, -1, 0) for v in (a, b))
+    (ax, ay, az), (bx, by, bz) = ((v[..., 0], v[..., 1], v[..., 2]) for v in (a, b))
     return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
 
 

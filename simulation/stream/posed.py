@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from simulation.body.batch import PatientBatch
 from simulation.body.patient import VirtualPatient
+from simulation.cuda_graphs import to_device
 from simulation.imaging.acquisition import Acquisition, AcquisitionTable, tabulate
 from simulation.imaging.display import MAXIMUM
 from simulation.imaging.render import render_batch
@@ -136,14 +137,14 @@ def _prepare_worker(worker: int) -> None:
 @torch.inference_mode()
 def render_posed(batch: PosedBatch, device: torch.device | str) -> RenderedBatch:
     """Render posed patients on a device."""
-    patients = PatientBatch(**{n: torch.from_numpy(a).to(device) for n, a in batch.rows.items()})
+    patients = PatientBatch(**{n: to_device(a, device) for n, a in batch.rows.items()})
     with one_thread() if patients.device.type == "cpu" else nullcontext():
         images = render_batch(patients, batch.acquisitions)
     return RenderedBatch(
         {v: (p.to(torch.float32) / MAXIMUM)[:, None] for v, p in images.items()},
-        {v: torch.from_numpy(a).to(device) for v, a in batch.landmarks.items()},
-        {v: torch.from_numpy(a).to(device) for v, a in batch.present.items()},
-        {v: torch.from_numpy(table.overlays.edges[:, 5:]).to(device) for v, table in batch.acquisitions.items()},
+        {v: to_device(a, device) for v, a in batch.landmarks.items()},
+        {v: to_device(a, device) for v, a in batch.present.items()},
+        {v: to_device(table.overlays.edges[:, 5:], device) for v, table in batch.acquisitions.items()},
         next(iter(batch.acquisitions.values())).seeds,
         batch.facts,
     )

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spine.dataset import Example, ExampleView, Manifest, Split, write_manifest
+from spine.dataset import Example, ExampleView, Manifest, Split
+from spine.dataset_writing import write_manifest
 from spine.landmarks import LANDMARK_SETS, LEVELS, VIEWS
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry, is_on_image
 from spine.storage import sha256_of_image, write_array_atomically
@@ -49,9 +50,7 @@ def write_drawn_dataset(
             known = spine_points(random.normal(0, 12), random.uniform(0.9, 1.05), random.normal(-30, 10))
             points = {name: known[name] for name in LANDMARK_SETS[landmark_set].names}
             examples.append(_example(folder, f"study{number:04d}", split, shape, px_mm, random, points))
-    manifest = Manifest(landmark_set, seed, tuple(examples))
-    write_manifest(manifest, folder)
-    return manifest
+    return write_manifest(folder, landmark_set, seed, examples)
 
 
 def _example(

@@ -5,7 +5,7 @@ from dataclasses import asdict, fields, replace
 
 import pytest
 
-from spine.dataset import Manifest, write_manifest
+from spine.dataset_writing import write_manifest
 from spine.errors import ParametersRejected
 from training.__main__ import config_of, main, parser
 from training.config import (
@@ -23,7 +23,7 @@ from training.recipe import read_recipes, shipped_recipes
 @pytest.fixture
 def asked(tmp_path):
     """The config that options ask for, on an empty data set of the landmarks ``margins175``."""
-    write_manifest(Manifest("margins175", 1, ()), tmp_path)
+    write_manifest(tmp_path, "margins175", 1, ())
 
     def call(*options: str) -> TrainingConfig:
         return config_of(parser().parse_args(["--dataset", str(tmp_path), "--out", "x", *options]), {})
@@ -142,7 +142,7 @@ def test_a_config_is_read_back_from_json():
     [([], "no budget"), (["--epochs", "1", "--augmentation", "turn=6"], "unknown parameters augmentation.turn")],
 )
 def test_the_command_line_names_invalid_parameters_and_writes_nothing(tmp_path, capsys, options, reason):
-    write_manifest(Manifest("margins175", 1, ()), tmp_path)
+    write_manifest(tmp_path, "margins175", 1, ())
     assert main(["--dataset", str(tmp_path), "--out", str(tmp_path / "out"), *options]) == ParametersRejected.exit_code
     assert reason in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

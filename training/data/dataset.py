@@ -36,6 +36,7 @@ class Sample(NamedTuple):
         present: whether each landmark lies in the input.
         unit_per_px: length per input pixel, float32: mm in the patient if the view is calibrated, else pixels of the
             image.
+        weight: weight of the labels in the loss, float32, 0 to 1 (``Example.label_weight``).
     """
 
     pixels: Float[Tensor, "*N 1 H W"]
@@ -43,6 +44,7 @@ class Sample(NamedTuple):
     target: Float[Tensor, "*N K 2"]
     present: Bool[Tensor, "*N K"]
     unit_per_px: Float[Tensor, "*N"]
+    weight: Float[Tensor, "*N"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class ImageDataset(Dataset[Sample]):
             target=torch.from_numpy(target),
             present=torch.from_numpy(present),
             unit_per_px=torch.tensor((spacing[1] if spacing else 1.0) / prepared.affine.matrix[0, 0]).float(),
+            weight=torch.tensor(item.example.label_weight, dtype=torch.float32),
         )
 
 

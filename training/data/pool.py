@@ -29,6 +29,7 @@ class Pool:
     Attributes:
         pixels: (N, H, W) pixels of the images.
         points, present: (N, K, 2) normalised landmarks, and (N, K) whether each landmark is present.
+        weight: (N,) weight of the labels of each image in the loss.
         shown: view -> (K,) whether the landmark set has the landmark in this view.
         seconds: time that ``load_epoch`` took, in seconds.
     """
@@ -42,9 +43,13 @@ class Pool:
         self.pixels = torch.full((count, *config.input_shape), -1.0, dtype=torch.float16, device=device)
         self.points = torch.zeros(count, len(names), 2, device=device)
         self.present = torch.zeros(count, len(names), dtype=torch.bool, device=device)
+        self.weight = torch.ones(count, device=device)
 
     def load_epoch(self, epoch: int) -> None:
         """Fill the pool for ``epoch``. A pool of this base class has the same images in every epoch."""
+
+    def look_ahead(self, epoch: int, share: float) -> None:
+        """Prepare this share of the images that ``epoch`` will need, while the epoch before it is learnt."""
 
 
 class PoolBatches(IterableDataset[Sample]):
@@ -78,6 +83,7 @@ class PoolBatches(IterableDataset[Sample]):
         self.pool.load_epoch(epoch)
         order = np.random.default_rng((config.seed, epoch, self.pool.rank)).permutation(len(self.pool.pixels))
         for batch in range(skipped, len(self)):
+            self.pool.look_ahead(epoch + 1, (batch + 1) / len(self))
             chosen = torch.from_numpy(order[batch * config.batch_size : (batch + 1) * config.batch_size])
             yield self._batch(chosen, np.random.default_rng((config.seed, epoch, batch, self.pool.rank)))
 
@@ -103,6 +109,7 @@ class PoolBatches(IterableDataset[Sample]):
             target=torch.where(present[..., None], target, torch.zeros_like(target)),
             present=present,
             unit_per_px=torch.ones(len(chosen), device=pool.device),
+            weight=pool.weight[where],
         )
 
     def _labels(self, where: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,7 +146,7 @@ def warp_images(
     pixels: Float[Tensor, "N H W"], linear: Float[Tensor, "N 2 2"], shift: Float[Tensor, "N 2"]
 ) -> Float[Tensor, "N H W"]:
     """Resample linearly, so that the value at p moves to ``linear`` p + ``shift``. The outside becomes black (-1)."""
-    back = torch.linalg.inv(linear)
+    back, _ = torch.linalg.inv_ex(linear)  # without a check, for which the host would wait for the GPU
     theta = torch.cat([back, -(back @ shift[..., None])], dim=-1)
     grid = functional.affine_grid(theta, [len(pixels), 1, *pixels.shape[1:]], align_corners=False)
     moved: Tensor = functional.grid_sample(pixels[:, None] + 1, grid, padding_mode="zeros", align_corners=False) - 1

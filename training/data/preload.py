@@ -46,6 +46,7 @@ def load_items(pool: Pool, folder: Path, items: Sequence[ImageItem]) -> None:
         pool.pixels[place] = torch.from_numpy(prepared.pixels[0]).to(device, torch.float16)
         pool.points[place] = torch.from_numpy(target).to(device)
         pool.present[place] = torch.from_numpy(present).to(device) & pool.shown[item.view]
+        pool.weight[place] = item.example.label_weight
 
     with ThreadPoolExecutor(_LOADERS) as threads:
         list(threads.map(load, range(len(items))))

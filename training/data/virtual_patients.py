@@ -9,7 +9,9 @@ refused.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -102,9 +104,12 @@ class _Source:
     next_patient: int = 0
     running: Iterator[RenderedBatch] | None = None
 
-    def missing(self, epoch: int) -> Iterator[tuple[int, RenderedBatch]]:
-        """Batches of patients that ``epoch`` needs and the pool lacks, as (number of the first patient, batch)."""
-        first, stop = epoch * self.replaced, epoch * self.replaced + self.size
+    def missing(self, epoch: int, share: float) -> Iterator[tuple[int, RenderedBatch]]:
+        """Batches of patients that ``epoch`` needs and the pool lacks, as (number of the first patient, batch).
+
+        ``share`` is how many of the patients that this epoch replaces are there after the last batch.
+        """
+        first, stop = epoch * self.replaced, (epoch + share - 1) * self.replaced + self.size
         if self.size and (self.running is None or self.next_patient < first):
             self.next_patient = max(self.next_patient, first)
             self.running = self.render(self.next_patient)
@@ -142,17 +147,46 @@ class VirtualPool(Pool):
         rendered = [v for s in self.sources for v in s.views for _ in range(s.size)]
         super().__init__([*(item.view for item in items), *rendered], config, device, group.rank)
         self.views, self.held_out, self.first_patient = tuple(views), held_out, group.rank * _PATIENTS_PER_PROCESS
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._ready: list[tuple[slice, PreparedBatch]] = []
         load_items(self, folder, items)
 
     def load_epoch(self, epoch: int) -> None:
-        """Render the patients that ``epoch`` needs and the pool lacks."""
+        """Put the patients that ``epoch`` needs and the pool lacks into the pool, and render what is not rendered."""
         started = time.monotonic()
-        for source in self.sources:
-            for patient, rendered in source.missing(epoch):
-                self._store(source, patient, rendered)
+        with self._beside() as stream:
+            if stream is not None:  # the pool may change when everything that was launched before has ended
+                stream.wait_stream(torch.cuda.default_stream(self.device))
+            for rows, batch in chain(self._ready, self._rendered(epoch, 1.0)):
+                self.pixels[rows], self.points[rows], self.present[rows] = batch.pixels, batch.points, batch.present
+        self._ready.clear()
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         self.seconds += time.monotonic() - started
+
+    def look_ahead(self, epoch: int, share: float) -> None:
+        """On a GPU, render a share of the patients of the next epoch, beside the learning."""
+        if self._stream is not None:
+            self.render_ahead(epoch, share)
+
+    def render_ahead(self, epoch: int, share: float) -> None:
+        """Render until this share of the patients that ``epoch`` replaces is ready to be put into the pool."""
+        started = time.monotonic()
+        with self._beside():
+            self._ready += self._rendered(epoch, share)
+        self.seconds += time.monotonic() - started
+
+    @contextmanager
+    def _beside(self) -> Iterator[torch.cuda.Stream | None]:
+        """Launch what follows on a stream of its own, if this is a GPU."""
+        with nullcontext() if self._stream is None else torch.cuda.stream(self._stream):
+            yield self._stream
+
+    def _rendered(self, epoch: int, share: float) -> Iterator[tuple[slice, PreparedBatch]]:
+        """Rows of the pool and the inputs that belong there, of a share of the patients that ``epoch`` replaces."""
+        for source in self.sources:
+            for patient, rendered in source.missing(epoch, share):
+                yield from self._prepared(source, patient, rendered)
 
     def _pairs(self, first: int) -> Iterator[RenderedBatch]:
         config = self.config
@@ -185,7 +219,10 @@ class VirtualPool(Pool):
         most = config.workers - 1 if config.virtual_pairs else config.workers
         return min(most, max(1, round(config.workers * share))) if share and most > 0 else 0
 
-    def _store(self, source: _Source, patient: int, rendered: RenderedBatch) -> None:
+    def _prepared(
+        self, source: _Source, patient: int, rendered: RenderedBatch
+    ) -> Iterator[tuple[slice, PreparedBatch]]:
+        """For each view of rendered patients, the rows of the pool and the inputs that belong there."""
         known = self.held_out.intersection(rendered.seeds)
         if known:
             raise ContractViolation(
@@ -197,6 +234,5 @@ class VirtualPool(Pool):
         for v, view in enumerate(source.views):
             batch = prepare_rendered(rendered, view)
             row = source.start + v * source.size + patient % source.size
-            rows = slice(row, row + DRAWN_TOGETHER)
-            self.pixels[rows], self.points[rows] = batch.pixels, batch.points
-            self.present[rows] = batch.present & self.shown[view]
+            pixels, present = batch.pixels.to(self.pixels.dtype), batch.present & self.shown[view]
+            yield slice(row, row + DRAWN_TOGETHER), PreparedBatch(pixels, batch.points, present)

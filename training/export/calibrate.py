@@ -90,7 +90,7 @@ def calibrate(
     Raises:
         ParametersRejected: ``splits`` contains the test split, or there is no example in these splits.
     """
-    examples = [e for split in splits for e in read_manifest(dataset).in_split(split) if e.views]
+    examples = [e for split in splits for e in read_manifest(dataset).examples(split) if e.views]
     if "test" in splits or not examples:
         raise ParametersRejected(
             "CALIBRATION_PATIENTS",

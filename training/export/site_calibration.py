@@ -40,7 +40,7 @@ def calibrate_site(
         ParametersRejected: see ``site_calibration_of``.
     """
     examples = [
-        example for example in read_manifest(dataset).examples if example.views.keys() & {*model.contract.views}
+        example for example in read_manifest(dataset).examples() if example.views.keys() & {*model.contract.views}
     ]
     predictions = predict_examples(model, dataset, examples, progress)
     return site_calibration_of(model, list(zip(predictions, examples, strict=True)), name, made_on)
@@ -130,4 +130,4 @@ def require_unseen(model_folder: Path, dataset: Path) -> None:
 
 def _same_test_set(test_digest: str, manifest: Manifest) -> bool:
     """Whether the data set is a later version of the one with this test set, which stays the same."""
-    return bool(manifest.in_split("test")) and manifest.test_digest == test_digest
+    return manifest.count("test") > 0 and manifest.test_digest == test_digest

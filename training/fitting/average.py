@@ -182,7 +182,7 @@ def _network(run: FitContext, weights: dict[str, Tensor]) -> nn.Module:
 
 def _error(run: FitContext, weights: dict[str, Tensor]) -> float:
     """Mean landmark error on the validation split."""
-    config, items = run.config, image_items(run.manifest.in_split("validation"), run.views)
+    config, items = run.config, image_items(run.validation, run.views)
     output_map = output_map_of(config.landmark_set, config.names, run.views)
     sources = label_sources(output_map, config.names, config.label_shift).to(run.device)
     scoring = Scoring(output_map, unit_of(items), run.device, run.hardware.dtype, sources)
@@ -197,7 +197,7 @@ def _recompute_statistics(run: FitContext, network: nn.Module) -> None:
         layer.momentum = None  # a plain mean over the batches
     network.train()
     with torch.no_grad():
-        for batch in validation_loader(run, image_items(run.manifest.in_split("train"), run.views)):
+        for batch in validation_loader(run, image_items(run.train, run.views)):
             network(batch.pixels.to(run.device), batch.view.to(run.device))
 
 

@@ -44,7 +44,7 @@ def repeat_figures(run: FitContext) -> None:
 def finish_stage(run: FitContext, network: nn.Module, position: Position) -> None:
     """Write weights, contract, history and record of a stage."""
     save_weights(network.state_dict(), run.out)
-    write_contract(_contract(run, run.manifest.in_split("train")), run.out)
+    write_contract(_contract(run, run.train), run.out)
     _write_history(run.out)
     before = [read_summary(folder, FITTED_FILE) for folder in run.earlier]
     summary = joined(run.asked, [*before, _summary(run, position)])
@@ -66,7 +66,7 @@ def _summary(run: FitContext, position: Position) -> FitSummary:
         test_digest=run.manifest.test_digest,
         images=_learnt_images(run, position),
         validation_error=error,
-        error_unit=unit_of(image_items(run.manifest.in_split("validation"), run.views)),
+        error_unit=unit_of(image_items(run.validation, run.views)),
         epochs=position.epoch,
         steps=position.step,
         seconds=seconds,
@@ -84,7 +84,7 @@ def _summary(run: FitContext, position: Position) -> FitSummary:
 def _learnt_images(run: FitContext, position: Position) -> int:
     """The number of distinct training images. Virtual images of all epochs that have begun are counted."""
     config = run.config
-    found = len(image_items(run.manifest.in_split("train"), run.views)) if config.uses_train_split else 0
+    found = len(image_items(run.train, run.views)) if config.uses_train_split else 0
     rendered = config.virtual_pairs * len(run.views) + config.virtual_frontals
     replaced = max(position.epoch + (position.seen > 0) - 1, 0)
     return found + rendered + replaced * config.replaced_each_epoch(rendered)

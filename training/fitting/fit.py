@@ -39,7 +39,7 @@ from training.fitting.budget import Budget
 from training.fitting.finishing import finish_stage, repeat_figures
 from training.fitting.fit_callback import BEST_FILE, FitCallback, Position, Stage, TrainingInterrupted
 from training.fitting.lightning_module import LandmarkModule
-from training.fitting.loaders import disk_loader, epoch_images, pool_loader, validation_loader
+from training.fitting.loaders import disk_loader, epoch_images, has_weights, pool_loader, validation_loader
 from training.fitting.validation_score import unit_of
 from training.journal import Journal
 from training.model.checkpoints import load_state, newest_checkpoint
@@ -96,8 +96,8 @@ def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
             remedy="train with the landmark set of the data set, or build the data set again with the configured "
             "landmark set",
         )
-    counted = {split: manifest.in_split(split) for split in ("train", "validation")}
-    empty = [split for split, examples in counted.items() if not any(e.views for e in examples)]
+    found = {(entry.split, view) for entry in manifest.index() for view in entry.views}
+    empty = [split for split in ("train", "validation") if not any(s == split for s, _ in found)]
     if empty:
         raise ContractViolation(
             "SPLIT_EMPTY",
@@ -106,7 +106,7 @@ def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
             remedy="build the data set from more studies",
         )
     wanted = LANDMARK_SETS[config.landmark_set].views
-    return tuple(v for v in VIEWS if v in wanted and any(v in e.views for e in counted["train"]))
+    return tuple(v for v in VIEWS if v in wanted and ("train", v) in found)
 
 
 def _require_warm_start(config: TrainingConfig, views: tuple[ViewName, ...]) -> None:
@@ -149,7 +149,7 @@ def _fit_stage(run: FitContext, progress: Progress | None) -> None:
     budget = Budget(config.epochs, None if config.minutes is None else config.minutes * 60.0)
     compiled = run.hardware.accelerator == "cuda" and config.preset == "shared"
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stub
-    module = LandmarkModule(network, output_map, config, compiled)
+    module = LandmarkModule(network, output_map, config, compiled, weighted=has_weights(run))
     saved = newest_checkpoint(stage.folder)
     if saved is not None:
         network.load_state_dict(saved["network"])
@@ -169,7 +169,7 @@ def _loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
 
 def _stage(run: FitContext) -> Stage:
     config = run.config
-    held_out = image_items(run.manifest.in_split("validation"), run.views)
+    held_out = image_items(run.validation, run.views)
     images = epoch_images(run)
     in_batches = images // config.batch_size * config.batch_size or images  # fewer images than a batch are one batch
     return Stage(run.out / "checkpoints", in_batches, validation_loader(run, held_out), unit_of(held_out))
@@ -180,7 +180,8 @@ def _train(run: FitContext, module: LandmarkModule, callback: FitCallback, loade
     with _quiet_lightning():
         trainer = Trainer(
             accelerator="cpu" if on_cpu else "gpu",
-            devices=run.process_group.size,
+            devices=run.process_group.size // run.process_group.machines,
+            num_nodes=run.process_group.machines,
             # torchrun started the processes; Lightning must not start any.
             strategy="ddp" if run.process_group.size > 1 else "auto",
             precision=run.hardware.precision,

@@ -108,7 +108,8 @@ class FitCallback(Callback):
 
     def __post_init__(self) -> None:
         group = self.run.process_group
-        self.meter = meter_of(self.run.hardware.accelerator, group.size) if group.is_leader else EnergyMeter({})
+        metered = group.is_leader and group.machines == 1  # the energy of other machines is not known here
+        self.meter = meter_of(self.run.hardware.accelerator, group.size) if metered else EnergyMeter({})
         self._began = self._seconds_before = 0.0
         self._joules_before: dict[str, float | None] = {}
         self._stopped_by: signal.Signals | None = None

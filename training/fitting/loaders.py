@@ -27,11 +27,16 @@ def epoch_images(run: FitContext) -> int:
     return len(_train_items(run)) // run.process_group.size + rendered // run.process_group.size
 
 
+def has_weights(run: FitContext) -> bool:
+    """Whether training counts the labels of an image with less than the full weight."""
+    return any(item.example.label_weight != 1.0 for item in _train_items(run))
+
+
 def _train_items(run: FitContext) -> tuple[ImageItem, ...]:
     """The images of the train split in an epoch; an image of a severe curve is in it ``severe_repeats`` times."""
     if not run.config.uses_train_split:
         return ()
-    items = image_items(run.manifest.in_split("train"), run.views)
+    items = image_items(run.train, run.views)
     return tuple(item for item in items for _ in range(run.config.severe_repeats if _is_severe(item) else 1))
 
 
@@ -67,7 +72,7 @@ def _virtual_pool(run: FitContext, items: Sequence[ImageItem]) -> Pool:
     from training.data.virtual_patients import VirtualPool  # needs scipy, so a fit from disk must not import it
 
     splits: set[Split] = {"validation", "test", *run.config.calibration_splits}
-    held_out = (e for split in splits for e in run.manifest.in_split(split))
+    held_out = (e for split in splits for e in run.manifest.examples(split))
     seeds = frozenset(e.facts["seed"] for e in held_out if "seed" in e.facts)
     return VirtualPool(run.config, run.views, run.device, seeds, run.process_group, run.folder, items)
 

@@ -51,9 +51,16 @@ def jensen_shannon_loss(
     return _entropy(0.5 * (heatmaps + gaussians), 2) - 0.5 * _entropy(heatmaps, 2) - 0.5 * of_gaussians
 
 
-def masked_mean(values: Float[Tensor, "B K"], mask: Bool[Tensor, "B K"]) -> Float[Tensor, ""]:
-    """Mean of the (B, K) values where the mask is true. An empty mask gives a mean of zero with a gradient of zero."""
+def masked_mean(
+    values: Float[Tensor, "B K"], mask: Bool[Tensor, "B K"], weight: Float[Tensor, " B"] | None = None
+) -> Float[Tensor, ""]:
+    """Mean of the (B, K) values where the mask is true, times the ``weight`` of their image if it is given.
+
+    The sum is divided by the number of values and not by the sum of weights, so that a batch of light images counts
+    less than a batch of heavy ones. An empty mask gives a mean of zero with a gradient of zero.
+    """
     kept = torch.where(mask, values, torch.zeros_like(values))
+    kept = kept if weight is None else kept * weight[:, None]
     return kept.sum() / mask.sum().clamp(min=1)
 
 

@@ -26,6 +26,7 @@ from spine.reconstruction.plumbline_json import read_reconstruction
 from spine.scanner import NATIVE_SPACING_MM
 from spine.storage import sha256_of_file, sha256_of_tree
 from spine.study import iterate_study_folders, read_study
+from spine.work import LocalWork
 
 SMALL = CohortConfig(count=3, seed=5, shape=(128, 64), spacing_mm=NATIVE_SPACING_MM * 32)
 READABLE = replace(SMALL, shape=(288, 144), spacing_mm=NATIVE_SPACING_MM * 12)
@@ -79,7 +80,7 @@ def test_a_case_has_two_simulated_views_and_a_matching_reconstruction(written: P
 
 @pytest.mark.slow
 def test_the_same_configuration_gives_the_same_bytes_with_any_number_of_workers(written: Path, tmp_path: Path) -> None:
-    write_cohort(tmp_path / "again", replace(SMALL, workers=2))
+    write_cohort(tmp_path / "again", SMALL, work=LocalWork(2))
     assert sha256_of_tree(tmp_path / "again") == sha256_of_tree(written)
 
 
@@ -107,10 +108,39 @@ def test_an_interrupted_run_continues_where_it_stopped(tmp_path: Path, written: 
     assert not (tmp_path / "case-00001" / COMPLETE).exists()
     assert not (tmp_path / COMPLETE).exists()
     monkeypatch.setattr("simulation.cohort.patient_writer.render_views", render_views)
-    (tmp_path / "case-00001" / ".frontal.dcm.x.partial").write_bytes(b"half")
+    left = tmp_path / ".plumbline-attempts" / "killed"
+    left.mkdir(parents=True)
+    (left / "frontal.dcm").write_bytes(b"half")
     summary = write_cohort(tmp_path, SMALL)
     assert (summary.written, summary.kept) == (2, 1)
     assert sha256_of_tree(tmp_path) == sha256_of_tree(written)
+
+
+def test_two_attempts_at_one_case_are_harmless(written: Path, tmp_path: Path, monkeypatch) -> None:
+    """The second attempt, of a machine that was cut off, renders while the first one finishes the case."""
+    first: list[int] = []
+
+    def overtaken(patient, geometry, seed, family):
+        if not first:
+            first.append(seed)
+            write_case(tmp_path, SMALL, 1)
+            times.update({path: path.stat().st_mtime_ns for path in (tmp_path / "case-00001").iterdir()})
+        return render_views(patient, geometry, seed, family)
+
+    times: dict[Path, int] = {}
+    monkeypatch.setattr("simulation.cohort.patient_writer.render_views", overtaken)
+    write_case(tmp_path, SMALL, 1)
+    assert len(times) == 4
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "case-00001").iterdir()} == times
+    assert sha256_of_tree(tmp_path / "case-00001") == sha256_of_tree(written / "case-00001")
+    assert not any((tmp_path / ".plumbline-attempts").iterdir())
+
+
+def test_an_attempt_that_writes_after_the_end_changes_nothing(written: Path, tmp_path: Path) -> None:
+    folder = copy_of(written, tmp_path)
+    write_case(folder, SMALL, 2)
+    write_cohort(folder, SMALL)
+    assert sha256_of_tree(folder) == sha256_of_tree(written)
 
 
 def test_a_full_disk_leaves_no_case_that_looks_complete(tmp_path: Path, monkeypatch) -> None:
@@ -149,7 +179,6 @@ def test_another_configuration_replaces_the_cases(written: Path, tmp_path: Path)
     [
         ({"count": 0}, "count = 0"),
         ({"seed": -1}, "seed = -1"),
-        ({"workers": 0}, "workers = 0"),
         ({"shape": (64, 64)}, "image height 367 mm"),
         ({"spacing_mm": float("nan")}, "image height nan"),
         ({"shape": (128, 8)}, "image width 46 mm"),
@@ -168,7 +197,7 @@ def test_impossible_cohorts_are_refused(change: dict, named: str) -> None:
 
 def test_options_enter_the_fingerprint_only_when_they_are_set() -> None:
     plain = SMALL.fingerprint
-    assert replace(SMALL, extras=(), patient_motion_mm=0.0, mesh_format="stl", workers=5).fingerprint == plain
+    assert replace(SMALL, extras=(), patient_motion_mm=0.0, mesh_format="stl").fingerprint == plain
     extras = (("markups",), ("meshes",), ("markups", "meshes"))
     changes: list[dict[str, Any]] = [{"extras": names} for names in extras]
     changes += [{"patient_motion_mm": sd} for sd in (2.0, 2.5)]

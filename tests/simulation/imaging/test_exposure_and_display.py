@@ -12,7 +12,7 @@ from simulation.body.batch import PatientBatch, collate
 from simulation.body.materials import BINS, EFFECTIVE_KEV, attenuation_per_mm
 from simulation.body.patient import build_patient
 from simulation.body.patient_mass import sample_patient_mass
-from simulation.imaging.annotation import Overlay, apply_overlay, glyph, sample_overlay
+from simulation.imaging.annotation import Overlay, collimate, draw_marks, glyph, overlay_table, sample_overlay
 from simulation.imaging.appearance import (
     FAMILY_SHARES,
     RADIOGRAPH_SHARES,
@@ -290,9 +290,9 @@ def test_an_overlay_changes_only_its_own_pixels() -> None:
     greys = torch.rand(3, 9, 11, generator=torch.Generator().manual_seed(2)) * 0.5 + 0.2
     marks = [(1, 2, 1.0), (8, 10, 0.9), (0, 0, 0.05)]
     collimation, bounds = (2.0, 7.0, 3.0, 10.0), (1.0, 9.0, 2.0, 11.0)
-    found = apply_overlay(
-        greys, [overlay(), overlay(marks=marks), overlay(collimation, bounds, 0.25)], torch.tensor([0.9, 0.9, 1.0])
-    )
+    table = overlay_table([overlay(), overlay(marks=marks), overlay(collimation, bounds, 0.25)], (9, 11))
+    edges, index, values = map(torch.from_numpy, (table.edges, table.index, table.greys))
+    found = draw_marks(collimate(greys, edges, torch.tensor([0.9, 0.9, 1.0])), index, values)
     assert torch.equal(found[0], greys[0])
     touched = found[1] != greys[1]
     assert int(touched.sum()) == 3

@@ -7,7 +7,7 @@ import torch
 from simulation.body.constants import float_tensor, index_tensor
 from simulation.imaging.blur import blur, masked_mean, wide_blur
 from simulation.imaging.fused_kernels import fused
-from simulation.imaging.random_fields import CELLS, smooth_noise, standard_normal
+from simulation.imaging.random_fields import CELLS, hashed_normal, mixed, smooth_noise, standard_normal
 from simulation.imaging.rays import rays_of
 from simulation.randomness import host_generator, stream_seed
 from spine.scanner import ViewGeometry
@@ -15,7 +15,30 @@ from spine.scanner import ViewGeometry
 CPU = torch.device("cpu")
 
 
-def test_the_same_seed_and_purpose_give_the_same_numbers() -> None:
+def of_gpu(seeds: tuple[int, ...], purpose: int, shapes: list[tuple[int, ...]], device: torch.device):
+    """The numbers that a GPU uses, computed on the CPU."""
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    parts = hashed_normal(torch.as_tensor(seeds), purpose, sum(sizes)).split(sizes, dim=1)
+    return tuple(part.reshape(len(seeds), *shape) for part, shape in zip(parts, shapes, strict=True))
+
+
+BOTH = pytest.mark.parametrize("standard_normal", [standard_normal, of_gpu])
+
+
+def test_the_hash_is_splitmix64() -> None:
+    mask, bits = 2**64 - 1, 12345
+    for _ in range(3):  # the reference in Python's whole numbers, which do not overflow
+        bits = ((bits ^ bits >> 30) * 0xBF58476D1CE4E5B9) & mask
+        bits = ((bits ^ bits >> 27) * 0x94D049BB133111EB) & mask
+        bits ^= bits >> 31
+    found = torch.tensor(12345)
+    for _ in range(3):
+        found = mixed(found)
+    assert int(found) & mask == bits
+
+
+@BOTH
+def test_the_same_seed_and_purpose_give_the_same_numbers(standard_normal) -> None:
     first, second = standard_normal((3, 4), 7, [(5, 6), (11,)], CPU)
     assert (first.shape, second.shape) == ((2, 5, 6), (2, 11))
     again, rest = standard_normal((4, 3), 7, [(5, 6), (11,)], CPU)
@@ -24,7 +47,8 @@ def test_the_same_seed_and_purpose_give_the_same_numbers() -> None:
     assert torch.equal(rest[1], second[0])
 
 
-def test_streams_of_different_seeds_and_purposes_are_uncorrelated() -> None:
+@BOTH
+def test_streams_of_different_seeds_and_purposes_are_uncorrelated(standard_normal) -> None:
     found = {}
     for seed in (0, 1, 2, 2**40, 2**62 + 1):
         for purpose in (0, 1, 21, 22, 61, 62):
@@ -35,7 +59,8 @@ def test_streams_of_different_seeds_and_purposes_are_uncorrelated() -> None:
     assert abs(np.corrcoef(one[0], other[0])[0, 1]) < 0.2
 
 
-def test_numbers_are_standard_normal() -> None:
+@BOTH
+def test_numbers_are_standard_normal(standard_normal) -> None:
     (found,) = standard_normal(tuple(range(20)), 5, [(5000,)], CPU)
     assert float(found.mean()) == pytest.approx(0.0, abs=0.015)
     assert float(found.std()) == pytest.approx(1.0, abs=0.015)

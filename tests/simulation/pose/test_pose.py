@@ -1,8 +1,6 @@
 """Posed spines: angles measured on the plates equal the targets, and the anatomy is plausible."""
 
 import itertools
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -282,24 +280,6 @@ def test_narrowed_discs_have_sclerosis_and_osteophytes() -> None:
     assert (worn.disc_below[-3:] < healthy.disc_below[-3:]).all()
     assert worn.sclerosis.min() >= 0.0
     assert worn.osteophyte.max() <= 1.0
-
-
-_SPEED = """
-import time
-import numpy as np
-from simulation.population.sampling import sample_patient
-from simulation.pose.spine_pose import pose_spine
-started = time.process_time()
-for seed in range(200):
-    pose_spine(sample_patient(seed), np.random.default_rng([seed, 1]))
-print((time.process_time() - started) / 200)
-"""
-
-
-def test_a_patient_is_sampled_and_posed_within_milliseconds() -> None:
-    """In another process, where no shapes are checked."""
-    seconds = float(subprocess.run([sys.executable, "-c", _SPEED], check=True, capture_output=True, text=True).stdout)
-    assert seconds < 0.0025  # measured: 0.0007
 
 
 def gaps(age_years: float) -> tuple[float, float]:

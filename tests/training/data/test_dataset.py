@@ -8,6 +8,7 @@ import torch
 
 from inference.decoding import pixels_from_normalised
 from spine.dataset import Example, ExampleView, Manifest
+from spine.dataset_writing import write_manifest
 from spine.landmarks import GALBUSERA39, VIEWS
 from spine.storage import write_array_atomically
 from training.config import Augmentation
@@ -28,13 +29,13 @@ def _dot_set(folder: Path, shape: tuple[int, int]) -> tuple[Manifest, dict[str, 
     image = (60000 * np.exp(-0.5 * (distance / (shape[0] / 60)) ** 2)).astype(np.uint16)
     write_array_atomically(folder / "images" / "dot.npy", image)
     views = {v: ExampleView(v, "images/dot.npy", "dot", shape, None, "NONE", None, points) for v in VIEWS}
-    return Manifest("galbusera39", 0, (Example("dot", "dot", "train", "drawn", views),)), points
+    return write_manifest(folder, "galbusera39", 0, [Example("dot", "dot", "train", "drawn", views)]), points
 
 
 @pytest.mark.parametrize("shape", [(192, 128), (500, 211), (1500, 500)])
 def test_a_drawn_dot_follows_its_label(tmp_path, shape):
     manifest, _ = _dot_set(tmp_path, shape)
-    items = image_items(manifest.examples, VIEWS)
+    items = image_items(tuple(manifest.examples()), VIEWS)
     data = ImageDataset(tmp_path, items, GALBUSERA39.names, INPUT, seed=3, augmentation=GEOMETRIC)
     left, right = GALBUSERA39.index["HIP_L"], GALBUSERA39.index["HIP_R"]
     mirrored = 0
@@ -56,7 +57,9 @@ def test_a_drawn_dot_follows_its_label(tmp_path, shape):
 def test_mirroring_swaps_partners_and_nothing_else(tmp_path):
     manifest, points = _dot_set(tmp_path, INPUT)
     always = Augmentation(rotation_deg=0, scale=0, shift=0, mirror=1, contrast=0, brightness=0, gamma=0, noise=0)
-    data = ImageDataset(tmp_path, image_items(manifest.examples, VIEWS), GALBUSERA39.names, INPUT, augmentation=always)
+    data = ImageDataset(
+        tmp_path, image_items(tuple(manifest.examples()), VIEWS), GALBUSERA39.names, INPUT, augmentation=always
+    )
     frontal = pixels_from_normalised(data[0, 0].target.double().numpy(), INPUT)
     lateral = pixels_from_normalised(data[0, 1].target.double().numpy(), INPUT)
     index = GALBUSERA39.index
@@ -88,7 +91,7 @@ def test_stretching_makes_curves_steeper_without_changing_the_area():
 
 def test_absent_and_pushed_out_landmarks_are_masked(tmp_path):
     manifest, _ = _dot_set(tmp_path, INPUT)
-    items = image_items(manifest.examples, VIEWS)
+    items = image_items(tuple(manifest.examples()), VIEWS)
     sample = ImageDataset(tmp_path, items, GALBUSERA39.names, INPUT)[0, 0]
     assert sample.present.sum() == 2
     assert not sample.present[GALBUSERA39.index["T4_sup"]]
@@ -145,7 +148,7 @@ def test_images_are_read_from_disk_one_by_one(drawn, monkeypatch):
         training.data.dataset, "load_example_image", lambda f, r: opened.append(load(f, r)) or opened[-1]
     )
     folder, manifest = drawn
-    data = ImageDataset(folder, image_items(manifest.examples, VIEWS), GALBUSERA39.names, (128, 64))
+    data = ImageDataset(folder, image_items(tuple(manifest.examples()), VIEWS), GALBUSERA39.names, (128, 64))
     assert not opened
     data[0, 3]
     assert len(opened) == 1

@@ -7,6 +7,7 @@ import torch
 
 from inference.contract import read_contract
 from spine.dataset import Truth
+from spine.dataset_writing import write_manifest
 from spine.errors import ParametersRejected
 from spine.landmarks import GALBUSERA39, VIEWS
 from training.config import Augmentation
@@ -75,11 +76,12 @@ def test_images_of_severe_curves_are_repeated_in_an_epoch(drawn, tiny_config, tm
     angles = [44.9, 45.0, 80.0, None]
     severe = tuple(
         replace(e, truth={"cobb": Truth(angles[i % 4], "deg")}) if i % 4 < 3 else e
-        for i, e in enumerate(manifest.examples)
+        for i, e in enumerate(manifest.examples())
     )
+    changed = write_manifest(tmp_path / "severe", manifest.landmark_set, manifest.split_seed, severe)
     config = replace(tiny_config, preload=preload, severe_repeats=3)
     run = FitContext(
-        folder, tmp_path, config, config, replace(manifest, examples=severe), VIEWS, hardware_of(config),
+        folder, tmp_path, config, config, changed, VIEWS, hardware_of(config),
         Journal(tmp_path),
     )  # fmt: skip
     assert epoch_images(run) == 24 + 2 * 12

@@ -96,6 +96,24 @@ def test_the_pool_of_an_epoch_is_the_same_after_an_interruption(pool, drawn):
 
 
 @pytest.mark.slow
+def test_patients_that_were_rendered_ahead_are_those_of_the_next_epoch(pool):
+    """A GPU renders ahead in parts while it learns; the CPU does the same here when it is told to."""
+    ahead, turned = (VirtualPool(config_of(), VIEWS, CPU) for _ in range(2))
+    for each in (ahead, turned):
+        each.load_epoch(0)
+    before = ahead.pixels.clone()
+    for share in (0.1, 0.5, 1.0):
+        ahead.render_ahead(1, share)
+    assert torch.equal(ahead.pixels, before), "the images of this epoch stay until it ends"
+    assert [source.next_patient for source in ahead.sources] == [24, 0]
+    for each in (ahead, turned):
+        each.load_epoch(1)
+    assert torch.equal(ahead.pixels, turned.pixels)
+    assert torch.equal(ahead.points, turned.points)
+    assert not torch.equal(ahead.pixels, before)
+
+
+@pytest.mark.slow
 def test_radiographs_come_beside_the_pairs_as_frontal_images_centred_in_black():
     config = config_of(virtual_frontals=16)
     pool = VirtualPool(config, VIEWS, CPU)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from inference.bundled import BUNDLED
+from spine.dataset_writing import write_manifest
 from spine.errors import EvidenceRejected
 from tests.judged_workspace import write_dataset, write_scored_record
 from training.export.candidate import CANDIDATE_FILE, write_summary
@@ -21,8 +22,9 @@ def record_of(folder: Path, digest: str, *, simulated: bool = True, condition: s
     """A record of a model with this digest on 18 drawn patients."""
     manifest = write_dataset(folder / "data", 18)
     facts = {"simulated": simulated, **({"condition": condition} if condition else {})}
-    examples = tuple(replace(e, facts={**e.facts, **facts}) for e in manifest.examples)
-    write_scored_record(replace(manifest, examples=examples), "challenger", digest, folder, seed=1)
+    examples = tuple(replace(e, facts={**e.facts, **facts}) for e in manifest.examples())
+    changed = write_manifest(folder / "data", manifest.landmark_set, manifest.split_seed, examples)
+    write_scored_record(changed, "challenger", digest, folder, seed=1)
     return folder / "record.json"
 
 

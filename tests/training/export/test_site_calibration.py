@@ -73,7 +73,7 @@ def test_too_few_patients_are_refused():
 def test_every_study_of_the_data_set_is_measured(taught, drawn):
     with pytest.raises(ParametersRejected, match="SITE_PATIENTS_TOO_FEW") as refusal:
         calibrate_site(load_model(taught[0]), drawn[0], "Elsewhere", DAY)
-    assert refusal.value.found.startswith(f"{len(drawn[1].examples)} studies")
+    assert refusal.value.found.startswith(f"{drawn[1].count()} studies")
 
 
 def test_a_model_without_uncertainty_is_refused():

@@ -197,7 +197,7 @@ def test_a_minute_budget_ends_in_time(drawn, tiny_config, tmp_path):
 
 
 def test_nan_stops_the_fit_and_leaves_no_candidate(drawn, tiny_config, tmp_path, monkeypatch):
-    monkeypatch.setattr(lightning_module, "masked_mean", lambda values, mask: values.sum() * float("nan"))
+    monkeypatch.setattr(lightning_module, "masked_mean", lambda values, mask, weight: values.sum() * float("nan"))
     with pytest.raises(ContractViolation, match="LOSS_NOT_FINITE"):
         fit(drawn[0], tmp_path, tiny_config)
     assert not (tmp_path / FITTED_FILE).exists()

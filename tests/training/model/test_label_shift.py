@@ -24,9 +24,8 @@ def _batch(levels: int) -> Sample:
     """Labels with every name ``levels`` too low."""
     target = torch.tensor([[_place(n, levels) for n in CORNERS68]])
     count = len(CORNERS68)
-    return Sample(
-        torch.zeros(1, 1, 8, 8), torch.zeros(1, dtype=torch.int64), target, torch.ones(1, count).bool(), torch.ones(1)
-    )
+    present, one = torch.ones(1, count).bool(), torch.ones(1)
+    return Sample(torch.zeros(1, 1, 8, 8), torch.zeros(1, dtype=torch.int64), target, present, one, one)
 
 
 FOUND = torch.tensor([[_place(n) for n in CORNERS68]])

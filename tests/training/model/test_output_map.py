@@ -45,6 +45,7 @@ def test_labels_map_to_outputs_and_back():
         target=torch.stack([marked, -marked], dim=-1),
         present=torch.ones(3, 175, dtype=torch.bool),
         unit_per_px=torch.ones(3),
+        weight=torch.ones(3),
     )
     labels = to_outputs(sample, OUTPUT_MAP.table(view.device))
     assert labels.target.shape == (3, 107, 2)
