@@ -20,6 +20,9 @@ DAGSTER_UI_VARIABLE = "PLUMBLINE_DAGSTER_UI"
 
 DEFAULT_DAGSTER_UI = "http://127.0.0.1:3000"
 
+DAGSTER_DB_VARIABLE = "PLUMBLINE_DAGSTER_DB"
+"""The variable with the PostgreSQL database of Dagster's runs; without it, they are in the workspace."""
+
 WEB_HOSTS_VARIABLE = "PLUMBLINE_WEB_HOSTS"
 """The variable with further values of the Host header that the web servers accept, separated by commas."""
 
@@ -28,6 +31,12 @@ WEB_TOKEN_VARIABLE = "PLUMBLINE_WEB_TOKEN"  # noqa: S105 - the name of a variabl
 
 ALERT_WEBHOOK_VARIABLE = "PLUMBLINE_ALERT_WEBHOOK"
 """The variable with the address that gets every alert (``orchestration.alerts``): https, or http on this machine."""
+
+WORKERS_VARIABLE = "PLUMBLINE_WORKERS"
+"""The variable with the largest number of worker processes of a step; without it, one for each usable core."""
+
+RAY_ADDRESS_VARIABLE = "PLUMBLINE_RAY_ADDRESS"
+"""The variable with the address (HOST:PORT) of a Ray cluster for the heavy work. Without it, no other machine works."""
 
 _TELEMETRY_OFF = {
     "DO_NOT_TRACK": "1",
@@ -61,7 +70,12 @@ _IMPATIENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "6",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    # libpq would wait for a silent host for two minutes.
+    "PGCONNECT_TIMEOUT": "6",
 }
+
+# Without a token, whoever reaches a Ray cluster can run any program on it.
+_AUTHENTICATED = {"RAY_AUTH_MODE": "token"}
 
 _QUIET = {
     # MLflow's messages on table migrations would break the progress bars.
@@ -69,18 +83,25 @@ _QUIET = {
     # GitPython, which MLflow uses, warns at import on machines without git.
     "GIT_PYTHON_REFRESH": "quiet",
     "MPLBACKEND": "Agg",
-    # MLflow's progress bars would overwrite ours.
+    # MLflow's progress bars would overwrite ours, and with a server it prints the addresses of its pages.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
 
 def quiet_environment() -> dict[str, str]:
     """Variables that turn off telemetry, pickles, job runners and network look-ups in every embedded tool.
 
-    They also limit the time of a request to MLflow's server, unless this process has other limits.
+    They also limit the time of a request to MLflow's server and of a connection to PostgreSQL, and ask for a token on a
+    Ray cluster, unless this process has other values.
     """
-    patience = {name: os.environ.get(name, value) for name, value in _IMPATIENT.items()}
-    return {**_TELEMETRY_OFF, **_SAFE_MLFLOW, **_QUIET, **patience}
+    adjustable = {name: os.environ.get(name, value) for name, value in {**_IMPATIENT, **_AUTHENTICATED}.items()}
+    return {**_TELEMETRY_OFF, **_SAFE_MLFLOW, **_QUIET, **adjustable}
+
+
+def worker_environment() -> dict[str, str]:
+    """This process's environment, plus a variable that keeps modules of the working directory from hiding libraries."""
+    return {**os.environ, "PYTHONSAFEPATH": "1"}
 
 
 def apply_quiet_environment() -> None:

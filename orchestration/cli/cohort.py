@@ -14,6 +14,7 @@ from simulation.cohort.cohort import write_cohort
 from simulation.cohort.config import CohortConfig
 from simulation.population.statistics import population_rows, survey
 from spine.scanner import NATIVE_SPACING_MM
+from spine.work import LocalWork
 
 _WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
 MIN_ROWS = 256
@@ -103,12 +104,14 @@ def _check_survey(figure: Path | None) -> None:
         raise click.UsageError(f"--figure {figure}: {figure.parent} is not a writable folder; make it first")
 
 
-def _write(out: Path, count: int, seed: int, *, rows: int, columns: int | None, replace: bool, **settings: Any) -> None:
+def _write(
+    out: Path, count: int, seed: int, *, rows: int, columns: int | None, replace: bool, workers: int, **settings: Any
+) -> None:
     settings |= {"shape": (rows, columns or rows // 2), "spacing_mm": NATIVE_SPACING_MM * 8 * _ROWS / rows}
     settings["mesh_format"] = settings["mesh_format"] or "obj"
     config = CohortConfig(count=count, seed=seed, **settings)
     with interruptible(), progress_bar("virtual patients") as progress:
-        done = write_cohort(out, config, progress, may_replace=replace)
+        done = write_cohort(out, config, progress, may_replace=replace, work=LocalWork(workers))
     parts = {"drawn": done.written, "kept": done.kept, "of these replaced": done.replaced, "removed": done.removed}
     counts = ", ".join(f"{number} {name}" for name, number in parts.items() if number)
     output.print(f"{count} virtual patients in {out}: {counts}")

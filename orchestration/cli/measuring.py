@@ -5,32 +5,30 @@ read and measure, so that ``--help`` and usage errors do not wait for these impo
 """
 
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 from rich.text import Text
 
-from inference.inputs import ImageInput
-from inference.measurement_json import report_json, report_text
-from inference.overlay import draw_overlay, interval_lines, warnings_of
-from inference.value_table import grouped_absences, value_rows
+from inference.measurement_json import report_text
+from inference.overlay import interval_lines, warnings_of
+from inference.value_table import class_lines, grouped_absences, value_rows
+from orchestration.cli.batch import batch_of, measure_studies
 from orchestration.cli.measured_files import MeasuredFiles
 from orchestration.cli.model_choice import ChosenModel, open_chosen_model, with_site_calibration
 from orchestration.cli.options import workspace_option
-from orchestration.cli.radiograph_files import NamedFiles, identification_of, input_of, open_radiographs
+from orchestration.cli.radiograph_files import NamedFiles, identification_of
 from orchestration.cli.terminal import errors, output, print_table, print_text
 from orchestration.pipeline.workspace import Workspace
-from spine.errors import InputRejected
-from spine.landmarks import ViewName
+from serving.results.fhir_codes import Release
+from spine.measurement.classes import CLASSES
 from spine.measurement.registry import PARAMETERS
 from spine.prediction import Prediction
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from inference.measured_study import MeasuredStudy
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -43,6 +41,12 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--facing",
     type=click.Choice(["left", "right"]),
     help="The side of the stored lateral image to which the patient faces, if no tag says it.  [the model reads it]",
+)
+@click.option(
+    "--spacing",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MM",
+    help="Size of a pixel in the patient, for a picture (PNG, JPEG).  [unknown: angles only]",
 )
 @click.option(
     "--model",
@@ -67,6 +71,32 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to write the measurements to, as JSON (docs/measurement-json.md).  [no file]",
 )
+@click.option(
+    "--dicom-out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for DICOM results: structured report, overlay, presentation states, PDF.  [no DICOM results]",
+)
+@click.option(
+    "--fhir", type=click.Path(dir_okay=False, path_type=Path), help="File for a FHIR transaction bundle.  [no bundle]"
+)
+@click.option(
+    "--fhir-release",
+    type=click.Choice([each.value for each in Release]),
+    default=Release.R4B.value,
+    show_default=True,
+    help="Release of FHIR of the bundle.",
+)
+@click.option(
+    "--studies",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of studies to measure, instead of FILES; the table goes to --csv.",
+)
+@click.option(
+    "--csv",
+    "csv_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Table to write with --studies: one row a study. A later call goes on with it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on a terminal also.  [a table; JSON into a pipe]")
 @click.option("--identify", is_flag=True, help="Write study date and pseudonym of the patient on the overlay.")
 def measure(
@@ -74,11 +104,17 @@ def measure(
     frontal: Path | None,
     lateral: Path | None,
     facing: Literal["left", "right"] | None,
+    spacing: float | None,
     model_folder: Path | None,
     workspace: Path,
     calibration_file: Path | None,
     overlay: Path | None,
     out: Path | None,
+    dicom_out: Path | None,
+    fhir: Path | None,
+    fhir_release: str,
+    studies: Path | None,
+    csv_file: Path | None,
     as_json: bool,
     identify: bool,
 ) -> None:
@@ -87,37 +123,46 @@ def measure(
     If the workspace has no champion yet, the bundled model is used and a message is printed.
 
     The command prints a table, or JSON if the output goes into a pipe and --out names no file. It writes only the files
-    that --overlay and --out name: both or, if the images are refused, neither. Every parameter has a value, with its
-    90 % interval if the model is calibrated, or a reason for its absence. Not for diagnosis.
+    that --overlay, --out, --dicom-out and --fhir name: all or, if the images are refused, none. Every parameter has
+    a value, with its 90 % interval if the model is calibrated, or a reason for its absence. Not for diagnosis.
 
     \b
     Example:  plumbline measure frontal.dcm lateral.dcm --overlay overlay.png --out measurement.json
               plumbline measure --frontal a.dcm --lateral b.dcm --facing left
+              plumbline measure frontal.dcm lateral.dcm --dicom-out results --fhir results/bundle.json
+              plumbline measure --frontal a.png --lateral b.jpg --spacing 0.4
+              plumbline measure --studies folder --csv table.csv
               plumbline measure frontal.dcm lateral.dcm | jq .parameters.cobb.value
     """
-    from inference.facing import turned_to_canonical
-    from inference.measure import measure_views
+    from inference.measured_study import measure_radiographs
+    from inference.radiograph_files import open_radiographs
 
     place = Workspace(workspace)
-    named = NamedFiles(files, frontal, lateral, facing)
-    outputs = MeasuredFiles(overlay, out)
+    named = NamedFiles(files, frontal, lateral, facing, spacing)
+    outputs = MeasuredFiles(overlay, out, dicom_out, fhir, Release(fhir_release))
+    if studies is not None or csv_file is not None:
+        folder, table = batch_of(studies, csv_file, named.all, outputs)
+        chosen = with_site_calibration(open_chosen_model(model_folder, place), calibration_file, place)
+        measure_studies(folder, table, chosen)
+        return
     outputs.require_safe(named.all)
+    outputs.require_installed()
     with outputs.replaced():
-        opened = open_radiographs(named)
+        opened = open_radiographs(named.to_measure())
         identification = identification_of(opened, place) if identify else None
         chosen = with_site_calibration(open_chosen_model(model_folder, place), calibration_file, place)
-        inputs = {view: input_of(view, each) for view, each in opened.items()}
-        turned = [view for view, each in opened.items() if each.needs_facing]
-        inputs |= {view: turned_to_canonical(chosen.model, inputs[view]) for view in turned}
-        prediction = measure_views(chosen.model, inputs)
-        _require_measurements(prediction, named.all)
-        report = report_text(report_json(prediction, chosen.model, inputs))
-        outputs.write(report, _draw(prediction, chosen, inputs, identification) if overlay else None)
+        study = measure_radiographs(chosen.model, opened)
+        for warning in warnings_of(study.prediction):
+            errors.print(warning, style="yellow")
+        report = report_text(study.report())
+        today = f"{datetime.now(UTC):%Y-%m-%d}"
+        image = study.overlay(model=chosen.short, identification=identification, measured_on=today) if overlay else None
+        outputs.write(report, image, outputs.results_of(study))
     if as_json or not (out or _on_terminal()):
         click.echo(report)
     elif _on_terminal():
-        _print_values(prediction, chosen)
-    _print_basis(prediction, chosen, overlay)
+        _print_values(study.prediction, chosen)
+    _print_basis(study, chosen, overlay)
 
 
 def _on_terminal() -> bool:
@@ -136,78 +181,24 @@ def _print_values(prediction: Prediction, chosen: ChosenModel) -> None:
     shown = {name: cells for name, cells in columns.items() if any(cells)}
     rows_shown = list(zip(*shown.values(), strict=True))
     print_table("Measurement, not for diagnosis", tuple(shown), rows_shown, note=f"model: {chosen.text}")
-    for line in grouped_absences(prediction.parameters):
+    for line in (*class_lines(prediction.classes), *grouped_absences(prediction.parameters)):
         print_text(line)
 
 
-def _draw(
-    prediction: Prediction,
-    chosen: ChosenModel,
-    inputs: Mapping[ViewName, ImageInput],
-    identification: str | None,
-) -> "Image":
-    return draw_overlay(
-        inputs,
-        prediction.points,
-        prediction.parameters,
-        title="Plumbline measurement",
-        identification=identification,
-        footer=f"{chosen.short}, Plumbline {version('plumbline')}, measured {datetime.now(UTC):%Y-%m-%d}",
-        provenance="model trained on simulated data" if chosen.model.contract.simulated_training_data else None,
-        rough_intervals=_remark(prediction, chosen),
-        intervals=interval_lines(prediction),
-        warnings=warnings_of(prediction),
-        unscaled=prediction.lengths_withheld,
-    )
-
-
-def _remark(prediction: Prediction, chosen: ChosenModel) -> str | None:
-    """What restricts the intervals, if there are any."""
-    calibration = chosen.model.contract.calibration
-    return calibration.remark if calibration and any(m.interval for m in prediction.parameters.values()) else None
-
-
-def _print_basis(prediction: Prediction, chosen: ChosenModel, overlay: Path | None) -> None:
+def _print_basis(study: "MeasuredStudy", chosen: ChosenModel, overlay: Path | None) -> None:
     """Print on the terminal what the intervals rest on, the model, and the path of the overlay."""
-    for line in interval_lines(prediction):
+    for line in interval_lines(study.prediction):
         errors.print(line)
-    if remark := _remark(prediction, chosen):
+    if remark := study.interval_remark:
         errors.print(f"~ {remark}", style="yellow")  # the mark of these intervals in the table
     if not _on_terminal():
         errors.print(f"model: {chosen.text}")
     errors.print(f"overlay: {overlay}" if overlay else "no overlay: --overlay FILE draws landmarks, lines and values")
 
 
-def _require_measurements(prediction: Prediction, files: tuple[Path, ...]) -> None:
-    """Refuse files in which no spine was found or nothing was measured; print the warnings about all other files."""
-    if prediction.refused and not any(prediction.points.values()):
-        why = "; ".join(f"{view}: {reason}" for view, reason in prediction.refused.items())
-        raise InputRejected(
-            "NO_SPINE_FOUND",
-            found=f"{', '.join(f.name for f in files)}: {why}",
-            expected="frontal or lateral radiographs of the whole, the thoracolumbar or the lumbar spine",
-            remedy="check that this is the right file and that the image is upright; nothing was measured",
-        )
-    if all(measured.is_absent for measured in prediction.parameters.values()):
-        raise InputRejected(
-            "NOTHING_MEASURED",
-            found=f"{', '.join(f.name for f in files)}: {_describe_visible(prediction)}",
-            expected="radiographs that show enough of an upright spine for at least one parameter",
-            remedy="check that the image is upright, complete and not covered; nothing was measured",
-        )
-    for warning in warnings_of(prediction):
-        errors.print(warning, style="yellow")
-
-
-def _describe_visible(prediction: Prediction) -> str:
-    """For each view, the number of landmarks that were found, or the reason why the view was refused."""
-    seen = [f"{view}: {len(at)} landmarks" for view, at in prediction.points.items() if view not in prediction.refused]
-    return "; ".join([*seen, *(f"{view}: refused, {why}" for view, why in prediction.refused.items())])
-
-
 @click.command()
 def parameters() -> None:
-    """List every parameter with definition, sign, unit and source.
+    """List every parameter with definition, sign, unit and source, then every class that follows from them.
 
     \b
     Example:  plumbline parameters
@@ -217,6 +208,10 @@ def parameters() -> None:
         output.print(Text.assemble((p.name, "bold"), f"  {p.label}, {p.plane}, {p.unit}{paper}"))
         output.print(f"    {p.definition}; {p.sign}.")
         output.print(f"    {p.source}", style="dim")
+    for c in CLASSES.values():
+        output.print(Text.assemble((c.name, "bold"), f"  {c.label}, class"))
+        output.print(f"    {c.definition}.")
+        output.print(f"    {c.source}", style="dim")
 
 
 @click.command()

@@ -10,8 +10,7 @@ from orchestration.cli.terminal import human_size, output, print_table
 from orchestration.lifecycle.backup import restore_backup, write_backup
 from orchestration.pipeline.params import existing_workspace
 from orchestration.pipeline.workspace import Workspace
-from validation.promotion.database import database_exists
-from validation.promotion.history import read_history
+from validation.registry.database import database_exists
 
 
 @click.command()
@@ -85,12 +84,10 @@ def clean(workspace: Path, dry_run: bool, days: float) -> None:
 
 
 def _verify(workspace: Workspace) -> None:
-    entries = read_history(workspace.promotion_ledger)
-    if not entries and not database_exists(workspace.tracking_uri):
+    if not database_exists(workspace.tracking_uri) and not workspace.history_copy.exists():
         output.print("no model was registered yet, so there is no history to verify")
         return
     verify_history(workspace)
-    output.print(f"history verified: {len(entries)} entries; registry, champion record, alias and local copy agree")
 
 
 def _note_other_registry(workspace: Workspace) -> None:

@@ -15,7 +15,7 @@ workspace_option = click.option(
     help="The workspace folder (or set PLUMBLINE_WORKSPACE).",
 )
 
-SOURCES = click.Choice(["virtual", "folder", "aasce", "ct-keypoints"])
+SOURCES = click.Choice(["virtual", "folder", "aasce", "ct-keypoints", "annotations"])
 
 source_option = click.option("--source", type=SOURCES, help="Where studies come from.  [virtual in a new workspace]")
 

@@ -19,6 +19,7 @@ from orchestration.cli.verdicts import print_verdict
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import Params, parse_params, read_params, write_params
 from orchestration.pipeline.policies import workspace_policy
+from orchestration.pipeline.remote import checked_remote, write_remote
 from orchestration.pipeline.stages import STAGE_NAMES, dvc_yaml
 from orchestration.pipeline.steps import compute_step
 from orchestration.pipeline.versioning import dvc_repository
@@ -44,15 +45,21 @@ _RADIOGRAPH_DEFAULTS: dict[str, dict[str, Any]] = {
 @click.command()
 @workspace_option
 @parameter_options
-def init(workspace: Path, **parameters: Any) -> None:
-    """Make a workspace: a params.yaml with every parameter, and a dvc.yaml.
+@click.option("--remote", metavar="URL", help="Where `dvc push` copies the data: s3://BUCKET/PREFIX, or a folder.")
+@click.option("--remote-endpoint", metavar="URL", default="", help="The object store, if it is not Amazon's.")
+def init(workspace: Path, remote: str | None, remote_endpoint: str, **parameters: Any) -> None:
+    """Make a workspace: a params.yaml with every parameter, and a dvc.yaml. With --remote, check it and keep it.
 
     \b
     Example:  plumbline init -w ws --source folder --location /data/studies --set training.minutes=20
               plumbline init -w bundled --recipe bundled
+              plumbline init -w ws --remote s3://studies/ws --remote-endpoint https://store.example
     """
     chosen = Workspace(workspace)
+    checked = checked_remote(remote, remote_endpoint) if remote is not None else None
     prepare_workspace(chosen, **parameters)
+    if checked is not None:
+        write_remote(chosen, checked)
     output.print(f"{chosen.params_file}\n{chosen.pipeline_file}")
 
 

@@ -21,7 +21,7 @@ from orchestration.pipeline.intake import (
 from orchestration.pipeline.params import change_params, read_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.printable import printable_name
-from spine.study import iterate_study_folders
+from spine.study import study_ids
 
 
 @click.command()
@@ -68,7 +68,7 @@ def accept(studies: tuple[str, ...], reason: str, workspace: Path) -> None:
     Example:  plumbline accept 5a8c0f21b6e9d374 --reason "six lumbar vertebrae, labels checked" -w ws
     """
     chosen = Workspace(workspace)
-    stored = {folder.name for folder in iterate_study_folders(chosen.studies)}
+    stored = set(study_ids(chosen.studies))
     with_text = {path.parent.name for path in chosen.quarantine.glob("*/reason.json") if _has_text(path)}
     if not reason.strip():
         raise click.UsageError("the reason is empty")

@@ -6,99 +6,86 @@ from pathlib import Path
 import click
 
 from orchestration.cli.options import workspace_option
-from orchestration.cli.terminal import output, print_table, print_text
+from orchestration.cli.terminal import output, print_table
 from orchestration.lifecycle import history as lifecycle
-from orchestration.lifecycle.approvals import approve_verdict, reject_verdict
-from orchestration.lifecycle.local_champion import refresh_local_champion
+from orchestration.lifecycle.changes import roll_back_locally
 from orchestration.pipeline.params import existing_workspace, read_params
 from orchestration.pipeline.workspace import Workspace
+from orchestration.printable import printable
 from orchestration.tracking.describe import describe_status
-from orchestration.tracking.registry import serving_version
+from orchestration.tracking.registry import history_state
 from spine.errors import GateRefused
 from spine.times import to_the_minute
 from validation.promotion.approval import SignOff
-from validation.promotion.history import read_history
-
-_by = click.option("--by", "person", default=None, help="Who runs this command; by default the name of the account.")
 
 
 @click.command()
 @workspace_option
-@click.option("--fetch", is_flag=True, help="Download the champion from the registry again and verify its bytes.")
-def champion(workspace: Path, fetch: bool) -> None:
+def champion(workspace: Path) -> None:
     """Show challenger, champion, previous champion, and the local copy that this workspace measures with.
+
+    First MLflow's aliases and the local copy are set to what the history says.
 
     \b
     Example:  plumbline champion -w workspace/demo
     """
     chosen = existing_workspace(workspace)
-    if fetch:
-        output.print(f"champion {refresh_local_champion(chosen).digest[:12]} fetched")
-    rows, has_history = lifecycle.models_in_use(chosen), bool(read_history(chosen.promotion_ledger))
-    if not has_history and ("champion", "none", "none") in rows:
+    state = lifecycle.up_to_date(chosen)
+    if state.champion is None:
         output.print("no model has been promoted in this workspace yet")
         return
-    print_table("Models of the gate", ("role", "version", "model"), rows)
-    if not has_history:
-        print_text(
-            "The registry has a champion, but this workspace has no history of promotions; "
-            "`plumbline history --verify` checks whether a history is missing."
-        )
+    print_table("Models of the gate", ("role", "version", "model"), lifecycle.models_in_use(chosen, state))
 
 
 @click.command()
 @workspace_option
-@click.option("--verify", is_flag=True, help="Compare history, registry, champion record, alias and local copy.")
-@click.option("--repair", is_flag=True, help="Complete an interrupted change, correct the alias, clean up.")
-@click.option("--accept-loss", is_flag=True, help="Continue without lost entries that have no backup; record the loss.")
-@click.option("--as", "accepter", default="", help="With --accept-loss: who accepts the loss.")
-@click.option("--reason", default="", help="With --accept-loss: what happened; recorded in the history.")
-@_by
-def history(
-    workspace: Path, verify: bool, repair: bool, accept_loss: bool, accepter: str, reason: str, person: str | None
-) -> None:
-    """Print the history of promotions. With --verify, the exit code is 3 if history and registry disagree.
+@click.option("--verify", is_flag=True, help="Compare the history with its copy, the registry and the local copy.")
+@click.option("--restore", is_flag=True, help="Put lost or edited events back from history.jsonl; record who and why.")
+@click.option("--as", "person", default="", help="With --restore: who decides.")
+@click.option("--reason", default="", help="With --restore: what happened; recorded in the history.")
+def history(workspace: Path, verify: bool, restore: bool, person: str, reason: str) -> None:
+    """Print the history of promotions. With --verify, the exit code is 3 if anything differs from the history.
+
+    --restore also goes on after a clock that was ahead.
 
     \b
     Example:  plumbline history --verify -w workspace/demo
-              plumbline history --accept-loss --as "R. Viewer" --reason "the disk died" -w workspace/demo
+              plumbline history --restore --as "R. Viewer" --reason "the disk died" -w workspace/demo
     """
     chosen = existing_workspace(workspace)
-    if accept_loss:
-        entry = lifecycle.accept_history_loss(chosen, SignOff(accepter, reason))
-        output.print(f"loss accepted by {entry.promoter}: {entry.reason}")
-    if repair:
-        _repair(chosen, person or getpass.getuser())
+    if (person or reason) and not restore:
+        raise click.UsageError("--as and --reason belong to --restore")
+    if restore:
+        event = lifecycle.restore_history(chosen, SignOff(person, reason))
+        output.print(printable(f"restored by {event.actor}: {event.reason}"))
         _update_pages(chosen)
     if verify:
         verify_history(chosen)
-    entries = read_history(chosen.promotion_ledger)
+    events = history_state(chosen).events
+    rows = [
+        (
+            str(e.sequence),
+            to_the_minute(e.at),
+            e.kind,
+            e.version or "-",
+            e.digest[:12],
+            e.actor,
+            e.reason,
+            e.verdict[:12],
+        )
+        for e in events
+    ]
     columns = ("", "when", "event", "version", "model", "by", "reason", "verdict")
-    rows = []
-    for e in entries:
-        when, verdict = to_the_minute(e.at), (e.verdict or "none")[:12]
-        version, model = e.version or "-", e.model_digest[:12]
-        rows.append((str(e.sequence), when, e.event, version, model, e.promoter, e.reason or "", verdict))
     print_table("History, oldest first", columns, rows)
-    if verify:
-        output.print(f"verified: {len(entries)} entries; registry, champion record, alias and local copy agree")
-
-
-def _repair(workspace: Workspace, person: str) -> None:
-    done = lifecycle.repair_history(workspace, person)
-    for cleared in done.cleared:
-        output.print(f"removed, as remains of a killed promotion: {cleared}")
-    champion = done.champion
-    output.print(f"champion: {f'version {champion.version}' if champion else 'none; no model was ever in service'}")
 
 
 def verify_history(workspace: Workspace) -> None:
-    """Print every fault. Without faults, print the accepted losses and the other histories.
+    """Print every fault, or the number of events.
 
     Raises:
         GateRefused: HISTORY_NOT_VERIFIED.
     """
-    faults = lifecycle.audit_history(workspace)
+    faults = lifecycle.verify_workspace(workspace)
     if faults:
         rows = [(f.code, f.place, f.found, f.remedy) for f in faults]
         print_table("Faults of the history", ("code", "place", "found", "what to do"), rows)
@@ -106,13 +93,11 @@ def verify_history(workspace: Workspace) -> None:
         raise GateRefused(
             "HISTORY_NOT_VERIFIED",
             found=f"{len(faults)} fault(s); the first is {first.code} at {first.place}: {first.found}",
-            expected="a history, registry, champion record, alias and local copy that agree",
+            expected="a table, history.jsonl, registry, aliases and local copy that agree",
             remedy=first.remedy,
         )
-    for entry in (e for e in read_history(workspace.promotion_ledger) if e.event == "loss_accepted"):
-        output.print(f"loss accepted on {to_the_minute(entry.at)} by {entry.promoter}: {entry.reason}")
-    for other in lifecycle.describe_other_histories(workspace):
-        output.print(f"this model has another history, which was not checked: {other}")
+    number = len(history_state(workspace).events)
+    output.print(f"history verified: {number} events; history.jsonl, registry, aliases and local copy agree")
 
 
 @click.command()
@@ -120,7 +105,7 @@ def verify_history(workspace: Workspace) -> None:
 @click.option("--reason", required=True, help="Why the present model must leave service; it is then denied.")
 @click.option("--to", default=None, help="Version to return to; by default the last good version.")
 @click.option("--local", is_flag=True, help="While the registry is down: use the local copy of the previous champion.")
-@_by
+@click.option("--by", "person", default=None, help="Who runs this command; by default the name of the account.")
 def rollback(workspace: Path, reason: str, to: str | None, local: bool, person: str | None) -> None:
     """Return to the last good model. The exit code is 3 if that model is denied, altered or fails the smoke test.
 
@@ -130,15 +115,15 @@ def rollback(workspace: Path, reason: str, to: str | None, local: bool, person: 
     chosen, by = existing_workspace(workspace), person or getpass.getuser()
     params = read_params(chosen.params_file)
     if local:
-        returned = lifecycle.roll_back_locally(chosen, params, reason=reason, promoter=by)
+        returned = roll_back_locally(chosen, params, reason=reason, promoter=by)
         output.print(f"version {returned.version} (model {returned.digest[:12]}) is in service from the local copy")
-        output.print("the registry still has the other champion: run `plumbline rollback` when the registry is back")
+        output.print("the history follows when the registry is back, at the next command, e.g. `plumbline champion`")
         return
     done = lifecycle.roll_back(chosen, params, reason=reason, promoter=by, to=to)
     for fault in done.passed_over:
-        output.print(f"skipped {fault}")
-    output.print(f"version {done.champion.version} (model {done.champion.model_digest[:12]}) is in service again")
-    output.print(f"model {done.left[:12]} is denied: {reason}")
+        output.print(printable(f"skipped {fault}"))
+    output.print(f"version {done.event.version} (model {done.event.digest[:12]}) is in service again")
+    output.print(f"model {done.event.previous[:12]} is denied: {printable(reason)}")
     _update_pages(chosen)
 
 
@@ -155,12 +140,11 @@ def approve(verdict: str, workspace: Path, person: str, comment: str, ttl: float
     Example:  plumbline approve 3fa9c01b22de --as "R. Viewer" --comment "looked at the worst twenty"
     """
     chosen = existing_workspace(workspace)
-    granted = approve_verdict(chosen, read_params(chosen.params_file), verdict, SignOff(person, comment, ttl))
-    approval = granted.digest[:12]
-    output.print(
-        f"approval {approval} of verdict {granted.verdict[:12]}, valid until {to_the_minute(granted.expires_at)}"
-    )
-    output.print(f'next: plumbline promote --approval {approval} --by "{person}" -w {workspace}')
+    sign_off = SignOff(person, comment, ttl)
+    granted = lifecycle.approve_verdict(chosen, read_params(chosen.params_file), verdict, sign_off)
+    approval, until = granted.sha256[:12], to_the_minute(granted.expires)
+    output.print(f"approval {approval} of verdict {granted.verdict[:12]}, valid until {until}")
+    output.print(f'next: plumbline promote --approval {approval} --by "{printable(person)}" -w {workspace}')
     _update_pages(chosen)
 
 
@@ -179,11 +163,12 @@ def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
     Example:  plumbline reject 3fa9c01b22de --as "R. Viewer" --comment "three mirrored spines"
     """
     chosen = existing_workspace(workspace)
-    refused = reject_verdict(chosen, read_params(chosen.params_file), verdict, SignOff(person, comment))
-    output.print(f"verdict {refused.verdict[:12]} is rejected by {refused.approver}")
-    output.print(f"model {refused.challenger_model[:12]} can no longer be promoted, by any verdict")
-    if version := serving_version(chosen, refused.challenger_model):
-        output.print(f"the model is still in service, as version {version}: a rejection does not change that")
+    event = lifecycle.reject_verdict(chosen, verdict, SignOff(person, comment))
+    output.print(f"verdict {event.verdict[:12]} is rejected by {printable(event.actor)}")
+    output.print(f"model {event.digest[:12]} can no longer be promoted, by any verdict")
+    champion = history_state(chosen).champion
+    if champion is not None and champion.digest == event.digest:
+        output.print(f"the model is still in service, as version {champion.version}: a rejection does not change that")
         output.print(f"next, to take it out of service: plumbline rollback --reason TEXT -w {workspace}")
     _update_pages(chosen)
 
@@ -202,13 +187,11 @@ def reinstate(model: str, workspace: Path, person: str, comment: str) -> None:
     Example:  plumbline reinstate 3 --as "R. Viewer" --comment "the radiographs were exchanged, not the spines"
     """
     chosen = existing_workspace(workspace)
-    done = lifecycle.reinstate_model(chosen, model, SignOff(person, comment))
-    if (denial := done.denial) is not None:
-        why = f"({denial.by} on {to_the_minute(denial.at)}: {denial.reason})"
-        output.print(f"model {denial.digest[:12]} is no longer denied {why}")
-    for refusal in done.refusals:
-        why = f"({refusal.by} on {to_the_minute(refusal.at)}: {refusal.comment})"
-        output.print(f"model {refusal.model[:12]} is no longer rejected {why}")
+    event, ended = lifecycle.reinstate_model(chosen, model, SignOff(person, comment))
+    for bar in ended:
+        state = "denied" if bar.kind == "rolled_back" else "rejected"
+        why = f"({bar.actor} on {to_the_minute(bar.at)}: {bar.reason})"
+        output.print(f"model {event.digest[:12]} is no longer {state} {printable(why)}")
     _update_pages(chosen)
 
 

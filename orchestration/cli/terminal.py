@@ -26,6 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.pipeline.step_report import Figure, Row, StepReport, progress_text
+from orchestration.printable import printable
 from spine.types import Progress as ProgressCall
 
 errors = Console(stderr=True, highlight=False, markup=False)
@@ -119,7 +120,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     Nothing is cut. Prose folds between words; figures and names are not broken. If the table is still too wide for the
     window, each row becomes a list item. In a file or pipe the width is unlimited, except if ``COLUMNS`` is set.
     """
-    available = _window_width()
+    rows, available = [[printable(cell) for cell in row] for row in rows], _window_width()
     widths = _widths(columns, rows, available)
     if widths is None:
         _print_points(title, columns, rows, note)

@@ -12,9 +12,13 @@ training process imports ``pipes`` and needs no Dagster.
     old_runs      finished runs that may be removed
     overview      unfinished and last runs, and the next scheduled run
     pipes         Dagster Pipes for fits on several GPUs
+    ray_fits      a fit as a job of a Ray cluster
+    ray_runs      whole runs as jobs of a Ray cluster
     resources     paths, versions, tracking and device for assets, checks and sensors
     run           runs the job retrain in this process, for the command line
+    run_database  where Dagster's runs are stored: SQLite or PostgreSQL
     run_log       the event log as a text file
+    run_log_reporter    messages of a fit in the run's log
     run_progress  progress and reports of a run's steps
     schedules     schedules that start runs at a fixed time
     sensors       sensors that start runs when new data arrive

@@ -1,19 +1,28 @@
 """Configures and opens the Dagster instance of a workspace, and marks runs whose process died as failed.
 
-Contract: telemetry is off before an instance opens. A run whose process died is marked failed, so that the run
-does not block the queue. On a single machine, Dagster's own run monitoring does not notice the death.
+Contract: telemetry is off before an instance opens. The services and the command line open the same instance: the one
+of the workspace, whose runs are where ``run_database`` says. A run whose process died is marked failed, so that the run
+does not block the queue. Dagster's own run monitoring notices a death on a Ray cluster, but not below a code server.
+
+``python -m orchestration.dagster.instance WORKSPACE`` writes the instance's files, before Dagster's own programs read
+them with ``DAGSTER_HOME=WORKSPACE/state/dagster``.
 """
 
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import yaml
 
+from orchestration.dagster.ray_runs import ray_run_launcher_config
+from orchestration.dagster.run_database import database_errors, storage_config
+from orchestration.pipeline.lock import free, holder_of
 from orchestration.pipeline.workspace import Workspace
-from spine.storage import locked, write_text_atomically
+from spine.storage import write_text_atomically
 
 WRITER_TAG = "plumbline/writes"
 """The tag of every job that writes in the workspace. The queue runs one job with this tag at a time."""
@@ -48,6 +57,10 @@ def configure_instance(workspace: Workspace) -> None:
 
     The files differ in where the output of the steps goes. Under the services, Dagster captures this output for the web
     page. On the command line, Dagster does not capture the output, because capturing would break the progress bars.
+
+    Raises:
+        ParametersRejected: the database of the runs is named wrongly, or no longer named (``storage_config``).
+        ClusterRefused: CLUSTER_ADDRESS_INVALID.
     """
     workspace.dagster_home.mkdir(parents=True, exist_ok=True)
     common = {
@@ -56,6 +69,8 @@ def configure_instance(workspace: Workspace) -> None:
         "concurrency": CONCURRENCY,
         "run_monitoring": RUN_MONITORING,
         "run_retries": RUN_RETRIES,
+        **storage_config(workspace.dagster_home / "dagster.yaml"),
+        **ray_run_launcher_config(),
     }
     silent = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
     header = "# Written by orchestration/dagster/instance.py at every start: edit that module.\n"
@@ -65,15 +80,24 @@ def configure_instance(workspace: Workspace) -> None:
 
 @contextmanager
 def open_instance(workspace: Workspace, *, in_process: bool = False) -> Iterator[dg.DagsterInstance]:
-    """Open the workspace's instance. With ``in_process``, standard output and error are not captured."""
+    """Open the workspace's instance. With ``in_process``, standard output and error are not captured.
+
+    Raises:
+        ParametersRejected: as ``configure_instance``; RUN_DATABASE_PACKAGES.
+        RunDatabaseUnavailable: RUN_DATABASE_UNAVAILABLE, also if the database goes away inside the block.
+    """
     configure_instance(workspace)
     config = IN_PROCESS_CONFIG if in_process else "dagster.yaml"
-    with dg.DagsterInstance.from_config(str(workspace.dagster_home), config) as instance:
+    with database_errors(), dg.DagsterInstance.from_config(str(workspace.dagster_home), config) as instance:
         yield instance
 
 
 def fail_abandoned_runs(
-    instance: dg.DagsterInstance, workspace: Workspace, older_than_s: float | None = None
+    instance: dg.DagsterInstance,
+    workspace: Workspace,
+    older_than_s: float | None = None,
+    *,
+    first_seen: MutableMapping[str, float] | None = None,
 ) -> list[str]:
     """Mark runs whose process is gone, or that never got one, as failed, and return the ids of these runs.
 
@@ -83,18 +107,39 @@ def fail_abandoned_runs(
 
     Args:
         older_than_s: the age to use instead, for every status.
+        first_seen: run and status -> when this caller saw it first; it is brought up to date. The age counts from
+            there. Without it, the age counts from a time of the run's own machine, whose clock may be another.
     """
-    lock = workspace.state / "workspace.lock"
-    with locked(lock, wait=False) as nobody_writes:
-        holder = "" if nobody_writes else lock.read_text()
+    with free(workspace) as nobody_writes:
+        holder = None if nobody_writes else holder_of(workspace)
         records = instance.get_run_records(dg.RunsFilter(statuses=list(ABANDONED_AFTER_S)))
-        dead = [record.dagster_run for record in records if _is_dead(record, holder, older_than_s)]
+        since = _since(records, first_seen)
+        others = [r.dagster_run for r in records if holder is None or r.dagster_run.run_id != holder.run]
+        dead = [run for run in others if _is_old(run, since[_key(run)], older_than_s)]
     for run in dead:
         instance.report_run_failed(run, ABANDONED)
     return [run.run_id for run in dead]
 
 
-def _is_dead(record: dg.RunRecord, holder: str, older_than_s: float | None) -> bool:
-    run, since = record.dagster_run, max(record.start_time or 0.0, record.update_timestamp.timestamp())
-    limit = ABANDONED_AFTER_S[run.status] if older_than_s is None else older_than_s
-    return run.run_id != holder and time.time() - since >= limit
+def _since(
+    records: Sequence[dg.RunRecord], first_seen: MutableMapping[str, float] | None
+) -> MutableMapping[str, float]:
+    if first_seen is None:
+        return {_key(r.dagster_run): max(r.start_time or 0.0, r.update_timestamp.timestamp()) for r in records}
+    present = {_key(r.dagster_run) for r in records}
+    for gone in first_seen.keys() - present:
+        del first_seen[gone]
+    first_seen.update(dict.fromkeys(present - first_seen.keys(), time.time()))
+    return first_seen
+
+
+def _key(run: dg.DagsterRun) -> str:
+    return f"{run.run_id} {run.status.value}"
+
+
+def _is_old(run: dg.DagsterRun, since: float, older_than_s: float | None) -> bool:
+    return time.time() - since >= (ABANDONED_AFTER_S[run.status] if older_than_s is None else older_than_s)
+
+
+if __name__ == "__main__":
+    configure_instance(Workspace(Path(sys.argv[1])))

@@ -44,7 +44,7 @@ def old_runs(
 
 
 def compact_databases(workspace: Workspace) -> None:
-    """Give the space of removed rows back to the disk. No other program may use the instance."""
+    """Give the space of removed rows in SQLite back to the disk. No other program may use the instance."""
     for database in workspace.dagster_home.rglob("*.db"):
         with closing(sqlite3.connect(database)) as connection:
             connection.execute("VACUUM")
@@ -62,8 +62,13 @@ def _files(workspace: Workspace, run_id: str) -> list[Path]:
 
 
 def _size(workspace: Workspace, run_id: str) -> int:
-    """The size of the run's files, and of its events in the index of all runs, which has the images once more."""
+    """The size of the run's files, and of its events in the index of all runs, which has the images once more.
+
+    Rows in PostgreSQL do not count: they are not on the disk of the workspace.
+    """
     index = workspace.dagster_home / "history" / "runs" / "index.db"
+    if not index.exists():
+        return sum(bytes_below(path) for path in _files(workspace, run_id))
     with closing(sqlite3.connect(f"{index.as_uri()}?mode=rw", uri=True)) as connection:
         query = "SELECT COALESCE(SUM(LENGTH(event)), 0) FROM event_logs WHERE run_id = ?"
         (mirrored,) = connection.execute(query, (run_id,)).fetchone()

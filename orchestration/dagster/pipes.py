@@ -11,34 +11,48 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, PipesContext, open_dagster_pipes
+from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, open_dagster_pipes
 
-from orchestration.pipeline.multi_gpu import launching_with, worker_environment
+from orchestration.cluster.connection import cluster_address
+from orchestration.dagster.run_log_reporter import RunLogReporter
+from orchestration.environment import worker_environment
+from orchestration.pipeline.multi_gpu import launching_with, torchrun
 from training.fitting.ddp_worker import run
 
 WORKER_MODULE = "orchestration.dagster.pipes"
-_TENTHS = 10
 
 
 @contextmanager
 def workers_under_pipes(context: Any) -> Iterator[None]:
-    """Inside this block, a Dagster Pipes client starts the process groups, for an asset's execution ``context``."""
+    """Inside this block, a Dagster Pipes client starts the process groups, for an asset's execution ``context``.
+
+    Where a cluster is named, every fit is a job of the cluster (``ray_fits``).
+    """
     import dagster as dg
     from dagster._core.errors import DagsterPipesExecutionError  # not exported by `dagster`, nor is its base class
 
-    def launch(command: Sequence[str]) -> int:
+    if cluster_address() is not None:
+        from orchestration.dagster.ray_fits import launch_on_cluster
+
+        with launching_with(partial(launch_on_cluster, context), elsewhere=True):
+            yield
+        return
+
+    def launch(request: Path, processes: int) -> int:
+        command = torchrun(request, processes, WORKER_MODULE)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Dagster uses its own deprecated members
-                dg.PipesSubprocessClient().run(command=list(command), context=context, env=worker_environment())
+                dg.PipesSubprocessClient().run(command=command, context=context, env=worker_environment())
         except DagsterPipesExecutionError:
             return 1
         return 0
 
-    with launching_with(launch, WORKER_MODULE):
+    with launching_with(launch):
         yield
 
 
@@ -49,24 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not is_leader or DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:
         return run(request)
     with open_dagster_pipes() as pipes:
-        return run(request, _RunLogReporter(pipes))
-
-
-class _RunLogReporter:
-    """Writes the leader's messages to the run's log, with at most ten lines of progress."""
-
-    def __init__(self, pipes: PipesContext) -> None:
-        self._pipes = pipes
-        self._reported = -1
-
-    def __call__(self, message: dict[str, Any]) -> None:
-        if "done" not in message:
-            self._pipes.log.info(", ".join(f"{name} {value}" for name, value in message.items()))
-            return
-        tenth = _TENTHS * message["done"] // max(message["total"], 1)
-        if tenth > self._reported:
-            self._reported = tenth
-            self._pipes.log.info(f"fitted {tenth * 100 // _TENTHS} %")
+        return run(request, RunLogReporter(pipes))
 
 
 if __name__ == "__main__":

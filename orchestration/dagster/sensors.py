@@ -2,7 +2,8 @@
 
 Contract: a sensor decides from the files on disk and the runs in the instance, never from a cursor. A daemon that was
 down therefore catches up, and a crash between two writes does no harm. Dagster runs each run key once, so the key of a
-retry contains the number of the attempt.
+retry contains the number of the attempt. A tick lists folders and reads small files: the index of the dataset, but
+no example and no study.
 """
 
 import time
@@ -13,6 +14,7 @@ import dagster as dg
 from orchestration.dagster.assets.data import BATCHES
 from orchestration.dagster.jobs import INGEST_BATCH, RETRAIN
 from orchestration.dagster.resources import WorkspacePaths
+from orchestration.pipeline.corrections import waiting_corrections
 from orchestration.pipeline.drift import latest_drift, populations_of
 from orchestration.pipeline.intake import Batch, finished_batches, is_taken_in
 from orchestration.pipeline.workspace import Workspace
@@ -75,8 +77,8 @@ def _request(batch: Batch, instance: dg.DagsterInstance, paths: WorkspacePaths) 
     job_name=RETRAIN,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Requests retraining when retrain.minimum_new_studies have arrived since the last dataset, or when new "
-    "studies have drifted and retrain.on_drift is set.",
+    description="Requests retraining when retrain.minimum_new_studies studies and corrections have arrived since "
+    "the last dataset, or when new studies have drifted and retrain.on_drift is set.",
 )
 def enough_new_studies(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.RunRequest | dg.SkipReason:
     """Request a retraining each time ``minimum_new_studies`` have arrived, if no retraining is queued or running."""
@@ -91,10 +93,12 @@ def enough_new_studies(context: dg.SensorEvaluationContext, paths: WorkspacePath
     if drifted and len(new) < wanted:
         return dg.RunRequest(run_key=f"{base}+drift", tags={"plumbline/reason": drifted})
     if len(new) < wanted:
-        return dg.SkipReason(f"{len(new)} new studies since the last dataset; a retraining starts at {wanted}")
+        return dg.SkipReason(
+            f"{len(new)} new studies and corrections since the last dataset; a retraining starts at {wanted}"
+        )
     return dg.RunRequest(
         run_key=f"{base}+{len(new) // wanted}x{wanted}",
-        tags={"plumbline/reason": f"{len(new)} new studies since the last dataset"},
+        tags={"plumbline/reason": f"{len(new)} new studies and corrections since the last dataset"},
     )
 
 
@@ -112,11 +116,12 @@ def _drifted(paths: WorkspacePaths, waiting: int) -> str:
 
 
 def new_studies(workspace: Workspace) -> tuple[str, Sequence[str]]:
-    """The last dataset's short digest (``none`` without a dataset), and the stored studies that it does not contain.
+    """The last dataset's short digest (``none`` without a dataset), and what it does not contain yet.
 
+    These are stored studies, by id, and corrections that the next intake takes in, by the digest of their record.
     Studies that the build left out with a reason are not new, because they would be left out again.
     """
-    new = populations_of(workspace)[1]
+    new = [*populations_of(workspace)[1], *waiting_corrections(workspace)]
     if not (workspace.dataset / "manifest.json").exists():
         return "none", new
     return read_manifest(workspace.dataset).digest[:12], new

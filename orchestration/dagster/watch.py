@@ -3,6 +3,7 @@
 Contract: these sensors start no run. They decide from the runs in the instance, and ``alert`` says nothing twice.
 """
 
+import json
 import time
 from datetime import UTC, datetime
 
@@ -32,7 +33,9 @@ _SECONDS_A_DAY = 86_400.0
 )
 def abandoned_runs(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.SkipReason:
     """Fail abandoned runs, and say so if the retraining is stale."""
-    dead = fail_abandoned_runs(context.instance, paths.folders)
+    first_seen: dict[str, float] = json.loads(context.cursor or "{}")
+    dead = fail_abandoned_runs(context.instance, paths.folders, first_seen=first_seen)
+    context.update_cursor(json.dumps(first_seen))
     try:
         stale = stale_retraining(context.instance, paths.folders, paths.params)
     except ParametersRejected as error:

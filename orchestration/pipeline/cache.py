@@ -1,18 +1,22 @@
 """DVC's cache: the files of each version of the data, and the files that no version needs.
 
 Contract: a version is written as in evaluation records: ``md5:`` and the digest in ``dvc.lock``, which ends in ``.dir``
-for a folder. A version that the cache does not contain has no files.
+for a folder. A version that the cache does not contain has no files. A file of the cache never changes; it may be the
+same file as one in ``data/`` (a hard link), so a step must replace such a file and not write into it.
 """
 
 import hashlib
 import json
+import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import yaml
 
 from orchestration.pipeline.workspace import Workspace
+from spine.storage import write_bytes_atomically
 
 CACHE = Path(".dvc/cache/files/md5")
 
@@ -37,7 +41,7 @@ def lists_of(workspace: Workspace, versions: Iterable[str]) -> list[Path]:
 
 
 def fill_cache(workspace: Workspace) -> None:
-    """Copy the current data into a cache that has only the lists of files, so that DVC finds them up to date.
+    """Link or copy the current data into a cache that has only the lists of files, so that DVC finds them up to date.
 
     A file that differs from its list is left out, so DVC still notices a change.
     """
@@ -48,8 +52,25 @@ def fill_cache(workspace: Workspace) -> None:
             source, target = folder / entry["relpath"], _place(cache, entry["md5"])
             if not target.exists() and source.exists() and _md5(source) == entry["md5"]:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target)
+                _link_or_copy(source, target)
                 target.chmod(0o444)  # as DVC does
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def separate_from_cache(folder: Path) -> None:
+    """Replace links in ``folder`` by writable files of their own, before a step that writes into files there.
+
+    `dvc repro`, `dvc checkout` and a restored backup leave links, and a copy of a link is read-only too.
+    """
+    for path in folder.rglob("*"):
+        if path.is_file() and (path.stat().st_nlink > 1 or not path.stat().st_mode & stat.S_IWUSR):
+            write_bytes_atomically(path, path.read_bytes())
 
 
 def _md5(path: Path) -> str:

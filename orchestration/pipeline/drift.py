@@ -20,7 +20,7 @@ from orchestration.pipeline.step_report import Figure, Row, StepReport
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import read_manifest
 from spine.storage import write_text_atomically
-from spine.study import Study, iterate_study_folders, read_study
+from spine.study import read_study, study_ids
 from spine.types import Progress
 from validation.dataset.build import read_build_record
 from validation.dataset.drift import DriftLimits, DriftReport, compare_populations, read_drift, write_drift
@@ -30,6 +30,8 @@ from validation.dataset.second_reading import Reading
 
 VERSION = 1
 """Increase this when the features change; all studies are then read again."""
+PART = 256
+"""Number of studies that are in memory at a time. The second reader starts its workers once for each part."""
 
 
 def compare_with_training(workspace: Workspace, params: Params, progress: Progress | None = None) -> StepReport:
@@ -45,8 +47,8 @@ def compare_with_training(workspace: Workspace, params: Params, progress: Progre
 
 def compare_test_with_training(workspace: Workspace, params: Params) -> DriftReport | None:
     """Compare the training studies with the frozen test set on which a model is judged; None without the store."""
-    examples = read_manifest(workspace.dataset).examples
-    ids = {split: [e.study_id for e in examples if e.split == split] for split in ("test", "train")}
+    entries = list(read_manifest(workspace.dataset).index())
+    ids = {split: [e.study_id for e in entries if e.split == split] for split in ("test", "train")}
     if not all((workspace.studies / study / "study.json").is_file() for of_split in ids.values() for study in of_split):
         return None
     features = _features_of(workspace, params, (*ids["test"], *ids["train"]))
@@ -56,12 +58,12 @@ def compare_test_with_training(workspace: Workspace, params: Params) -> DriftRep
 
 def populations_of(workspace: Workspace) -> tuple[list[str], list[str]]:
     """(ids of the stored studies that the dataset trains on, ids of those that it has neither used nor left out)."""
-    stored = [folder.name for folder in iterate_study_folders(workspace.studies)]
+    stored = study_ids(workspace.studies)
     if not (workspace.dataset / "manifest.json").is_file():
         return [], stored
-    examples = read_manifest(workspace.dataset).examples
-    trained = {example.study_id for example in examples if example.split == "train"}
-    seen = {example.study_id for example in examples} | set(read_build_record(workspace.dataset).left_out)
+    entries = list(read_manifest(workspace.dataset).index())
+    trained = {entry.study_id for entry in entries if entry.split == "train"}
+    seen = {entry.study_id for entry in entries} | set(read_build_record(workspace.dataset).left_out)
     return [s for s in stored if s in trained], [s for s in stored if s not in seen]
 
 
@@ -74,30 +76,32 @@ def _features_of(
     workspace: Workspace, params: Params, studies: Sequence[str], progress: Progress | None = None
 ) -> dict[str, StudyFeatures]:
     """Study id -> features, from the files of earlier calls where they exist."""
-    kept = {study: _kept_features(workspace, study) for study in studies}
-    missing = [read_study(workspace.studies / study) for study, known in kept.items() if known is None]
-    readings: dict[str, list[Reading]] = defaultdict(list)
-    for reading in readings_of_stored(workspace, params, missing, progress):
-        readings[reading.study_id].append(reading)
-    made = {study.study_id: _features(workspace, study, readings[study.study_id]) for study in missing}
-    return {study: known if known is not None else made[study] for study, known in kept.items()}
+    missing = [study for study in studies if not _features_file(workspace, study).is_file()]
+    for start in range(0, len(missing), PART):  # a part at a time, because the studies of a part are in memory
+        _write_features(workspace, params, missing[start : start + PART])
+        if progress is not None:
+            progress(min(start + PART, len(missing)), len(missing))
+    return {study: _kept_features(workspace, study) for study in studies}
 
 
 def _features_file(workspace: Workspace, study_id: str) -> Path:
     return workspace.drift / "features" / f"{VERSION}-{study_id}.json"
 
 
-def _kept_features(workspace: Workspace, study_id: str) -> StudyFeatures | None:
-    path = _features_file(workspace, study_id)
-    return StudyFeatures(**json.loads(path.read_text())) if path.is_file() else None
+def _kept_features(workspace: Workspace, study_id: str) -> StudyFeatures:
+    return StudyFeatures(**json.loads(_features_file(workspace, study_id).read_text()))
 
 
-def _features(workspace: Workspace, study: Study, readings: Sequence[Reading]) -> StudyFeatures:
-    folder = workspace.studies / study.study_id
-    images = {name: np.load(folder / view.image, mmap_mode="r") for name, view in study.views.items()}
-    features = features_of(study, images, readings)
-    write_text_atomically(_features_file(workspace, study.study_id), json.dumps(asdict(features)))
-    return features
+def _write_features(workspace: Workspace, params: Params, study_ids: Sequence[str]) -> None:
+    studies = [read_study(workspace.studies / study_id) for study_id in study_ids]
+    readings: dict[str, list[Reading]] = defaultdict(list)
+    for reading in readings_of_stored(workspace, params, studies):
+        readings[reading.study_id].append(reading)
+    for study in studies:
+        folder = workspace.studies / study.study_id
+        images = {name: np.load(folder / view.image, mmap_mode="r") for name, view in study.views.items()}
+        features = features_of(study, images, readings[study.study_id])
+        write_text_atomically(_features_file(workspace, study.study_id), json.dumps(asdict(features)))
 
 
 def _step_report(report: DriftReport, workspace: Workspace) -> StepReport:

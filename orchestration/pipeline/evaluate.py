@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from inference.inputs import ImageInput
-from inference.measure import predict_examples
 from inference.model import load_model
 from inference.overlay import draw_overlay, interval_lines
 from orchestration.pipeline import versioning
 from orchestration.pipeline.model_facts import facts_of_model, facts_of_training
+from orchestration.pipeline.predicting import ModelOfTask, predict_on_workers
 from orchestration.pipeline.step_report import Figure, Row, StepReport
+from orchestration.pipeline.work import work_of
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Example, load_example_image, read_manifest
 from spine.errors import EvidenceRejected
@@ -61,9 +62,10 @@ def evaluate_model(
     manifest = read_manifest(workspace.dataset)
     examples = manifest.in_split("test")
     verify_images(workspace.dataset, examples)
-    model = load_model(model_folder)
+    model = load_model(model_folder, threads=1)
     record_read(workspace.test_set_ledger, manifest.test_digest, model.digest, role, datetime.now(UTC))
-    predictions = predict_examples(model, workspace.dataset, examples, progress)
+    pinned = ModelOfTask(str(model_folder), model.digest)
+    predictions = predict_on_workers(pinned, workspace.dataset, examples, work_of(workspace), progress)
     commit, dirty = code_version()
     record = evaluate(
         predictions,

@@ -1,4 +1,4 @@
-"""The intake of studies from the workspace's source and from the batches in its inbox.
+"""The intake of studies from the workspace's source, the batches in its inbox, and its corrections.
 
 Contract: always, received = used + already present + waiting + quarantined. A batch without its ``COMPLETE`` marker is
 not touched. A second intake of the same studies changes nothing. Names of folders and files may identify patients.
@@ -13,26 +13,31 @@ import traceback
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from orchestration.pipeline.batch_files import digest_of_files
+from orchestration.pipeline.corrections import correction_figures, ingest_corrections
 from orchestration.pipeline.params import Params, read_params
 from orchestration.pipeline.step_report import Figure, Row, StepReport
 from orchestration.pipeline.text_reader import open_text_reader
+from orchestration.pipeline.work import work_of
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import PairingRejected, ParametersRejected, PlumblineError
 from spine.intake.burned_in_text import TextCheck
 from spine.intake.complete_marker import COMPLETE
-from spine.intake.ingest import ingest, quarantine_name
+from spine.intake.corrections import CorrectionSource
+from spine.intake.ingest import ingest
 from spine.intake.intake_report import IntakeReport
 from spine.intake.pseudonym import load_pseudonym_key, pseudonym
 from spine.intake.records import FileCount, StudySource
-from spine.intake.source_files import files_below
 from spine.intake.sources import open_source
+from spine.intake.staging import quarantine_name
 from spine.storage import write_text_atomically
 from spine.study import iterate_study_folders
 from spine.types import Progress
+from spine.work import Work
 
 STUDY_COUNTS = ("used", "already present", "waiting", "quarantined")
 FILE_COUNTS = ("files used", "files passed over", "files waiting", "files quarantined")
@@ -144,7 +149,7 @@ def finished_batches(workspace: Workspace) -> list[Batch]:
     if not markers:
         return []
     key = load_pseudonym_key(workspace.pseudonym_key_file)
-    return [Batch(m.parent, "batch-" + pseudonym(key, "batch", _digest_of_files(m.parent))) for m in markers]
+    return [Batch(m.parent, "batch-" + pseudonym(key, "batch", digest_of_files(m.parent))) for m in markers]
 
 
 def _modified(file: Path) -> int:
@@ -153,24 +158,6 @@ def _modified(file: Path) -> int:
         return file.stat().st_mtime_ns
     except OSError:
         return 0
-
-
-def _digest_of_files(folder: Path) -> str:
-    """SHA-256 of the folder's name and its files' names, sizes and times; ``COMPLETE`` may be touched."""
-    digest = hashlib.sha256(folder.name.encode("utf-8", "surrogateescape"))
-    for file in files_below(folder).files:
-        if file.name != COMPLETE:
-            digest.update(str(file.relative_to(folder)).encode("utf-8", "surrogateescape"))
-            digest.update(_size_and_time(file).encode())
-    return digest.hexdigest()
-
-
-def _size_and_time(file: Path) -> str:
-    try:
-        status = file.stat()
-    except OSError:  # one such file must not stop the other batches
-        return "\0unreadable\n"
-    return f"\0{status.st_size}\0{int(status.st_mtime)}\n"
 
 
 def unfinished_batches(workspace: Workspace) -> list[str]:
@@ -183,14 +170,19 @@ def unfinished_batches(workspace: Workspace) -> list[str]:
 
 @faults_without_names()
 def ingest_everything(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
-    """Take in the studies of the source and of every finished batch."""
-    check = _text_check(params)
+    """Take in the studies of the source, of every finished batch, and of every correction."""
+    check, work = _text_check(params), work_of(workspace)
     _, source, virtual = _source(workspace, params)
-    parts = [_ingest(source, workspace, progress, virtual=virtual, check=check)]
+    parts = [_ingest(source, workspace, progress, work, virtual=virtual, check=check)]
     for batch in finished_batches(workspace):
-        parts.append(_ingest_batch(batch, workspace, progress, check))
+        parts.append(_ingest_batch(batch, workspace, progress, work, check))
         _record_batch(workspace, batch.key, parts[-1])
-    report = _report(parts)
+    keys = (_key(workspace, virtual=False), VIRTUAL_KEY if virtual else None)
+    corrections = ingest_corrections(workspace, keys, check, progress, work)
+    report = _report([*parts, corrections] if corrections else parts)
+    if corrections:
+        figures = {**report.figures, **correction_figures(workspace, corrections)}
+        report = replace(report, figures=figures)
     if not iterate_study_folders(workspace.studies):
         counts = ", ".join(f"{report.figures[name]} {name}" for name in ("received", "waiting", "quarantined"))
         counts += "".join(f", {row['reason']} {row['studies']}" for row in report.tables.get(WAITING_TABLE, ()))
@@ -205,7 +197,12 @@ def ingest_everything(workspace: Workspace, params: Params, progress: Progress |
 
 def _sources(workspace: Workspace, params: Params) -> list[tuple[Path, StudySource, bool]]:
     """(location, source, whether its patients are virtual) of the source and of every finished batch."""
-    return [_source(workspace, params), *_inbox_sources(workspace)]
+    corrected = [(workspace.corrections, CorrectionSource(workspace.corrections), False)]
+    return [
+        _source(workspace, params),
+        *_inbox_sources(workspace),
+        *(corrected if workspace.corrections.is_dir() else []),
+    ]
 
 
 def _source(workspace: Workspace, params: Params) -> tuple[Path, StudySource, bool]:
@@ -264,16 +261,16 @@ def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = Non
             remedy="if the batch was corrected or removed on purpose, do nothing; otherwise put it back into the inbox",
         )
     check = _text_check(read_params(workspace.params_file))
-    part = _ingest_batch(batches[0], workspace, progress, check)
+    part = _ingest_batch(batches[0], workspace, progress, work_of(workspace), check)
     _record_batch(workspace, key, part)
     return _report([part])
 
 
 def _ingest_batch(
-    batch: Batch, workspace: Workspace, progress: Progress | None, check: TextCheck | None
+    batch: Batch, workspace: Workspace, progress: Progress | None, work: Work, check: TextCheck | None
 ) -> IntakeReport:
     source = open_source("folder", batch.folder)
-    return _ingest(source, workspace, progress, check=check, batch=batch.folder.name)
+    return _ingest(source, workspace, progress, work, check=check, batch=batch.folder.name)
 
 
 def _record_batch(workspace: Workspace, key: str, part: IntakeReport) -> None:
@@ -294,6 +291,7 @@ def _ingest(
     source: StudySource,
     workspace: Workspace,
     progress: Progress | None,
+    work: Work,
     *,
     check: TextCheck | None,
     virtual: bool = False,
@@ -307,6 +305,7 @@ def _ingest(
         progress=progress,
         text_check=None if virtual else check,  # the text in images of virtual patients is invented
         batch=batch,
+        work=work,
     )
 
 

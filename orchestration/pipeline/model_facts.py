@@ -26,10 +26,10 @@ def facts_of_training(folder: Path, model_digest: str, manifest: Manifest) -> Tr
     summary = read_summary(folder)
     if summary.model_digest != model_digest or summary.dataset_digest != manifest.digest:
         return None
-    learnt = manifest.in_split("train") if summary.config.uses_train_split else []
-    sources = {example.source for example in learnt} | ({RENDERED} if summary.config.renders else set())
+    learnt = [e for e in manifest.index() if e.split == "train"] if summary.config.uses_train_split else []
+    sources = {entry.source for entry in learnt} | ({RENDERED} if summary.config.renders else set())
     return TrainingFacts(
         sources=tuple(sorted(sources)),
-        patients=tuple(sorted({example.patient for example in learnt})),
+        patients=tuple(sorted({entry.patient for entry in learnt})),
         parameters=flattened(config_to_json(summary.config)),
     )

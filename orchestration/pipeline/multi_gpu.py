@@ -1,4 +1,4 @@
-"""A fit on several GPUs: a process group under torchrun.
+"""A fit on several GPUs: a process group under torchrun, on this machine or where the caller starts it.
 
 torchrun starts ``training.fitting.ddp_worker``, because Lightning's own launcher would start the orchestrator again.
 
@@ -6,37 +6,42 @@ Contract: an interrupted process group writes its checkpoint and stops. The next
 """
 
 import json
-import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import spine.errors
+from orchestration.environment import worker_environment
 from spine.errors import ContractViolation, PlumblineError
 from spine.types import Progress
 from training.config import TrainingConfig
 from training.export.candidate import FitSummary
 from training.fitting.ddp_worker import write_request
 
-Launch = Callable[[Sequence[str]], int]
-"""Runs a command to its end and returns its exit code."""
+Launch = Callable[[Path, int], int]
+"""Runs the request in a file with a number of processes to its end, and returns the exit code."""
 
 WORKER_MODULE = "training.fitting.ddp_worker"
 _POLL_S = 0.5
 
 
-def worker_environment() -> dict[str, str]:
-    """This process's environment, plus a variable that keeps modules of the working directory from hiding libraries."""
-    return {**os.environ, "PYTHONSAFEPATH": "1"}
+def torchrun(request: Path, processes: int, worker: str, machines: Sequence[str] = ("--standalone",)) -> list[str]:
+    """The command that runs ``request`` in ``processes`` processes of this machine, which run the module ``worker``.
+
+    ``machines`` are torchrun's options that say which other machines take part.
+    """
+    launcher = [sys.executable, "-m", "torch.distributed.run", *machines, "--nproc-per-node", str(processes)]
+    return [*launcher, "-m", worker, str(request)]
 
 
-def _run_directly(command: Sequence[str]) -> int:
-    process = subprocess.Popen(list(command), env=worker_environment())
+def _run_directly(request: Path, processes: int) -> int:
+    process = subprocess.Popen(torchrun(request, processes, WORKER_MODULE), env=worker_environment())
     try:
         return process.wait()
     except BaseException:
@@ -45,17 +50,29 @@ def _run_directly(command: Sequence[str]) -> int:
         raise
 
 
-_launch: ContextVar[tuple[Launch, str]] = ContextVar("launch", default=(_run_directly, WORKER_MODULE))
+@dataclass(frozen=True)
+class _Launching:
+    launch: Launch = _run_directly
+    elsewhere: bool = False
+
+
+_DIRECTLY = _Launching()
+_launching: ContextVar[_Launching] = ContextVar("launching", default=_DIRECTLY)
 
 
 @contextmanager
-def launching_with(launch: Launch, worker: str = WORKER_MODULE) -> Iterator[None]:
-    """Inside this block, ``launch`` starts the process groups, whose processes run the module ``worker``."""
-    token = _launch.set((launch, worker))
+def launching_with(launch: Launch, *, elsewhere: bool = False) -> Iterator[None]:
+    """Inside this block, ``launch`` starts the process groups; ``elsewhere``: and every fit, because it leaves here."""
+    token = _launching.set(_Launching(launch, elsewhere))
     try:
         yield
     finally:
-        _launch.reset(token)
+        _launching.reset(token)
+
+
+def leaves_this_process(config: TrainingConfig) -> bool:
+    """Whether a fit is for a process group: it has several GPUs, or it is done elsewhere."""
+    return config.devices > 1 or _launching.get().elsewhere
 
 
 def fit_in_process_group(
@@ -71,13 +88,11 @@ def fit_in_process_group(
     from training.export.onnx_export import finish_export
 
     request = write_request(dataset, out, config, folder)
-    launch, worker = _launch.get()
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(config.devices)]
-    reader = _MessageReader(folder / "messages.jsonl", progress)
-    with reader:
-        code = launch([*command, "-m", worker, str(request)])
-    if reader.refusal is not None:
-        raise reader.refusal
+    outcome = _Outcome(progress)
+    with MessageReader(folder / "messages.jsonl", outcome):
+        code = _launching.get().launch(request, config.devices)
+    if code != 0 and outcome.refusal is not None:  # an attempt that was interrupted may have a successful one after it
+        raise outcome.refusal
     if code != 0:
         raise ContractViolation(
             "PROCESS_GROUP_FAILED",
@@ -88,12 +103,27 @@ def fit_in_process_group(
     return finish_export(out, dataset)
 
 
-class _MessageReader:
-    """Reads the leader's messages while the process group works."""
+class _Outcome:
+    """What the leader reports: its progress, which is passed on, and the refusal that stopped it."""
 
-    def __init__(self, messages: Path, progress: Progress | None) -> None:
-        self.messages, self.progress = messages, progress
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress = progress
         self.refusal: PlumblineError | None = None
+
+    def __call__(self, message: dict[str, Any]) -> None:
+        if "refused" in message:
+            kind = getattr(spine.errors, message["refused"], ContractViolation)
+            parts = {name: message[name] for name in ("found", "expected", "remedy")}
+            self.refusal = kind(message["code"], **parts)
+        elif "done" in message and self.progress is not None:
+            self.progress(message["done"], message["total"])
+
+
+class MessageReader:
+    """Inside its block, calls ``handle`` with each message that the leader of a process group writes to a file."""
+
+    def __init__(self, messages: Path, handle: Callable[[dict[str, Any]], None]) -> None:
+        self.messages, self._handle = messages, handle
         self._read = 0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._poll, daemon=True)
@@ -116,11 +146,3 @@ class _MessageReader:
         for line in text[self._read : whole].splitlines():
             self._handle(json.loads(line))
         self._read = max(self._read, whole)
-
-    def _handle(self, message: dict[str, Any]) -> None:
-        if "refused" in message:
-            kind = getattr(spine.errors, message["refused"], ContractViolation)
-            parts = {name: message[name] for name in ("found", "expected", "remedy")}
-            self.refusal = kind(message["code"], **parts)
-        elif "done" in message and self.progress is not None:
-            self.progress(message["done"], message["total"])

@@ -28,7 +28,7 @@ from spine.storage import write_text_atomically
 from training.config import TrainingConfig, TrainingParameters, config_for
 from training.fields import merged
 
-SourceKind = Literal["virtual", "folder", "aasce", "ct-keypoints"]
+SourceKind = Literal["virtual", "folder", "aasce", "ct-keypoints", "annotations"]
 
 
 class _Strict(BaseModel):
@@ -38,7 +38,9 @@ class _Strict(BaseModel):
 class Source(_Strict):
     """Where studies come from."""
 
-    kind: SourceKind = Field("virtual", description="the reader of the studies")
+    kind: SourceKind = Field(
+        "virtual", description="the reader of the studies; corrections in `corrections/` are read beside it"
+    )
     location: str = Field(
         "data/drop",
         description="folder, absolute or relative to the workspace; its path is stored as it is, so name no patient",
@@ -136,14 +138,14 @@ def _as_violation(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         raise ValueError(error.found) from error
 
 
-FORMAT: Literal[3] = 3
+FORMAT: Literal[5] = 5
 """Version of a workspace's files. Increase it when params.yaml or the layout of the workspace changes."""
 
 
 class Params(_Strict):
     """All parameters of params.yaml."""
 
-    format: Annotated[Literal[3], Field(description="version of the workspace's files; do not edit it")] = FORMAT
+    format: Annotated[Literal[5], Field(description="version of the workspace's files; do not edit it")] = FORMAT
     source: Source = Source()  # type: ignore[call-arg]
     cohort: Cohort = Cohort()  # type: ignore[call-arg]
     dataset: Dataset = Dataset()  # type: ignore[call-arg]
@@ -217,9 +219,9 @@ def _require_format(content: Any, path: Path) -> None:
             "WORKSPACE_FORMAT",
             found=f"{'no format' if found is None else f'format {found}'} in {path}",
             expected=f"format {FORMAT}, which this version reads",
-            remedy="make the workspace anew: copy params.yaml, data/ and state/pseudonym.key to a new folder, write "
-            f"`format: {FORMAT}` into the new params.yaml, and run `plumbline run -w` with the new folder. Champion "
-            "and history stay in the old folder (docs/operations.md)",
+            remedy="make the workspace anew: copy params.yaml, data/ and state/pseudonym.key to a new folder, delete "
+            f"its data/landmarks and data/dataset, write `format: {FORMAT}` into its params.yaml, and run "
+            "`plumbline run -w` with it. Champion and history stay in the old folder (docs/operations.md)",
         )
 
 

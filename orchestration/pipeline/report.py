@@ -51,7 +51,7 @@ def gather_report(
 ) -> ReviewMaterial:
     """The report's material without verdict, run facts and status."""
     policy = workspace_policy(params, workspace)
-    examples = {e.study_id: e for e in read_manifest(workspace.dataset).in_split("test")}
+    examples = {e.study_id: e for e in read_manifest(workspace.dataset).examples("test")}
     chosen = [examples[s] for s in chosen_studies(challenger, champion, policy.comparison) if s in examples]
     points: dict[str, Points] = {"challenger": read_predicted_points(workspace.evaluation / FILE, challenger)}
     if champion is not None:

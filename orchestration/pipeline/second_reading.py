@@ -4,25 +4,30 @@ The bundled model is the default. It has not learnt from the workspace's studies
 Studies that Plumbline itself has drawn (source ``virtual``) are not read: their labels are exact.
 
 Contract: an image is read once by each model. Readings are kept in ``state/readings``, and a changed study has another
-id. A killed run keeps the readings that it has made.
+id. A killed run keeps the readings that it has made. They are the same for any number of workers.
 """
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundled import open_bundled
+from inference.bundled import BUNDLED_NAME, open_bundled
 from inference.inputs import ImageInput
 from inference.measure import measure_views
-from inference.model import Model, load_model
+from inference.model import load_model
 from orchestration.pipeline.params import Params
+from orchestration.pipeline.predicting import BATCH, ModelOfTask
+from orchestration.pipeline.work import work_of
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Example, load_example_image, read_manifest
-from spine.landmarks import LANDMARK_SETS, ViewName
+from spine.landmarks import LANDMARK_SETS, LandmarkSet, ViewName
 from spine.projection import locate_landmarks
 from spine.storage import write_text_atomically
 from spine.study import Points2D, StoredImage, Study, points_from_json, points_to_json
@@ -34,54 +39,68 @@ VERSION = 2
 """Increase this when the comparison changes; all images are then read again."""
 
 Labelled = Mapping[ViewName, tuple[ImageInput, Points2D]]
+Item = TypeVar("Item", Example, Study)
 
 
 def readings_of(
     workspace: Workspace, config: ValidationConfig, progress: Progress | None = None
 ) -> tuple[Reading, ...]:
     """The readings of every image of the dataset that Plumbline has not drawn; empty without a reader."""
-    examples = read_manifest(workspace.dataset).examples
-    todo = {e.study_id: lambda e=e: _views_of_example(workspace.dataset, e) for e in examples if e.source != "virtual"}
-    return _readings(workspace, config, todo, progress)
+    manifest = read_manifest(workspace.dataset)
+    count = sum(entry.source != "virtual" for entry in manifest.index())
+    examples = (example for example in manifest.examples() if example.source != "virtual")
+    return _readings(workspace, config, (partial(_views_of_example, workspace.dataset), examples, count), progress)
 
 
 def readings_of_stored(
     workspace: Workspace, params: Params, studies: Iterable[Study], progress: Progress | None = None
 ) -> tuple[Reading, ...]:
     """The same for studies of the store, whether or not they are in the dataset."""
-    todo = {s.study_id: lambda s=s: _views_of_study(workspace, params, s) for s in studies if s.source != "virtual"}
-    return _readings(workspace, ValidationConfig(**params.validation.model_dump()), todo, progress)
+    load = partial(_views_of_study, workspace.studies, LANDMARK_SETS[params.dataset.landmark_set])
+    chosen = [study for study in studies if study.source != "virtual"]
+    config = ValidationConfig(**params.validation.model_dump())
+    return _readings(workspace, config, (load, chosen, len(chosen)), progress)
 
 
 def _readings(
     workspace: Workspace,
     config: ValidationConfig,
-    todo: Mapping[str, Callable[[], Labelled]],
+    given: tuple[Callable[[Item], Labelled], Iterable[Item], int],
     progress: Progress | None,
 ) -> tuple[Reading, ...]:
-    if config.second_reader == "none" or not todo:
+    """The readings of a number of studies, whose images and labels a function loads."""
+    load, studies, count = given
+    if config.second_reader == "none" or not count:
         return ()
     model = _reader(workspace, config)
     folder = workspace.state / "readings" / f"{VERSION}-{model.digest[:12]}"
     readings: list[Reading] = []
-    for done, (study_id, load) in enumerate(todo.items(), start=1):
-        readings += _readings_of_study(model, study_id, load, folder / f"{study_id}.json")
-        if progress is not None:
-            progress(done, len(todo))
+    with closing(
+        work_of(workspace).run(partial(_readings_of_study, model, load, folder), studies, batch=BATCH)
+    ) as found:
+        for done, of_study in enumerate(found, start=1):
+            readings += of_study
+            if progress is not None:
+                progress(done, count)
     return tuple(readings)
 
 
-def _reader(workspace: Workspace, config: ValidationConfig) -> Model:
+def _reader(workspace: Workspace, config: ValidationConfig) -> ModelOfTask:
     """The local champion if it is asked for and there is one, otherwise the bundled model."""
     if config.second_reader == "champion" and workspace.champion.is_dir():
-        return load_model(workspace.champion)
-    return open_bundled()
+        return ModelOfTask(str(workspace.champion), load_model(workspace.champion).digest)
+    return ModelOfTask(BUNDLED_NAME, open_bundled().digest)
 
 
-def _readings_of_study(model: Model, study_id: str, load: Callable[[], Labelled], kept: Path) -> Sequence[Reading]:
+def _readings_of_study(
+    reader: ModelOfTask, load: Callable[[Item], Labelled], folder: Path, study: Item
+) -> Sequence[Reading]:
+    """The readings of one study, which are kept. Many processes call this, also twice for one study."""
+    study_id, kept = study.study_id, folder / f"{study.study_id}.json"
     if kept.is_file():
         return [Reading(**r | {"points": points_from_json(r["points"])}) for r in json.loads(kept.read_text())]
-    views = {view: given for view, given in load().items() if view in model.contract.views}
+    model = reader.open()
+    views = {view: given for view, given in load(study).items() if view in model.contract.views}
     if not views:
         return []
     found = measure_views(model, {view: image for view, (image, _) in views.items()}, study_id)
@@ -100,9 +119,9 @@ def _views_of_example(dataset: Path, example: Example) -> Labelled:
     return {n: (_input(load_example_image(dataset, view), view), view.points) for n, view in example.views.items()}
 
 
-def _views_of_study(workspace: Workspace, params: Params, study: Study) -> Labelled:
-    folder = workspace.studies / study.study_id
-    located = locate_landmarks(study, LANDMARK_SETS[params.dataset.landmark_set])
+def _views_of_study(store: Path, landmark_set: LandmarkSet, study: Study) -> Labelled:
+    folder = store / study.study_id
+    located = locate_landmarks(study, landmark_set)
     return {
         name: (_input(np.load(folder / view.image), view), located[name].points if name in located else {})
         for name, view in study.views.items()

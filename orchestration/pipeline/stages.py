@@ -37,8 +37,8 @@ class Stage:
 STAGES: tuple[Stage, ...] = (
     Stage("cohort", "virtual patients as DICOM and reconstruction files", (), ("data/drop",), ("cohort",), True),
     Stage(
-        "studies", "checked, calibrated, pseudonymous studies; the rest in quarantine", ("data/drop", "data/inbox"),
-        ("data/studies",), ("source",), True,
+        "studies", "checked, calibrated, pseudonymous studies; the rest in quarantine",
+        ("data/drop", "data/inbox", "corrections"), ("data/studies",), ("source",), True,
     ),
     Stage(
         "landmarks", "3D points projected into each view, with visibility", ("data/studies",),
@@ -67,13 +67,17 @@ STAGE_NAMES: tuple[str, ...] = tuple(stage.name for stage in STAGES)
 OUTPUTS: Mapping[str, tuple[str, ...]] = {stage.name: stage.outs for stage in STAGES}
 """Name of a stage -> the paths that the stage writes, relative to the workspace."""
 
+WRITTEN_IN_PLACE = frozenset({"candidate", "evaluation"})
+"""Stages that add to a file of an earlier run, or write over it: the journal of a fit, the overlays. DVC's cache has
+copies of their files. All others replace files, so the cache may have links to theirs."""
+
 
 def stages_for(params: Params) -> tuple[Stage, ...]:
     """The stages of a workspace. A real source has no cohort stage and reads its own location."""
     if params.source.kind == "virtual":
         return STAGES
-    location = (params.source.location, "data/inbox")
-    return tuple(replace(s, deps=location) if s.name == "studies" else s for s in STAGES if s.name != "cohort")
+    locations = dict.fromkeys((params.source.location, "data/inbox", "corrections"))
+    return tuple(replace(s, deps=tuple(locations)) if s.name == "studies" else s for s in STAGES if s.name != "cohort")
 
 
 def dvc_yaml(params: Params) -> str:

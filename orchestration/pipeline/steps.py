@@ -5,7 +5,6 @@ unchanged. After any other step, ``run_step`` records the outputs in DVC.
 """
 
 import json
-import os
 import shutil
 import time
 from collections import Counter
@@ -15,13 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestration.pipeline import versioning
+from orchestration.pipeline.cache import separate_from_cache
 from orchestration.pipeline.evaluate import evaluate_model
 from orchestration.pipeline.intake import faults_without_names, ingest_everything
-from orchestration.pipeline.multi_gpu import fit_in_process_group
+from orchestration.pipeline.lock import require_lock, while_locked
+from orchestration.pipeline.multi_gpu import fit_in_process_group, leaves_this_process
 from orchestration.pipeline.params import Params, change_params, read_params
 from orchestration.pipeline.report import write_unjudged_report
 from orchestration.pipeline.second_reading import readings_of
-from orchestration.pipeline.stages import OUTPUTS, STAGE_NAMES
+from orchestration.pipeline.stages import OUTPUTS, STAGE_NAMES, WRITTEN_IN_PLACE
 from orchestration.pipeline.step_report import (
     Figure,
     Row,
@@ -30,6 +31,7 @@ from orchestration.pipeline.step_report import (
     read_step_report,
     write_step_report,
 )
+from orchestration.pipeline.work import work_of
 from orchestration.pipeline.workspace import Workspace
 from simulation.cohort.cohort import write_cohort
 from simulation.cohort.config import CohortConfig
@@ -61,9 +63,8 @@ def cohort(workspace: Workspace, params: Params, progress: Progress | None) -> S
         shape=(wanted.rows, wanted.columns),
         spacing_mm=NATIVE_SPACING_MM * wanted.downsample,
         appearance=wanted.appearance,
-        workers=_cores(),
     )
-    summary = write_cohort(workspace.drop, config, progress)
+    summary = write_cohort(workspace.drop, config, progress, work=work_of(workspace))
     figures: dict[str, Figure] = {"virtual patients": wanted.count, "seed": wanted.seed}
     rows: list[Row] = [
         {"condition": name.replace("_", " "), "patients": n} for name, n in sorted(summary.conditions.items())
@@ -79,10 +80,10 @@ def studies(workspace: Workspace, params: Params, progress: Progress | None) -> 
 def landmarks(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Project 3D points into each view, with visibility."""
     landmark_set = LANDMARK_SETS[params.dataset.landmark_set]
-    index = write_landmarks(workspace.studies, workspace.landmarks, landmark_set, progress)
+    index = write_landmarks(workspace.studies, workspace.landmarks, landmark_set, progress, work_of(workspace))
     figures: dict[str, Figure] = {
         "landmark set": landmark_set.name,
-        "studies": len(index.files),
+        "studies": len(index.points),
         "added now": index.added,
         "left out": counted_by_reason({"no image in a view of the landmark set": index.without}),
     }
@@ -93,15 +94,19 @@ def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> 
     """Split the studies by patient, freeze the test set, and write the manifest."""
     config = DatasetConfig(**params.dataset.model_dump())
     readmit(workspace.dataset, ValidationConfig(**params.validation.model_dump()).accepted_studies)
-    manifest = build_dataset(workspace.studies, workspace.landmarks, workspace.dataset, config, progress)
+    folders = (workspace.studies, workspace.landmarks, workspace.dataset)
+    manifest = build_dataset(*folders, config, progress, work_of(workspace))
     figures: dict[str, Figure] = {}
     pages: dict[str, str] = {}
     if params.validation.on_bad_study == "exclude":
         manifest, figures = _screened(workspace, params, progress)
         pages = {"screening": str(workspace.screening / "report.html")}
-    figures |= {f"{split} studies": len(manifest.in_split(split)) for split in SPLITS}
+    figures |= {f"{split} studies": manifest.count(split) for split in SPLITS}
     left_out = Counter(LEFT_OUT_BECAUSE[code] for code in read_build_record(workspace.dataset).left_out.values())
-    figures |= {"left out": counted_by_reason(left_out), "truths from plate centres": len(manifest.from_centres)}
+    figures |= {
+        "left out": counted_by_reason(left_out),
+        "truths from plate centres": sum(e.from_centres for e in manifest.index()),
+    }
     figures |= {"digest": manifest.digest[:12], "frozen test set": manifest.test_digest[:12]}
     sheet = draw_examples(workspace.dataset, workspace.state / "dataset.png")
     return StepReport(
@@ -113,7 +118,9 @@ def _screened(workspace: Workspace, params: Params, progress: Progress | None) -
     """Exclude studies that fail an expectation from the new dataset, and count and list these studies in the report."""
     config = ValidationConfig(**params.validation.model_dump())
     readings = readings_of(workspace, config, progress)
-    result = validate_dataset(workspace.dataset, workspace.screening, config, readings=readings)
+    result = validate_dataset(
+        workspace.dataset, workspace.screening, config, readings=readings, work=work_of(workspace)
+    )
     _draw_worst(result, workspace, workspace.screening, readings)
     if not result.success:
         raise _invalid(result, workspace.screening)
@@ -125,7 +132,9 @@ def validation(workspace: Workspace, params: Params, progress: Progress | None) 
     """Check the dataset against its expectations; a failure stops the pipeline and names the studies."""
     config = ValidationConfig(**params.validation.model_dump())
     readings = readings_of(workspace, config, progress)
-    result = validate_dataset(workspace.dataset, workspace.validation, config, progress, readings)
+    result = validate_dataset(
+        workspace.dataset, workspace.validation, config, progress, readings, work=work_of(workspace)
+    )
     report = StepReport(
         "validation",
         {
@@ -222,8 +231,8 @@ def _fit_or_replace(workspace: Workspace, config: TrainingConfig, progress: Prog
 
 
 def _fit(workspace: Workspace, config: TrainingConfig, progress: Progress | None) -> FitSummary:
-    """Fit in this process, or in a process group if several GPUs are configured."""
-    if config.devices > 1:
+    """Fit in this process, or in a process group if several GPUs are configured or the fit is done elsewhere."""
+    if leaves_this_process(config):
         return fit_in_process_group(
             workspace.dataset, workspace.candidate, config, workspace.state / "process_group", progress
         )
@@ -281,7 +290,11 @@ def compute_step(name: str, workspace: Workspace, progress: Progress | None = No
     params = read_params(workspace.params_file)
     workspace.prepare()
     started = time.perf_counter()
-    report = STEPS[name](workspace, params, progress)
+    require_lock(workspace)
+    for out in OUTPUTS[name] if name in WRITTEN_IN_PLACE else ():
+        separate_from_cache(workspace.root / out)
+    report = STEPS[name](workspace, params, while_locked(workspace, progress))
+    require_lock(workspace)
     for out in OUTPUTS[name]:  # DVC requires even empty outputs to exist
         (workspace.root / out).mkdir(parents=True, exist_ok=True)
     return write_step_report(replace(report, seconds=round(time.perf_counter() - started, 3)), workspace)
@@ -307,7 +320,3 @@ def _is_up_to_date(workspace: Workspace, name: str) -> bool:
     # For the studies, DVC reads the files of the source and of the inbox.
     with faults_without_names() if name == "studies" else nullcontext():
         return versioning.is_up_to_date(workspace, name)
-
-
-def _cores() -> int:
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1))

@@ -4,7 +4,7 @@ Contract: no reader is imported before it is used. A reader keeps nothing of wha
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cache
 from importlib.util import find_spec
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ TextReaderName = Literal["none", "rapidocr"]
 _TILE_PX, _OVERLAP_PX = 2048, 128
 _QUIET = {
     "Global.log_level": "critical",
-    # Intake is one process, and other steps may be running.
+    # Intake has a process for each core.
     "EngineConfig.onnxruntime.intra_op_num_threads": 1,
     "EngineConfig.onnxruntime.inter_op_num_threads": 1,
 }
@@ -48,18 +48,20 @@ def open_text_reader(name: TextReaderName) -> TextReader | None:
 class RapidOcr:
     """Reads text with the models PP-OCR in the package rapidocr, without a network."""
 
-    @cached_property
-    def _engine(self) -> Any:
-        import_onnxruntime()  # without its telemetry; rapidocr imports it too
-        from rapidocr import RapidOCR
-
-        return RapidOCR(params=_QUIET)
-
     def __call__(self, image: NDArray[np.uint16]) -> Sequence[str]:
         """The lines of text in an (H, W) image, whose values are 0..4095."""
         grey = (image // ((MAXIMUM + 1) // 256)).astype(np.uint8)
-        found = (self._engine(np.repeat(tile[:, :, None], 3, axis=2)).txts for tile in tiles(grey))
+        found = (_engine()(np.repeat(tile[:, :, None], 3, axis=2)).txts for tile in tiles(grey))
         return [text for texts in found for text in texts or ()]
+
+
+@cache
+def _engine() -> Any:
+    """The models, once in each process, because a reader is sent to worker processes."""
+    import_onnxruntime()  # without its telemetry; rapidocr imports it too
+    from rapidocr import RapidOCR
+
+    return RapidOCR(params=_QUIET)
 
 
 def tiles(grey: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from orchestration.pipeline.lock import require_lock
 from orchestration.pipeline.readable_files import repository_class
+from orchestration.pipeline.stages import WRITTEN_IN_PLACE
 from orchestration.pipeline.workspace import Workspace
 from spine.storage import write_text_atomically
 
@@ -33,7 +35,7 @@ def dvc_repository(workspace: Workspace) -> Iterator["Repo"]:
     if not (workspace.root / ".dvc").is_dir():
         _initialise(workspace)
     own = str(workspace.root / ".dvc" / "tmp")
-    _keep_paths_in(own, workspace)
+    _configure_here(own, workspace)
     # DVC resolves targets and its own run cache against the working directory, not against the repository.
     with (
         chdir(workspace.root),
@@ -51,12 +53,26 @@ def _initialise(workspace: Workspace) -> None:
         config["core"] |= {"analytics": False, "check_update": False, "autostage": False}
 
 
-def _keep_paths_in(folder: str, workspace: Workspace) -> None:
-    """Let a plain `dvc` in this workspace keep its database in ``folder``, also after the workspace was moved."""
+def _configure_here(folder: str, workspace: Workspace) -> None:
+    """Let a plain `dvc` in this workspace keep its database in ``folder``, also after the workspace was moved.
+
+    Where the file system can, the cache has links in place of second copies. Not in DVC's own order, "reflink,
+    hardlink, copy", with which it copies wherever there are no reflinks. A hard link makes the file in ``data``
+    read-only.
+    """
     # Not DVC's own writer, which fails at a path that is not ASCII; its reader takes UTF-8.
     path, text = workspace.root / ".dvc" / "config.local", f'[core]\n    site_cache_dir = """{folder}"""\n'
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_text_atomically(path, text)
+    if not path.exists() or not path.read_text(encoding="utf-8").startswith(text):
+        write_text_atomically(path, f"{text}[cache]\n    type = {_link_type(workspace)},copy\n")
+
+
+def _link_type(workspace: Workspace) -> str:
+    from dvc_objects.fs.generic import test_links
+    from dvc_objects.fs.local import LocalFileSystem
+
+    here, cache, data = LocalFileSystem(), str(workspace.root / ".dvc" / "cache"), str(workspace.data / "any")
+    found: list[str] = test_links(["reflink", "hardlink", "copy"], here, cache, here, data)
+    return found[0]
 
 
 class _DigestsOfPaths:
@@ -98,10 +114,16 @@ def is_up_to_date(workspace: Workspace, stage: str) -> bool:
 
 
 def record_stage(workspace: Workspace, stage: str) -> None:
-    """Record the stage's inputs and outputs in ``dvc.lock`` and the cache. The caller holds the workspace's lock."""
+    """Record the stage's inputs and outputs in ``dvc.lock`` and the cache. The caller holds the workspace's lock.
+
+    Raises:
+        WorkspaceBusy: LOCK_LOST.
+    """
+    require_lock(workspace)
     _repair_lock_file(workspace)
     with dvc_repository(workspace) as repository:
-        repository.commit(stage, force=True)
+        # Without ``relink``, DVC copies into its cache.
+        repository.commit(stage, force=True, relink=stage not in WRITTEN_IN_PLACE)
     write_text_atomically(_last_lock_file(workspace), (workspace.root / "dvc.lock").read_text())
 
 

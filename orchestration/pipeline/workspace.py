@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from validation.promotion.database import sqlite_address
+from validation.registry.database import sqlite_address
 
 
 class Below:
@@ -59,6 +59,9 @@ class Workspace:
     evaluation = Below("data/evaluation")
     """The candidate's evaluation record, predicted landmarks and overlays."""
 
+    corrections = Below("corrections")
+    """Cases whose measurement a person accepted, corrected, rejected or annotated. They contain patient identifiers."""
+
     state = Below("state")
     """The state that DVC does not version."""
     quarantine = Below("state/quarantine")
@@ -71,8 +74,6 @@ class Workspace:
     """The evaluation of the last approved model on the same test set, if that model is not the champion."""
     verdict_file = Below("state/verdicts/latest.json")
     """The gate's latest verdict. Every verdict is kept beside it, under its digest."""
-    approvals = Below("state/approvals")
-    """Approvals and rejections of verdicts by people, one sealed record each."""
     report_page = Below("state/report/report.html")
     """The report on the candidate, from which a reviewer decides."""
     change_plan = Below("state/change_plan")
@@ -85,16 +86,30 @@ class Workspace:
     """The site's own calibration of a model (``plumbline calibrate``)."""
     previous_champion = Below("state/previous_champion")
     """Local copy of the previous champion, for a rollback while the registry is down."""
+    served_copy = Below("state/serving/champion")
+    """The champion's files that `plumbline serve` fetched where the local copy does not follow the history."""
+    correction_cases = Below("state/correction_cases")
+    """Radiographs that are open on the correction page."""
+    challenger = Below("state/shadow/challenger")
+    """The files of the challenger that `plumbline serve` runs in the shadow."""
+    shadow_cases = Below("state/shadow/cases.jsonl")
+    """What the shadow runs found: digests and differences, one JSON object on a line."""
+    shadow_evidence = Below("state/shadow/record.json")
+    """The record of the shadow runs with which the latest verdict was made, if its policy asks for them."""
+    watch = Below("state/watch")
+    """The states of the studies in the loop with a PACS (``plumbline watch``)."""
     rollback_pending = Below("state/rollback_pending.json")
-    """Record of a rollback that was made while the registry was down. It exists until the registry is updated."""
+    """Record of a rollback that was made while the registry was down. It exists until the history has it."""
     alerts = Below("state/logs/alerts.jsonl")
     """What a person must look at, one JSON object on a line."""
     reports = Below("state/reports")
     """The report of each step's last run."""
     test_set_ledger = Below("state/test_set_reads.jsonl")
     """The ledger of every read of a frozen test set."""
-    promotion_ledger = Below("state/promotions.jsonl")
-    """The hash-chained history of every promotion."""
+    gathered_evidence = Below("state/evidence")
+    """Copies of the evaluation records, during a promotion."""
+    history_copy = Below("state/history.jsonl")
+    """The readable copy of the history, which is in the database."""
     dagster_home = Below("state/dagster")
     """The Dagster instance."""
     artifact_root = Below("state/mlflow/artifacts")
@@ -117,5 +132,13 @@ class Workspace:
 
     def prepare(self) -> None:
         """Make the folders that the steps need."""
-        for folder in (self.data, self.inbox, self.state, self.reports, self.dagster_home, self.artifact_root):
+        for folder in (
+            self.data,
+            self.inbox,
+            self.corrections,
+            self.state,
+            self.reports,
+            self.dagster_home,
+            self.artifact_root,
+        ):
             folder.mkdir(parents=True, exist_ok=True)

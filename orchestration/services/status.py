@@ -18,10 +18,12 @@ from orchestration.dagster.overview import RunLine, next_schedules, present_runs
 from orchestration.lifecycle.history import models_in_use
 from orchestration.pipeline.intake import finished_batches, is_taken_in, unfinished_batches
 from orchestration.pipeline.leftover import bytes_below
+from orchestration.pipeline.lock import SERVICES, WORKSPACE, free
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.processes import answers
+from orchestration.tracking.registry import history_state
 from spine.errors import PlumblineError
-from spine.storage import locked, write_text_atomically
+from spine.storage import write_text_atomically
 from validation.gates.verdict import read_verdict
 
 FOLDERS = ("data", ".dvc", "state/mlflow", "state/dagster", "state/quarantine", "state/logs")
@@ -72,7 +74,7 @@ def status_of(workspace: Workspace) -> Status:
         runs, schedules = present_runs(instance, LAST_RUNS), next_schedules(instance)
     return Status(
         services=services,
-        writing=_held(workspace.state / "workspace.lock"),
+        writing=_held(workspace, WORKSPACE),
         runs=runs,
         schedules=schedules,
         # MLflow's server creates or migrates its database while it starts, and a second program must not do this too.
@@ -98,23 +100,21 @@ def write_services(workspace: Workspace, addresses: Mapping[str, str]) -> None:
 
 
 def _services(workspace: Workspace) -> dict[str, str] | None:
-    if not _held(workspace.state / "services.lock"):
+    if not _held(workspace, SERVICES):
         return None
     path = services_file(workspace)
     addresses = json.loads(path.read_text()) if path.exists() else {}
     return {name: at if answers(at) else f"{at} (does not answer)" for name, at in addresses.items()}
 
 
-def _held(lock: Path) -> bool:
-    if not lock.exists():
-        return False
-    with locked(lock, wait=False) as free:
-        return not free
+def _held(workspace: Workspace, name: str) -> bool:
+    with free(workspace, name) as nobody:
+        return not nobody
 
 
 def _models(workspace: Workspace) -> list[tuple[str, str, str]]:
     try:
-        return models_in_use(workspace)
+        return models_in_use(workspace, history_state(workspace))
     except PlumblineError as error:
         return [("models", "not known", f"{error.code}: {error.found}; {error.remedy}")]
 

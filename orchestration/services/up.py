@@ -39,8 +39,8 @@ from orchestration.system_errors import describe_system_error
 from orchestration.tracking.run_table import VIEW, VIEW_TAG
 from spine.errors import PlumblineError
 from spine.storage import write_text_atomically
-from validation.promotion.database import database_exists
-from validation.promotion.local_artifacts import require_plug_in
+from validation.registry.database import database_exists
+from validation.registry.local_artifacts import require_plug_in
 
 LOCATION = "plumbline"
 """Name of the code location. Dagster stores sensors and retries under it, so it must not change."""
@@ -125,7 +125,7 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
 
 def _make_database(workspace: Workspace) -> None:
     """Make MLflow's database in a process of its own, before MLflow's server would begin it in place."""
-    command = [sys.executable, "-m", "validation.promotion.new_database", workspace.tracking_uri]
+    command = [sys.executable, "-m", "validation.registry.new_database", workspace.tracking_uri]
     if not database_exists(workspace.tracking_uri) and subprocess.run(command, check=False).returncode:
         raise ServiceFailed(
             "DATABASE_NOT_MADE",

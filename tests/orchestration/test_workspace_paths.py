@@ -10,7 +10,7 @@ from orchestration.cli.pipeline import prepare_workspace
 from orchestration.pipeline import versioning
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import ParametersRejected
-from validation.promotion.database import database_exists, sqlite_file
+from validation.registry.database import database_exists, sqlite_file
 
 NAMES = ("Shared%20Drive", "what?x=1", "100%", "hash#1", "sp ace ü", "%2e%2e", "a&b=c;d", "[red]", 'it\'s "q"', "%(x)s")
 

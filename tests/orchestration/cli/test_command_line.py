@@ -20,10 +20,10 @@ import pytest
 from inference.bundled import BUNDLED, open_bundled
 from inference.calibration import FEW_PATIENTS
 from inference.contract import read_contract
-from inference.overlay import draw_overlay
+from inference.measured_study import require_measurements
+from inference.overlay import draw_overlay, warnings_of
 from inference.site_calibration import SiteCalibration, write_site_calibration
 from orchestration.cli.main import _COMMANDS, main
-from orchestration.cli.measuring import _require_measurements
 from orchestration.cli.pipeline import run_pipeline
 from orchestration.cli.verdicts import _figures
 from orchestration.dagster.run import RunOutcome
@@ -34,7 +34,8 @@ from orchestration.pipeline.steps import _share_of_an_epoch
 from orchestration.pipeline.workspace import Workspace
 from simulation.cohort.cohort import write_cohort
 from simulation.cohort.config import CohortConfig
-from spine.dataset import Manifest, read_manifest, write_manifest
+from spine.dataset import read_manifest
+from spine.dataset_writing import write_manifest
 from spine.errors import GateRefused, InputRejected
 from spine.landmarks import VIEWS
 from spine.measurement.registry import PARAMETERS, Measured
@@ -50,6 +51,8 @@ def command(*arguments, cwd="."):
     """Run the console script's function in this process; a process for each call would import everything again."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.ExitStack() as stack:
+        # Its thread would end this process, and all later tests with it, after a test that sends SIGTERM.
+        stack.enter_context(patch("orchestration.cli.main.end_soon_after_sigterm"))
         stack.enter_context(patch.object(sys, "argv", ["plumbline", *map(str, arguments)]))
         stack.enter_context(patch.dict(os.environ))
         stack.enter_context(contextlib.chdir(cwd))
@@ -167,7 +170,7 @@ def test_workspace_options_are_refused_without_a_source(tmp_path, option):
 @pytest.fixture
 def fitted_with(tmp_path, monkeypatch):
     """``fitted_with(*options)`` calls `plumbline train` on a dataset with 68 corners; returns the fit's config."""
-    write_manifest(Manifest("corners68", 1, ()), tmp_path)
+    write_manifest(tmp_path, "corners68", 1, ())
     asked = []
     monkeypatch.setattr("orchestration.cli.training.main", lambda *given: asked.append(given) or 0)
 
@@ -202,14 +205,14 @@ def test_an_invalid_value_names_the_option_or_the_file_that_set_it(tmp_path):
     option = command("init", "-w", tmp_path / "ws", "--set", "training.minutes=-2")
     assert "training.minutes" in option.stderr and "correct the option that set it" in option.stderr
     assert "params.yaml" not in option.stderr
-    (tmp_path / "params.yaml").write_text("format: 3\ntraining: {minutes: -2}")
+    (tmp_path / "params.yaml").write_text("format: 5\ntraining: {minutes: -2}")
     assert "correct params.yaml" in command("init", "-w", tmp_path).stderr
 
 
 def test_exit_codes_distinguish_usage_refusal_and_failure(tmp_path):
     (tmp_path / "x.dcm").write_text("not a radiograph")
     (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "params.yaml").write_text("format: 3\ncohort: {count: -1}")
+    (tmp_path / "bad" / "params.yaml").write_text("format: 5\ncohort: {count: -1}")
     assert command("measure").returncode == 2
     not_dicom = command("measure", tmp_path / "x.dcm", "-w", tmp_path)
     assert not_dicom.returncode == 1
@@ -304,7 +307,7 @@ def test_the_calibration_of_a_site_is_used_for_its_model_only(two_patients, tmp_
     )
     monkeypatch.setattr("orchestration.cli.calibrating.calibrate_site", lambda *given: site)
     data, validated = tmp_path / "data", tmp_path / "validation" / "result.json"
-    write_manifest(Manifest("galbusera39", 0, ()), data)
+    write_manifest(data, "galbusera39", 0, ())
     validated.parent.mkdir()
     call = ("calibrate", "--dataset", data, "--name", "Elsewhere", "-w", tmp_path / "ws")
     assert command(*call).returncode == 2  # neither a workspace nor --out
@@ -413,7 +416,7 @@ def test_the_facing_of_a_lateral_is_stated_or_read(two_patients, tmp_path):
     mirrored.save_as(tmp_path / "m.dcm")
     call = ("measure", "-w", tmp_path, "--overlay", tmp_path / "o.png")
     tagged = json.loads(command(*call, lateral).stdout)["parameters"]
-    for options, note in (((), "the model reads that the patient faces right"), (("--facing", "right"), "by --facing")):
+    for options, note in (((), "the model reads that the patient faces right"), (("--facing", "right"), "as stated")):
         done = command(*call, tmp_path / "m.dcm", *options)
         assert done.returncode == 0, done.stderr
         report = json.loads(done.stdout)
@@ -445,7 +448,7 @@ def test_the_overlay_identifies_the_study_if_asked(two_patients, tmp_path):
     assert command("init", "-w", tmp_path / "ws").returncode == 0
     titles = []
     with patch(
-        "orchestration.cli.measuring.draw_overlay",
+        "inference.measured_study.draw_overlay",
         side_effect=lambda *a, **k: titles.append(k) or draw_overlay(*a, **k),
     ):
         assert command(*call, tmp_path / "o.png").returncode == 0
@@ -502,18 +505,18 @@ def test_exchanged_images_are_not_measured(two_patients, tmp_path):
         assert not (tmp_path / "o.png").exists() and not (tmp_path / "m.json").exists()
 
 
-def test_a_radiograph_without_any_parameter_is_refused_and_a_turned_one_gets_a_warning(tmp_path, capsys):
+def test_a_radiograph_without_any_parameter_is_refused_and_a_turned_one_gets_a_warning():
     points = {"frontal": {"L4_sup": np.zeros(2), "L4_inf": np.ones(2)}}
     none = {
         name: Measured(None, p.unit, "not seen", absent_code="LANDMARKS_NOT_SEEN") for name, p in PARAMETERS.items()
     }
     with pytest.raises(InputRejected, match=r"NOTHING_MEASURED: found turned\.dcm: frontal: 2 landmarks") as error:
-        _require_measurements(Prediction("", points, parameters=none), (tmp_path / "turned.dcm",))
+        require_measurements(Prediction("", points, parameters=none), ["turned.dcm"])
     assert error.value.exit_code == 1
     some = {**none, "cobb": Measured(12.0, "deg")}
     turned = Prediction("", points, parameters=some, notes=("the radiograph may be turned",))
-    _require_measurements(turned, (tmp_path / "turned.dcm",))
-    assert "the radiograph may be turned" in capsys.readouterr().err
+    require_measurements(turned, ["turned.dcm"])
+    assert warnings_of(turned) == ["the radiograph may be turned"]
 
 
 def test_a_radiograph_is_never_overwritten_and_an_unreadable_one_is_named(two_patients, tmp_path):

@@ -47,7 +47,7 @@ def test_if_one_cannot_be_written_neither_is(tmp_path: Path, blocked: str) -> No
     (tmp_path / "file").write_text("no folder")
     paths = {"overlay": tmp_path / "o.png", "out": tmp_path / "m.json"}
     paths[blocked] = tmp_path / "file" / paths[blocked].name
-    files = MeasuredFiles(**paths)
+    files = MeasuredFiles(paths["overlay"], paths["out"])
     with pytest.raises(OSError, match="file"), files.replaced():
         files.write("{}", IMAGE)
     assert written(files) == [False, False]

@@ -14,7 +14,7 @@ from orchestration.printable import printable, printable_name
 WIDTH = 80
 HISTORY = ("", "when", "event", "version", "model", "by", "reason", "verdict")
 ENTRY = (
-    "12", "2026-11-23 12:00 UTC", "rollback_intended", "3", "489661e45210",
+    "12", "2026-11-23 12:00 UTC", "rolled_back", "3", "489661e45210",
     "dagster run 0b61c1a2-7d5e-4e2f-9a59-2d0f2a1c7c11", "wrong side in 3 of 40 radiographs of patients lying down",
     "065135d8c2e1",
 )  # fmt: skip

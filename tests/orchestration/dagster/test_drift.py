@@ -19,7 +19,7 @@ from spine.landmarks import LANDMARK_SETS
 from spine.projection import write_landmarks
 from tests.validation.dataset.constructed_datasets import add_study, spine_points
 from validation.dataset.build import DatasetConfig, build_dataset
-from validation.promotion.champion import open_registry
+from validation.registry.client import open_registry
 
 SETTINGS = (
     "validation.second_reader=none",

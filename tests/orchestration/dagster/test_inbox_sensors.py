@@ -13,7 +13,8 @@ from orchestration.dagster.resources import WorkspacePaths, resources_for
 from orchestration.dagster.sensors import ATTEMPTS, BATCH_TAG, enough_new_studies, inbox
 from orchestration.pipeline import intake
 from orchestration.pipeline.params import Params, Retrain, write_params
-from spine.dataset import Example, Manifest, write_manifest
+from spine.dataset import Example, read_manifest
+from spine.dataset_writing import write_manifest
 from spine.intake.intake_report import IntakeReport, Quarantined
 from spine.intake.records import FileCount
 from validation.dataset.build import BuildRecord, write_build_record
@@ -243,10 +244,19 @@ class TestEnoughNewStudies:
         assert new == ["c"]
         assert digest != "none"
 
+    def test_no_study_and_no_example_is_read(self, workspace):
+        for study in ("a", "b"):
+            (workspace.studies / study).mkdir(parents=True)
+            (workspace.studies / study / "study.json").write_text("not JSON")
+        build_data_set(workspace, used=("a",), left_out={})
+        for shard in read_manifest(workspace.dataset).shards:
+            (workspace.dataset / shard.file).unlink()
+        assert sensors.new_studies(workspace)[1] == ["b"]
+
 
 def build_data_set(workspace, used, left_out) -> None:
     examples = tuple(Example(study_id=s, patient=s, split="train", source="x", views={}) for s in used)
-    write_manifest(Manifest("galbusera39", 0, examples), workspace.dataset)
+    write_manifest(workspace.dataset, "galbusera39", 0, examples)
     studies, per_split = len(used) + len(left_out), {"train": len(used)}
     record = BuildRecord(studies=studies, used=len(used), per_split=per_split, left_out=left_out, test_version=1)
     write_build_record(record, workspace.dataset)

@@ -1,6 +1,7 @@
 """An asset starts two processes under torchrun through Dagster Pipes: they fit one model and report to the run."""
 
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -64,9 +65,10 @@ def test_an_asset_starts_two_processes_that_fit_one_model_in_two_stages_and_log_
 def test_what_the_leader_refuses_is_refused_here_with_its_reason(drawn, tmp_path):
     """A single process, started as torchrun would start two."""
 
-    def one_alone(command):
+    def one_alone(request, processes):
+        command = multi_gpu.torchrun(request, processes, multi_gpu.WORKER_MODULE)
         assert command[1:6] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        return multi_gpu._run_directly([sys.executable, *command[-3:]])
+        return subprocess.run([sys.executable, *command[-3:]], check=False).returncode
 
     with launching_with(one_alone), pytest.raises(ParametersRejected, match="PROCESS_GROUP_DIFFERS") as refused:
         fit_in_process_group(drawn, tmp_path / "candidate", CONFIG, tmp_path / "group", None)
@@ -77,8 +79,8 @@ def test_what_the_leader_refuses_is_refused_here_with_its_reason(drawn, tmp_path
 def test_a_process_group_that_ends_early_fails_with_its_exit_code_and_half_a_line_is_not_a_message(drawn, tmp_path):
     heard = []
 
-    def launch(command):
-        messages = Path(json.loads(Path(command[-1]).read_text())["messages"])
+    def launch(request, processes):
+        messages = Path(json.loads(request.read_text())["messages"])
         messages.write_text('{"done": 1, "total": 4}\n{"done": 2, "to')
         return 9
 

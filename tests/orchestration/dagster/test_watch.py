@@ -1,5 +1,6 @@
 """Runs that died, a retraining that no longer happens and batches that bring nothing are noticed."""
 
+import json
 import time
 from datetime import UTC, datetime
 
@@ -10,7 +11,7 @@ from orchestration.alerts import alerts_since
 from orchestration.dagster import watch
 from orchestration.dagster.assets import data
 from orchestration.dagster.definitions import definitions_with
-from orchestration.dagster.instance import open_instance
+from orchestration.dagster.instance import fail_abandoned_runs, open_instance
 from orchestration.dagster.jobs import INGEST_BATCH, RETRAIN
 from orchestration.dagster.resources import WorkspacePaths, resources_for
 from orchestration.dagster.run import run_retrain
@@ -27,8 +28,8 @@ def alerts(workspace) -> list[tuple[str, str]]:
     return [(a.kind, a.text) for a in alerts_since(workspace, datetime(2020, 1, 1, tzinfo=UTC))]
 
 
-def tick(sensor, workspace, instance):
-    context = dg.build_sensor_context(instance=instance)
+def tick(sensor, workspace, instance, cursor=None):
+    context = dg.build_sensor_context(instance=instance, cursor=json.dumps(cursor or {}))
     return sensor(context, paths=WorkspacePaths(root=str(workspace.root)))
 
 
@@ -47,10 +48,21 @@ def test_a_run_that_never_started_is_failed_and_blocks_no_retraining(workspace, 
     monkeypatch.setattr("orchestration.dagster.sensors.new_studies", lambda _: ("none", ["s"] * 99))
     with open_instance(workspace) as instance:
         run = instance.create_run_for_job(job(workspace), status=dg.DagsterRunStatus[status])
+        first_seen: dict[str, float] = {"a run that has ended": 0.0}
+        assert fail_abandoned_runs(instance, workspace, first_seen=first_seen) == []
+        assert list(first_seen) == [f"{run.run_id} {status}"]
         later(monkeypatch, 200)
-        assert "1 run(s) without a process" in tick(abandoned_runs, workspace, instance).skip_message
+        assert "1 run(s) without a process" in tick(abandoned_runs, workspace, instance, first_seen).skip_message
         assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
         assert isinstance(tick(enough_new_studies, workspace, instance), dg.RunRequest)
+
+
+def test_a_starting_run_lives_although_the_clock_of_its_machine_is_an_hour_behind(workspace, monkeypatch):
+    with open_instance(workspace) as instance:
+        run = instance.create_run_for_job(job(workspace), status=dg.DagsterRunStatus.STARTED)
+        later(monkeypatch, 3600)  # the sensor's machine shows an hour more
+        assert "0 run(s) without a process" in tick(abandoned_runs, workspace, instance).skip_message
+        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.STARTED
 
 
 def test_a_run_killed_in_its_first_seconds_is_no_running_retraining(workspace, instance, monkeypatch):

@@ -159,8 +159,13 @@ def test_a_damaged_archive_restores_nothing(small: Workspace, tmp_path: Path, da
                 if member.name != dropped:
                     new.addfile(member, io.BytesIO(content) if member.isreg() else None)
             if damage == "added":
-                new.addfile(tarfile.TarInfo("state/approvals/forged.json"))
-    named = {"altered": "far.dcm", "missing": "params.yaml", "added": "forged.json", "cut": "cannot be read"}
+                new.addfile(tarfile.TarInfo("state/verdicts/forged.json"))
+    named = {
+        "altered": "far.dcm",
+        "missing": "params.yaml",
+        "added": "forged.json",
+        "cut": "(cannot be read|incomplete or damaged)",
+    }
     with pytest.raises(EvidenceRejected, match=f"BACKUP_ALTERED.*{named.get(damage, 'no backup.json')}") as refused:
         restore_backup(bad, Workspace(there))
     assert "restoring" not in str(refused.value), "the folder that it names is gone"
@@ -175,11 +180,11 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_mlflow_databas
 
 @pytest.mark.slow
 def test_a_restored_and_moved_workspace_goes_on_with_champion_history_and_runs(served: Workspace, tmp_path: Path):
-    assert "history verified: 4 entries" in done(served, "backup", str(tmp_path / "a.tar.gz"))
+    assert "history verified: 2 events" in done(served, "backup", str(tmp_path / "a.tar.gz"))
     champion = open_champion(served).digest
     shutil.rmtree(served.root)
     there = Workspace(tmp_path / "elsewhere" / "ws")
-    assert "history verified: 4 entries" in done(there, "restore", str(tmp_path / "a.tar.gz"))
+    assert "history verified: 2 events" in done(there, "restore", str(tmp_path / "a.tar.gz"))
     assert open_champion(there).digest == champion
     moved = Workspace(there.root.rename(tmp_path / "moved"))
     done(moved, "history", "--verify")
@@ -198,5 +203,5 @@ def test_a_backup_of_a_faulty_history_is_written_and_reported(served: Workspace,
     there = Workspace(tmp_path / "there")
     assert "LOCAL_COPY_ALTERED" in str(typed(there, "restore", str(tmp_path / "a.tar")).exception)
     assert sha256_of_file(there.champion / "model.onnx") == sha256_of_file(graph), "it is restored as it was"
-    done(there, "champion", "--fetch")
+    done(there, "champion")
     done(there, "history", "--verify")

@@ -13,7 +13,7 @@ from spine.dataset import read_manifest
 from tests.judged_workspace import Judged, judged_workspace, track_run, write_scored_record
 from validation.evaluation.record import EvaluationRecord, read_record, write_record
 from validation.gates.policy import DEFAULT_POLICY, read_policy
-from validation.promotion.champion import open_registry
+from validation.registry.client import open_registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning:mlflow")]
 

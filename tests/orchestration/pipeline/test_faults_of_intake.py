@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from orchestration.cli.pipeline import prepare_workspace
-from orchestration.pipeline import intake, versioning
+from orchestration.pipeline import batch_files, versioning
 from orchestration.pipeline.intake import faults_without_names, finished_batches, ingest_everything
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.steps import run_step
@@ -78,18 +78,26 @@ def test_a_refusal_is_raised_as_it_is_without_its_cause():
     assert raised.value is refusal and raised.value.__cause__ is None
 
 
+class Vanished:
+    """An entry of a folder whose file is gone."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def stat(self, **_):
+        raise FileNotFoundError(NAME)
+
+
 def test_a_file_that_vanishes_or_cannot_be_read_stops_no_other_batch(workspace, monkeypatch):
     for number, name in enumerate(("a", "b"), 1):
         write_study(workspace.inbox / name / "study", number)
         (workspace.inbox / name / "COMPLETE").touch()
     before = [batch.key for batch in finished_batches(workspace)]
-    gone = workspace.inbox / "a" / "study" / "gone.dcm"
-    real = intake.files_below
+    real = batch_files._size_and_time
 
-    def with_ghost(folder):
-        tree = real(folder)
-        return type(tree)((*tree.files, gone)) if folder.name == "a" else tree
+    def vanished(entry):
+        return real(entry) if "/a/" not in entry.path else real(Vanished(entry.path))
 
-    monkeypatch.setattr(intake, "files_below", with_ghost)
+    monkeypatch.setattr(batch_files, "_size_and_time", vanished)
     after = [batch.key for batch in finished_batches(workspace)]
     assert len(set(before)) == len(set(after)) == 2 and len({*before, *after}) == 3

@@ -50,7 +50,7 @@ def test_changes_are_merged_and_an_impossible_one_changes_nothing(tmp_path):
     assert path.read_text() == text
 
 
-@pytest.mark.parametrize("text", ["a: [", "format: 3\ncohort: 5", "- 1"])
+@pytest.mark.parametrize("text", ["a: [", f"format: {FORMAT}\ncohort: 5", "- 1"])
 def test_damaged_files_are_refused_with_a_code(tmp_path, text):
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(ParametersRejected, match="PARAMS_INVALID"):
@@ -71,7 +71,7 @@ def test_every_output_has_one_writer_and_every_input_a_writer_or_a_person():
     stages = stages_for(Params())
     outs = [out for stage in stages for out in stage.outs]
     assert len(outs) == len(set(outs))
-    assert {dep for stage in stages for dep in stage.deps} <= {*outs, "data/inbox"}
+    assert {dep for stage in stages for dep in stage.deps} <= {*outs, "data/inbox", "corrections"}
 
 
 def test_every_parameter_that_changes_data_is_a_dependency_of_a_stage():
@@ -89,7 +89,7 @@ def test_a_real_source_has_no_cohort_stage():
     assert "/data/x" in stages_for(params)[0].deps
 
 
-@pytest.mark.parametrize("first_line", ["", "format: 2\n", "format: 4\n"])
+@pytest.mark.parametrize("first_line", ["", f"format: {FORMAT - 1}\n", f"format: {FORMAT + 1}\n"])
 def test_a_workspace_of_another_format_is_refused_with_the_way_out(tmp_path, first_line):
     path = tmp_path / "params.yaml"
     write_params(Params(), path)
@@ -103,7 +103,7 @@ def test_a_workspace_of_another_format_is_refused_with_the_way_out(tmp_path, fir
 @pytest.mark.parametrize(
     "content",
     [
-        "format: 3\nsource: {location: /daten/Röntgen}\n".encode("latin-1"),
+        f"format: {FORMAT}\nsource: {{location: /daten/Röntgen}}\n".encode("latin-1"),
         b"source: {location: /a\x00b}\n",
         b"source: {location: 2026-13-45}\n",
         b"source: [\n",

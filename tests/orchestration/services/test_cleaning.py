@@ -21,8 +21,8 @@ from orchestration.pipeline.workspace import Workspace
 from orchestration.services.cleaning import clean
 from spine.errors import GateRefused
 from tests.served_workspace import done, served_workspace, typed
-from validation.promotion.champion import open_registry, versions_of
-from validation.promotion.local_artifacts import experiment_location
+from validation.registry.client import open_registry, versions_of
+from validation.registry.local_artifacts import experiment_location
 
 pytestmark = [
     pytest.mark.slow,
@@ -81,7 +81,7 @@ def test_without_the_registry_nothing_is_removed_and_everything_is_saved(
     if empty:
         shutil.copy(empty_mlflow_database, database)
     for options in ([], ["--dry-run"]):
-        assert "CHAMPION_LOST" in str(typed(served, "clean", *options).exception)
+        assert "restore it from a backup" in str(typed(served, "clean", *options).exception)
     assert contents(served) == {"perhaps the champion's"}
     write_backup(served, tmp_path / "all.tar")
     restore_backup(tmp_path / "all.tar", Workspace(tmp_path / "there"))
@@ -90,9 +90,9 @@ def test_without_the_registry_nothing_is_removed_and_everything_is_saved(
 
 def test_services_make_no_new_registry_in_the_place_of_a_lost_one(served: Workspace) -> None:
     (served.state / "mlflow" / "mlflow.db").unlink()
-    with pytest.raises(GateRefused, match=r"CHAMPION_LOST.*restore the database"), services_lock(served):
+    with pytest.raises(GateRefused, match=r"REGISTRY_UNAVAILABLE.*restore it from a backup"), services_lock(served):
         pass
-    served.promotion_ledger.rename(served.state / "earlier.jsonl")
+    served.history_copy.rename(served.state / "earlier.jsonl")
     with services_lock(served):
         pass
 

@@ -1,7 +1,9 @@
 """What a reviewer sees in MLflow of a judged candidate, and the report in the workspace."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +32,10 @@ from tests.judged_workspace import (
 from training.tracking import log_table
 from validation.evaluation.record import read_record
 from validation.gates.verdict import read_verdict
-from validation.promotion.champion import open_registry
-from validation.promotion.history import HistoryEntry, append_entry
+from validation.promotion.events import Event
+from validation.promotion.history import open_history
+from validation.registry.client import open_registry
+from validation.registry.database import sqlite_file
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning:mlflow")]
 
@@ -170,20 +174,27 @@ def test_the_status_is_on_page_run_and_version_and_follows_what_is_done(judged: 
         return [*(line for text in (note, version) for line in text.splitlines() if "Status:" in line)]
 
     assert status() == ["**Status:** no action yet."] * 2
-    when = "2026-11-24T12:00:00+00:00"
-    rollback = {"model_digest": CHAMPION, "verdict": None, "reason": "why"}
-    for event, more in (("promoted", {}), ("rolled_back", rollback)):
-        entry = HistoryEntry(event, when, "R. Viewer", "plumbline", "7", CHALLENGER, None, verdict.digest)  # type: ignore[arg-type]
-        append_entry(workspace.promotion_ledger, replace(entry, **more))  # type: ignore[arg-type]
+    when, history = (
+        "2026-11-24T12:00:00+00:00",
+        open_history(workspace.tracking_uri, "plumbline", workspace.history_copy),
+    )
+    first = Event("promoted", when, "R. Viewer", version="6", digest=CHAMPION, verdict="f" * 64)
+    ours = replace(first, version="7", digest=CHALLENGER, previous=CHAMPION, verdict=verdict.digest)
+    back = replace(first, kind="rolled_back", previous=CHALLENGER, reason="why")
+    history.append(lambda _: first)
+    for event in (ours, back):
+        history.append(lambda _, event=event: event)  # type: ignore[misc]
         describe_status(workspace, judged.params)
         assert len(set(status())) == 1 and len(status()) == 2
         assert "promoted on 2026-11-24 12:00 UTC as version 7 by R. Viewer" in status()[0]
         assert "promoted on 2026-11-24 12:00 UTC as version 7" in workspace.report_page.read_text()
-    assert "rolled back on 2026-11-24 12:00 UTC by R. Viewer: why" in status()[0]
-    workspace.promotion_ledger.write_text("no history\n")
+    assert "rolled back on 2026-11-24 12:00 UTC by R. Viewer: why; version 6 is in service instead" in status()[0]
+    workspace.history_copy.write_text("no history\n")
     describe_status(workspace, judged.params)
-    assert "not known: HISTORY_BROKEN" in status()[0], "what cannot be read is not called undone"
-    workspace.promotion_ledger.unlink()
+    assert "not known: HISTORY_DIFFERS" in status()[0], "what cannot be read is not called undone"
+    workspace.history_copy.unlink()
+    with closing(sqlite3.connect(sqlite_file(workspace.tracking_uri))) as database, database:
+        database.execute("DELETE FROM plumbline_events")
     describe_status(workspace, judged.params)
     assert status() == ["**Status:** no action yet."] * 2
 

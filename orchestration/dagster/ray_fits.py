@@ -1,0 +1,94 @@
+"""A fit as a job of a Ray cluster, under Dagster Pipes: the run shows the job's log and the progress of the fit.
+
+Contract: one job at a time fits in a folder. A job that an earlier run left, because its process was killed, is stopped
+first, and the new job continues from its checkpoint. When the run is interrupted, its job is stopped.
+
+    python -m orchestration.dagster.ray_fits REQUEST.json PROCESSES     the job, on the head of the cluster
+"""
+
+import json
+import secrets
+import shlex
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dagster_pipes import open_dagster_pipes
+
+from orchestration.cluster.connection import cluster_address, connect
+from orchestration.cluster.fit_on_nodes import run_on_nodes
+from orchestration.dagster.run_log_reporter import RunLogReporter
+from orchestration.environment import RAY_ADDRESS_VARIABLE
+from orchestration.pipeline.multi_gpu import WORKER_MODULE, MessageReader, torchrun
+from spine.errors import PlumblineError
+
+_FOLDER_KEY = "plumbline/fit"
+_STOPPED_WITHIN_S = 60.0
+
+
+def launch_on_cluster(context: Any, request: Path, processes: int) -> int:
+    """Run ``request`` as a job of the cluster, to its end; returns its exit code. ``context``: of an asset."""
+    from dagster_ray import PipesRayJobClient
+
+    address = cluster_address()
+    client = PipesRayJobClient(address=address)
+    _stop_earlier_jobs(client.client, str(request))
+    name = f"fit-{context.run.run_id}-{secrets.token_hex(4)}"  # a run may fit more than once
+    command = [sys.executable, "-m", "orchestration.dagster.ray_fits", str(request), str(processes)]
+    job = {
+        "submission_id": name,
+        "entrypoint": shlex.join(command),
+        "metadata": {_FOLDER_KEY: str(request)},
+        "runtime_env": {"env_vars": {RAY_ADDRESS_VARIABLE: str(address)}},
+    }
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Dagster uses its own deprecated members
+            client.run(context=context, submit_job_params=job)
+    except RuntimeError as error:  # of dagster-ray: the job failed or was stopped
+        context.log.warning(str(error))
+        return 1
+    return 0
+
+
+def _stop_earlier_jobs(client: Any, request: str) -> None:
+    """Stop jobs that fit in the same folder, and wait for their end."""
+    for job in client.list_jobs():
+        if (job.metadata or {}).get(_FOLDER_KEY) == request and not job.status.is_terminal():
+            client.stop_job(job.submission_id)
+            limit = time.monotonic() + _STOPPED_WITHIN_S
+            while not client.get_job_status(job.submission_id).is_terminal() and time.monotonic() < limit:
+                time.sleep(1.0)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The job: run the process group on the nodes and pass the leader's messages to the run; returns the exit code."""
+    request, processes = sys.argv[1:] if arguments is None else list(arguments)
+    messages = Path(json.loads(Path(request).read_text())["messages"])
+    with open_dagster_pipes() as pipes, MessageReader(messages, RunLogReporter(pipes)):
+        try:
+            connect(str(cluster_address()))
+            return run_on_nodes(partial(_command, Path(request)), int(processes), _resource(request))
+        except PlumblineError as error:
+            sys.stderr.write(f"{error}\n")
+            return error.exit_code
+
+
+def _command(request: Path, processes: int, machines: Sequence[str]) -> list[str]:
+    return torchrun(request, processes, WORKER_MODULE, machines)
+
+
+def _resource(request: str) -> str:
+    """What each process of the fit occupies: a GPU, or a core if the fit or the cluster has no GPU."""
+    import ray
+
+    on_cpu = json.loads(Path(request).read_text())["config"].get("device") == "cpu"
+    return "CPU" if on_cpu or not ray.cluster_resources().get("GPU") else "GPU"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
