@@ -22,6 +22,7 @@ demo: setup  ## the whole pipeline once, on virtual patients (six minutes)
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test: setup  ## all tests, on every core
+	@sh infra/test-programs.sh
 	$(PYTEST) $(PYTEST_ARGS)
 
 test-quick: setup  ## all tests but the slow ones

@@ -21,6 +21,7 @@ can fail are part of ``tests``.
     training_rate         speed of fits, share of the time for rendering, share of the GPU's peak rate
     seed_fits             fits of one recipe with several seeds on a GPU machine
     seeds                 the spread between these fits on one test set
+    batch                 time of a study in a batch against one pair in process
     bundled_model         the bundled model: time, memory, refusals of wrong images
     wrong_images          wrong images of a spine: exchanged, mirrored, rotated, covered, cut off
     not_spines            images that are not whole-spine radiographs
@@ -32,9 +33,15 @@ can fail are part of ``tests``.
     comparison            models on one frozen test set
     gate                  error rates, power and time of the gate
     promotion             concurrent promotions, kill -9, rollback
+    service               the HTTP service under load: answers, latency, memory, a promotion meanwhile, bad clients
+    service_clients       the clients of this benchmark: many at a time, oversized, slow
     rollback              seconds until a rollback has replaced the champion
     reviewing             the report on a candidate: time and size
+    pacs_loop             the loop with a real PACS: resends, late views, refused images, kill -9 of both sides
+    cut_off_writer        a writer whose network is cut: when its lock is free, when it stops
+    correction_cycle      from corrections on the page to a judged model
     demo                  the demo: time and memory
+    scale                 time and memory of the steps as the number of studies grows
     fuzz/                 the readers on damaged radiographs, reconstructions and studies
     real_radiographs/     a model on public real frontal radiographs
     sim_to_real/          a detector that is trained on virtual radiographs and tested on real ones

@@ -3,6 +3,7 @@
 python -m benchmarks                    every group; runs the demo first if its workspace has no finished run
 python -m benchmarks exactness          one group
 python -m benchmarks rendering --full   the same group with more patients
+python -m benchmarks service --requests N   the HTTP service under load (``service``)
 python -m benchmarks seeds -w WORKSPACE NAME=FIT ...   the spread between fits of a GPU machine (``seeds``)
 make bench-peers                        installs the other renderers and runs the group ``peers``
 """
@@ -25,6 +26,7 @@ from benchmarks import (
     rendering,
     reviewing,
     seeds,
+    service,
     views,
 )
 from benchmarks.figures import Figure, print_figures
@@ -49,6 +51,8 @@ def main(wanted: list[str]) -> int:
     """Run the groups ``wanted`` (by default all), print their figures and update the stored results."""
     if wanted[:1] == ["seeds"]:
         return seeds.main(wanted[1:])
+    if wanted[:1] == ["service"]:
+        return service.main(wanted[1:])
     full = "--full" in wanted
     wanted = [name for name in wanted if name != "--full"]
     unknown = [name for name in wanted if name not in GROUPS]

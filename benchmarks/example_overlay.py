@@ -48,6 +48,7 @@ def main(arguments: Sequence[str]) -> None:
         provenance="virtual patient, model trained on simulated data",
         intervals=interval_lines(found),
         warnings=warnings_of(found),
+        classes=found.classes,
     )
     _with_few_colours(overlay).save(OVERLAY, optimize=True)
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.figures import Figure, median_seconds, new_chart, save_chart
-from spine.dataset import Example, ExampleView, Manifest, Truth
+from spine.dataset import Example, ExampleView, Truth
+from spine.dataset_writing import digest_of_test_split
 from spine.landmarks import MARGINS175, VIEWS
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
@@ -264,7 +265,7 @@ def simulated_record(role: ModelRole, n: int) -> EvaluationRecord:
         model_digest=digest,
         model_role=role,
         landmark_set="margins175",  # type: ignore[arg-type]
-        test_digest=Manifest("margins175", 0, tuple(examples)).test_digest,
+        test_digest=digest_of_test_split("margins175", examples),
         dataset_digest="d" * 64,
         dvc_version=None,
         code_commit="c" * 40,

@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.figures import print_table
 from benchmarks.workspace_arguments import read_arguments
-from inference.calibration import Calibration
+from inference.calibration import WIDTH_OF, Calibration
 from inference.measure import measure_views
 from inference.model import Model, load_model
 from spine.dataset import Example
@@ -27,6 +27,8 @@ from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 from training.data.changed_examples import changed_example, unchanged_example
 from training.export.interval_widths import Known
 
+SHOWN = (*PAPER_PARAMETERS, *WIDTH_OF.values(), *WIDTH_OF)
+"""The paper's parameters, and those whose width stands in for another, beside this other."""
 SEED = 1000
 """Seed of the changed versions; a calibration uses the seeds from 0."""
 
@@ -63,9 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         for limits, used in (("", calibration), (", without limits", replace(calibration, clear={}, shifted=()))):
             found = _intervals(used, known)
-            rows.append([f"{kind}{limits}", *(found[name].text for name in PAPER_PARAMETERS)])
+            rows.append([f"{kind}{limits}", *(found[name].text for name in SHOWN)])
     sys.stdout.write(f"share of 90 % intervals with the true value, mean width (number); {len(examples)} patients\n")
-    print_table(["images", *(PARAMETERS[name].label for name in PAPER_PARAMETERS)], rows)
+    print_table(["images", *(PARAMETERS[name].label for name in SHOWN)], rows)
     return 0
 
 
@@ -84,7 +86,7 @@ def _changed(model: Model, folder: Path, examples: Sequence[Example]) -> Known:
 
 
 def _intervals(calibration: Calibration, known: Known) -> dict[str, _Intervals]:
-    found = {name: _Intervals() for name in PAPER_PARAMETERS}
+    found = {name: _Intervals() for name in SHOWN}
     for prediction, example in known:
         shifts: dict[ViewName, float] = {view: basis.shift for view, basis in prediction.interval_basis.items()}
         bare = {name: replace(measured, interval=None) for name, measured in prediction.parameters.items()}

@@ -26,7 +26,6 @@ import numpy as np
 from inference.bundled import open_bundled
 from inference.inputs import ImageInput
 from inference.measure import measure_views
-from spine.dataset import Manifest
 from spine.intake.ingest import ingest
 from spine.intake.sources import open_source
 from spine.landmarks import CORNERS68, MARGINS175, LandmarkSet, ViewName, mirrored_name, shifted_name
@@ -34,11 +33,9 @@ from spine.projection import locate_landmarks
 from spine.study import Study, iterate_study_folders, read_study
 from spine.types import Floats
 from validation.dataset.build import example_of
-from validation.dataset.expectation_run import run_suites
-from validation.dataset.leakage import ImageSurvey
+from validation.dataset.checking import check_labels
 from validation.dataset.second_reading import compared
 from validation.dataset.suites import Minimums, Profile, suites
-from validation.dataset.tables import build_tables
 from validation.dataset.validate import findings_of
 
 Points = Mapping[str, Floats]
@@ -103,8 +100,7 @@ def flagged(
         if found is not None
     ]
     chosen = suites(profile, landmark_set, Minimums(1, 1, 1), with_readings=found is not None)[:-1]  # without splits
-    tables = build_tables(Manifest(landmark_set.name, 0, examples), ImageSurvey({}, ()), readings)
-    findings = findings_of(run_suites(chosen, tables, None), ImageSurvey({}, ()))
+    findings = findings_of(check_labels(examples, chosen, readings))
     return {f.study_id for f in findings if f.severity == "error"}, {f.study_id for f in findings}
 
 

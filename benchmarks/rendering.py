@@ -26,7 +26,7 @@ from simulation.body.skeleton import build_bones
 from simulation.cohort.config import CohortConfig
 from simulation.cohort.patient_writer import write_case
 from simulation.imaging.acquisition import Acquisition, plan_acquisition
-from simulation.imaging.annotation import apply_overlay
+from simulation.imaging.annotation import collimate, draw_marks, overlay_table
 from simulation.imaging.display import MAXIMUM, appearance_batch, apply_display
 from simulation.imaging.exposure import detect, exposure_batch, line_integrals, path_lengths
 from simulation.imaging.field_of_view import scan_geometry
@@ -124,7 +124,9 @@ def _time_view(clock: _Clock, seed: int, mass: PatientMass, batch: PatientBatch,
         measured = detect(integrals, rays, exposure, seeds)
     with clock("display and overlay"):
         greys = apply_display(measured, paths, rays, appearance).to(torch.float32) / MAXIMUM
-        apply_overlay(greys, [acquisition.overlay], appearance.background)
+        marks = overlay_table([acquisition.overlay], acquisition.geometry.shape)
+        collimated = collimate(greys, torch.from_numpy(marks.edges), appearance.background)
+        draw_marks(collimated, torch.from_numpy(marks.index), torch.from_numpy(marks.greys))
 
 
 def _memory(counts: Sequence[int]) -> list[Figure]:

@@ -30,7 +30,7 @@ def figures() -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder) / "ws")
         first = _serving(workspace)
-        with _registry_down(workspace):
+        with registry_down(workspace):
             local = _timed(workspace, first, "--local")
         ordinary = _timed(workspace, first)
     how = "one command as a process, with smoke test"
@@ -44,12 +44,20 @@ def _serving(workspace: Workspace) -> str:
     """Promote two models; return the digest of the first model."""
     workspace.prepare()
     write_params(Params(), workspace.params_file)
-    first = _promoted(workspace, "a", None)
-    _promoted(workspace, "bb", first)
+    first = promoted(workspace, "a", None)
+    promoted(workspace, "bb", first)
     return first
 
 
-def _promoted(workspace: Workspace, note: str, champion: str | None) -> str:
+def promoted(workspace: Workspace, note: str, champion: str | None) -> str:
+    """Promote a model whose note has another length than those of all other models; return its digest."""
+    digest = judged(workspace, note, champion)
+    promote_champion(workspace, Params(), "bench")
+    return digest
+
+
+def judged(workspace: Workspace, note: str, champion: str | None) -> str:
+    """Register such a model and judge it against the champion; return its digest."""
     from validation.gates.evidence import Evidence
 
     digest = register_candidate(workspace, note, champion=champion, noise=0.5)
@@ -58,7 +66,6 @@ def _promoted(workspace: Workspace, note: str, champion: str | None) -> str:
     rival = records[1] if champion else None
     verdict = judge(read_policy(DEFAULT_POLICY), Evidence(records[0], rival), judged_at=datetime.now(UTC))
     write_verdict(verdict, workspace.verdict_file)
-    promote_champion(workspace, Params(), "bench")
     return digest
 
 
@@ -73,7 +80,8 @@ def _timed(workspace: Workspace, wanted: str, *words: str) -> float:
 
 
 @contextmanager
-def _registry_down(workspace: Workspace) -> Iterator[None]:
+def registry_down(workspace: Workspace) -> Iterator[None]:
+    """The block runs without MLflow's database."""
     database = workspace.state / "mlflow" / "mlflow.db"
     away = database.rename(workspace.state / "away.db")
     database.mkdir()

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--count", type=int, default=100)
     chosen = parser.parse_args(arguments)
     model, random = open_bundled(), np.random.default_rng(0)
-    examples = list(read_manifest(chosen.dataset).examples)
+    examples = list(read_manifest(chosen.dataset).examples())
     random.shuffle(examples)
     _print("virtual patients", model, [_of_example(chosen.dataset, e) for e in examples[: chosen.count]], random)
     if chosen.aasce:

@@ -22,7 +22,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from spine.dataset import Manifest, read_manifest, write_manifest
+from spine.dataset import read_manifest
+from spine.dataset_writing import write_manifest
 
 RECIPE = (
     "--landmark-set margins175 --heatmap-stride 4 --batch-size 64 --learning-rate 2e-3 --augment rotation_deg=6 "
@@ -41,11 +42,10 @@ def pack(dataset: Path, out: Path, count: int = VALIDATION_STUDIES) -> int:
     """Write the images of ``count`` validation studies into a gzipped tar, without training and test images."""
     manifest = read_manifest(dataset)
     validation, train = manifest.in_split("validation")[:count], manifest.in_split("train")[:1]
-    small = Manifest(manifest.landmark_set, manifest.split_seed, (*train, *validation))
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, tarfile.open(out, "w:gz") as archive:
-        write_manifest(small, Path(scratch))
-        archive.add(Path(scratch) / "manifest.json", "manifest.json")
+        write_manifest(Path(scratch), manifest.landmark_set, manifest.split_seed, (*train, *validation))
+        archive.add(scratch, ".")
         for image in sorted({v.image for e in validation for v in e.views.values()}):
             archive.add(dataset / image, image)
     sys.stdout.write(f"{out}: {len(validation)} validation studies, {out.stat().st_size / 2**20:.1f} MiB\n")

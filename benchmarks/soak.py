@@ -42,6 +42,7 @@ from simulation.cohort.config import CohortConfig
 from spine.intake.complete_marker import COMPLETE
 from spine.scanner import NATIVE_SPACING_MM
 from spine.study import iterate_study_folders, read_study
+from spine.work import LocalWork
 
 PORTS = ("3977", "5977")
 FIRST, LAST = 24, 10
@@ -299,8 +300,8 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     root = chosen.keep or Path(tempfile.mkdtemp(prefix="plumbline-soak-"))
     count = FIRST + LAST + chosen.batches
-    config = CohortConfig(count=count, seed=33, shape=(352, 176), spacing_mm=NATIVE_SPACING_MM * 12, workers=2)
-    write_cohort(root / "cohort", config)
+    config = CohortConfig(count=count, seed=33, shape=(352, 176), spacing_mm=NATIVE_SPACING_MM * 12)
+    write_cohort(root / "cohort", config, work=LocalWork(2))
     cases = sorted(path for path in (root / "cohort").iterdir() if path.is_dir())
     for case in cases[:FIRST]:
         shutil.copytree(case, root / "source" / case.name)

@@ -21,6 +21,9 @@ spine.types.Bool, spine.types.Float, spine.types.Int = jaxtyping.Bool, jaxtyping
 jaxtyping.install_import_hook(["inference", "simulation", "training"], "tests.shape_check.check_shapes")
 
 
+os.environ.setdefault("PLUMBLINE_WORKERS", "1")  # pytest-xdist uses the cores already
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run files with slow tests first: with two workers, a long file at the end would leave one of them idle."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
@@ -76,7 +79,7 @@ def impatient_sqlite(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from sqlalchemy.engine import Engine
 
     def connecting(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
-        options.setdefault("timeout", 0.1)
+        options["timeout"] = 0.1
 
     def executing(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
         return statement.replace("busy_timeout = 20000", "busy_timeout = 100"), parameters

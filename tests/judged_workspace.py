@@ -20,7 +20,8 @@ from orchestration.pipeline.params import Params, write_params
 from orchestration.pipeline.policies import workspace_policy
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.run_facts import log_data
-from spine.dataset import Example, ExampleView, Manifest, Truth, write_manifest
+from spine.dataset import Example, ExampleView, Manifest, Truth
+from spine.dataset_writing import write_manifest
 from spine.landmarks import GALBUSERA39, VIEWS
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
@@ -29,7 +30,7 @@ from validation.evaluation.predicted_points import FILE, write_predicted_points
 from validation.evaluation.record import evaluate, read_record, write_record
 from validation.gates.evidence import Evidence
 from validation.gates.verdict import judge, write_verdict
-from validation.promotion.local_artifacts import experiment_location
+from validation.registry.local_artifacts import experiment_location
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CHALLENGER, CHAMPION = "a" * 64, "b" * 64
@@ -70,9 +71,7 @@ def write_dataset(folder: Path, n: int) -> Manifest:
     """Write a data set of ``n`` test patients and 12 to train on."""
     (folder / "images").mkdir(parents=True)
     examples = [_example(folder, i, "test" if i < n else "train") for i in range(n + 12)]
-    manifest = Manifest("galbusera39", 0, tuple(examples))
-    write_manifest(manifest, folder)
-    return manifest
+    return write_manifest(folder, "galbusera39", 0, examples)
 
 
 def _example(folder: Path, i: int, split: Any) -> Example:

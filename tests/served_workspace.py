@@ -1,6 +1,8 @@
 """Candidates of known quality in a workspace: the bundled model with another note each, and constructed evidence."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,15 +13,22 @@ from inference.bundled import BUNDLED
 from orchestration.cli.main import plumbline
 from orchestration.environment import quiet_environment
 from orchestration.lifecycle.judging import judge_candidate
-from orchestration.lifecycle.local_champion import local_champion
 from orchestration.pipeline.names import CANDIDATES_MODEL
 from orchestration.pipeline.params import Params, read_params, write_params
 from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.registry import history_state
+from spine.errors import PlumblineError
+from spine.landmarks import VIEWS
+from spine.mlmodel import mlflow_files
 from spine.model_digest import model_digest
 from tests.validation.gates.records import build_record
 from validation.evaluation.record import write_record
 from validation.gates.verdict import read_verdict
-from validation.promotion.local_artifacts import experiment_location
+from validation.promotion.smoke_test import STUDY
+from validation.registry.local_artifacts import experiment_location
+
+GRAPH = BUNDLED / "model.onnx"
+"""The graph of the next candidate."""
 
 
 def register_candidate(workspace: Workspace, note: str, *, champion: str | None = None, noise: float = 1.0) -> str:
@@ -27,9 +36,12 @@ def register_candidate(workspace: Workspace, note: str, *, champion: str | None 
     folder = workspace.candidate
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    shutil.copy(BUNDLED / "model.onnx", folder)
+    shutil.copy(GRAPH, folder / "model.onnx")
     (folder / "contract.json").write_text((BUNDLED / "contract.json").read_text() + "\n" * len(note))
     digest = model_digest(folder)
+    example = {view: (STUDY / f"{view}.png").read_bytes() for view in VIEWS}
+    for name, text in mlflow_files(digest, example).items():
+        (folder / name).write_text(text)
     write_record(build_record("challenger", digest, noise=noise, seed=3), workspace.evaluation / "record.json")
     shutil.rmtree(workspace.champion_evaluation, ignore_errors=True)
     if champion is not None:
@@ -49,29 +61,41 @@ def register_candidate(workspace: Workspace, note: str, *, champion: str | None 
     return digest
 
 
-def served_workspace(root: Path, monkeypatch: pytest.MonkeyPatch, mlflow_database: Path) -> Workspace:
-    """A workspace with a champion, a previous champion and their history, with MLflow in its own database."""
+def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the environment, and leave out the report: the records here are constructed, without a dataset to show."""
     for name, value in quiet_environment().items():
         monkeypatch.setenv(name, value)
-    made = Workspace(root)
-    # The records here are constructed, without a dataset whose images a report could show.
     for module in ("orchestration.tracking.describe", "orchestration.lifecycle.judging"):
-        monkeypatch.setattr(f"{module}.review_candidate", lambda *_: (made.root / "report.html", {}))
+        monkeypatch.setattr(f"{module}.review_candidate", lambda ws, *_: (ws.root / "report.html", {}))
+
+
+def new_workspace(root: Path, mlflow_database: Path) -> Workspace:
+    """A workspace without a model, with MLflow in its own database."""
+    made = Workspace(root)
     made.prepare()
     shutil.copy(mlflow_database, made.state / "mlflow" / "mlflow.db")
     write_params(Params(), made.params_file)
-    _promote(made, "a", None, 1.0)
-    champion = local_champion(made)
-    assert champion is not None
-    _promote(made, "bb", champion.digest, 0.5)
     return made
 
 
-def _promote(workspace: Workspace, note: str, champion: str | None, noise: float) -> None:
-    register_candidate(workspace, note, champion=champion, noise=noise)
+def served_workspace(root: Path, monkeypatch: pytest.MonkeyPatch, mlflow_database: Path) -> Workspace:
+    """A workspace with a champion, a previous champion and their history, with MLflow in its own database."""
+    without_report(monkeypatch)
+    made = new_workspace(root, mlflow_database)
+    for note, noise in (("a", 1.0), ("bb", 0.5)):
+        candidate(made, note, noise=noise)
+        done(made, "promote", "--by", "R. Viewer")
+    return made
+
+
+def candidate(workspace: Workspace, note: str, *, noise: float = 1.0) -> str:
+    """Register the bundled model with another note in its contract, and judge it; the verdict's digest."""
+    champion = history_state(workspace).champion
+    register_candidate(workspace, note, champion=champion.digest if champion else None, noise=noise)
     judge_candidate(workspace, read_params(workspace.params_file))
-    assert read_verdict(workspace.verdict_file).decision == "PROMOTE"
-    done(workspace, "promote", "--by", "R. Viewer")
+    verdict = read_verdict(workspace.verdict_file)
+    assert verdict.decision == "PROMOTE"
+    return verdict.digest
 
 
 def typed(workspace: Workspace, *command: str) -> Result:
@@ -80,7 +104,27 @@ def typed(workspace: Workspace, *command: str) -> Result:
 
 
 def done(workspace: Workspace, *command: str) -> str:
-    """The output of a command that must succeed."""
+    """The output of a command that must succeed, on one line: the terminal's width decides where lines are folded."""
     result = typed(workspace, *command)
     assert result.exit_code == 0, (command, result.output, result.exception)
-    return result.output
+    return " ".join(result.output.split())
+
+
+def refused(workspace: Workspace, code: str, *command: str) -> str:
+    """The message of a command that must be refused with ``code``; of a verification, with its table."""
+    result = typed(workspace, *command)
+    assert isinstance(result.exception, PlumblineError), (command, result.output, result.exception)
+    assert result.exception.code == code, (command, result.exception)
+    return f"{' '.join(result.output.split())} {result.exception}"
+
+
+def database_of(workspace: Workspace) -> Path:
+    """MLflow's own database of the workspace."""
+    return workspace.state / "mlflow" / "mlflow.db"
+
+
+def execute(workspace: Workspace, *statements: str) -> None:
+    """Run SQL statements in the workspace's database, past every check."""
+    with closing(sqlite3.connect(database_of(workspace))) as database, database:
+        for statement in statements:
+            database.execute(statement)

@@ -25,13 +25,14 @@ SETTINGS = (
 
 
 def small_workspace(
-    root: Path, made_once: Callable[[str, Callable[[Path], object]], Path], mlflow_database: Path
+    root: Path, made_once: Callable[[str, Callable[[Path], object]], Path], mlflow_database: Path | None = None
 ) -> Workspace:
-    """Copy the dataset that this session makes once to ``root``, with MLflow on a copy of ``mlflow_database``."""
+    """Copy the dataset that this session makes once to ``root``, with MLflow on a copy of a database."""
     shutil.copytree(made_once("small-dataset", _make), root, dirs_exist_ok=True, symlinks=True)
     workspace = Workspace(root)
     workspace.prepare()
-    shutil.copy(mlflow_database, workspace.state / "mlflow" / "mlflow.db")
+    if mlflow_database is not None:
+        shutil.copy(mlflow_database, workspace.state / "mlflow" / "mlflow.db")
     return workspace
 
 

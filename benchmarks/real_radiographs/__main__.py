@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _split(given: argparse.Namespace, radiographs: Pack) -> int:
     for fold in range(FOLDS):
         manifest = write_fold(radiographs, fold, given.out / f"fold{fold}")
-        counts = ", ".join(f"{len(manifest.in_split(s))} {s}" for s in SPLITS)
+        counts = ", ".join(f"{manifest.count(s)} {s}" for s in SPLITS)
         sys.stdout.write(f"fold {fold}: {counts}\n")
     return 0
 

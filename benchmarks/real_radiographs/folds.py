@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.sim_to_real.pack import Pack
-from spine.dataset import Example, ExampleView, Manifest, Split, Truth, write_manifest
+from spine.dataset import Example, ExampleView, Manifest, Split, Truth
+from spine.dataset_writing import write_manifest
 from spine.intake.aasce import LABEL_NAMES
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_view
@@ -68,9 +69,7 @@ def write_fold(radiographs: Pack, fold: int, folder: Path) -> Manifest:
         view = ExampleView("frontal", path, sha256, shape, None, "NONE", None, points)
         truth = _truth(points, float(radiographs.facts["angle_deg"][i, 0]))
         examples.append(Example(f"{i:03d}", str(patients[i]), split, "aasce", {"frontal": view}, truth=truth))
-    manifest = Manifest("corners68", _SEED, tuple(examples))
-    write_manifest(manifest, folder)
-    return manifest
+    return write_manifest(folder, "corners68", _SEED, examples)
 
 
 def _truth(points: Points2D, published_deg: float) -> dict[str, Truth]:

@@ -84,12 +84,10 @@ def inside(corners: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 def screened_out(corners: NDArray[np.floating], names: Sequence[str]) -> NDArray[np.bool_]:
     """(N,) whether the labels of a row break a rule of the profile ``frontal_radiographs``."""
-    from spine.dataset import Example, ExampleView, Manifest
+    from spine.dataset import Example, ExampleView
     from spine.landmarks import CORNERS68, VERTEBRAE
-    from validation.dataset.expectation_run import run_suites
-    from validation.dataset.leakage import ImageSurvey
+    from validation.dataset.checking import check_labels
     from validation.dataset.suites import Minimums, Suite, suites
-    from validation.dataset.tables import build_tables
     from validation.dataset.validate import findings_of
 
     sides = ("sup_right", "sup_left", "inf_right", "inf_left")
@@ -100,13 +98,10 @@ def screened_out(corners: NDArray[np.floating], names: Sequence[str]) -> NDArray
         }
         view = ExampleView("frontal", "", f"{i:064x}", FRAME, None, "NONE", None, labels)
         examples.append(Example(f"{i:03d}", _patient(name), "train", "aasce", {"frontal": view}))
-    survey = ImageSurvey({}, ())
-    tables = build_tables(Manifest("corners68", 0, tuple(examples)), survey)
     rules = {suite.table: suite.rules for suite in suites("frontal_radiographs", CORNERS68, Minimums(1, 1, 1))}
     whole = tuple(r for r in rules["studies"] if r.name in ("vertebrae_not_discs", "side_of_the_curve"))
     chosen = (Suite("levels", rules["levels"]), Suite("studies", whole))
-    outcomes = run_suites(chosen, tables, None)
-    bad = {int(f.study_id) for f in findings_of(outcomes, survey) if f.severity == "error"}
+    bad = {int(f.study_id) for f in findings_of(check_labels(examples, chosen)) if f.severity == "error"}
     return np.isin(np.arange(len(names)), sorted(bad))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("spine", "simulation", "validation", "inference", "training", "orchestration")
+PACKAGES = ("spine", "simulation", "validation", "inference", "training", "serving", "orchestration")
 MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
 
@@ -88,13 +88,13 @@ ALIAS_WRITERS = {
 
 def test_one_writer_of_the_champion():
     writers = {name_of(path) for path in MODULES if calls_and_strings(path)[0] & ALIAS_WRITERS}
-    assert writers == {"validation/promotion/champion_change.py"}
+    assert writers == {"validation/promotion/sync.py"}
     hidden = {name_of(p) for p in MODULES if calls_and_strings(p)[1] & ALIAS_WRITERS}
     assert not hidden, "called by its name as a string"
     # Deleting a version deletes its alias. Training deletes only its own incompletely registered candidates, and the
-    # cleanup of an interrupted promotion only versions without an alias that never served.
+    # cleanup after a killed promotion only versions without an alias that were never in service.
     deleters = {name_of(path) for path in MODULES if "delete_model_version" in calls_and_strings(path)[0]}
-    assert deleters <= {"training/tracking.py", "validation/promotion/cleanup.py"}
+    assert deleters <= {"training/tracking.py", "validation/promotion/sync.py"}
 
 
 def test_training_does_not_import_the_gate():

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestration.dagster.instance import CONCURRENCY, RUN_MONITORING, RUN_RETRIES
-from orchestration.environment import WORKSPACE_VARIABLE, quiet_environment
+from orchestration.environment import DAGSTER_DB_VARIABLE, WORKSPACE_VARIABLE, quiet_environment
 from orchestration.services.up import LOCATION
 
 INFRA = Path(__file__).parents[2] / "infra"
@@ -19,15 +18,6 @@ INFRA = Path(__file__).parents[2] / "infra"
 
 def load(name: str) -> dict:
     return yaml.safe_load((INFRA / name).read_text())
-
-
-def test_both_dagster_instances_have_the_same_limits():
-    deployed = load("dagster.yaml")
-    assert deployed["telemetry"] == {"enabled": False}
-    assert deployed["concurrency"] == CONCURRENCY
-    assert deployed["run_monitoring"] == RUN_MONITORING
-    assert deployed["run_retries"] == RUN_RETRIES
-    assert deployed["storage"]["postgres"]["postgres_db"]["scheme"] == "postgresql+psycopg2"
 
 
 def test_the_code_location_has_the_name_of_make_up():
@@ -38,22 +28,98 @@ def test_the_code_location_has_the_name_of_make_up():
 
 def test_compose_publishes_on_this_machine_only():
     services = load("compose.yaml")["services"]
-    assert set(services) == {"postgres", "objects", "mlflow", "code", "web", "daemon"}
+    assert set(services) == {"postgres", "objects", "mlflow", "init", "code", "web", "daemon"}
     ports = [port for service in services.values() for port in service.get("ports", ())]
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
-def test_the_web_server_shows_the_output_that_the_code_server_writes():
-    services, folder = load("compose.yaml")["services"], load("dagster.yaml")["compute_logs"]["config"]["base_dir"]
-    for name in ("code", "web"):
-        assert any(folder.startswith(volume.split(":")[1]) for volume in services[name]["volumes"]), name
+def test_dagsters_programs_share_the_workspace_with_the_instance_that_init_writes():
+    services, image = load("compose.yaml")["services"], (INFRA / "Dockerfile").read_text()
+    assert "DAGSTER_HOME=/workspace/state/dagster" in image
+    assert "orchestration.dagster.instance /workspace" in services["init"]["command"]
+    for name in ("code", "web", "daemon"):
+        assert "workspace:/workspace" in services[name]["volumes"], name
+        assert services[name]["depends_on"]["init"] == {"condition": "service_completed_successfully"}
+        assert services[name]["environment"][DAGSTER_DB_VARIABLE].endswith("/dagster")
 
 
-@pytest.mark.parametrize("name", ["compose.yaml", "dagster.yaml"])
+def test_compose_is_valid():
+    """The package checks the file against the specification, as `docker compose config` does."""
+    compose = pytest.importorskip("compose_spec", reason="compose-spec is not installed (extra `dev`)").PyCompose
+    content = load("compose.yaml")
+    known = compose.from_yaml(yaml.safe_dump(content))
+    assert set(known.service_names()) == set(content["services"])
+    content["services"]["code"]["dependson"] = []
+    with pytest.raises(ValueError, match="dependson"):
+        compose.from_yaml(yaml.safe_dump(content))
+
+
+def manifests() -> list[dict]:
+    """The objects of infra/kubernetes, in the order of its kustomization."""
+    files = yaml.safe_load((INFRA / "kubernetes" / "kustomization.yaml").read_text())["resources"]
+    assert {*files, "kustomization.yaml"} == {path.name for path in (INFRA / "kubernetes").glob("*.yaml")}
+    return [m for name in files for m in yaml.safe_load_all((INFRA / "kubernetes" / name).read_text())]
+
+
+def test_kubernetes_manifests_are_valid():
+    validate = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed (extra `dev`)")
+    version = validate.latest_version()
+    for manifest in manifests():
+        validate.validate(manifest, version, strict=True)
+    wrong = next(m for m in manifests() if m["kind"] == "Deployment")
+    wrong["spec"]["template"]["spec"]["containers"][0]["comand"] = []
+    with pytest.raises(validate.ValidationError, match="comand"):
+        validate.validate(wrong, version, strict=True)
+
+
+def test_kustomize_builds_every_object():
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed")
+    done = subprocess.run(["kubectl", "kustomize", INFRA / "kubernetes"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    built = list(yaml.safe_load_all(done.stdout))
+    assert len(built) == len(manifests())
+    assert {m["metadata"]["namespace"] for m in built} == {"plumbline"}
+
+
+def containers() -> dict[str, dict]:
+    """Name -> container of every Deployment, with the containers that run before the others."""
+    pods = [m["spec"]["template"]["spec"] for m in manifests() if m["kind"] == "Deployment"]
+    return {c["name"]: c for pod in pods for c in (*pod["containers"], *pod.get("initContainers", ()))}
+
+
+def test_kubernetes_starts_the_programs_of_compose_without_privileges_and_secrets():
+    known, compose = containers(), load("compose.yaml")["services"]
+    for name in ("mlflow", "init", "code", "web", "daemon"):
+        words = " ".join([*known[name]["command"], *known[name].get("args", ())])
+        written = compose[name]["command"].replace("'", "")
+        same = re.findall(r"-m \S+|--app-name \S+|--location-name \S+|-w \S+", written)
+        assert same and all(part in words for part in same), name
+    for name, container in known.items():
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False, name
+        assert {"secretRef": {"name": "plumbline"}} in container["envFrom"], name
+        assert "limits" in container["resources"], name
+    (settings,) = (m["data"] for m in manifests() if m["kind"] == "ConfigMap")
+    secret = dict(re.findall(r"^(\w+)=(.*)$", (INFRA / "kubernetes" / "secret.env.example").read_text(), re.MULTILINE))
+    assert settings["RAY_AUTH_MODE"] == "token" and "RAY_AUTH_TOKEN" in secret
+    assert not {*settings} & {*secret}
+    assert {DAGSTER_DB_VARIABLE, "PLUMBLINE_HISTORY_DB", "MLFLOW_BACKEND_STORE_URI", "AWS_SECRET_ACCESS_KEY"} <= {
+        *secret
+    }
+
+
+def test_the_workspace_is_one_volume_for_all_nodes():
+    (claim,) = (m for m in manifests() if m["kind"] == "PersistentVolumeClaim")
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    for name, container in containers().items():
+        places = {v["name"]: v["mountPath"] for v in container.get("volumeMounts", ())}
+        assert name == "mlflow" or places[claim["metadata"]["name"]] == "/workspace"
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "env.example", "kubernetes/secret.env.example"])
 def test_every_postgres_address_names_psycopg2(name):
     settings = re.sub(r"#.*", "", (INFRA / name).read_text())
-    assert "postgresql+psycopg2" in settings
     assert not re.search(r"postgres(ql)?://", settings)
 
 
@@ -88,6 +154,30 @@ def test_the_systemd_unit_is_valid_and_starts_what_make_up_starts(tmp_path):
     assert (done.returncode, done.stderr) == (0, ""), "an unknown key is only a message"
 
 
+@pytest.mark.parametrize(
+    ("user", "status", "said", "calls"),
+    [("1000", 0, "only root", 0), ("0", 1, "could not be installed", 2), ("0", 0, "", 1)],
+)
+def test_programs_of_tests_are_installed_quietly_and_never_fail(tmp_path, user, status, said, calls):
+    for name, body in (("id", f"echo {user}"), ("apt-get", f'echo "$@" >> {tmp_path}/calls; exit {status}')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    for name in ("sh", "timeout", "chmod", "rm", "printf", "test"):
+        (tmp_path / name).symlink_to(shutil.which(name) or "/bin/true")
+    policy = tmp_path / "policy-rc.d"
+    environment = {"PATH": str(tmp_path), "POLICY_RC_D": str(policy)}
+    done = subprocess.run(
+        ["sh", INFRA / "test-programs.sh"], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert said in done.stdout
+    assert bool(said) == bool(done.stdout)
+    assert not policy.exists()
+    called = (tmp_path / "calls").read_text().splitlines() if calls else []
+    assert len(called) == calls
+    assert "test-programs.sh" in (INFRA.parent / "Makefile").read_text()
+
+
 def test_constraints_name_no_host_and_pin_everything():
     lines = (INFRA / "constraints.txt").read_text().splitlines()
     pins = [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
@@ -97,3 +187,8 @@ def test_constraints_name_no_host_and_pin_everything():
     assert "://" not in text
     assert "+cpu" not in text
     assert not re.search(r"--(extra-)?index-url|--find-links|^-[fi] ", text, re.MULTILINE)
+
+
+def test_no_secret_and_no_data_are_copied_into_the_image():
+    ignored = set((INFRA.parent / ".dockerignore").read_text().splitlines())
+    assert {".venv*", "data", "state", "infra/.env", "infra/kubernetes/secret.env"} <= ignored

@@ -73,7 +73,7 @@ def test_a_fold_has_no_black_margins_and_no_screened_out_training_radiographs(tm
     pack = _pack([10.0 + i for i in range(20)])
     manifest = write_fold(pack, 2, tmp_path)
     assert read_manifest(tmp_path).digest == manifest.digest
-    for example in manifest.examples:
+    for example in manifest.examples():
         i, view = int(example.study_id), example.views["frontal"]
         assert example.split == "test" or i % 4 != 3
         assert load_example_image(tmp_path, view).shape == (876, 270)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks import seed_fits, seeds
-from spine.dataset import Example, ExampleView, Manifest, read_manifest, write_manifest
+from spine.dataset import Example, ExampleView, read_manifest
+from spine.dataset_writing import write_manifest
 from tests.validation.gates.records import build_record
 from validation.gates.policy import DEFAULT_POLICY, read_policy
 
@@ -23,7 +24,7 @@ def dataset(tmp_path: Path) -> Path:
         np.save(folder / f"images/{k}.npy", np.full((4, 2), k, dtype=np.uint16))
         view = ExampleView("frontal", f"images/{k}.npy", f"{k:064d}", (4, 2), None, "NONE", None, {})  # type: ignore[arg-type]
         examples.append(Example(f"s{k}", f"p{k}", split, "virtual", {"frontal": view}))  # type: ignore[arg-type]
-    write_manifest(Manifest("margins175", 0, tuple(examples)), folder)
+    write_manifest(folder, "margins175", 0, examples)
     return folder
 
 
@@ -32,7 +33,7 @@ def test_no_test_image_is_packed(dataset: Path, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "it.tar.gz") as archive:
         archive.extractall(tmp_path / "there", filter="data")
     there = read_manifest(tmp_path / "there")
-    assert [e.split for e in there.examples] == ["train", "validation", "validation"]
+    assert [e.split for e in there.examples()] == ["train", "validation", "validation"]
     assert sorted(p.name for p in (tmp_path / "there/images").iterdir()) == ["2.npy", "3.npy"]
 
 

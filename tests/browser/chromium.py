@@ -174,14 +174,18 @@ class Page:
 
 
 @contextmanager
-def browser(width: int = 1366, height: int = 768) -> Iterator[Page]:
-    """A new browser with one empty tab of a laptop's size. The end of the block stops it and deletes its profile."""
+def browser(width: int = 1366, height: int = 768, *, webgl: bool = False) -> Iterator[Page]:
+    """A new browser with one empty tab of a laptop's size. The end of the block stops it and deletes its profile.
+
+    ``webgl`` draws WebGL by software.
+    """
     from websockets.sync.client import connect
 
     executable = find_chromium()
     assert executable, "no Chromium on this machine"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+        options = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-first-run"]
+        options += ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"] if webgl else ["--disable-gpu"]
         options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
         # MLflow shows pages in a sandboxed frame. Without this option, the frame has its own process and debugger.
         options += ["--disable-features=IsolateSandboxedIframes", "--hide-scrollbars"]

@@ -17,7 +17,7 @@ from tests.browser.chromium import browser, needs_chromium
 from tests.browser.guide_images import FOLDER, keep
 from tests.browser.mlflow_pages import mlflow_of, open_run, put_assistant_aside
 from validation.gates.verdict import read_verdict
-from validation.promotion.champion import open_registry
+from validation.registry.client import open_registry
 
 OF = os.environ.get("PLUMBLINE_SCREENSHOTS_OF")
 

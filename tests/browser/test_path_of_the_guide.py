@@ -16,12 +16,13 @@ from orchestration.cli.main import plumbline
 from orchestration.dagster.instance import open_instance
 from orchestration.dagster.run import run_retrain
 from orchestration.environment import quiet_environment
-from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
+from orchestration.pipeline.names import CANDIDATES_MODEL
 from orchestration.pipeline.params import change_params, read_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.processes import Supervised, free_port
 from orchestration.services.up import environment_of, pages_of, services_of
 from orchestration.tracking.describe import FOLDER, PAGE
+from orchestration.tracking.registry import history_state
 from orchestration.tracking.run_facts import candidate_of
 from spine.measurement.registry import PAPER_PARAMETERS
 from tests.browser.chromium import Page, browser, needs_chromium
@@ -30,7 +31,7 @@ from tests.browser.mlflow_pages import open_run, put_assistant_aside
 from tests.small_workspace import POLICY, small_workspace, write_loose_policy
 from validation.gates.policy import DEFAULT_POLICY
 from validation.gates.verdict import read_verdict
-from validation.promotion.champion import current_champion, open_registry, versions_of
+from validation.registry.client import open_registry, versions_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -174,8 +175,8 @@ def test_a_reviewer_reads_the_report_and_decides(served: Served, tab: Page, monk
     monkeypatch.chdir(workspace.root)
     done(approve)
     done(promote)
-    champion = current_champion(workspace.tracking_uri, PRODUCTION_MODEL)
-    assert champion is not None and champion.model_digest == verdict.challenger_model
+    champion = history_state(workspace).champion
+    assert champion is not None and champion.digest == verdict.challenger_model
     open_run(tab, served.mlflow_root, candidate.run_id, artifact)
     assert "Nothing is left to decide: promoted" in read("document.querySelector('.headline')?.innerText")
     tab.open("about:blank")

@@ -10,6 +10,7 @@ from orchestration.environment import quiet_environment
 from orchestration.links import OF_TRAINING
 from orchestration.services.processes import free_port
 from orchestration.tracking.describe import review_candidate
+from spine.measurement.registry import PARAMETERS
 from tests.browser.chromium import Page, browser, needs_chromium
 from tests.browser.mlflow_pages import mlflow_of, open_run
 from tests.judged_workspace import MOST_CHANGED, UNANSWERED, Judged, judged_workspace
@@ -79,8 +80,8 @@ def test_a_reviewer_sees_everything_of_fifty_patients(page: Page, judged: Judged
     assert page.evaluate("document.getElementById('verdict-digest').textContent") == verdict.digest
     assert page.count("table.rules tbody tr") == len(verdict.results)
     assert page.count(".forest svg") == 7, "six parameters, and all of them together"
-    assert page.count(".charts svg") == 2 * 13, "one chart for each model"
-    assert page.count("#agreement table.figures tbody tr") == 2 * 13
+    assert page.count(".charts svg") == 2 * len(PARAMETERS), "one chart for each model"
+    assert page.count("#agreement table.figures tbody tr") == 2 * len(PARAMETERS)
     charts = (".banner", ".forest svg", ".levels svg", ".calibration svg", ".figures")
     for section in (*(f"#{name}" for name in SECTIONS), *charts):
         assert visible(page, section), section
@@ -257,7 +258,7 @@ def test_mlflow_shows_the_run_and_its_page(mlflow_address: str, judged: Judged) 
         shown = tab.wait_for("document.getElementById('verdict-digest')?.textContent", in_frame=True)
         assert shown == verdict.digest
         count = tab.wait_for("document.getElementById('how-many')?.textContent", in_frame=True)
-        assert count.endswith(" of 29"), "the viewer's script runs inside MLflow too"
+        assert count.endswith(" of 31"), "the viewer's script runs inside MLflow too"
 
 
 def test_mlflow_shows_the_version_with_card_and_verdict(mlflow_address: str, judged: Judged) -> None:

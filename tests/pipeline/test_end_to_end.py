@@ -4,6 +4,7 @@ The tests share one workspace, because a run is expensive. They are in the order
 what it changes unless a later test needs the change.
 """
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -23,12 +24,12 @@ from orchestration.dagster.jobs import PROMOTION
 from orchestration.dagster.resources import resources_for
 from orchestration.dagster.run import run_retrain
 from orchestration.lifecycle.backup import restore_backup, write_backup
-from orchestration.lifecycle.history import audit_history
+from orchestration.lifecycle.history import verify_workspace
 from orchestration.lifecycle.judging import judge_candidate, rescore_champion
 from orchestration.lifecycle.local_champion import local_champion, open_champion
 from orchestration.lifecycle.promotion import promote_champion
 from orchestration.lifecycle.registration import register_candidate
-from orchestration.pipeline.cache import files_of
+from orchestration.pipeline.cache import CACHE, files_of
 from orchestration.pipeline.intake import finished_batches, ingest_batch
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import FORMAT, read_params
@@ -37,6 +38,7 @@ from orchestration.pipeline.steps import adopt_candidate, compute_step, run_step
 from orchestration.pipeline.versioning import data_version, is_up_to_date
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.cleaning import clean
+from orchestration.tracking.registry import history_state
 from simulation.cohort.cohort import write_cohort
 from simulation.cohort.config import CohortConfig
 from spine.dataset import read_manifest
@@ -47,7 +49,7 @@ from tests.pipeline.conftest import FinishedRun, loosened_policy
 from validation.evaluation.record import read_record
 from validation.gates.policy import DEFAULT_POLICY, read_policy
 from validation.gates.verdict import read_verdict
-from validation.promotion.champion import current_champion, open_registry, versions_of
+from validation.registry.client import open_registry, versions_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -69,10 +71,11 @@ def test_every_step_ran_and_the_count_adds_up(finished: FinishedRun):
 def test_the_first_model_is_promoted_under_a_policy_it_keeps(finished: FinishedRun):
     verdict = read_verdict(finished.workspace.verdict_file)
     assert finished.outcome.promoted, f"{finished.outcome.code}: {verdict.refusals}"
-    champion = current_champion(finished.workspace.tracking_uri, PRODUCTION_MODEL)
+    champion = history_state(finished.workspace).champion
     assert verdict.decision == "PROMOTE"
-    assert champion.model_digest == verdict.challenger_model == local_champion(finished.workspace).digest
-    assert champion.simulated
+    assert champion.digest == verdict.challenger_model == local_champion(finished.workspace).digest
+    (version,) = versions_of(open_registry(finished.workspace.tracking_uri), PRODUCTION_MODEL)
+    assert (str(version.version), version.tags["plumbline.simulated"]) == (champion.version, "true")
 
 
 def test_mlflow_holds_the_run_once_with_its_lineage(finished: FinishedRun):
@@ -276,7 +279,7 @@ def test_new_data_grow_the_set_and_leave_the_frozen_test_alone(finished: Finishe
     for name in ("studies", "landmarks", "dataset"):
         run_step(name, finished.workspace)
     after = read_manifest(finished.workspace.dataset)
-    assert len(after.examples) == len(before.examples) + 3
+    assert after.count() == before.count() + 3
     assert after.test_digest == before.test_digest
     assert after.digest != before.digest
 
@@ -285,9 +288,9 @@ def test_a_restored_and_moved_workspace_has_champion_history_runs_and_versions(f
     write_backup(finished.workspace, tmp_path / "backup.tar")
     there = Workspace(tmp_path / "there")
     restore_backup(tmp_path / "backup.tar", there)
-    assert audit_history(there) == []
+    assert verify_workspace(there) == []
     moved = Workspace(there.root.rename(tmp_path / "moved"))
-    assert audit_history(moved) == []
+    assert verify_workspace(moved) == []
     assert open_champion(moved).digest == open_champion(finished.workspace).digest
     client = open_registry(moved.tracking_uri)
     (version,) = versions_of(client, CANDIDATES_MODEL)
@@ -295,6 +298,13 @@ def test_a_restored_and_moved_workspace_has_champion_history_runs_and_versions(f
     for name in STAGE_NAMES:
         assert is_up_to_date(moved, name) == is_up_to_date(finished.workspace, name), name
     assert is_up_to_date(moved, "dataset")
+
+
+def test_no_step_writes_into_the_cache_through_a_link(finished: FinishedRun):
+    """The steps have run several times by now, with other parameters and data."""
+    cached = [path for path in (finished.workspace.root / CACHE).rglob("*") if path.is_file()]
+    names = {(path.parent.name + path.name).removesuffix(".dir") for path in cached}
+    assert {hashlib.md5(path.read_bytes()).hexdigest() for path in cached} == names and len(names) > 50
 
 
 def test_cleaning_keeps_what_champion_and_record_need(finished: FinishedRun):
@@ -305,13 +315,15 @@ def test_cleaning_keeps_what_champion_and_record_need(finished: FinishedRun):
     removed = clean(finished.workspace, 0, dry_run=False)
     assert {leftover.kind for leftover in removed} >= {"files in DVC's cache", "Dagster runs"}
     assert len(needed) > 50 and all(path.exists() for path in needed)
-    assert audit_history(finished.workspace) == []
+    assert verify_workspace(finished.workspace) == []
     assert is_up_to_date(finished.workspace, "dataset")
 
 
 def test_params_and_data_are_enough_to_make_a_workspace_of_an_older_format_anew(finished: FinishedRun, tmp_path):
     old, new = finished.workspace, Workspace(tmp_path / "new")
     shutil.copytree(old.data, new.data)
+    shutil.rmtree(new.landmarks)
+    shutil.rmtree(new.dataset)
     for name in ("params.yaml", "loose.yaml"):
         shutil.copy(old.root / name, new.root / name)
     text = new.params_file.read_text()

@@ -34,6 +34,7 @@ from simulation.cohort.config import CohortConfig
 from spine.intake.folder import FolderSource
 from spine.scanner import NATIVE_SPACING_MM
 from spine.study import iterate_study_folders, read_study
+from spine.work import LocalWork
 from tests.pipeline.conftest import loosened_policy
 from tests.pipeline.marker_search import parts_of, places_of
 from tests.pipeline.planted_source import MARKER, REFUSED, batches, planted_source
@@ -45,7 +46,7 @@ pytestmark = [
 ]
 
 SETTINGS = (
-    *("dataset.landmark_set=galbusera39", "dataset.test_patients=5", "dataset.validation_fraction=0.2"),
+    *("dataset.landmark_set=galbusera39", "dataset.test_patients=7", "dataset.validation_fraction=0.2"),
     *("training.init_from=null", "training.epochs=1", "training.batch_size=4", "training.heatmap_stride=4"),
     *("training.input_shape=[128,64]", "validation.on_bad_study=exclude", "gate.policy=loose.yaml"),
     "drift.minimum_studies=2",
@@ -75,11 +76,13 @@ def planted(tmp_path_factory, quiet) -> Planted:
     made = Planted(folder, Workspace(folder / "ws"))
     for name in ("home", "tmp"):
         (folder / name).mkdir()
-    config = CohortConfig(count=COUNT, seed=77, shape=(512, 256), spacing_mm=NATIVE_SPACING_MM * 8, workers=2)
-    write_cohort(folder / "cohort", config)
+    config = CohortConfig(count=COUNT, seed=77, shape=(512, 256), spacing_mm=NATIVE_SPACING_MM * 8)
+    write_cohort(folder / "cohort", config, work=LocalWork(2))
     planted_source(folder / "cohort", folder / "source")
     made.workspace.root.mkdir()
     loosened_policy(made.workspace.root / "loose.yaml")
+    made.workspace.state.mkdir()
+    made.workspace.pseudonym_key_file.write_text("07" * 32)  # the splits follow from the pseudonyms
     settings = [text for setting in SETTINGS for text in ("--set", setting)]
     made.plumbline("run", "--source", "folder", "--location", str(folder / "source"), *settings)
     shutil.rmtree(folder / "cohort")

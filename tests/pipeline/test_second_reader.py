@@ -22,9 +22,11 @@ from orchestration.pipeline.workspace import Workspace
 from simulation.cohort.cohort import write_cohort
 from simulation.cohort.config import CohortConfig
 from spine.dataset import read_manifest
+from spine.dataset_writing import write_manifest
 from spine.landmarks import MARGINS175
 from spine.scanner import NATIVE_SPACING_MM
 from spine.study import read_study
+from spine.work import LocalWork
 from validation.dataset.frozen_test_set import read_excluded
 from validation.dataset.results import ValidationConfig
 from validation.dataset.second_reading import RULES
@@ -57,8 +59,8 @@ def poisoned(tmp_path_factory):
     """A workspace whose source has four studies with wrong images, and the patients that these have."""
     folder = tmp_path_factory.mktemp("poisoned")
     drop, workspace = folder / "drop", Workspace(folder / "ws")
-    config = CohortConfig(count=COUNT, seed=77, shape=(512, 256), spacing_mm=NATIVE_SPACING_MM * 8, workers=2)
-    write_cohort(drop, config)
+    config = CohortConfig(count=COUNT, seed=77, shape=(512, 256), spacing_mm=NATIVE_SPACING_MM * 8)
+    write_cohort(drop, config, work=LocalWork(2))
     cases = sorted(case for case in drop.iterdir() if case.is_dir())
     for case, fault in zip(cases, FAULTS, strict=False):
         spoil(case, fault, cases[-1])
@@ -82,7 +84,7 @@ def test_every_study_with_wrong_images_is_out_and_no_other(poisoned):
     assert len(excluded) + taken_in.figures["quarantined"] == len(FAULTS)
     assert dataset.figures["excluded"] == len(excluded)
     assert dataset.figures["left out"] == f"{len(excluded)} ({len(excluded)} excluded by the validation)"
-    examples = read_manifest(workspace.dataset).examples
+    examples = tuple(read_manifest(workspace.dataset).examples())
     assert not excluded & {e.study_id for e in examples}
     assert len(examples) == COUNT - len(FAULTS)
     page = (workspace.screening / "report.html").read_text()
@@ -145,7 +147,7 @@ def test_a_person_accepts_a_study_against_the_reader(poisoned):
     assert CliRunner().invoke(plumbline, command).exit_code == 0
     assert read_params(workspace.params_file).validation.accepted == (f"{wrong[0]}: looked at it",)
     compute_step("dataset", workspace)
-    assert wrong[0] in {e.study_id for e in read_manifest(workspace.dataset).examples}
+    assert wrong[0] in {e.study_id for e in read_manifest(workspace.dataset).examples()}
     assert excluded_by_reader(workspace) == set(wrong[1:])
     unknown = CliRunner().invoke(plumbline, ["accept", "nobody", "--reason", "x", "-w", str(workspace.root)])
     assert unknown.exit_code == 2 and "no study 'nobody'" in unknown.output
@@ -155,6 +157,6 @@ def test_nothing_is_read_without_a_reader_or_if_plumbline_has_drawn_the_studies(
     workspace, _, _ = poisoned
     assert readings_of(workspace, ValidationConfig(second_reader="none")) == ()
     manifest = read_manifest(workspace.dataset)
-    drawn = replace(manifest, examples=tuple(replace(e, source="virtual") for e in manifest.examples))
-    monkeypatch.setattr(second_reading, "read_manifest", lambda _: drawn)
+    drawn = (replace(e, source="virtual") for e in manifest.examples())
+    write_manifest(workspace.dataset, manifest.landmark_set, manifest.split_seed, drawn)
     assert readings_of(workspace, ValidationConfig()) == ()

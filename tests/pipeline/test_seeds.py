@@ -13,14 +13,15 @@ from orchestration.lifecycle.judging import judge_candidate, rescore_champion
 from orchestration.lifecycle.promotion import promote_champion
 from orchestration.lifecycle.registration import register_candidate
 from orchestration.lifecycle.seed_evidence import seed_evidence_folder
-from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
+from orchestration.pipeline.names import CANDIDATES_MODEL
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.steps import compute_step
 from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.registry import history_state
 from spine.errors import GateRefused
 from tests.small_workspace import small_workspace
 from validation.gates.verdict import read_verdict
-from validation.promotion.champion import current_champion, open_registry, versions_of
+from validation.registry.client import open_registry, versions_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -59,7 +60,7 @@ def test_seeds_are_fitted_once_under_one_parent_and_none_is_promoted(recipe: Rec
     (parent,) = {r.data.tags["mlflow.parentRunId"] for r in runs}
     assert parent in output
     assert client.get_run(parent).data.metrics["seeds/count"] == 2
-    assert current_champion(recipe.workspace.tracking_uri, PRODUCTION_MODEL) is None
+    assert history_state(recipe.workspace).champion is None
     assert not recipe.workspace.candidate.exists() and not recipe.workspace.verdict_file.exists()
     reads = recipe.workspace.test_set_ledger.read_text()
     assert recipe.command("--seeds", "2,1").count("exists already") == 2
@@ -96,5 +97,5 @@ def test_the_gate_finds_them_and_promotion_finds_the_same(recipe: Recipe) -> Non
         promote_champion(workspace, params, "test")
     (workspace.root / "aside.json").rename(seed_evidence_folder(workspace) / "seed_1.json")
     promote_champion(workspace, params, "test")
-    champion = current_champion(workspace.tracking_uri, PRODUCTION_MODEL)
-    assert champion is not None and champion.model_digest == verdict.challenger_model
+    champion = history_state(workspace).champion
+    assert champion is not None and champion.digest == verdict.challenger_model
