@@ -48,11 +48,21 @@ LIBRARIES = ("great_expectations", "pandas", "pydicom", "scipy.ndimage", "scipy.
 
 @dataclass(frozen=True)
 class Cost:
-    """What a step cost: seconds of CPU and of wall time, and the peak memory above the imports in MiB."""
+    """What a step cost.
+
+    Attributes:
+        cpu_s: seconds of CPU, those of the workers included.
+        wall_s: seconds on the clock.
+        peak_mib: peak memory of the step's process above the imports.
+        whole_mib: peak memory of the step's process, the imports included.
+        worker_mib: peak memory of the largest worker, its imports included; 0 without workers.
+    """
 
     cpu_s: float
     wall_s: float
     peak_mib: float
+    whole_mib: float
+    worker_mib: float
 
 
 def main(arguments: list[str]) -> int:
@@ -97,10 +107,13 @@ def print_costs(count: int, costs: dict[str, Cost]) -> None:
             f"{1000 * cost.wall_s / count:.1f}",
             f"{cost.wall_s:.1f}",
             f"{cost.peak_mib:.0f}",
+            f"{cost.whole_mib:.0f}",
+            f"{cost.worker_mib:.0f}",
         )
         for step, cost in costs.items()
     ]
-    print_table(("step", "CPU ms a study", "wall ms a study", "wall s", "peak MiB above imports"), rows)
+    memory = ("peak MiB above imports", "peak MiB", "largest worker MiB")
+    print_table(("step", "CPU ms a study", "wall ms a study", "wall s", *memory), rows)
     sys.stdout.flush()
 
 
@@ -188,7 +201,9 @@ def cost_of(call: Callable[[], object]) -> Cost:
     Path("/proc/self/clear_refs").write_text("5")  # the peak of the resident memory starts anew
     memory, cpu, wall = _status_mib("VmRSS"), _cpu_s(), time.perf_counter()
     call()
-    return Cost(_cpu_s() - cpu, time.perf_counter() - wall, _status_mib("VmHWM") - memory)
+    seconds = _cpu_s() - cpu, time.perf_counter() - wall
+    whole, worker = _status_mib("VmHWM"), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return Cost(*seconds, whole - memory, whole, worker)
 
 
 def _cpu_s() -> float:
