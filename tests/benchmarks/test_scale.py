@@ -21,6 +21,6 @@ def test_the_peak_is_that_of_the_call_alone():
 
 
 def test_growth_is_the_ratio_of_the_largest_to_the_smallest_workspace(capsys):
-    few, many = ({step: scale.Cost(c, 1.0, m, 100.0, 0.0) for step in scale.STEPS} for c, m in ((1.0, 10.0), (20.0, 12.0)))
+    few, many = ({s: scale.Cost(c, 1.0, m, 100.0, 0.0) for s in scale.STEPS} for c, m in ((1.0, 10.0), (20.0, 12.0)))
     scale.print_growth(100, 1000, few, many)
     assert "| dataset | 1.20 | 2.00 |" in capsys.readouterr().out
