@@ -39,7 +39,7 @@ ANYBODY = "anybody"
 """The name that the service gives to a person whom neither a key nor a proxy names."""
 
 _PAGES = files("serving.correction") / "page"
-_TYPES = {"page.css": "text/css", "case.js": "text/javascript"}
+_TYPES = {"page.css": "text/css", "case.js": "text/javascript", "start.js": "text/javascript"}
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",

@@ -7,6 +7,7 @@ takes the pictures of docs/corrections.md.
 
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -205,3 +206,27 @@ def test_radiographs_are_annotated_from_nothing_by_clicks_in_order(server, patie
         assert set(record.views) == {"frontal"}, "a view without points is no label"
         assert {f"frontal/{name}" for name in record.views["frontal"].points} == set(names)
         assert tab.console == []
+
+
+def test_the_start_page_says_why_a_file_is_refused_and_opens_the_next_one(server, patient, tmp_path):
+    (tmp_path / "letter.txt").write_text("not a radiograph")
+    (tmp_path / "frontal.dcm").write_bytes(patient["frontal"])
+    with browser(900, 700) as tab:
+        tab.open(f"http://127.0.0.1:{server.service.port}/correct/")
+        choose(tab, tmp_path / "letter.txt")
+        tab.press_button("Open")
+        tab.wait_for("document.getElementById('status').className == 'problem'")
+        said = tab.evaluate("document.getElementById('status').innerText")
+        assert "found" in said and "expected" in said and said.split(":")[0].isupper()
+        keep(tab, "refused")
+        choose(tab, tmp_path / "frontal.dcm")
+        tab.press_button("Open")
+        tab.wait_for("document.body && document.body.dataset.measured !== undefined")
+        assert "/correct/case/" in tab.evaluate("location.href")
+
+
+def choose(tab: Page, file: Path) -> None:
+    """Choose a file for the frontal view on the start page."""
+    root = tab.send("DOM.getDocument", depth=1)["root"]["nodeId"]
+    field = tab.send("DOM.querySelector", nodeId=root, selector="input[name=frontal]")["nodeId"]
+    tab.send("DOM.setFileInputFiles", nodeId=field, files=[str(file)])
