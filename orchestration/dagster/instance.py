@@ -4,8 +4,8 @@ Contract: telemetry is off before an instance opens. The services and the comman
 of the workspace, whose runs are where ``run_database`` says. A run whose process died is marked failed, so that the run
 does not block the queue. Dagster's own run monitoring notices a death on a Ray cluster, but not below a code server.
 
-``python -m orchestration.dagster.instance WORKSPACE`` writes the instance's files, before Dagster's own programs read
-them with ``DAGSTER_HOME=WORKSPACE/state/dagster``.
+``python -m orchestration.dagster.instance WORKSPACE`` writes the instance's files and opens it once, before Dagster's
+own programs read them with ``DAGSTER_HOME=WORKSPACE/state/dagster``.
 """
 
 import sys
@@ -19,9 +19,10 @@ import dagster as dg
 import yaml
 
 from orchestration.dagster.ray_runs import ray_run_launcher_config
-from orchestration.dagster.run_database import database_errors, storage_config
-from orchestration.pipeline.lock import free, holder_of
+from orchestration.dagster.run_database import database_errors, require_own_runs, storage_config
+from orchestration.pipeline.lock import free, holder_of, identity_of
 from orchestration.pipeline.workspace import Workspace
+from spine.errors import PlumblineError
 from spine.storage import write_text_atomically
 
 WRITER_TAG = "plumbline/writes"
@@ -83,12 +84,13 @@ def open_instance(workspace: Workspace, *, in_process: bool = False) -> Iterator
     """Open the workspace's instance. With ``in_process``, standard output and error are not captured.
 
     Raises:
-        ParametersRejected: as ``configure_instance``; RUN_DATABASE_PACKAGES.
+        ParametersRejected: as ``configure_instance``; RUN_DATABASE_PACKAGES, RUN_DATABASE_OF_ANOTHER.
         RunDatabaseUnavailable: RUN_DATABASE_UNAVAILABLE, also if the database goes away inside the block.
     """
     configure_instance(workspace)
     config = IN_PROCESS_CONFIG if in_process else "dagster.yaml"
     with database_errors(), dg.DagsterInstance.from_config(str(workspace.dagster_home), config) as instance:
+        require_own_runs(instance, identity_of(workspace))
         yield instance
 
 
@@ -141,5 +143,14 @@ def _is_old(run: dg.DagsterRun, since: float, older_than_s: float | None) -> boo
     return time.time() - since >= (ABANDONED_AFTER_S[run.status] if older_than_s is None else older_than_s)
 
 
+def main(folder: str) -> str | None:
+    """Configure and check the instance of the workspace in ``folder``. Returns an error in words, or None."""
+    try:
+        with open_instance(Workspace(Path(folder))):
+            return None
+    except PlumblineError as error:
+        return f"plumbline: {error}"
+
+
 if __name__ == "__main__":
-    configure_instance(Workspace(Path(sys.argv[1])))
+    sys.exit(main(sys.argv[1]))

@@ -4,6 +4,7 @@ Contract: Dagster's log goes to ``state/dagster/events.log``, and only the calle
 a reason and a code, never a traceback. Dagster's web page shows the run afterwards.
 """
 
+import os
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +16,7 @@ from orchestration.dagster.jobs import RETRAIN
 from orchestration.dagster.resources import resources_for
 from orchestration.dagster.run_log import EVENTS_FILE
 from orchestration.dagster.run_progress import OnStep, OpenProgress, RecordingWatcher, no_progress
+from orchestration.environment import DAGSTER_DB_VARIABLE
 from orchestration.lifecycle.promotion import is_ordinary_refusal
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.step_report import StepReport
@@ -67,7 +69,8 @@ def run_retrain(workspace: Workspace, on_step: OnStep, progress: OpenProgress = 
     watcher = RecordingWatcher(on_step, progress)
     definitions = definitions_with(resources_for(str(workspace.root), watcher=watcher))
     with open_instance(workspace, in_process=True) as instance:
-        fail_abandoned_runs(instance, workspace)
+        if not os.environ.get(DAGSTER_DB_VARIABLE):  # or other machines have runs, and clocks of their own
+            fail_abandoned_runs(instance, workspace)
         with workspace_lock(workspace):
             pass
         job = definitions.resolve_job_def(RETRAIN)

@@ -2,22 +2,28 @@
 
 Contract: only ``PLUMBLINE_DAGSTER_DB`` decides, so that services and command line share one history of runs. The
 password stays in the variable: ``dagster.yaml`` refers to it. A workspace whose runs are in PostgreSQL is not opened
-without the variable, because its runs would then be in two places.
+without the variable, because its runs would then be in two places. A database belongs to the workspace that used it
+first.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from orchestration.environment import DAGSTER_DB_VARIABLE
 from spine.errors import ParametersRejected, PlumblineError
+from validation.registry.database import POSTGRESQL
 
-SCHEME = "postgresql+psycopg2"
-"""Since SQLAlchemy 2.1 a plain ``postgresql://`` means psycopg 3, which neither Dagster nor MLflow installs."""
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+
+_OWNER = "plumbline/workspace"
+"""The key, among Dagster's cursors, of the id of the workspace to which a database belongs."""
 
 
 class RunDatabaseUnavailable(PlumblineError):
@@ -46,14 +52,41 @@ def storage_config(dagster_yaml: Path) -> dict[str, Any]:
             )
         return {}
     scheme = address.partition("://")[0]
-    if scheme != SCHEME:
+    if scheme != POSTGRESQL:
         raise ParametersRejected(
             "RUN_DATABASE_ADDRESS",
             found=f"{DAGSTER_DB_VARIABLE} with the scheme {scheme[:40]!r}",
-            expected=f"{SCHEME}://USER:PASSWORD@HOST/DATABASE",
+            expected=f"{POSTGRESQL}://USER:PASSWORD@HOST/DATABASE",
             remedy="correct the address; its database must exist and must be another one than MLflow's",
         )
     return {"storage": {"postgres": {"postgres_url": {"env": DAGSTER_DB_VARIABLE}}}}
+
+
+def require_own_runs(instance: "DagsterInstance", identity: str) -> None:
+    """Note in a PostgreSQL database of runs which workspace it belongs to, or refuse that of another workspace.
+
+    Args:
+        identity: the id of the workspace that opens the instance.
+
+    Raises:
+        ParametersRejected: RUN_DATABASE_OF_ANOTHER.
+    """
+    if not os.environ.get(DAGSTER_DB_VARIABLE):
+        return
+    storage = instance.run_storage
+    if _OWNER not in storage.get_cursor_values({_OWNER}):
+        storage.set_cursor_values({_OWNER: identity})
+    owner = storage.get_cursor_values({_OWNER})[_OWNER]  # another workspace may have been faster
+    if owner != identity:
+        raise ParametersRejected(
+            "RUN_DATABASE_OF_ANOTHER",
+            found=f"a database of runs that belongs to the workspace with the id {owner}",
+            expected=f"a database of its own for the workspace with the id {identity}, or each would end the runs of "
+            "the other",
+            remedy=f"name another, empty database in {DAGSTER_DB_VARIABLE}. If this workspace replaces that one (e.g. "
+            "restored from its backup), stop everything that uses the old one, and write the old id into "
+            "state/workspace.id",
+        )
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 Contract: a lock ends with its process, so no clean-up is needed. A second writer is refused within a second, and told
 who the first one is. If the history is in a PostgreSQL database, the lock is a ``Lease`` there, which several machines
 respect; otherwise it is a lock of the file ``state/NAME.lock``, which the kernel of this machine keeps. The file always
-says who has the lock. ``require_lock`` stops a writer whose lease was lost, before it writes more.
+says who has the lock, and whether the lock is in a database: a process that names no database is then refused.
+``require_lock`` stops a writer whose lease was lost, before it writes more.
 """
 
 import json
@@ -21,12 +22,12 @@ from uuid import uuid4
 from orchestration.pipeline.lease import Lease
 from orchestration.pipeline.names import PRODUCTION_MODEL
 from orchestration.pipeline.workspace import Workspace
-from spine.errors import PlumblineError
+from spine.errors import ParametersRejected, PlumblineError
 from spine.storage import locked
 from spine.types import Progress
-from validation.promotion.history import DATABASE_VARIABLE
+from validation.promotion.history import DATABASE_VARIABLE, history_database
 from validation.promotion.sync import read_state
-from validation.registry.database import database_exists
+from validation.registry.database import POSTGRESQL, database_exists
 
 WORKSPACE, SERVICES = "workspace", "services"
 """The names of the two locks."""
@@ -37,8 +38,8 @@ IDENTITY = "workspace.id"
 WhyLost = Callable[[Callable[[], bool]], str]
 """Why a lock is lost, or ""; its argument says whether nobody took the lock in the meantime."""
 
-_writing: dict[Path, Callable[[], str]] = {}
-"""Root of a workspace in which this process writes -> why its lock is lost, or ""."""
+_held: dict[tuple[Path, str], Callable[[], str]] = {}
+"""Root of a workspace and name of a lock that this process has -> why the lock is lost, or ""."""
 
 
 class WorkspaceBusy(PlumblineError):
@@ -49,9 +50,18 @@ class WorkspaceBusy(PlumblineError):
 
 @dataclass(frozen=True)
 class Holder:
-    """Who has the lock: id of the Dagster run ("" for a command), host, process, and a token that is new each time."""
+    """Who has a lock.
+
+    Attributes:
+        run: id of the Dagster run; "" for a command or the services.
+        in_database: whether the lock is in a database.
+        host: name of the holder's machine.
+        pid: its process there.
+        token: a text that is new each time.
+    """
 
     run: str
+    in_database: bool = False
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
     token: str = field(default_factory=lambda: uuid4().hex)
@@ -81,14 +91,23 @@ def workspace_lock(workspace: Workspace, run_id: str = "", *, without_registry: 
                 expected="one writer at a time",
                 remedy="wait until the other run ends, or stop it",
             )
-        me = Holder(run_id)
-        # Not atomically: the kernel's lock belongs to this file, not to its name.
-        _lock_file(workspace, WORKSPACE).write_text(json.dumps(asdict(me)), encoding="utf-8")
-        _writing[workspace.root] = partial(why_lost, lambda: holder_of(workspace) == me)
-        stack.callback(_writing.pop, workspace.root)
+        stack.enter_context(_named(workspace, WORKSPACE, run_id, why_lost))
         if not (database_exists(workspace.tracking_uri) or without_registry):
             _require_registry(workspace)
         yield
+
+
+@contextmanager
+def _named(workspace: Workspace, name: str, run_id: str, why_lost: WhyLost) -> Iterator[None]:
+    """Write into a lock that was taken who has it, and let ``require_lock`` find it until the block ends."""
+    me = Holder(run_id, _lock_database(workspace) is not None)
+    # Not atomically: the kernel's lock belongs to this file, not to its name.
+    _lock_file(workspace, name).write_text(json.dumps(asdict(me)), encoding="utf-8")
+    _held[workspace.root, name] = partial(why_lost, lambda: holder_of(workspace, name) == me)
+    try:
+        yield
+    finally:
+        del _held[workspace.root, name]
 
 
 def _tries(stack: ExitStack, workspace: Workspace) -> Iterator[WhyLost | None]:
@@ -107,37 +126,39 @@ def services_lock(workspace: Workspace) -> Iterator[None]:
         GateRefused: REGISTRY_UNAVAILABLE: the registry's database is damaged, or missing although the history has
             events.
     """
-    with free(workspace, SERVICES) as acquired:
-        if not acquired:
+    with _taken(workspace, SERVICES) as why_lost:
+        if why_lost is None:
             raise WorkspaceBusy(
                 "SERVICES_RUNNING",
-                found="services of this workspace that are running already",
+                found="services of this workspace that are running already: "
+                f"{holder_of(workspace, SERVICES) or 'not named yet'}",
                 expected="one web server, daemon and tracking server per workspace",
                 remedy="use the running services, or stop them first",
             )
-        _require_registry(workspace)
-        yield
+        with _named(workspace, SERVICES, "", why_lost):
+            _require_registry(workspace)
+            yield
 
 
-def require_lock(workspace: Workspace) -> None:
-    """Stop a writer that has lost its lock. Without a lock of this process, nothing is checked.
+def require_lock(workspace: Workspace, name: str = WORKSPACE) -> None:
+    """Stop a writer, or services, whose lock is lost. Without a lock of this process, nothing is checked.
 
     Raises:
         WorkspaceBusy: LOCK_LOST: the database that keeps the lock is gone, or gave it to another process.
     """
-    why = _writing.get(workspace.root, str)()
+    why = _held.get((workspace.root, name), str)()
     if why:
         raise WorkspaceBusy(
             "LOCK_LOST",
             found=why,
-            expected="the lock of this workspace until the run ends",
+            expected=f"the lock {name} of this workspace until the end",
             remedy="start the database and run the same command again: finished steps are kept",
         )
 
 
 def while_locked(workspace: Workspace, progress: Progress | None) -> Progress | None:
     """``progress``, which first stops a writer that has lost its lock. Every step reports after each piece of work."""
-    if workspace.root not in _writing:
+    if (workspace.root, WORKSPACE) not in _held:
         return progress
 
     def checked(done: int, total: int) -> None:
@@ -154,15 +175,16 @@ def free(workspace: Workspace, name: str = WORKSPACE) -> Iterator[bool]:
 
     Raises:
         GateRefused: REGISTRY_UNAVAILABLE: the database of the lock does not answer.
+        ParametersRejected: LOCK_DATABASE_NOT_NAMED, HISTORY_DB_ADDRESS.
     """
     with _taken(workspace, name) as why_lost:
         yield why_lost is not None
 
 
-def holder_of(workspace: Workspace) -> Holder | None:
-    """Who has the lock of the workspace, or had it last; None if the file does not say it."""
+def holder_of(workspace: Workspace, name: str = WORKSPACE) -> Holder | None:
+    """Who has a lock of the workspace, or had it last; None if the file does not say it."""
     try:
-        return Holder(**json.loads(_lock_file(workspace, WORKSPACE).read_text(encoding="utf-8")))
+        return Holder(**json.loads(_lock_file(workspace, name).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -170,23 +192,40 @@ def holder_of(workspace: Workspace) -> Holder | None:
 @contextmanager
 def _taken(workspace: Workspace, name: str) -> Iterator[WhyLost | None]:
     """Take a lock; yields the function that says why it is lost, or None if another process has the lock."""
-    database = os.environ.get(DATABASE_VARIABLE) or workspace.tracking_uri
-    if not database.startswith("postgresql"):
+    database = _lock_database(workspace)
+    if database is None:
         with locked(_lock_file(workspace, name), wait=False) as acquired:
             yield (lambda _: "") if acquired else None
         return
-    lease = Lease(database, f"{_identity(workspace)} {name}")
+    lease = Lease(database, f"{identity_of(workspace)} {name}")
     try:
         yield lease.why_lost if lease.take() else None
     finally:
         lease.release()
 
 
+def _lock_database(workspace: Workspace) -> str | None:
+    """The address of the PostgreSQL database with the locks; None if files are the locks."""
+    database = history_database(workspace.tracking_uri)
+    if database.startswith(POSTGRESQL):
+        return database
+    last = holder_of(workspace)
+    if last is not None and last.in_database:
+        raise ParametersRejected(
+            "LOCK_DATABASE_NOT_NAMED",
+            found=f"a workspace whose lock is in PostgreSQL (last held by {last}), and no {DATABASE_VARIABLE}",
+            expected="one lock for all machines that write in a workspace",
+            remedy=f"set {DATABASE_VARIABLE} as for the services. To leave the database on purpose, stop every process "
+            f"that uses the workspace and remove {_lock_file(workspace, WORKSPACE)}",
+        )
+    return None
+
+
 def _lock_file(workspace: Workspace, name: str) -> Path:
     return workspace.state / f"{name}.lock"
 
 
-def _identity(workspace: Workspace) -> str:
+def identity_of(workspace: Workspace) -> str:
     """The random id of the workspace, the same on every machine, wherever the folder is mounted. Made at first use."""
     path = workspace.state / IDENTITY
     if not path.exists():
@@ -196,7 +235,7 @@ def _identity(workspace: Workspace) -> str:
             new.write_text(uuid4().hex)
             with suppress(FileExistsError):  # another machine was first, and its id counts
                 os.link(new, path)
-    return path.read_text()
+    return path.read_text().strip()  # a person may have written it, to replace another workspace
 
 
 def _require_registry(workspace: Workspace) -> None:

@@ -28,7 +28,7 @@ from orchestration.environment import (
     quiet_environment,
 )
 from orchestration.links import OF_TRAINING
-from orchestration.pipeline.lock import services_lock
+from orchestration.pipeline.lock import SERVICES, require_lock, services_lock
 from orchestration.pipeline.names import EXPERIMENT
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
@@ -84,7 +84,8 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
 
     Raises:
         ParametersRejected: the folder is not a workspace, a port is in use, or PLUG_IN_MISSING.
-        WorkspaceBusy: the services of this workspace run already.
+        WorkspaceBusy: the services of this workspace run already (SERVICES_RUNNING), or another machine may start them
+            because the database of the lock is gone (LOCK_LOST).
         ServiceFailed: a service did not start, or died again and again later.
     """
     from orchestration.dagster.instance import fail_abandoned_runs, open_instance
@@ -114,6 +115,7 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
                 _print_addresses(workspace, pages)
                 while True:
                     time.sleep(LOOK_EVERY_S)
+                    require_lock(workspace, SERVICES)
                     for name in running.restart_dead():
                         print(f"{name} died and was started again; see {running.log_of(name)}", flush=True)
                     running.rotate_logs()

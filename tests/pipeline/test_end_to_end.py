@@ -334,7 +334,9 @@ def test_params_and_data_are_enough_to_make_a_workspace_of_an_older_format_anew(
     prepare_workspace(new, None, None, ())
     outcome = run_retrain(new, on_step=lambda report: None)
     assert outcome.verdict_reached, outcome.reason
-    assert _examples_without_split(new) == _examples_without_split(old), "the test set is drawn again, from all patients"
+    assert _examples_without_split(new) == _examples_without_split(old), (
+        "the test set is drawn again, from all patients"
+    )
     assert outcome.reports["studies"].figures["used"] == 0, "the studies are the copied ones"
 
 

@@ -23,7 +23,7 @@ from spine.errors import EvidenceRejected, GateRefused, ParametersRejected
 from spine.storage import partials_of, write_text_atomically
 from validation.promotion.approval import SignOff, require_signed
 from validation.promotion.events import RESTORE, Event, State, after, chained, contradiction, state_of
-from validation.registry.database import database_exists, database_missing, transaction
+from validation.registry.database import POSTGRESQL, database_exists, database_missing, transaction
 
 DATABASE_VARIABLE = "PLUMBLINE_HISTORY_DB"
 DIALECTS = ("sqlite", "postgresql")
@@ -177,13 +177,31 @@ class History:
         connection.execute(_table().insert(), [asdict(event) for event in events])
 
 
+def history_database(tracking_uri: str) -> str:
+    """The address of the database that ``PLUMBLINE_HISTORY_DB`` names, or else of the registry. It may be a server's.
+
+    Raises:
+        ParametersRejected: HISTORY_DB_ADDRESS: an address of PostgreSQL with another driver.
+    """
+    address = os.environ.get(DATABASE_VARIABLE) or tracking_uri
+    scheme = address.partition("://")[0]
+    if scheme.startswith("postgres") and scheme != POSTGRESQL:
+        raise ParametersRejected(
+            "HISTORY_DB_ADDRESS",
+            found=f"a database of the history whose address begins with {scheme[:40]}://",
+            expected=f"{POSTGRESQL}://USER:PASSWORD@HOST/DATABASE",
+            remedy=f"correct {DATABASE_VARIABLE} or PLUMBLINE_TRACKING_URI, whichever names it",
+        )
+    return address
+
+
 def open_history(tracking_uri: str, model: str, copy: Path) -> History:
     """The history in the database that ``PLUMBLINE_HISTORY_DB`` names, or else in the registry's database.
 
     Raises:
-        ParametersRejected: NO_HISTORY_DB: the registry is a server, and no database is named.
+        ParametersRejected: NO_HISTORY_DB: the registry is a server, and no database is named. HISTORY_DB_ADDRESS.
     """
-    database = os.environ.get(DATABASE_VARIABLE) or tracking_uri
+    database = history_database(tracking_uri)
     if not database.startswith(DIALECTS):
         raise ParametersRejected(
             "NO_HISTORY_DB",

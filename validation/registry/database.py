@@ -22,6 +22,10 @@ WAIT_SECONDS = 30
 CONNECT_SECONDS = 6
 """The time after which a connection to a database server fails."""
 
+POSTGRESQL = "postgresql+psycopg2"
+"""How addresses of PostgreSQL begin. Since SQLAlchemy 2.1 a plain ``postgresql://`` means psycopg 3, which neither
+Dagster nor MLflow installs."""
+
 _POSTGRES_PORT = 5432
 _SQLITE = ("sqlite:///", "sqlite+pysqlite:///")
 

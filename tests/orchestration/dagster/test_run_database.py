@@ -1,15 +1,19 @@
 """The runs of a workspace in PostgreSQL: one history for services and command line, and what is refused."""
 
 from collections.abc import Iterator
+from uuid import uuid4
 
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.test_utils import create_run_for_test
 
 from orchestration.dagster import run
-from orchestration.dagster.instance import configure_instance, open_instance
+from orchestration.dagster.instance import ABANDONED_AFTER_S, configure_instance, main, open_instance
 from orchestration.dagster.run_database import RunDatabaseUnavailable, database_errors
 from orchestration.environment import DAGSTER_DB_VARIABLE
+from orchestration.pipeline.lock import identity_of
+from orchestration.pipeline.workspace import Workspace
 from spine.errors import ParametersRejected
 from tests.validation.promotion.throwaway_postgres import running, serving, why_not
 
@@ -27,8 +31,16 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture
 def named(postgres: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv(DAGSTER_DB_VARIABLE, postgres)
-    return postgres
+    """The address of an empty database, which the environment names."""
+    from sqlalchemy import create_engine, make_url, text
+
+    address = make_url(postgres).set(database=f"runs_{uuid4().hex[:8]}")
+    engine = create_engine(postgres, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {address.database}"))
+    engine.dispose()
+    monkeypatch.setenv(DAGSTER_DB_VARIABLE, address.render_as_string(hide_password=False))
+    return address.render_as_string(hide_password=False)
 
 
 @pytest.mark.slow
@@ -49,15 +61,45 @@ def test_the_command_line_runs_in_the_database_that_the_services_open(workspace,
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 def test_a_database_that_goes_away_in_the_middle_ends_the_run_and_the_same_command_resumes(
-    workspace, stubs, postgres, monkeypatch
+    workspace, stubs, named, monkeypatch
 ):
     with serving() as lost:
         monkeypatch.setenv(DAGSTER_DB_VARIABLE, lost.address)
         with pytest.raises(RunDatabaseUnavailable, match="RUN_DATABASE_UNAVAILABLE"):
             run.run_retrain(workspace, lambda report: lost.stop())
     assert "champion" not in stubs.calls
-    monkeypatch.setenv(DAGSTER_DB_VARIABLE, postgres)
+    monkeypatch.setenv(DAGSTER_DB_VARIABLE, named)
     assert run.run_retrain(workspace, lambda report: None).promoted
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+def test_a_database_with_the_runs_of_another_workspace_is_refused_until_its_id_is_taken_over(
+    workspace, named, tmp_path
+):
+    other = Workspace(tmp_path / "other")
+    with open_instance(workspace), open_instance(workspace, in_process=True):
+        pass
+    with pytest.raises(ParametersRejected, match="RUN_DATABASE_OF_ANOTHER") as refused, open_instance(other):
+        pass
+    assert identity_of(workspace) in str(refused.value)
+    assert "RUN_DATABASE_OF_ANOTHER" in (main(str(other.root)) or "")
+    (other.state / "workspace.id").write_text(identity_of(workspace) + "\n")
+    with open_instance(other) as instance:
+        assert instance.get_runs() == []
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+def test_a_run_of_another_machine_is_not_ended_by_the_clock_of_this_one(workspace, stubs, named, monkeypatch):
+    """Where several machines share the runs, the watching sensor ends dead ones, by its own clock alone."""
+    with open_instance(workspace) as instance:
+        elsewhere = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED).run_id
+    an_hour_ahead = dict.fromkeys(ABANDONED_AFTER_S, -3600.0)
+    monkeypatch.setattr("orchestration.dagster.instance.ABANDONED_AFTER_S", an_hour_ahead)
+    assert run.run_retrain(workspace, lambda report: None).promoted
+    with open_instance(workspace) as instance:
+        assert instance.get_run_by_id(elsewhere).status is dg.DagsterRunStatus.STARTED
 
 
 def test_a_database_that_is_not_there_is_refused_at_once_without_its_password(workspace, monkeypatch):

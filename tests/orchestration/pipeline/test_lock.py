@@ -12,6 +12,7 @@ import pytest
 
 from orchestration.pipeline import lease
 from orchestration.pipeline.lock import (
+    SERVICES,
     WorkspaceBusy,
     free,
     holder_of,
@@ -21,7 +22,7 @@ from orchestration.pipeline.lock import (
     workspace_lock,
 )
 from orchestration.pipeline.workspace import Workspace
-from spine.errors import GateRefused
+from spine.errors import GateRefused, ParametersRejected
 from tests.validation.promotion.throwaway_postgres import Server, serving, why_not
 from validation.promotion.history import DATABASE_VARIABLE
 
@@ -157,3 +158,33 @@ def test_a_writer_that_was_cut_off_does_not_go_on_after_another_one(shared, serv
             require_lock(shared)
         with another_process(shared.root):
             pass
+
+
+def test_a_process_that_does_not_name_the_database_of_the_lock_gets_no_lock_of_its_own(shared, monkeypatch):
+    with workspace_lock(shared):
+        pass
+    monkeypatch.delenv(DATABASE_VARIABLE)
+    for lock in (workspace_lock, services_lock, free):
+        with pytest.raises(ParametersRejected, match=r"LOCK_DATABASE_NOT_NAMED.*PLUMBLINE_HISTORY_DB"), lock(shared):
+            pass
+    (shared.state / "workspace.lock").unlink()  # the way back to a local lock
+    with workspace_lock(shared):
+        assert not holder_of(shared).in_database
+
+
+def test_services_learn_that_their_lock_is_lost(shared, server):
+    with services_lock(shared):
+        require_lock(shared, SERVICES)
+        server.stop()
+        with pytest.raises(WorkspaceBusy, match=r"LOCK_LOST.*the lock services"):
+            require_lock(shared, SERVICES)
+    require_lock(shared, SERVICES)
+    server.start()
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
+def test_a_database_of_the_lock_with_another_driver_is_refused(tmp_path, monkeypatch, scheme):
+    monkeypatch.setenv(DATABASE_VARIABLE, f"{scheme}://plumbline:secret@host/history")
+    with pytest.raises(ParametersRejected, match=r"HISTORY_DB_ADDRESS.*psycopg2") as refused:
+        workspace_lock(Workspace(tmp_path / "ws")).__enter__()
+    assert "secret" not in str(refused.value)
