@@ -24,7 +24,8 @@ from orchestration.cluster.fit_on_nodes import run_on_nodes
 from orchestration.dagster.run_log_reporter import RunLogReporter
 from orchestration.environment import RAY_ADDRESS_VARIABLE
 from orchestration.pipeline.multi_gpu import WORKER_MODULE, MessageReader, torchrun
-from spine.errors import PlumblineError
+from spine.errors import ClusterRefused, PlumblineError
+from training.fitting.ddp_worker import messages_of
 
 _FOLDER_KEY = "plumbline/fit"
 _STOPPED_WITHIN_S = 60.0
@@ -56,19 +57,32 @@ def launch_on_cluster(context: Any, request: Path, processes: int) -> int:
 
 
 def _stop_earlier_jobs(client: Any, request: str) -> None:
-    """Stop jobs that fit in the same folder, and wait for their end."""
+    """Stop jobs that fit in the same folder, and wait for their end.
+
+    Raises:
+        ClusterRefused: FIT_STILL_RUNS.
+    """
     for job in client.list_jobs():
-        if (job.metadata or {}).get(_FOLDER_KEY) == request and not job.status.is_terminal():
-            client.stop_job(job.submission_id)
-            limit = time.monotonic() + _STOPPED_WITHIN_S
-            while not client.get_job_status(job.submission_id).is_terminal() and time.monotonic() < limit:
-                time.sleep(1.0)
+        if (job.metadata or {}).get(_FOLDER_KEY) != request or job.status.is_terminal():
+            continue
+        client.stop_job(job.submission_id)
+        limit = time.monotonic() + _STOPPED_WITHIN_S
+        while not client.get_job_status(job.submission_id).is_terminal():
+            if time.monotonic() >= limit:
+                raise ClusterRefused(
+                    "FIT_STILL_RUNS",
+                    found=f"the job {job.submission_id} of an earlier run, which fits in the same folder and did not "
+                    f"stop within {_STOPPED_WITHIN_S:.0f} s",
+                    expected="one job at a time that fits in a folder",
+                    remedy=f"run `ray job stop {job.submission_id}` until the job has ended, then run again",
+                )
+            time.sleep(1.0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The job: run the process group on the nodes and pass the leader's messages to the run; returns the exit code."""
     request, processes = sys.argv[1:] if arguments is None else list(arguments)
-    messages = Path(json.loads(Path(request).read_text())["messages"])
+    messages = messages_of(Path(request))
     with open_dagster_pipes() as pipes, MessageReader(messages, RunLogReporter(pipes)):
         try:
             connect(str(cluster_address()))

@@ -2,9 +2,11 @@
 
 torchrun starts ``training.fitting.ddp_worker``, because Lightning's own launcher would start the orchestrator again.
 
-Contract: an interrupted process group writes its checkpoint and stops. The next call continues from that checkpoint.
+Contract: an interrupted process group writes its checkpoint and stops. The next call continues from that checkpoint. A
+writer that has lost its lock interrupts its process group.
 """
 
+import _thread
 import json
 import subprocess
 import sys
@@ -22,7 +24,7 @@ from spine.errors import ContractViolation, PlumblineError
 from spine.types import Progress
 from training.config import TrainingConfig
 from training.export.candidate import FitSummary
-from training.fitting.ddp_worker import write_request
+from training.fitting.ddp_worker import messages_of, write_request
 
 Launch = Callable[[Path, int], int]
 """Runs the request in a file with a number of processes to its end, and returns the exit code."""
@@ -83,14 +85,21 @@ def fit_in_process_group(
     The request and the messages from the leader (rank 0) are written to ``folder``.
 
     Raises:
-        PlumblineError: the error that stopped the leader; PROCESS_GROUP_FAILED if the leader reported no error.
+        PlumblineError: the error that stopped the leader, or the error of ``progress``, which stops the process group;
+            PROCESS_GROUP_FAILED if the leader reported no error.
     """
     from training.export.onnx_export import finish_export
 
     request = write_request(dataset, out, config, folder)
     outcome = _Outcome(progress)
-    with MessageReader(folder / "messages.jsonl", outcome):
-        code = _launching.get().launch(request, config.devices)
+    reader = MessageReader(messages_of(request), outcome)
+    try:
+        with reader:
+            code = _launching.get().launch(request, config.devices)
+    except BaseException:
+        if reader.stopped_by is not None:
+            raise reader.stopped_by from None
+        raise
     if code != 0 and outcome.refusal is not None:  # an attempt that was interrupted may have a successful one after it
         raise outcome.refusal
     if code != 0:
@@ -120,10 +129,16 @@ class _Outcome:
 
 
 class MessageReader:
-    """Inside its block, calls ``handle`` with each message that the leader of a process group writes to a file."""
+    """Inside its block, calls ``handle`` with each message that the leader of a process group writes to a file.
+
+    Attributes:
+        stopped_by: the error of ``handle``, after which no message is read; None without an error. It interrupts the
+            block as Ctrl-C does, because the block waits for the process group and must be in the main thread.
+    """
 
     def __init__(self, messages: Path, handle: Callable[[dict[str, Any]], None]) -> None:
         self.messages, self._handle = messages, handle
+        self.stopped_by: PlumblineError | None = None
         self._read = 0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._poll, daemon=True)
@@ -134,11 +149,17 @@ class MessageReader:
     def __exit__(self, *reason: object) -> None:
         self._done.set()
         self._thread.join()
-        self._read_new()
+        if self.stopped_by is None:
+            self._read_new()
 
     def _poll(self) -> None:
         while not self._done.wait(_POLL_S):
-            self._read_new()
+            try:
+                self._read_new()
+            except PlumblineError as error:
+                self.stopped_by = error
+                _thread.interrupt_main()
+                return
 
     def _read_new(self) -> None:
         text = self.messages.read_text()

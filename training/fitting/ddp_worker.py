@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from spine.errors import PlumblineError
 from spine.storage import write_text_atomically
@@ -37,13 +38,21 @@ class Request:
 
 
 def write_request(dataset: Path, out: Path, config: TrainingConfig, folder: Path) -> Path:
-    """Write ``request.json`` and an empty file for messages in ``folder``; returns the path of the request."""
+    """Write ``request.json`` and an empty file for messages in ``folder``; returns the path of the request.
+
+    The file for messages is a new one, because a process group of an earlier request may still write into its own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    messages = folder / "messages.jsonl"
+    messages = folder / f"messages-{uuid4().hex[:8]}.jsonl"
     messages.write_text("")
     request = Request(str(dataset.resolve()), str(out.resolve()), config_to_json(config), str(messages.resolve()))
     write_text_atomically(folder / "request.json", json.dumps(asdict(request), indent=1))
     return folder / "request.json"
+
+
+def messages_of(request: Path) -> Path:
+    """The file for messages that a request names."""
+    return Path(json.loads(request.read_text())["messages"])
 
 
 def run(path: Path, report: Report | None = None) -> int:

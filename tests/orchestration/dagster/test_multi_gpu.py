@@ -1,10 +1,9 @@
 """An asset starts two processes under torchrun through Dagster Pipes: they fit one model and report to the run."""
 
-import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -16,6 +15,7 @@ from spine.errors import ContractViolation, ParametersRejected
 from tests.training.drawn_cohort import write_drawn_dataset
 from training.config import NextStage, TrainingConfig
 from training.export.candidate import FIT_FILE
+from training.fitting.ddp_worker import messages_of, write_request
 
 CONFIG = TrainingConfig(
     epochs=2, input_shape=(128, 64), batch_size=4, width=0.25, precision="32", device="cpu", seed=5, devices=2
@@ -80,10 +80,35 @@ def test_a_process_group_that_ends_early_fails_with_its_exit_code_and_half_a_lin
     heard = []
 
     def launch(request, processes):
-        messages = Path(json.loads(request.read_text())["messages"])
-        messages.write_text('{"done": 1, "total": 4}\n{"done": 2, "to')
+        messages_of(request).write_text('{"done": 1, "total": 4}\n{"done": 2, "to')
         return 9
 
     with launching_with(launch), pytest.raises(ContractViolation, match=r"PROCESS_GROUP_FAILED.*exit code 9"):
         fit_in_process_group(drawn, tmp_path / "c", CONFIG, tmp_path / "group", lambda *done: heard.append(done))
     assert heard == [(1, 4)]
+
+
+def test_a_writer_that_has_lost_its_lock_interrupts_its_process_group(drawn, tmp_path):
+    ended = []
+
+    def launch(request, processes):
+        messages_of(request).write_text('{"done": 1, "total": 4}\n')
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            ended.append("interrupted")
+            raise
+        return 0
+
+    def lost(done, total):
+        raise ContractViolation("LOCK_LOST", "a lock that is gone", "the lock", "start the database")
+
+    with launching_with(launch), pytest.raises(ContractViolation, match="LOCK_LOST"):
+        fit_in_process_group(drawn, tmp_path / "c", CONFIG, tmp_path / "group", lost)
+    assert ended == ["interrupted"]
+
+
+def test_a_process_group_of_an_earlier_request_cannot_write_into_the_messages_of_a_new_one(drawn, tmp_path):
+    first = messages_of(write_request(drawn, tmp_path / "c", CONFIG, tmp_path / "group"))
+    second = messages_of(write_request(drawn, tmp_path / "c", CONFIG, tmp_path / "group"))
+    assert first != second and first.read_text() == second.read_text() == ""
