@@ -5,12 +5,13 @@ whose worker or node died is given to another worker, at most five times. The re
 for byte. The machine that gives the work decides everything that needs one writer.
 
     WORKER_DIED          a batch was lost with its worker too often
+    CLUSTER_TOO_SMALL    no node could hold one task, also if it did nothing else
     NODE_CANNOT_START    a node cannot load the task
 """
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,12 @@ from spine.work import (
 
 _ATTEMPTS_AFTER_A_DEATH = 5
 _END_WITHIN_S = 60.0
+_LOOK_EVERY_S = 30.0
+_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set by Ray in the processes of a job, in particular of a whole run."""
+
+RUN_CORES = 1
+"""The cores that a whole run occupies on its node, for the work that has one writer. Its tasks have their own."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ class RayWork:
         connect(self.address)
         import ray
 
+        require_room(resources, ray.nodes(), _taken())
         check, task = prepare_check(self.folder), ray.put(function)
         remote = ray.remote(_checked_outcome).options(**_options(resources))
         running: deque[Any] = deque()
@@ -67,7 +75,7 @@ class RayWork:
             return running[-1]
 
         def outcome(handle: Any) -> Outcome[Result]:
-            found = _received(handle)
+            found = _received(handle, resources)
             running.popleft()
             return found
 
@@ -118,10 +126,51 @@ def _checked_outcome(
     return outcome_of(function, items)
 
 
-def _received(handle: Any) -> Outcome[Any]:
+def require_room(resources: Resources, nodes: Sequence[Mapping[str, Any]], taken: Mapping[str, float]) -> None:
+    """Refuse tasks that Ray would keep waiting for ever.
+
+    Args:
+        nodes: as ``ray.nodes()`` lists them.
+        taken: id of a node -> cores on it that stay occupied while the tasks run.
+
+    Raises:
+        ClusterRefused: CLUSTER_TOO_SMALL.
+    """
+    needed = {"CPU": resources.cpus, "GPU": resources.gpus, "memory": resources.memory_bytes or 0}
+    alive = [node for node in nodes if node["Alive"]]
+    offers = [node["Resources"] | {"CPU": _cores(node) - taken.get(node["NodeID"], 0.0)} for node in alive]
+    if not any(all(offer.get(kind, 0.0) >= amount for kind, amount in needed.items()) for offer in offers):
+        raise ClusterRefused(
+            "CLUSTER_TOO_SMALL",
+            found="; ".join(_in_words(offer) for offer in offers) or "no node that is alive",
+            expected=f"a node with {_in_words(needed)} for one task",
+            remedy="add such a node, or unset PLUMBLINE_RAY_ADDRESS to work on this machine alone",
+        )
+
+
+def _cores(node: Mapping[str, Any]) -> float:
+    return float(node["Resources"].get("CPU", 0.0))
+
+
+def _in_words(offer: Mapping[str, float]) -> str:
+    """For example: 4 cores, 0 GPUs, 8.0 GiB."""
+    memory = offer.get("memory", 0.0) / 2**30
+    return f"{offer.get('CPU', 0.0):g} cores, {offer.get('GPU', 0.0):g} GPUs, {memory:.1f} GiB of memory"
+
+
+def _taken() -> dict[str, float]:
+    """The cores that the run of this process occupies on its node, if Ray started the run."""
+    import ray
+
+    return {ray.get_runtime_context().get_node_id(): RUN_CORES} if os.environ.get(_JOB_VARIABLE) else {}
+
+
+def _received(handle: Any, resources: Resources) -> Outcome[Any]:
     import ray
     from ray import exceptions as faults
 
+    while not ray.wait([handle], timeout=_LOOK_EVERY_S, fetch_local=False)[0]:
+        require_room(resources, ray.nodes(), _taken())  # the last node that could hold the task may have left
     try:
         found: Outcome[Any] = ray.get(handle)
     except (faults.WorkerCrashedError, faults.NodeDiedError, faults.OutOfMemoryError, faults.ObjectLostError):

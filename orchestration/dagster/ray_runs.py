@@ -9,10 +9,8 @@ read in Ray's dashboard.
 from typing import Any
 
 from orchestration.cluster.connection import cluster_address
+from orchestration.cluster.ray_work import RUN_CORES
 from orchestration.environment import WORKSPACE_VARIABLE
-
-RUN_CORES = 1
-"""The cores that a run occupies on its node, for the work that has one writer. Its heavy work is placed separately."""
 
 
 def ray_run_launcher_config() -> dict[str, Any]:
