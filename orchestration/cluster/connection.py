@@ -74,7 +74,7 @@ def connect(address: str) -> None:
     except RuntimeError as error:
         _refuse_version(address, error)
     except (ray.exceptions.RayError, ConnectionError, ValueError) as error:
-        _refuse_connection(address, str(error))
+        refuse_connection(address, str(error))
 
 
 def _require_answer(address: str) -> None:
@@ -82,7 +82,7 @@ def _require_answer(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_WITHIN_S).close()
     except OSError as error:
-        _refuse_connection(address, error.strerror or str(error))
+        refuse_connection(address, error.strerror or str(error))
 
 
 def _require_token(address: str) -> None:
@@ -103,10 +103,11 @@ def _require_token(address: str) -> None:
             remedy="set RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH to a file with the token, and RAY_AUTH_MODE=token",
         ) from None
     except RayError as error:
-        _refuse_connection(address, str(error))
+        refuse_connection(address, str(error))
 
 
-def _refuse_connection(address: str, reason: str) -> NoReturn:
+def refuse_connection(address: str, reason: str) -> NoReturn:
+    """Raise CLUSTER_NOT_REACHED."""
     raise ClusterRefused(
         "CLUSTER_NOT_REACHED",
         found=f"no usable cluster at {address}: {' '.join(reason.split())[:300]}",
@@ -120,7 +121,7 @@ def _refuse_version(address: str, error: RuntimeError) -> NoReturn:
     """Refuse a cluster of another version; any other error of ``ray.init`` is one of the connection."""
     text = " ".join(str(error).split())
     if "ersion mismatch" not in text:
-        _refuse_connection(address, text)
+        refuse_connection(address, text)
     raise ClusterRefused(
         "CLUSTER_VERSION_DIFFERS",
         found=text[:300],

@@ -29,7 +29,12 @@ _ATTEMPTS = 3
 _BACK_WITHIN_S = 600.0
 _FREE_WITHIN_S = 1800.0
 _LOSS_SEEN_WITHIN_S = 60.0
+_LOOK_EVERY_S = 10.0
 _PR_SET_PDEATHSIG = 1
+
+
+class NodeLost(Exception):
+    """A node that was to take part has left the cluster."""
 
 
 @dataclass(frozen=True)
@@ -78,35 +83,46 @@ def run_on_nodes(command: Command, processes: int, resource: str) -> int:
 
 def _placement_here(processes: int, resource: str, wait_s: float) -> Placement:
     """The placement on this cluster; waits so long for nodes that are missing."""
-    import ray
-
     limit = time.monotonic() + wait_s
     while True:
         try:
-            found = [node["Resources"].get(resource, 0.0) for node in ray.nodes() if node["Alive"]]
-            return placement_of(processes, resource, found)
+            return placement_of(processes, resource, _offers(resource))
         except ClusterRefused:
             if time.monotonic() >= limit:
                 raise
             time.sleep(2.0)
 
 
-def _run_once(command: Command, placement: Placement) -> int | None:
-    """The exit code of one attempt; None if a node was lost."""
+def _offers(resource: str) -> list[float]:
+    """What each node that is alive has of a resource."""
     import ray
 
-    resource = placement.resource
-    with _reserved(placement) as strategies:
-        remote = ray.remote(num_cpus=0 if resource == "GPU" else placement.processes, max_retries=0)
-        gpus = placement.processes if resource == "GPU" else 0
-        tasks = [{"scheduling_strategy": strategy, "num_gpus": gpus} for strategy in strategies]
-        try:
-            meeting = ray.get(remote(_meeting_point).options(**tasks[0]).remote())
-        except ray.exceptions.RayError:
-            return None
-        run = remote(_run_here)
-        lines = [command(placement.processes, _machines(placement.nodes, rank, *meeting)) for rank in range(len(tasks))]
-        return _exit_code([run.options(**at).remote(line) for at, line in zip(tasks, lines, strict=True)])
+    return [node["Resources"].get(resource, 0.0) for node in ray.nodes() if node["Alive"]]
+
+
+def _run_once(command: Command, placement: Placement) -> int | None:
+    """The exit code of one attempt; None if a node was lost."""
+    try:
+        with _reserved(placement) as strategies:
+            return _run_in(command, placement, strategies)
+    except NodeLost:
+        return None
+
+
+def _run_in(command: Command, placement: Placement, strategies: Sequence[Any]) -> int | None:
+    import ray
+
+    on_gpus = placement.resource == "GPU"
+    remote = ray.remote(num_cpus=0 if on_gpus else placement.processes, max_retries=0)
+    gpus = placement.processes if on_gpus else 0
+    tasks = [{"scheduling_strategy": strategy, "num_gpus": gpus} for strategy in strategies]
+    try:
+        meeting = ray.get(remote(_meeting_point).options(**tasks[0]).remote())
+    except ray.exceptions.RayError:
+        return None
+    run = remote(_run_here)
+    lines = [command(placement.processes, _machines(placement.nodes, rank, *meeting)) for rank in range(len(tasks))]
+    return _exit_code([run.options(**at).remote(line) for at, line in zip(tasks, lines, strict=True)])
 
 
 def _machines(nodes: int, rank: int, host: str, port: int) -> list[str]:
@@ -119,23 +135,38 @@ def _machines(nodes: int, rank: int, host: str, port: int) -> list[str]:
 @contextmanager
 def _reserved(placement: Placement) -> Any:
     """The scheduling strategies of the nodes of a placement, which are kept free of other work inside this block."""
-    import ray
     from ray.util.placement_group import placement_group, remove_placement_group
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
     bundles = [{placement.resource: float(placement.processes)}] * placement.nodes
     group = placement_group(bundles, strategy="STRICT_SPREAD")
     try:
-        if not ray.wait([group.ready()], timeout=_FREE_WITHIN_S)[0]:
+        wait_until_free(placement, group.ready())
+        yield [PlacementGroupSchedulingStrategy(group, number) for number in range(placement.nodes)]
+    finally:
+        remove_placement_group(group)
+
+
+def wait_until_free(placement: Placement, ready: Any) -> None:
+    """Wait until the nodes of a placement are free.
+
+    Raises:
+        ClusterRefused: CLUSTER_BUSY.
+        NodeLost: the cluster no longer has these nodes. It may have listed a dead one when the placement was chosen.
+    """
+    import ray
+
+    limit = time.monotonic() + _FREE_WITHIN_S
+    while not ray.wait([ready], timeout=_LOOK_EVERY_S)[0]:
+        if sum(offer >= placement.processes for offer in _offers(placement.resource)) < placement.nodes:
+            raise NodeLost
+        if time.monotonic() >= limit:
             raise ClusterRefused(
                 "CLUSTER_BUSY",
                 found=f"no {placement.nodes} node(s) with {placement.processes} free {placement.resource} in 30 min",
                 expected="nodes that become free",
                 remedy="end other work on the cluster, or add nodes, and run again",
             )
-        yield [PlacementGroupSchedulingStrategy(group, number) for number in range(placement.nodes)]
-    finally:
-        remove_placement_group(group)
 
 
 def _exit_code(tasks: list[Any]) -> int | None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from dagster_pipes import open_dagster_pipes
 
-from orchestration.cluster.connection import cluster_address, connect
+from orchestration.cluster.connection import cluster_address, connect, refuse_connection
 from orchestration.cluster.fit_on_nodes import run_on_nodes
 from orchestration.dagster.run_log_reporter import RunLogReporter
 from orchestration.environment import RAY_ADDRESS_VARIABLE
@@ -32,19 +32,26 @@ _STOPPED_WITHIN_S = 60.0
 
 
 def launch_on_cluster(context: Any, request: Path, processes: int) -> int:
-    """Run ``request`` as a job of the cluster, to its end; returns its exit code. ``context``: of an asset."""
+    """Run ``request`` as a job of the cluster, to its end; returns its exit code. ``context``: of an asset.
+
+    Raises:
+        ClusterRefused: CLUSTER_NOT_REACHED, FIT_STILL_RUNS.
+    """
     from dagster_ray import PipesRayJobClient
 
-    address = cluster_address()
+    address = str(cluster_address())
     client = PipesRayJobClient(address=address)
-    _stop_earlier_jobs(client.client, str(request))
+    try:
+        stop_earlier_jobs(client.client, str(request))
+    except ConnectionError as error:
+        refuse_connection(address, str(error))
     name = f"fit-{context.run.run_id}-{secrets.token_hex(4)}"  # a run may fit more than once
     command = [sys.executable, "-m", "orchestration.dagster.ray_fits", str(request), str(processes)]
     job = {
         "submission_id": name,
         "entrypoint": shlex.join(command),
         "metadata": {_FOLDER_KEY: str(request)},
-        "runtime_env": {"env_vars": {RAY_ADDRESS_VARIABLE: str(address)}},
+        "runtime_env": {"env_vars": {RAY_ADDRESS_VARIABLE: address}},
     }
     try:
         with warnings.catch_warnings():
@@ -56,7 +63,7 @@ def launch_on_cluster(context: Any, request: Path, processes: int) -> int:
     return 0
 
 
-def _stop_earlier_jobs(client: Any, request: str) -> None:
+def stop_earlier_jobs(client: Any, request: str) -> None:
     """Stop jobs that fit in the same folder, and wait for their end.
 
     Raises:
@@ -86,7 +93,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with open_dagster_pipes() as pipes, MessageReader(messages, RunLogReporter(pipes)):
         try:
             connect(str(cluster_address()))
-            return run_on_nodes(partial(_command, Path(request)), int(processes), _resource(request))
+            import ray
+
+            device = json.loads(Path(request).read_text())["config"]["device"]
+            resource = resource_of(device, ray.cluster_resources().get("GPU", 0.0))
+            return run_on_nodes(partial(_command, Path(request)), int(processes), resource)
         except PlumblineError as error:
             sys.stderr.write(f"{error}\n")
             return error.exit_code
@@ -96,12 +107,13 @@ def _command(request: Path, processes: int, machines: Sequence[str]) -> list[str
     return torchrun(request, processes, WORKER_MODULE, machines)
 
 
-def _resource(request: str) -> str:
-    """What each process of the fit occupies: a GPU, or a core if the fit or the cluster has no GPU."""
-    import ray
-
-    on_cpu = json.loads(Path(request).read_text())["config"].get("device") == "cpu"
-    return "CPU" if on_cpu or not ray.cluster_resources().get("GPU") else "GPU"
+def resource_of(device: str, gpus: float) -> str:
+    """What each process of a fit occupies, given ``training.device`` and the number of GPUs of the cluster."""
+    if device == "auto" and not gpus:
+        sys.stderr.write(
+            "no GPU in the cluster: each process of the fit uses a core, because training.device is auto\n"
+        )
+    return "GPU" if device == "cuda" or (device == "auto" and gpus) else "CPU"
 
 
 if __name__ == "__main__":

@@ -4,10 +4,14 @@ import json
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from orchestration.cluster.fit_on_nodes import Placement, placement_of
+from orchestration.cluster import fit_on_nodes
+from orchestration.cluster.fit_on_nodes import NodeLost, Placement, placement_of, wait_until_free
+from orchestration.dagster import ray_fits
+from orchestration.dagster.ray_fits import resource_of
 from spine.errors import ClusterRefused
 from tests.ray_nodes import ROOT, TwoNodes
 from tests.training.drawn_cohort import write_drawn_dataset
@@ -25,6 +29,62 @@ def test_a_group_has_the_fewest_nodes_with_equal_shares(processes, free, nodes, 
 def test_a_cluster_without_room_is_refused(processes, free):
     with pytest.raises(ClusterRefused, match="CLUSTER_TOO_SMALL"):
         placement_of(processes, "GPU", free)
+
+
+def test_a_fit_waits_only_for_nodes_that_the_cluster_still_has(monkeypatch):
+    """Ray lists a dead node for some seconds; a placement on it would wait for half an hour."""
+    looks = []
+
+    def nothing_ready(waiting, timeout):
+        looks.append(timeout)
+        return [], waiting
+
+    monkeypatch.setattr("ray.wait", nothing_ready)
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": len(looks) < 3, "Resources": {"GPU": 2.0}}] * 2)
+    with pytest.raises(NodeLost):
+        wait_until_free(Placement(2, 2, "GPU"), None)
+    assert len(looks) == 3
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"GPU": 2.0}}] * 2)
+    monkeypatch.setattr(fit_on_nodes, "_FREE_WITHIN_S", 0.0)
+    with pytest.raises(ClusterRefused, match="CLUSTER_BUSY"):
+        wait_until_free(Placement(2, 2, "GPU"), None)
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "resource"),
+    [("auto", 2, "GPU"), ("auto", 0, "CPU"), ("cpu", 2, "CPU"), ("cuda", 2, "GPU"), ("cuda", 0, "GPU")],
+)
+def test_a_fit_that_asks_for_gpus_does_not_fall_back_to_cores(device, gpus, resource, capsys):
+    """Cores would take days. A cluster without GPUs refuses ``cuda``, and ``auto`` says what it uses."""
+    assert resource_of(device, gpus) == resource
+    assert ("uses a core" in capsys.readouterr().err) == (device == "auto" and not gpus)
+
+
+class Jobs:
+    """A cluster with one job of an earlier run."""
+
+    def __init__(self, *, stops: bool) -> None:
+        self.stops, self.stopped = stops, []
+
+    def list_jobs(self):
+        running = SimpleNamespace(is_terminal=lambda: False)
+        return [SimpleNamespace(metadata={"plumbline/fit": "r.json"}, status=running, submission_id="earlier")]
+
+    def stop_job(self, name):
+        self.stopped.append(name)
+
+    def get_job_status(self, _):
+        return SimpleNamespace(is_terminal=lambda: self.stops)
+
+
+def test_a_job_of_an_earlier_run_that_does_not_stop_is_named(monkeypatch):
+    monkeypatch.setattr(ray_fits, "_STOPPED_WITHIN_S", 0.0)
+    jobs = Jobs(stops=True)
+    ray_fits.stop_earlier_jobs(jobs, "r.json")
+    assert jobs.stopped == ["earlier"]
+    with pytest.raises(ClusterRefused, match=r"FIT_STILL_RUNS.*ray job stop earlier"):
+        ray_fits.stop_earlier_jobs(Jobs(stops=False), "r.json")
+    ray_fits.stop_earlier_jobs(Jobs(stops=False), "another.json")
 
 
 @pytest.mark.slow
