@@ -147,7 +147,8 @@ class Manifest:
         shards: split by split (``SPLITS``), each in the order of study ids.
         index_sha256: digest of the index.
 
-    All methods that read a shard or the index raise ``MANIFEST_ALTERED`` if the file is missing or was changed.
+    All methods that read a shard or the index raise ``MANIFEST_ALTERED`` if the file is missing or was changed, and
+    ``DATASET_REPLACED`` if the dataset was built again meanwhile.
     """
 
     folder: Path
@@ -202,10 +203,21 @@ class Manifest:
         path = self.folder / file
         content = path.read_bytes() if path.exists() else None
         if content is None or sha256_of_bytes(content) != sha256:
+            self._require_present()
             raise _altered(
                 f"{file}, which is {'missing' if content is None else 'changed'}", "the file that was written"
             )
         return content.splitlines()
+
+    def _require_present(self) -> None:
+        """Refuse a header that another build has replaced since it was read, and with it the files that it names."""
+        if read_manifest(self.folder).digest != self.digest:
+            raise ContractViolation(
+                "DATASET_REPLACED",
+                found="a dataset that was built again while it was read",
+                expected="the dataset that was there at the beginning",
+                remedy="run the same command again",
+            )
 
 
 def load_example_image(folder: Path, view: ExampleView) -> NDArray[np.uint16]:
@@ -248,7 +260,8 @@ def content_file(sha256: str) -> str:
 
 
 def _altered(found: str, expected: str) -> ContractViolation:
-    remedy = "the manifest was edited or damaged after it was written: build the dataset again"
+    remedy = "the dataset was edited or damaged after it was written: restore it (`dvc checkout data/dataset`), or "
+    remedy += "remove manifest.json and build it again: its test set stays, training and validation are drawn again"
     return ContractViolation("MANIFEST_ALTERED", found, expected, remedy)
 
 

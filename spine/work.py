@@ -13,6 +13,7 @@ task writes below a folder of its own attempt, and one rename decides. It return
 """
 
 import os
+import pickle
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -20,10 +21,11 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from spine.errors import PlumblineError
-from spine.worker_pool import worker_pool
+from spine.worker_pool import leave_process_group, worker_pool
 
 BATCHES_PER_WORKER = 3
 """Batches under way for each worker: one that runs, and two so that the worker does not wait for the caller."""
@@ -105,7 +107,7 @@ class LocalWork:
         if workers == 1 or len(first) <= batch:
             yield from map(function, chain(first, waiting))
             return
-        pool = worker_pool(workers, _single_threaded)
+        pool = worker_pool(workers, _prepare)
 
         def submit(items: tuple[Item, ...]) -> "Future[Outcome[Result]]":
             return pool.submit(outcome_of, function, items)
@@ -136,10 +138,46 @@ def outcome_of(function: Callable[[Item], Result], batch: Sequence[Item]) -> Out
         try:
             results.append(function(item))
         except Exception as fault:
-            if not isinstance(fault, PlumblineError):  # pickling drops the traceback
-                fault.add_note("".join(traceback.format_exception(fault)))
-            return Outcome(tuple(results), fault)
+            return Outcome(tuple(results), fault if isinstance(fault, PlumblineError) else _portable(fault))
     return Outcome(tuple(results))
+
+
+def _portable(fault: Exception) -> Exception:
+    """An unexpected exception in a form that survives pickling, with its traceback as a note and its place."""
+    try:
+        copy = pickle.loads(pickle.dumps(fault))  # noqa: S301 -- our own bytes
+        found = fault if type(copy) is type(fault) else RuntimeError(f"{type(fault).__name__}: {fault}")
+    except Exception:  # an exception may have arguments or attributes that cannot be pickled
+        found = RuntimeError(f"{type(fault).__name__}: {fault}")
+    found.add_note("".join(traceback.format_exception(fault)))  # pickling drops the traceback
+    found.__dict__["raised_at"] = place_of_fault(fault)
+    return found
+
+
+def place_of_fault(fault: BaseException) -> str:
+    """File and line where an exception was raised, in a worker or here."""
+    if at := fault.__dict__.get("raised_at"):
+        return str(at)
+    last = traceback.extract_tb(fault.__traceback__)[-1]
+    return f"{Path(last.filename).name}, line {last.lineno}"
+
+
+def run_apart(function: Callable[[Item], Result], item: Item) -> Result:
+    """The result of one item from a process of its own, because the task may end its process.
+
+    Raises:
+        PlumblineError: ``WORKER_DIED``, or what the task raises.
+    """
+    pool = worker_pool(1, _prepare)
+    try:
+        found = pool.submit(outcome_of, function, (item,)).result()
+    except BrokenProcessPool:
+        raise worker_died() from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    if found.fault is not None:
+        raise found.fault
+    return found.results[0]
 
 
 def results_in_order(
@@ -172,6 +210,7 @@ def worker_died() -> PlumblineError:
     )
 
 
-def _single_threaded() -> None:
-    """Limit a worker to one thread in libraries that are loaded later."""
+def _prepare() -> None:
+    """Limit a worker to one thread in libraries that are loaded later, and leave Ctrl-C to its parent."""
+    leave_process_group()
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestration.cluster.connection import connect
+from orchestration.cluster.connection import connect, refuse_connection
 from orchestration.cluster.node_check import NodeCheck, prepare_check, require_same
 from spine.errors import ClusterRefused
 from spine.work import (
@@ -75,7 +75,7 @@ class RayWork:
             return running[-1]
 
         def outcome(handle: Any) -> Outcome[Result]:
-            found = _received(handle, resources)
+            found = _received(handle, resources, self.address)
             running.popleft()
             return found
 
@@ -165,7 +165,7 @@ def _taken() -> dict[str, float]:
     return {ray.get_runtime_context().get_node_id(): RUN_CORES} if os.environ.get(_JOB_VARIABLE) else {}
 
 
-def _received(handle: Any, resources: Resources) -> Outcome[Any]:
+def _received(handle: Any, resources: Resources, address: str) -> Outcome[Any]:
     import ray
     from ray import exceptions as faults
 
@@ -182,4 +182,6 @@ def _received(handle: Any, resources: Resources) -> Outcome[Any]:
             expected="Plumbline, with the same packages, on every node",
             remedy="install the version of this machine on every node, and start their Ray again",
         ) from None
+    except faults.RayError as error:
+        refuse_connection(address, f"{type(error).__name__}: {error}")
     return found

@@ -18,7 +18,6 @@ from orchestration.pipeline.corrections import waiting_corrections
 from orchestration.pipeline.drift import latest_drift, populations_of
 from orchestration.pipeline.intake import Batch, finished_batches, is_taken_in
 from orchestration.pipeline.workspace import Workspace
-from spine.dataset import read_manifest
 from spine.errors import ParametersRejected
 from spine.intake.source_files import ABORTED_AFTER_S
 
@@ -56,10 +55,12 @@ def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.Sens
 
 def _request(batch: Batch, instance: dg.DagsterInstance, paths: WorkspacePaths) -> dg.RunRequest | None:
     """The run that a batch needs now (its first run or a retry); None if it needs no run."""
+    if is_taken_in(paths.folders, batch):
+        return None
     runs = instance.get_run_records(dg.RunsFilter(job_name=INGEST_BATCH, tags={BATCH_TAG: batch.key}))
     attempt = len(runs) + 1
     statuses = {record.dagster_run.status for record in runs}
-    waiting = statuses == {dg.DagsterRunStatus.SUCCESS} and not is_taken_in(paths.folders, batch)
+    waiting = statuses == {dg.DagsterRunStatus.SUCCESS}
     pause = ABORTED_AFTER_S if waiting else PAUSE_BEFORE_RETRY_S * len(runs)
     ended = max((r.end_time or r.create_timestamp.timestamp() for r in runs), default=0.0)
     retried = waiting or (statuses <= {dg.DagsterRunStatus.FAILURE} and attempt <= ATTEMPTS)
@@ -121,7 +122,5 @@ def new_studies(workspace: Workspace) -> tuple[str, Sequence[str]]:
     These are stored studies, by id, and corrections that the next intake takes in, by the digest of their record.
     Studies that the build left out with a reason are not new, because they would be left out again.
     """
-    new = [*populations_of(workspace)[1], *waiting_corrections(workspace)]
-    if not (workspace.dataset / "manifest.json").exists():
-        return "none", new
-    return read_manifest(workspace.dataset).digest[:12], new
+    found = populations_of(workspace)
+    return found.digest[:12] or "none", [*found.new, *waiting_corrections(workspace)]

@@ -9,7 +9,7 @@ Contract: ``state/drift/`` has ``drift.json``, ``report.html`` and the features 
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +36,10 @@ PART = 256
 
 def compare_with_training(workspace: Workspace, params: Params, progress: Progress | None = None) -> StepReport:
     """Compare the studies that the dataset does not contain with those that it trains on."""
-    old_ids, new_ids = populations_of(workspace)
-    features = _features_of(workspace, params, (*old_ids, *new_ids), progress)
+    found = populations_of(workspace)
+    features = _features_of(workspace, params, (*found.trained, *found.new), progress)
     limits = DriftLimits(**params.drift.model_dump())
-    report = compare_populations([features[s] for s in old_ids], [features[s] for s in new_ids], limits)
+    report = compare_populations([features[s] for s in found.trained], [features[s] for s in found.new], limits)
     write_drift_page(report, limits, workspace.drift / "report.html")
     write_drift(report, workspace.drift / "drift.json")
     return _step_report(report, workspace)
@@ -56,15 +56,31 @@ def compare_test_with_training(workspace: Workspace, params: Params) -> DriftRep
     return compare_populations([features[s] for s in ids["test"]], [features[s] for s in ids["train"]], limits)
 
 
-def populations_of(workspace: Workspace) -> tuple[list[str], list[str]]:
-    """(ids of the stored studies that the dataset trains on, ids of those that it has neither used nor left out)."""
+@dataclass(frozen=True)
+class Populations:
+    """The stored studies, as a dataset divides them.
+
+    Attributes:
+        digest: digest of the dataset; empty without a dataset.
+        trained: ids of the studies that the dataset trains on.
+        new: ids of the studies that it has neither used nor left out.
+    """
+
+    digest: str
+    trained: list[str]
+    new: list[str]
+
+
+def populations_of(workspace: Workspace) -> Populations:
+    """The populations of the present dataset, all from one reading of its manifest."""
     stored = study_ids(workspace.studies)
     if not (workspace.dataset / "manifest.json").is_file():
-        return [], stored
-    entries = list(read_manifest(workspace.dataset).index())
+        return Populations("", [], stored)
+    manifest = read_manifest(workspace.dataset)
+    entries = list(manifest.index())
     trained = {entry.study_id for entry in entries if entry.split == "train"}
     seen = {entry.study_id for entry in entries} | set(read_build_record(workspace.dataset).left_out)
-    return [s for s in stored if s in trained], [s for s in stored if s not in seen]
+    return Populations(manifest.digest, [s for s in stored if s in trained], [s for s in stored if s not in seen])
 
 
 def latest_drift(workspace: Workspace) -> DriftReport | None:

@@ -9,7 +9,6 @@ These names are found again with the pseudonym key, and never written, also not 
 
 import hashlib
 import json
-import traceback
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from spine.intake.burned_in_text import TextCheck
 from spine.intake.complete_marker import COMPLETE
 from spine.intake.corrections import CorrectionSource
 from spine.intake.ingest import ingest
+from spine.intake.intake_ledger import Ledger
 from spine.intake.intake_report import IntakeReport
 from spine.intake.pseudonym import load_pseudonym_key, pseudonym
 from spine.intake.records import FileCount, StudySource
@@ -37,7 +37,7 @@ from spine.intake.staging import quarantine_name
 from spine.storage import write_text_atomically
 from spine.study import iterate_study_folders
 from spine.types import Progress
-from spine.work import Work
+from spine.work import Work, place_of_fault
 
 STUDY_COUNTS = ("used", "already present", "waiting", "quarantined")
 FILE_COUNTS = ("files used", "files passed over", "files waiting", "files quarantined")
@@ -130,11 +130,10 @@ def faults_without_names() -> Iterator[None]:
     except PlumblineError as error:
         raise error from None
     except Exception as error:
-        at = traceback.extract_tb(error.__traceback__)[-1]
         kind = type(error).__name__ + (f" ({error.strerror})" if isinstance(error, OSError) else "")
         raise PlumblineError(
             "INTAKE_FAULT",
-            found=f"{kind} in {Path(at.filename).name}, line {at.lineno}",
+            found=f"{kind} in {place_of_fault(error)}",
             expected="folders and files that can be read, and space for the studies",
             remedy="check that source and inbox are there, their permissions and the disk; then report a defect",
         ) from None
@@ -172,10 +171,11 @@ def unfinished_batches(workspace: Workspace) -> list[str]:
 def ingest_everything(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Take in the studies of the source, of every finished batch, and of every correction."""
     check, work = _text_check(params), work_of(workspace)
+    ledger = Ledger(workspace.studies, workspace.quarantine)
     _, source, virtual = _source(workspace, params)
-    parts = [_ingest(source, workspace, progress, work, virtual=virtual, check=check)]
+    parts = [_ingest(source, workspace, progress, work, virtual=virtual, check=check, ledger=ledger)]
     for batch in finished_batches(workspace):
-        parts.append(_ingest_batch(batch, workspace, progress, work, check))
+        parts.append(_ingest_batch(batch, workspace, progress, work, check, ledger))
         _record_batch(workspace, batch.key, parts[-1])
     keys = (_key(workspace, virtual=False), VIRTUAL_KEY if virtual else None)
     corrections = ingest_corrections(workspace, keys, check, progress, work)
@@ -267,10 +267,15 @@ def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = Non
 
 
 def _ingest_batch(
-    batch: Batch, workspace: Workspace, progress: Progress | None, work: Work, check: TextCheck | None
+    batch: Batch,
+    workspace: Workspace,
+    progress: Progress | None,
+    work: Work,
+    check: TextCheck | None,
+    ledger: Ledger | None = None,
 ) -> IntakeReport:
     source = open_source("folder", batch.folder)
-    return _ingest(source, workspace, progress, work, check=check, batch=batch.folder.name)
+    return _ingest(source, workspace, progress, work, check=check, batch=batch.folder.name, ledger=ledger)
 
 
 def _record_batch(workspace: Workspace, key: str, part: IntakeReport) -> None:
@@ -296,6 +301,7 @@ def _ingest(
     check: TextCheck | None,
     virtual: bool = False,
     batch: str = "",
+    ledger: Ledger | None = None,
 ) -> IntakeReport:
     return ingest(
         source,
@@ -306,6 +312,7 @@ def _ingest(
         text_check=None if virtual else check,  # the text in images of virtual patients is invented
         batch=batch,
         work=work,
+        ledger=ledger,
     )
 
 

@@ -10,7 +10,7 @@ id. A killed run keeps the readings that it has made. They are the same for any 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -45,7 +45,10 @@ Item = TypeVar("Item", Example, Study)
 def readings_of(
     workspace: Workspace, config: ValidationConfig, progress: Progress | None = None
 ) -> tuple[Reading, ...]:
-    """The readings of every image of the dataset that Plumbline has not drawn; empty without a reader."""
+    """The readings of every image of the dataset that Plumbline has not drawn, without their points.
+
+    Empty without a reader. ``points_of_reading`` reads the points of one.
+    """
     manifest = read_manifest(workspace.dataset)
     count = sum(entry.source != "virtual" for entry in manifest.index())
     examples = (example for example in manifest.examples() if example.source != "virtual")
@@ -73,16 +76,26 @@ def _readings(
     if config.second_reader == "none" or not count:
         return ()
     model = _reader(workspace, config)
-    folder = workspace.state / "readings" / f"{VERSION}-{model.digest[:12]}"
+    folder = _folder(workspace, model.digest)
     readings: list[Reading] = []
     with closing(
         work_of(workspace).run(partial(_readings_of_study, model, load, folder), studies, batch=BATCH)
     ) as found:
         for done, of_study in enumerate(found, start=1):
-            readings += of_study
+            readings += [replace(reading, points={}) for reading in of_study]  # 99 points take 16 kB
             if progress is not None:
                 progress(done, count)
     return tuple(readings)
+
+
+def points_of_reading(workspace: Workspace, reading: Reading) -> Points2D:
+    """The landmarks that the second reader found in an image, from the file of its study."""
+    records = json.loads((_folder(workspace, reading.reader) / f"{reading.study_id}.json").read_text())
+    return next(points_from_json(record["points"]) for record in records if record["view"] == reading.view)
+
+
+def _folder(workspace: Workspace, reader: str) -> Path:
+    return workspace.state / "readings" / f"{VERSION}-{reader[:12]}"
 
 
 def _reader(workspace: Workspace, config: ValidationConfig) -> ModelOfTask:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from orchestration.pipeline import versioning
@@ -21,7 +22,7 @@ from orchestration.pipeline.lock import require_lock, while_locked
 from orchestration.pipeline.multi_gpu import fit_in_process_group, leaves_this_process
 from orchestration.pipeline.params import Params, change_params, read_params
 from orchestration.pipeline.report import write_unjudged_report
-from orchestration.pipeline.second_reading import readings_of
+from orchestration.pipeline.second_reading import points_of_reading, readings_of
 from orchestration.pipeline.stages import OUTPUTS, STAGE_NAMES, WRITTEN_IN_PLACE
 from orchestration.pipeline.step_report import (
     Figure,
@@ -118,12 +119,11 @@ def _screened(workspace: Workspace, params: Params, progress: Progress | None) -
     """Exclude studies that fail an expectation from the new dataset, and count and list these studies in the report."""
     config = ValidationConfig(**params.validation.model_dump())
     readings = readings_of(workspace, config, progress)
-    result = validate_dataset(
-        workspace.dataset, workspace.screening, config, readings=readings, work=work_of(workspace)
-    )
+    result = validate_dataset(workspace.dataset, workspace.screening, config, progress, readings, work_of(workspace))
     _draw_worst(result, workspace, workspace.screening, readings)
     if not result.success:
         raise _invalid(result, workspace.screening)
+    require_lock(workspace)
     manifest = exclude_studies(workspace.dataset, result.findings)
     return manifest, {"screened": result.counts["studies"], "excluded": len(result.to_exclude)}
 
@@ -132,9 +132,7 @@ def validation(workspace: Workspace, params: Params, progress: Progress | None) 
     """Check the dataset against its expectations; a failure stops the pipeline and names the studies."""
     config = ValidationConfig(**params.validation.model_dump())
     readings = readings_of(workspace, config, progress)
-    result = validate_dataset(
-        workspace.dataset, workspace.validation, config, progress, readings, work=work_of(workspace)
-    )
+    result = validate_dataset(workspace.dataset, workspace.validation, config, progress, readings, work_of(workspace))
     report = StepReport(
         "validation",
         {
@@ -163,7 +161,14 @@ def _draw_worst(
     sheet = out / "worst.png"
     sheet.unlink(missing_ok=True)
     if result.findings:
-        draw_findings(workspace.dataset, result.findings, sheet, limit=16, readings=readings)
+        draw_findings(
+            workspace.dataset,
+            result.findings,
+            sheet,
+            limit=16,
+            readings=readings,
+            points_of=partial(points_of_reading, workspace),
+        )
     return {"worst studies": str(sheet)} if sheet.exists() else {}
 
 

@@ -16,7 +16,7 @@ Contract: every entry of the location is in a candidate or counted as passed ove
 the names.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,6 +51,11 @@ class _Survey:
     def __init__(self, location: Path, simulated: bool) -> None:
         self._location, self._simulated = location, simulated
         self._is_complete, self._listed = (location / COMPLETE).is_file(), listed_files(location)
+        self._digests = {location / name: digest for name, digest in self._listed.items()}
+        self._listed_below: dict[Path, list[Path]] = defaultdict(list)
+        for path in self._digests:
+            if path.is_relative_to(location) and path != location:
+                self._listed_below[location / path.relative_to(location).parts[0]].append(path)
         self._candidates: list[FolderCandidate] = []
         self._passed_over: Counter[str] = Counter()
 
@@ -81,11 +86,9 @@ class _Survey:
         return Contents(self._candidates, self._passed_over)
 
     def _add(self, candidate: FolderCandidate) -> None:
-        below = {self._location / name: digest for name, digest in self._listed.items()}
-        own = {p: d for p, d in below.items() if p.is_relative_to(candidate.root)}
-        if candidate.root == self._location:
-            own = {p: d for p, d in own.items() if p in candidate.files}
-        listed = {str(path.relative_to(candidate.root)): digest for path, digest in own.items()}
+        at_the_top = candidate.root == self._location
+        own = [p for p in candidate.files if p in self._digests] if at_the_top else self._listed_below[candidate.root]
+        listed = {str(path.relative_to(candidate.root)): self._digests[path] for path in own}
         if UNREADABLE.items() <= self._listed.items():
             listed |= UNREADABLE
         complete = self._is_complete or candidate.is_complete

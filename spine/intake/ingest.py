@@ -1,9 +1,9 @@
 """Puts every candidate of a source into the store, or into quarantine with a reason.
 
 Contract: received = used + already present + waiting + quarantined. A report with other counts is refused. One bad
-candidate never stops the batch. A run may be killed at any moment and repeated. Repeating a finished run changes
-nothing. Outside quarantine, no identifier is stored. Keyed hashes replace the identifiers of patients, examinations,
-images and candidates.
+candidate never stops the batch, even if it ends the worker that reads it. A run may be killed at any moment and
+repeated. Repeating a finished run changes nothing. Outside quarantine, no identifier is stored. Keyed hashes replace
+the identifiers of patients, examinations, images and candidates.
 
 A waiting candidate is read again in every run. A refused candidate is read again if its files have changed or its
 quarantine folder was deleted. After a refusal that may be temporary (``intake_ledger.TRANSIENT_CODES``), the candidate
@@ -32,7 +32,7 @@ from spine.intake.known_views import labels_of_stored, with_known_views
 from spine.intake.pairing import check_parts
 from spine.intake.records import Contents, FileCount, StudyCandidate, StudySource
 from spine.intake.revisions import relation_to_store
-from spine.intake.staging import Staged, Staging
+from spine.intake.staging import Staged, Staging, staged_in_order
 from spine.intake.study_store import (
     change_staged,
     clear_quarantine,
@@ -46,9 +46,6 @@ from spine.landmarks import ViewName
 from spine.study import Study, read_study
 from spine.types import Progress
 from spine.work import IN_THIS_PROCESS, Work
-
-BATCH = 8
-"""Candidates that a worker reads at a time: about 0.2 s for images of 512 x 256 pixels, and some seconds at most."""
 
 Images = Mapping[ViewName, NDArray[np.uint16]]
 
@@ -64,6 +61,7 @@ def ingest(
     batch: str = "",
     simulated_key: bytes | None = None,
     work: Work = IN_THIS_PROCESS,
+    ledger: Ledger | None = None,
 ) -> IntakeReport:
     """Put every candidate of a source into the store or into quarantine, and report the outcome.
 
@@ -79,21 +77,22 @@ def ingest(
         simulated_key: the key of the identifiers of simulated studies, if it is another one. The text in their images
             is invented and is not read.
         work: where the candidates are read.
+        ledger: the index, if the caller takes in several sources one after the other. Otherwise it is read here.
 
     Raises:
-        PlumblineError: ``DISK_FULL`` or ``STORE_BUSY`` (see ``study_store.reserved``), ``WORKER_DIED``.
+        PlumblineError: ``DISK_FULL`` or ``STORE_BUSY`` (see ``study_store.reserved``).
     """
     with reserved(store) as into:
         contents = source.contents()
         candidates = contents.candidates
         staging = Staging(store, into, (source.name, batch), pseudonym_key, simulated_key, text_check)
-        shelving = _Shelving(staging, quarantine)
+        shelving = _Shelving(staging, quarantine, ledger or Ledger(store, quarantine))
         known = dict(shelving.ledger.by_candidate)
         fingerprints = [staging.fingerprint(candidate) for candidate in candidates]
-        unknown = (c for c, fingerprint in zip(candidates, fingerprints, strict=True) if fingerprint not in known)
+        unknown = [c for c, fingerprint in zip(candidates, fingerprints, strict=True) if fingerprint not in known]
         outcomes: list[tuple[str, Entry]] = []
         # Closed before the staging folder is deleted, so that no task is still writing there.
-        with closing(work.run(staging, unknown, batch=BATCH)) as staged:
+        with closing(staged_in_order(work, staging, unknown)) as staged:
             for position, (candidate, fingerprint) in enumerate(zip(candidates, fingerprints, strict=True), 1):
                 entry = known.get(fingerprint)
                 outcomes.append(
@@ -124,8 +123,8 @@ def _report(source: str, contents: Contents, outcomes: Sequence[tuple[str, Entry
 class _Shelving:
     """Moves staged studies into the store or refused candidates into quarantine, and records the outcome."""
 
-    def __init__(self, staging: Staging, quarantine: Path) -> None:
-        self.ledger = Ledger(staging.store, quarantine)
+    def __init__(self, staging: Staging, quarantine: Path, ledger: Ledger) -> None:
+        self.ledger = ledger
         self._staging, self._store, self._quarantine = staging, staging.store, quarantine
         self._source, _ = staging.source
 

@@ -21,7 +21,7 @@ from spine.study import Points2D, Study, StudyView, iterate_study_folders, read_
 
 TRANSIENT_CODES = frozenset(
     {"UID_CONFLICT", "DUPLICATE_IMAGE", "FILE_UNREADABLE", "READER_FAULT", "IMAGE_MISSING", "COPY_ABORTED"}
-    | {"DECODER_MISSING", "DECODER_KILLED"}
+    | {"DECODER_MISSING", "DECODER_KILLED", "READER_KILLED"}
 )
 """Codes of refusals that may be temporary: a later run may accept the same, unchanged files."""
 

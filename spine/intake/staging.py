@@ -6,12 +6,16 @@ deletes its folder. A task returns records, not pixels.
 
     FILE_UNREADABLE    the operating system cannot read a file
     READER_FAULT       a reader failed unexpectedly, which is a defect of Plumbline that should be reported
+    READER_KILLED      the process that read the candidate was killed, or ended itself in a library
 """
 
+from collections import deque
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from spine.errors import InputRejected
+from spine.errors import InputRejected, PlumblineError
 from spine.intake.burned_in_text import TextCheck, require_no_text
 from spine.intake.intake_ledger import Entry, content_address, entry_of_study
 from spine.intake.pseudonym import pseudonym
@@ -19,6 +23,10 @@ from spine.intake.records import FileCount, LoadedStudy, StudyCandidate
 from spine.intake.study_store import DISK_FULL, stage_study, stored_study
 from spine.storage import sha256_of_image
 from spine.study import Study, StudyView
+from spine.work import Work, run_apart
+
+BATCH = 8
+"""Candidates that a worker reads at a time: about 0.2 s for images of 512 x 256 pixels, and some seconds at most."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +133,39 @@ class Staging:
 
     def _has_own_key(self, loaded: LoadedStudy) -> bool:
         return self.simulated_key is not None and loaded.facts.get("simulated") is True
+
+
+def staged_in_order(
+    work: Work, staging: Staging, candidates: Sequence[StudyCandidate]
+) -> Generator[Staged | InputRejected, None, None]:
+    """The results of the task for all candidates, in their order.
+
+    A worker that dies takes the candidates of others with it, so it is not known which of them was the reason. The
+    next ``BATCH`` are then read again, each in a process of its own. One that ends this process too is refused.
+    """
+    waiting = deque(candidates)
+    while waiting:
+        try:
+            with closing(work.run(staging, tuple(waiting), batch=BATCH)) as results:
+                for result in results:
+                    waiting.popleft()
+                    yield result
+        except PlumblineError as error:
+            if error.code != "WORKER_DIED":
+                raise
+            for _ in range(min(BATCH, len(waiting))):
+                yield _staged_apart(staging, waiting.popleft())
+
+
+def _staged_apart(staging: Staging, candidate: StudyCandidate) -> Staged | InputRejected:
+    try:
+        return run_apart(staging, candidate)
+    except PlumblineError as error:
+        if error.code != "WORKER_DIED":
+            raise
+        found = "a study whose reading ended the process, e.g. for want of memory or in a library"
+        remedy = "check the files and the memory of the machine, then run again; report it as a defect if it stays"
+        return InputRejected("READER_KILLED", found, "a readable study", remedy)
 
 
 def load_candidate(candidate: StudyCandidate) -> LoadedStudy:

@@ -1,9 +1,10 @@
 """Writes a study into the store, or a candidate into quarantine, completely or not at all.
 
-Contract: every attempt to write a study has a folder of its own in the staging folder of the store, so that two
-attempts at one study are harmless. A study folder gets its final name by one rename. In a quarantine folder,
-``reason.json`` is written last. A killed run leaves only the staging folder, which the next run deletes. A full disk
-ends the run with ``DISK_FULL``. Everything that was written before remains.
+Contract: every attempt to write a study has a folder of its own in the staging folder beside the store, so that two
+attempts at one study are harmless, and a task that comes too late leaves nothing in the store. A study folder gets its
+final name by one rename. In a quarantine folder, ``reason.json`` is written last. A killed run leaves only the staging
+folder, which the next run deletes. A full disk ends the run with ``DISK_FULL``. Everything that was written before
+remains.
 """
 
 import errno
@@ -26,7 +27,7 @@ from spine.reconstruction.open import SUFFIXES
 from spine.storage import locked, write_array_atomically, write_text_atomically
 from spine.study import Study, StudyView, write_study_record
 
-_STAGING = ".staging"
+_STAGING = "staging"
 _KEPT_SUFFIXES = frozenset({".dcm", ".dicom", ".ima", ".jpg", ".jpeg", ".png", *SUFFIXES})
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -48,7 +49,7 @@ def reserved(store: Path) -> Iterator[Path]:
                 found = "another intake into this store"
                 raise PlumblineError("STORE_BUSY", found, "one intake at a time", "wait until the other intake ends")
             _clear(store)
-            own = store / _STAGING / uuid4().hex
+            own = intake_folder(store) / _STAGING / uuid4().hex
             own.mkdir(parents=True)
             try:
                 yield own
@@ -139,7 +140,7 @@ def clear_quarantine(folder: Path) -> None:
 
 
 def _clear(store: Path) -> None:
-    shutil.rmtree(store / _STAGING, ignore_errors=True)
+    shutil.rmtree(intake_folder(store) / _STAGING, ignore_errors=True)
 
 
 def _suffix(file: Path) -> str:

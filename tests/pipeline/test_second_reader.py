@@ -14,9 +14,10 @@ from click.testing import CliRunner
 from benchmarks.label_noise import KINDS, flagged, mislabelled
 from orchestration.cli.main import plumbline
 from orchestration.cli.pipeline import prepare_workspace
-from orchestration.pipeline import second_reading
+from orchestration.pipeline import second_reading, steps
+from orchestration.pipeline.lock import WorkspaceBusy
 from orchestration.pipeline.params import change_params, read_params
-from orchestration.pipeline.second_reading import readings_of
+from orchestration.pipeline.second_reading import points_of_reading, readings_of
 from orchestration.pipeline.steps import compute_step
 from orchestration.pipeline.workspace import Workspace
 from simulation.cohort.cohort import write_cohort
@@ -99,6 +100,22 @@ def test_right_images_pass_and_are_read_once(poisoned, monkeypatch):
     assert not [r for r in readings if r.refusal or r.off_line > 0.25 or abs(r.shift) > 0.5]
     monkeypatch.setattr(second_reading, "measure_views", lambda *_: pytest.fail("read again"))
     assert readings_of(workspace, ValidationConfig()) == readings
+    assert not any(r.points for r in readings), "16 kB an image; the few that are drawn are read again"
+    assert len(points_of_reading(workspace, readings[0])) > 20
+
+
+def test_nothing_is_excluded_after_the_lock_was_lost(poisoned, monkeypatch):
+    workspace, _, _ = poisoned
+    before = (workspace.dataset / "excluded.json").read_bytes()
+
+    def lost(_):
+        raise WorkspaceBusy("LOCK_LOST", "a lock that is gone", "the lock", "start the database")
+
+    monkeypatch.setattr(steps, "require_lock", lost)
+    monkeypatch.setattr(steps, "exclude_studies", lambda *_: pytest.fail("excluded"))
+    with pytest.raises(WorkspaceBusy, match="LOCK_LOST"):
+        steps.dataset(workspace, read_params(workspace.params_file), None)
+    assert (workspace.dataset / "excluded.json").read_bytes() == before
 
 
 def test_wrong_labels_are_found(poisoned):
@@ -106,9 +123,9 @@ def test_wrong_labels_are_found(poisoned):
     workspace, _, _ = poisoned
     random, studies, found = np.random.default_rng(0), [], {}
     for reading in readings_of(workspace, ValidationConfig())[:24]:
-        study = read_study(workspace.studies / reading.study_id)
+        study, points = read_study(workspace.studies / reading.study_id), points_of_reading(workspace, reading)
         for kind in KINDS:
-            found[f"{kind}/{reading.study_id}", reading.view] = (reading.points, reading.refusal)
+            found[f"{kind}/{reading.study_id}", reading.view] = (points, reading.refusal)
             if reading.view == "frontal":
                 wrong = mislabelled(study, kind, random)
                 studies.append(replace(wrong, study_id=f"{kind}/{reading.study_id}", patient=f"{kind}{study.patient}"))

@@ -137,3 +137,11 @@ def test_a_dataset_without_examples_can_be_read(tmp_path):
     manifest = write(tmp_path, [])
     assert (manifest.count(), list(manifest.examples()), list(manifest.index())) == (0, [], [])
     assert read_manifest(tmp_path).digest == manifest.digest
+
+
+def test_a_reader_of_a_dataset_that_is_built_again_meanwhile_is_told_so(tmp_path, examples):
+    """A sensor or a command without the lock may read while a run writes."""
+    former = write(tmp_path, examples)
+    write(tmp_path, examples[:3])
+    with pytest.raises(ContractViolation, match=r"DATASET_REPLACED.*run the same command again"):
+        list(former.index())

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from spine.errors import DicomRejected, PlumblineError
-from spine.work import BATCHES_PER_WORKER, LocalWork
+from spine.work import BATCHES_PER_WORKER, LocalWork, place_of_fault, run_apart
 
 
 def _square(number: int) -> int:
@@ -91,3 +92,54 @@ def test_a_killed_worker_is_reported() -> None:
     with pytest.raises(PlumblineError) as died:
         list(LocalWork(2).run(_die_at_seven, range(20)))
     assert died.value.code == "WORKER_DIED"
+
+
+class _OfManyParts(Exception):
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} {second}")
+
+
+class _WithALock(Exception):
+    """It cannot be pickled."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
+def _raise_oddly(kind: str) -> None:
+    if kind == "many parts":
+        raise _OfManyParts("one", "two")
+    if kind == "a lock":
+        raise _WithALock("three")
+    raise ValueError("four")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [("many parts", "_OfManyParts: one two"), ("a lock", "_WithALock: three"), ("none", "four")]
+)
+def test_an_exception_that_cannot_be_pickled_arrives_with_its_text_and_its_place(kind: str, text: str) -> None:
+    places = []
+    for workers in (1, 2):
+        with pytest.raises(Exception, match=text.rpartition(": ")[2]) as raised:
+            list(LocalWork(workers).run(_raise_oddly, [kind] * 4))
+        places.append(place_of_fault(raised.value))
+        if workers == 2:
+            assert text in str(raised.value) and "_raise_oddly" in raised.value.__notes__[0]
+    assert places[0] == places[1] and places[0].startswith("test_work.py, line")
+
+
+def test_one_item_can_be_done_apart_and_may_end_its_process() -> None:
+    assert run_apart(_process, 1) != os.getpid()
+    with pytest.raises(DicomRejected):
+        run_apart(_refuse_seven, 7)
+    with pytest.raises(PlumblineError, match="WORKER_DIED"):
+        run_apart(_die_at_seven, 7)
+
+
+def test_ctrl_c_in_a_terminal_reaches_only_the_parent() -> None:
+    assert os.getpgid(0) not in set(LocalWork(2).run(_process_group, range(4)))
+
+
+def _process_group(_: int) -> int:
+    return os.getpgid(0)

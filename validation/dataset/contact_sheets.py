@@ -5,7 +5,7 @@ outlines of the other vertebrae alternate in colour. A white line shows where a 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from itertools import cycle
 from pathlib import Path
@@ -18,6 +18,7 @@ from spine.dataset import Example, ExampleView, load_example_image, read_manifes
 from spine.landmarks import VERTEBRAE
 from spine.projection import derive_points
 from spine.storage import write_bytes_atomically
+from spine.study import Points2D
 from spine.types import Floats
 from validation.dataset.results import Finding
 from validation.dataset.second_reading import RULES as READER_RULES
@@ -33,6 +34,14 @@ COLUMNS = 8
 """Number of studies in one row of the sheet."""
 
 
+PointsOf = Callable[[Reading], Points2D]
+
+
+def points_kept(reading: Reading) -> Points2D:
+    """The landmarks of a reading that has them."""
+    return reading.points
+
+
 def draw_findings(
     dataset: Path,
     findings: Sequence[Finding],
@@ -41,10 +50,12 @@ def draw_findings(
     limit: int = 24,
     tile_px: int = 620,
     readings: Sequence[Reading] = (),
+    points_of: PointsOf = points_kept,
 ) -> Path:
     """Write the PNG ``out`` with at most ``limit`` studies, which break the most rules, and return the path of the PNG.
 
-    Each study is ``tile_px`` pixels high. ``readings`` are those of the second reader.
+    Each study is ``tile_px`` pixels high. ``readings`` are those of the second reader, and ``points_of``
+    gives the landmarks of one.
 
     Raises:
         ValueError: no study can be drawn.
@@ -60,7 +71,7 @@ def draw_findings(
     if not chosen:
         raise ValueError("found no study to draw; expected findings on studies of this dataset")
     buffer = BytesIO()
-    tiles = [draw_study(dataset, examples[s], reasons[s], tile_px, readings) for s in chosen]
+    tiles = [draw_study(dataset, examples[s], reasons[s], tile_px, readings, points_of) for s in chosen]
     _sheet(tiles).save(buffer, format="PNG")
     write_bytes_atomically(out, buffer.getvalue())
     return out
@@ -85,6 +96,7 @@ def draw_study(
     findings: Sequence[Finding],
     height_px: int,
     readings: Sequence[Reading] = (),
+    points_of: PointsOf = points_kept,
 ) -> Any:
     """One view of one study as a Pillow image, cropped to its landmarks, with the broken rules below it.
 
@@ -104,7 +116,7 @@ def draw_study(
             canvas.text(tuple(on_tile.mean(axis=0) - [6, 5]), level, fill=colour)
     for reading in readings:
         if (reading.study_id, reading.view) == (example.study_id, name):
-            seen = vertebrae_of(reading.points)
+            seen = vertebrae_of(points_of(reading))
             on_tile = (seen.centres[seen.seen] - origin) * scale
             canvas.line([tuple(point) for point in on_tile], fill=READER_COLOUR, width=3)
     return _with_caption(drawn, [f"{example.study_id} {name}", *_reasons(findings)])

@@ -64,7 +64,8 @@ class Jobs:
     """A cluster with one job of an earlier run."""
 
     def __init__(self, *, stops: bool) -> None:
-        self.stops, self.stopped = stops, []
+        self.stops = stops
+        self.stopped: list[str] = []
 
     def list_jobs(self):
         running = SimpleNamespace(is_terminal=lambda: False)

@@ -266,3 +266,29 @@ def ended(instance, key: str, status: dg.DagsterRunStatus, job: str = INGEST_BAT
     """A run of ``job`` in the given state."""
     definition = definitions_with(resources_for("/nowhere")).resolve_job_def(job)
     instance.create_run_for_job(definition, tags={BATCH_TAG: key} if key else {}, status=status)
+
+
+def test_batches_that_are_taken_in_cost_no_query(workspace, instance, monkeypatch):
+    """Each tick asked Dagster's database once for every batch that was ever received."""
+    key = drop_batch(workspace, "monday")
+    record = workspace.state / "batches" / f"{key}.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    monkeypatch.setattr(instance, "get_run_records", lambda *_, **__: pytest.fail("asked"))
+    assert isinstance(tick(inbox, workspace, instance), dg.SkipReason)
+
+
+def test_new_studies_and_digest_are_of_one_dataset(workspace, monkeypatch):
+    """A build may end between two readings; then a retraining would be asked for studies that the dataset has."""
+    for study in ("a", "b", "c"):
+        (workspace.studies / study).mkdir(parents=True)
+        (workspace.studies / study / "study.json").write_text("{}")
+    build_data_set(workspace, used=("a",), left_out={})
+    digest = read_manifest(workspace.dataset).digest[:12]
+
+    def built_meanwhile(_):
+        build_data_set(workspace, used=("a", "b", "c"), left_out={})
+        return []
+
+    monkeypatch.setattr(sensors, "waiting_corrections", built_meanwhile)
+    assert sensors.new_studies(workspace) == (digest, ["b", "c"])

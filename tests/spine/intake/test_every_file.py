@@ -476,3 +476,24 @@ def test_what_the_account_must_not_read_costs_its_own_study_only(place, monkeypa
         report = take_in(place)
         assert (report.received, report.used, report.already_present) == (6, *counts)
         assert sorted(codes(report)) == [*["FILE_UNREADABLE"] * 4, "LIST_UNREADABLE"]
+
+
+def test_a_list_of_all_files_is_compared_in_time_that_grows_with_their_number(tmp_path, monkeypatch):
+    """Every study asked for every name of the list, which took hours for 20,000 studies."""
+    compared = []
+    monkeypatch.setattr(Path, "is_relative_to", lambda path, *other: compared.append(path) or original(path, *other))
+    counts = []
+    for count in (20, 40):
+        drop = tmp_path / str(count)
+        for number in range(count):
+            (drop / f"study-{number:03d}").mkdir(parents=True)
+            (drop / f"study-{number:03d}" / "note.txt").write_text(str(number))
+        (drop / "COMPLETE").write_text(listing(drop))
+        compared.clear()
+        found = open_source("folder", drop).contents().candidates
+        assert [list(candidate.listed) for candidate in found] == [["note.txt"]] * count
+        counts.append(len(compared))
+    assert counts[1] <= 2 * counts[0]
+
+
+original = Path.is_relative_to

@@ -15,6 +15,7 @@ from spine.errors import PlumblineError
 from spine.intake.burned_in_text import TextCheck
 from spine.intake.folder import FolderSource
 from spine.intake.ingest import ingest
+from spine.intake.intake_ledger import intake_folder
 from spine.intake.intake_report import IntakeReport
 from spine.intake.records import Contents, LoadedStudy, StudyCandidate, StudySource
 from spine.intake.staging import Staged
@@ -137,10 +138,12 @@ def test_a_task_that_ran_twice_changes_nothing_and_leaves_nothing(drop: Path, tm
     assert snapshot(tmp_path / "0") == snapshot(tmp_path / "1")
 
 
-def test_after_a_killed_worker_the_next_run_completes_the_store(drop: Path, tmp_path: Path) -> None:
-    with pytest.raises(PlumblineError) as died:
-        _take_in(tmp_path / "killed", FailingSource(drop, _kill), TWO)
-    assert died.value.code == "WORKER_DIED"
+def test_a_study_that_ends_its_worker_is_refused_alone_and_read_again_by_the_next_run(
+    drop: Path, tmp_path: Path
+) -> None:
+    killed = _take_in(tmp_path / "killed", FailingSource(drop, _kill), TWO)
+    assert [(q.position, q.code) for q in killed.quarantined if q.code != "EMPTY_FILE"] == [(5, "READER_KILLED")]
+    assert (killed.received, killed.used, killed.already_present) == (13, 10, 1)
     again = _take_in(tmp_path / "killed", FolderSource(drop), ONE)
     _take_in(tmp_path / "whole", FolderSource(drop), ONE)
     assert again.received == again.used + again.already_present + len(again.quarantined)
@@ -152,7 +155,7 @@ def test_a_disk_that_is_full_for_a_worker_stops_the_run(drop: Path, tmp_path: Pa
         _take_in(tmp_path, FailingSource(drop, _fill_the_disk), TWO)
     assert full.value.code == "DISK_FULL"
     assert len(list((tmp_path / "s").glob("*/study.json"))) == 4, "those before it, in the order of the source"
-    assert not (tmp_path / "s" / ".staging").exists()
+    assert not (intake_folder(tmp_path / "s") / "staging").exists()
 
 
 def test_the_writer_gets_no_pixels(drop: Path, tmp_path: Path) -> None:
