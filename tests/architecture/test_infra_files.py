@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestration.environment import DAGSTER_DB_VARIABLE, WORKSPACE_VARIABLE, quiet_environment
+from orchestration.environment import DAGSTER_DB_VARIABLE, WEB_TOKEN_VARIABLE, WORKSPACE_VARIABLE, quiet_environment
 from orchestration.services.up import LOCATION
 
 INFRA = Path(__file__).parents[2] / "infra"
@@ -84,16 +84,21 @@ def test_kustomize_builds_every_object():
 
 
 def containers() -> dict[str, dict]:
-    """Name -> container of every Deployment, with the containers that run before the others."""
-    pods = [m["spec"]["template"]["spec"] for m in manifests() if m["kind"] == "Deployment"]
-    return {c["name"]: c for pod in pods for c in (*pod["containers"], *pod.get("initContainers", ()))}
+    """DEPLOYMENT/CONTAINER -> container, with the containers that run before the others."""
+    pods = {m["metadata"]["name"]: m["spec"]["template"]["spec"] for m in manifests() if m["kind"] == "Deployment"}
+    return {
+        f"{name}/{c['name']}": c
+        for name, pod in pods.items()
+        for c in (*pod["containers"], *pod.get("initContainers", ()))
+    }
 
 
 def test_kubernetes_starts_the_programs_of_compose_without_privileges_and_secrets():
     known, compose = containers(), load("compose.yaml")["services"]
-    for name in ("mlflow", "init", "code", "web", "daemon"):
+    assert {"ray-head/ray", "ray-worker/ray"} <= known.keys()
+    for name in ("mlflow/mlflow", "dagster/init", "dagster/code", "dagster/web", "dagster/daemon"):
         words = " ".join([*known[name]["command"], *known[name].get("args", ())])
-        written = compose[name]["command"].replace("'", "")
+        written = compose[name.rpartition("/")[2]]["command"].replace("'", "")
         same = re.findall(r"-m \S+|--app-name \S+|--location-name \S+|-w \S+", written)
         assert same and all(part in words for part in same), name
     for name, container in known.items():
@@ -107,6 +112,7 @@ def test_kubernetes_starts_the_programs_of_compose_without_privileges_and_secret
     assert {DAGSTER_DB_VARIABLE, "PLUMBLINE_HISTORY_DB", "MLFLOW_BACKEND_STORE_URI", "AWS_SECRET_ACCESS_KEY"} <= {
         *secret
     }
+    assert {WEB_TOKEN_VARIABLE, "MLFLOW_TRACKING_TOKEN"} <= {*secret} & {*compose["code"]["environment"]}
 
 
 def test_the_workspace_is_one_volume_for_all_nodes():
@@ -114,7 +120,7 @@ def test_the_workspace_is_one_volume_for_all_nodes():
     assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
     for name, container in containers().items():
         places = {v["name"]: v["mountPath"] for v in container.get("volumeMounts", ())}
-        assert name == "mlflow" or places[claim["metadata"]["name"]] == "/workspace"
+        assert name == "mlflow/mlflow" or places[claim["metadata"]["name"]] == "/workspace"
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "env.example", "kubernetes/secret.env.example"])
