@@ -102,7 +102,10 @@ def _named(workspace: Workspace, name: str, run_id: str, why_lost: WhyLost) -> I
     """Write into a lock that was taken who has it, and let ``require_lock`` find it until the block ends."""
     me = Holder(run_id, _lock_database(workspace) is not None)
     # Not atomically: the kernel's lock belongs to this file, not to its name.
-    _lock_file(workspace, name).write_text(json.dumps(asdict(me)), encoding="utf-8")
+    with _lock_file(workspace, name).open("w", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(me)))
+        file.flush()
+        os.fsync(file.fileno())  # an empty file would not say that the lock is in a database
     _held[workspace.root, name] = partial(why_lost, lambda: holder_of(workspace, name) == me)
     try:
         yield

@@ -3,6 +3,7 @@
 Contract: a study is loaded from all its files, or refused, or waiting. No file is left out without being counted.
 """
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,7 @@ class FolderCandidate:
         passed_over: kind -> number of files that are not in ``files``.
         examinations: number of examinations in the folder, if it was sorted by examination.
         is_rest: whether the files belong to none of these examinations.
+        seen_at: when the source was listed, in seconds, by the one clock that decides whether a copy has stopped.
     """
 
     key: str
@@ -51,6 +53,7 @@ class FolderCandidate:
     passed_over: Mapping[str, int] = field(default_factory=dict)
     examinations: int = 1
     is_rest: bool = False
+    seen_at: float = field(default_factory=time.time, compare=False)
 
     def fingerprint(self) -> str:
         """Fingerprint of the files' names, sizes and modification times, and of what ``COMPLETE`` says."""
@@ -98,7 +101,7 @@ class FolderCandidate:
         require_listed(self.root, self.listed)
         kinds = {file: kind_of(file, self.root) for file in self.files}
         if self.is_rest:
-            raise _refusal_of_rest(kinds)
+            raise _refusal_of_rest(kinds, self.seen_at)
         archives = [file for file, kind in kinds.items() if kind.fate == "archive"]
         if not archives:
             return self._joined(kinds, self.is_complete)
@@ -113,7 +116,7 @@ class FolderCandidate:
                 raise
 
     def _joined(self, kinds: Mapping[Path, Kind], is_complete: bool) -> LoadedStudy:
-        require_finished_copies([file for file, kind in kinds.items() if kind.fate == "under way"])
+        require_finished_copies([file for file, kind in kinds.items() if kind.fate == "under way"], self.seen_at)
         for file, kind in kinds.items():
             if kind.refusal is not None:
                 kind.refusal.file = file
@@ -142,9 +145,9 @@ def _read_radiograph(file: Path) -> Radiograph:
         raise
 
 
-def _refusal_of_rest(kinds: Mapping[Path, Kind]) -> PairingRejected:
+def _refusal_of_rest(kinds: Mapping[Path, Kind], now: float) -> PairingRejected:
     """Why files of no examination are refused. Raises ``StudyWaiting`` if a copy of one of them is under way."""
-    require_finished_copies([file for file, kind in kinds.items() if kind.fate == "under way"])
+    require_finished_copies([file for file, kind in kinds.items() if kind.fate == "under way"], now)
     refusals = [kind.refusal for kind in kinds.values() if kind.refusal is not None]
     if refusals and len(refusals) == len(kinds):
         return refusals[0]

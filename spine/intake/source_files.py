@@ -8,7 +8,6 @@ or points is never passed over: it is read, or its study is refused with the kin
 import os
 import re
 import stat
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,12 +176,16 @@ def _is_text(start: bytes) -> bool:
     return not any(byte < 9 or 13 < byte < 27 for byte in start)
 
 
-def require_finished_copies(files: list[Path]) -> None:
-    """Raise ``StudyWaiting`` for temporary files of a copy under way, and ``COPY_ABORTED`` if that copy has stopped."""
+def require_finished_copies(files: list[Path], now: float) -> None:
+    """Raise ``StudyWaiting`` for temporary files of a copy under way, and ``COPY_ABORTED`` if that copy has stopped.
+
+    ``now`` is the time in seconds by the clock of the machine that listed the source, because the machine that reads
+    the files may have another one.
+    """
     if not files:
         return
     found = f"{len(files)} temporary file(s) of a copy"
     # A time in the future is of another clock. It must not let the study wait until then.
-    if abs(time.time() - max(file.stat().st_mtime for file in files)) < ABORTED_AFTER_S:
+    if abs(now - max(file.stat().st_mtime for file in files)) < ABORTED_AFTER_S:
         raise StudyWaiting("COPY_UNDER_WAY", found, "the finished copy", "wait until the copy has finished")
     raise PairingRejected("COPY_ABORTED", found, "a finished copy", "copy the study again, and remove these files")

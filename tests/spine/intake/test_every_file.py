@@ -11,6 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 
+from spine.errors import StudyWaiting
 from spine.intake import archives
 from spine.intake.ingest import ingest
 from spine.intake.sources import open_source
@@ -243,6 +244,15 @@ def test_a_copy_under_way_waits_and_a_stopped_copy_is_refused(place):
         assert codes(take_in(place)) == ["COPY_ABORTED"]
     partial.unlink()
     assert take_in(place).used == 1
+
+
+def test_only_the_clock_that_listed_the_source_says_whether_a_copy_has_stopped(place, monkeypatch):
+    study = write_study(place / "drop" / "a", 1, views=("frontal",))
+    (study / "lateral.dcm.part").write_bytes(b"DI")
+    (candidate,) = open_source("folder", place / "drop").contents().candidates
+    monkeypatch.setattr(time, "time", lambda: 0.0)  # as on a node with a wrong clock
+    with pytest.raises(StudyWaiting, match="COPY_UNDER_WAY"):
+        candidate.load()
 
 
 @pytest.mark.parametrize("name", [".lateral.dcm.Xy12Za", "lateral.dcm.filepart", "lateral.crdownload"])
