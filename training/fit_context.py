@@ -16,6 +16,7 @@ from spine.errors import ParametersRejected
 from spine.landmarks import ViewName
 from training.config import TrainingConfig
 from training.journal import Journal
+from training.packed_examples import packed
 from training.process_group import SINGLE_PROCESS, ProcessGroup
 
 _SMALLEST_BF16_INPUT = 128
@@ -63,8 +64,8 @@ class FitContext:
 
     @cached_property
     def train(self) -> tuple[Example, ...]:
-        """The examples of the train split, read once."""
-        return self.manifest.in_split("train")
+        """The examples of the train split, packed, read once."""
+        return tuple(packed(example) for example in self.manifest.examples("train"))
 
     @cached_property
     def validation(self) -> tuple[Example, ...]:

@@ -44,7 +44,7 @@ def repeat_figures(run: FitContext) -> None:
 def finish_stage(run: FitContext, network: nn.Module, position: Position) -> None:
     """Write weights, contract, history and record of a stage."""
     save_weights(network.state_dict(), run.out)
-    write_contract(_contract(run, run.train), run.out)
+    write_contract(_contract(run, run.train if run.config.uses_train_split else ()), run.out)
     _write_history(run.out)
     before = [read_summary(folder, FITTED_FILE) for folder in run.earlier]
     summary = joined(run.asked, [*before, _summary(run, position)])
@@ -91,7 +91,7 @@ def _learnt_images(run: FitContext, position: Position) -> int:
 
 
 def _contract(run: FitContext, train: Sequence[Example]) -> ModelContract:
-    recorded = {e.facts.get("simulated") for e in train} if run.config.uses_train_split else set()
+    recorded = {e.facts.get("simulated") for e in train}
     recorded |= {True} if run.config.renders else set()
     simulated = recorded.pop() if len(recorded) == 1 else None
     return ModelContract(
