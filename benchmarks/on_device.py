@@ -43,11 +43,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=8192)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2))
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=[*SIZES])
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     found: dict[str, object] = {"device": _name(options.device), "bandwidth_gb_s": _bandwidth(options.device)}
-    for size, (shape, spacing) in SIZES.items():
-        found[size] = _of_size(shape, spacing, options)
+    for size in options.sizes:
+        found[size] = _of_size(*SIZES[size], options)
         sys.stdout.write(f"{size}: {json.dumps(found[size])}\n")
     text = json.dumps(found, indent=1)
     sys.stdout.write(text + "\n")

@@ -71,8 +71,6 @@ def require_own_runs(instance: "DagsterInstance", identity: str) -> None:
     Raises:
         ParametersRejected: RUN_DATABASE_OF_ANOTHER.
     """
-    if not os.environ.get(DAGSTER_DB_VARIABLE):
-        return
     storage = instance.run_storage
     if _OWNER not in storage.get_cursor_values({_OWNER}):
         storage.set_cursor_values({_OWNER: identity})

@@ -6,8 +6,8 @@ Contract: an interrupted process group writes its checkpoint and stops. The next
 writer that has lost its lock interrupts its process group.
 """
 
-import _thread
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -158,7 +158,8 @@ class MessageReader:
                 self._read_new()
             except PlumblineError as error:
                 self.stopped_by = error
-                _thread.interrupt_main()
+                # Not ``interrupt_main``, which does not wake a thread that waits for a process.
+                signal.pthread_kill(int(threading.main_thread().ident or 0), signal.SIGINT)
                 return
 
     def _read_new(self) -> None:
