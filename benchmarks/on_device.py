@@ -20,7 +20,7 @@ from simulation.body.batch import PatientBatch
 from simulation.body.patient_mass import sample_patient_mass
 from simulation.body.soft_tissue import BOWEL, BOWEL_REACH_MM
 from simulation.body.solids import ellipsoids_of
-from simulation.cuda_graphs import replayed, to_device
+from simulation.cuda_graphs import all_to_device, replayed
 from simulation.imaging.acquisition import AcquisitionTable
 from simulation.imaging.chords import add_small
 from simulation.imaging.display import appearance_batch, apply_display
@@ -181,7 +181,7 @@ def _stages(batch: PosedBatch, device: str) -> dict[str, float]:
         "display, one view": lambda: apply_display(measured, paths, rays, appearance),
     }
     found = {name: _timed(_as_graph(name, call, device), device) for name, call in stages.items()}
-    moved = _timed(lambda: {n: to_device(a, device) for n, a in batch.rows.items()}, device)
+    moved = _timed(lambda: all_to_device(batch.rows, device), device)
     return {"points": float(mass.bones.xyz_mm.shape[1]), "to the device": moved, **found}
 
 

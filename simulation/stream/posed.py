@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from simulation.body.batch import PatientBatch
 from simulation.body.patient import VirtualPatient
-from simulation.cuda_graphs import to_device
+from simulation.cuda_graphs import all_to_device, to_device
 from simulation.imaging.acquisition import Acquisition, AcquisitionTable, tabulate
 from simulation.imaging.display import MAXIMUM
 from simulation.imaging.render import render_batch
@@ -137,7 +137,7 @@ def _prepare_worker(worker: int) -> None:
 @torch.inference_mode()
 def render_posed(batch: PosedBatch, device: torch.device | str) -> RenderedBatch:
     """Render posed patients on a device."""
-    patients = PatientBatch(**{n: to_device(a, device) for n, a in batch.rows.items()})
+    patients = PatientBatch(**all_to_device(batch.rows, device))
     with one_thread() if patients.device.type == "cpu" else nullcontext():
         images = render_batch(patients, batch.acquisitions)
     return RenderedBatch(
