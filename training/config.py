@@ -1,8 +1,8 @@
 """The training parameters: one schema for params.yaml, `python -m training` and Dagster's run config.
 
 Contract: this module needs the standard library only, so that a GPU machine without pydantic and YAML can load it. A
-record contains plain values only, because it is compared and stored as JSON. Two fits with the same config, data and
-device give the same weights.
+record contains plain values only, because it is compared and stored as JSON. Two fits with the same config and data
+give the same weights on a CPU. On a GPU, the order of some sums is not fixed.
 """
 
 import json
