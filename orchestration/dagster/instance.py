@@ -89,11 +89,22 @@ def open_instance(workspace: Workspace, *, in_process: bool = False) -> Iterator
         ParametersRejected: as ``configure_instance``; RUN_DATABASE_PACKAGES, RUN_DATABASE_OF_ANOTHER.
         RunDatabaseUnavailable: RUN_DATABASE_UNAVAILABLE, also if the database goes away inside the block.
     """
+    written = workspace.dagster_home / "dagster.yaml"
+    former = written.read_text() if written.exists() else None
     configure_instance(workspace)
-    config = IN_PROCESS_CONFIG if in_process else "dagster.yaml"
-    with database_errors(), dg.DagsterInstance.from_config(str(workspace.dagster_home), config) as instance:
-        if os.environ.get(DAGSTER_DB_VARIABLE):
-            require_own_runs(instance, identity_of(workspace))
+    try:
+        with database_errors():
+            config = IN_PROCESS_CONFIG if in_process else written.name
+            opened = dg.DagsterInstance.from_config(str(workspace.dagster_home), config)
+            if os.environ.get(DAGSTER_DB_VARIABLE):
+                require_own_runs(opened, identity_of(workspace))
+    except PlumblineError:
+        if former is None:  # the runs of this workspace are not in a database that refused it
+            written.unlink()
+        else:
+            write_text_atomically(written, former)
+        raise
+    with database_errors(), opened as instance:
         yield instance
 
 

@@ -22,6 +22,7 @@ from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.step_report import StepReport
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import EvidenceRejected, GateRefused, PlumblineError
+from validation.registry.database import CONNECT_SECONDS, registry_unavailable
 
 VERDICT = dg.AssetKey("verdict")
 
@@ -64,11 +65,13 @@ def run_retrain(workspace: Workspace, on_step: OnStep, progress: OpenProgress = 
 
     Raises:
         WorkspaceBusy: another run is writing in the workspace.
+        GateRefused: REGISTRY_UNAVAILABLE: the tracking server does not answer.
         KeyboardInterrupt: the user stopped the run; finished steps are kept.
     """
     watcher = RecordingWatcher(on_step, progress)
     definitions = definitions_with(resources_for(str(workspace.root), watcher=watcher))
     with open_instance(workspace, in_process=True) as instance:
+        _require_answer(workspace.tracking_uri)
         if not os.environ.get(DAGSTER_DB_VARIABLE):  # or other machines have runs, and clocks of their own
             fail_abandoned_runs(instance, workspace)
         with workspace_lock(workspace):
@@ -77,6 +80,17 @@ def run_retrain(workspace: Workspace, on_step: OnStep, progress: OpenProgress = 
         config = {"loggers": {EVENTS_FILE: {"config": {"path": str(workspace.dagster_home / "events.log")}}}}
         result = job.execute_in_process(run_config=config, instance=instance, raise_on_error=False)
         return _outcome(result, watcher)
+
+
+def _require_answer(tracking_uri: str) -> None:
+    """Refuse a tracking server that does not answer, before hours of work that need it at their end."""
+    import requests
+
+    if tracking_uri.startswith("http"):
+        try:
+            requests.get(tracking_uri, timeout=CONNECT_SECONDS)
+        except requests.RequestException as error:
+            raise registry_unavailable(f"MLflow's server does not answer ({type(error).__name__})") from error
 
 
 def _outcome(result: dg.ExecuteInProcessResult, watcher: RecordingWatcher) -> RunOutcome:

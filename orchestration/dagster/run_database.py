@@ -56,7 +56,7 @@ def storage_config(dagster_yaml: Path) -> dict[str, Any]:
         raise ParametersRejected(
             "RUN_DATABASE_ADDRESS",
             found=f"{DAGSTER_DB_VARIABLE} with the scheme {scheme[:40]!r}",
-            expected=f"{POSTGRESQL}://USER:PASSWORD@HOST/DATABASE",
+            expected=f"{POSTGRESQL}://USER:PASSWORD@HOST:PORT/DATABASE",
             remedy="correct the address; its database must exist and must be another one than MLflow's",
         )
     return {"storage": {"postgres": {"postgres_url": {"env": DAGSTER_DB_VARIABLE}}}}

@@ -181,15 +181,16 @@ def history_database(tracking_uri: str) -> str:
     """The address of the database that ``PLUMBLINE_HISTORY_DB`` names, or else of the registry. It may be a server's.
 
     Raises:
-        ParametersRejected: HISTORY_DB_ADDRESS: an address of PostgreSQL with another driver.
+        ParametersRejected: HISTORY_DB_ADDRESS: no address of a database, or one of PostgreSQL with another driver.
     """
-    address = os.environ.get(DATABASE_VARIABLE) or tracking_uri
+    named = os.environ.get(DATABASE_VARIABLE)
+    address = named or tracking_uri
     scheme = address.partition("://")[0]
-    if scheme.startswith("postgres") and scheme != POSTGRESQL:
+    if (named and not named.startswith(DIALECTS)) or (scheme.startswith("postgres") and scheme != POSTGRESQL):
         raise ParametersRejected(
             "HISTORY_DB_ADDRESS",
             found=f"a database of the history whose address begins with {scheme[:40]}://",
-            expected=f"{POSTGRESQL}://USER:PASSWORD@HOST/DATABASE",
+            expected=f"{POSTGRESQL}://USER:PASSWORD@HOST:PORT/DATABASE",
             remedy=f"correct {DATABASE_VARIABLE} or PLUMBLINE_TRACKING_URI, whichever names it",
         )
     return address

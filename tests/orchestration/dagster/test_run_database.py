@@ -14,7 +14,7 @@ from orchestration.dagster.run_database import RunDatabaseUnavailable, database_
 from orchestration.environment import DAGSTER_DB_VARIABLE
 from orchestration.pipeline.lock import identity_of
 from orchestration.pipeline.workspace import Workspace
-from spine.errors import ParametersRejected
+from spine.errors import GateRefused, ParametersRejected
 from tests.validation.promotion.throwaway_postgres import running, serving, why_not
 
 NOBODY = "postgresql+psycopg2://plumbline:secret@127.0.0.1:9/dagster"
@@ -107,6 +107,16 @@ def test_a_database_that_is_not_there_is_refused_at_once_without_its_password(wo
     with pytest.raises(RunDatabaseUnavailable, match="RUN_DATABASE_UNAVAILABLE") as refused, open_instance(workspace):
         pass
     assert "secret" not in str(refused.value)
+    monkeypatch.delenv(DAGSTER_DB_VARIABLE)
+    with open_instance(workspace) as instance:
+        assert instance.get_runs() == [], "nothing says that its runs are in a database that it never reached"
+
+
+def test_a_tracking_server_that_does_not_answer_is_refused_before_any_step(workspace, stubs, monkeypatch):
+    monkeypatch.setenv("PLUMBLINE_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(GateRefused, match=r"REGISTRY_UNAVAILABLE.*does not answer.*PLUMBLINE_TRACKING_URI"):
+        run.run_retrain(Workspace(workspace.root), lambda report: None)
+    assert stubs.calls == []
 
 
 @pytest.mark.parametrize("address", ["postgresql://u@h/d", "sqlite:///runs.db", "nonsense"])

@@ -182,7 +182,7 @@ def test_services_learn_that_their_lock_is_lost(shared, server):
     server.start()
 
 
-@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg", "mysql"])
 def test_a_database_of_the_lock_with_another_driver_is_refused(tmp_path, monkeypatch, scheme):
     monkeypatch.setenv(DATABASE_VARIABLE, f"{scheme}://plumbline:secret@host/history")
     with pytest.raises(ParametersRejected, match=r"HISTORY_DB_ADDRESS.*psycopg2") as refused:
