@@ -64,7 +64,7 @@ def registry_unavailable(why: str) -> GateRefused:
         found=f"the registry cannot be read or written: {' '.join(why.split())[:200]}",
         expected="a database that is reachable and not locked",
         remedy="check the addresses in PLUMBLINE_HISTORY_DB and PLUMBLINE_TRACKING_URI, start the database, or wait "
-        "until it is not locked. Only if its file is damaged, restore it from a backup, and then run `plumbline history "
+        "until it is not locked. Only if its file is damaged, restore it from a backup, and run `plumbline history "
         "--verify`. Meanwhile `plumbline rollback --local` works without it",
     )
 
