@@ -61,8 +61,7 @@ def connect(address: str) -> None:
         ) from None
     if ray.is_initialized():
         return
-    _require_answer(address)
-    _require_token(address)
+    require_cluster(address)
     try:
         ray.init(
             address,
@@ -77,7 +76,22 @@ def connect(address: str) -> None:
         refuse_connection(address, str(error))
 
 
-def _require_answer(address: str) -> None:
+def require_cluster(address: str) -> None:
+    """Refuse a cluster that does not answer, or does not accept the token. Does not connect this process.
+
+    Raises:
+        ClusterRefused: CLUSTER_NOT_REACHED, CLUSTER_TOKEN_WRONG.
+    """
+    require_answer(address)
+    _require_token(address)
+
+
+def require_answer(address: str) -> None:
+    """Refuse a cluster whose head does not answer within seconds.
+
+    Raises:
+        ClusterRefused: CLUSTER_NOT_REACHED.
+    """
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_WITHIN_S).close()

@@ -60,7 +60,7 @@ def placement_of(processes: int, resource: str, free: Sequence[float]) -> Placem
         "CLUSTER_TOO_SMALL",
         found=f"nodes with {', '.join(f'{found:g}' for found in free) or 'no'} {resource}",
         expected=f"{processes} {resource} on nodes with equal shares",
-        remedy="set training.devices to what the cluster has, or add nodes",
+        remedy="set training.device and training.devices to what the cluster has, or add nodes",
     )
 
 

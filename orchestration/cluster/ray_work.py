@@ -10,14 +10,15 @@ for byte. The machine that gives the work decides everything that needs one writ
 """
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestration.cluster.connection import connect, refuse_connection
+from orchestration.cluster.connection import connect, refuse_connection, require_answer
 from orchestration.cluster.node_check import NodeCheck, prepare_check, require_same
 from spine.errors import ClusterRefused
 from spine.work import (
@@ -34,7 +35,10 @@ from spine.work import (
 
 _ATTEMPTS_AFTER_A_DEATH = 5
 _END_WITHIN_S = 60.0
-_LOOK_EVERY_S = 30.0
+_LOOK_EVERY_S = 10.0
+_HEAD_GONE_S = 20.0
+"""The head counts as dead if no look gets an answer for so long. Ray itself ends the process after 60 s, without an
+exception."""
 _JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by Ray in the processes of a job, in particular of a whole run."""
 
@@ -69,20 +73,22 @@ class RayWork:
         check, task = prepare_check(self.folder), ray.put(function)
         remote = ray.remote(_checked_outcome).options(**_options(resources))
         running: deque[Any] = deque()
+        watch = _Watch(self.address, resources)
 
         def submit(items: tuple[Item, ...]) -> Any:
             running.append(remote.remote(check, str(Path.cwd()), task, items))
             return running[-1]
 
         def outcome(handle: Any) -> Outcome[Result]:
-            found = _received(handle, resources, self.address)
+            found = _received(handle, watch)
             running.popleft()
             return found
 
         try:
             yield from results_in_order(batches_of(items, batch), submit, outcome, _batches_ahead(resources))
         finally:
-            _cancel(list(running))
+            if not watch.head_gone:
+                _cancel(list(running))
 
 
 def _cancel(handles: list[Any]) -> None:
@@ -142,7 +148,7 @@ def require_room(resources: Resources, nodes: Sequence[Mapping[str, Any]], taken
     if not any(all(offer.get(kind, 0.0) >= amount for kind, amount in needed.items()) for offer in offers):
         raise ClusterRefused(
             "CLUSTER_TOO_SMALL",
-            found="; ".join(_in_words(offer) for offer in offers) or "no node that is alive",
+            found="; ".join(dict.fromkeys(map(_in_words, offers))) or "no node that is alive",
             expected=f"a node with {_in_words(needed)} for one task",
             remedy="add such a node, or unset PLUMBLINE_RAY_ADDRESS to work on this machine alone",
         )
@@ -165,12 +171,47 @@ def _taken() -> dict[str, float]:
     return {ray.get_runtime_context().get_node_id(): RUN_CORES} if os.environ.get(_JOB_VARIABLE) else {}
 
 
-def _received(handle: Any, resources: Resources, address: str) -> Outcome[Any]:
+@dataclass
+class _Watch:
+    """Looks every few seconds whether the cluster is still there, while results are received.
+
+    Attributes:
+        head_gone: whether the head has died, so that nothing can be asked of the cluster.
+    """
+
+    address: str
+    resources: Resources
+    head_gone: bool = False
+    _looked: float = field(default_factory=time.monotonic)
+    _silent_since: float | None = None
+
+    def look(self) -> None:
+        """Refuse a cluster whose head has died, or whose last node that could hold the tasks has left."""
+        import ray
+
+        now = time.monotonic()
+        if now - self._looked < _LOOK_EVERY_S:
+            return
+        self._looked = now
+        try:
+            require_answer(self.address)
+        except ClusterRefused:
+            self._silent_since = self._silent_since or now
+            self.head_gone = time.monotonic() - self._silent_since >= _HEAD_GONE_S
+            if self.head_gone:
+                raise
+            return
+        self._silent_since = None
+        require_room(self.resources, ray.nodes(), _taken())
+
+
+def _received(handle: Any, watch: _Watch) -> Outcome[Any]:
     import ray
     from ray import exceptions as faults
 
+    watch.look()
     while not ray.wait([handle], timeout=_LOOK_EVERY_S, fetch_local=False)[0]:
-        require_room(resources, ray.nodes(), _taken())  # the last node that could hold the task may have left
+        watch.look()
     try:
         found: Outcome[Any] = ray.get(handle)
     except (faults.WorkerCrashedError, faults.NodeDiedError, faults.OutOfMemoryError, faults.ObjectLostError):
@@ -183,5 +224,5 @@ def _received(handle: Any, resources: Resources, address: str) -> Outcome[Any]:
             remedy="install the version of this machine on every node, and start their Ray again",
         ) from None
     except faults.RayError as error:
-        refuse_connection(address, f"{type(error).__name__}: {error}")
+        refuse_connection(watch.address, f"{type(error).__name__}: {error}")
     return found

@@ -24,6 +24,8 @@ from orchestration.pipeline.multi_gpu import launching_with, torchrun
 from training.fitting.ddp_worker import run
 
 WORKER_MODULE = "orchestration.dagster.pipes"
+_STOPPED_WITHIN_S = 60.0
+"""The time that an interrupted group has. torchrun itself kills its processes after 30 s; Dagster's default is 20 s."""
 
 
 @contextmanager
@@ -47,7 +49,8 @@ def workers_under_pipes(context: Any) -> Iterator[None]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Dagster uses its own deprecated members
-                dg.PipesSubprocessClient().run(command=command, context=context, env=worker_environment())
+                client = dg.PipesSubprocessClient(termination_timeout_seconds=_STOPPED_WITHIN_S)
+                client.run(command=command, context=context, env=worker_environment())
         except DagsterPipesExecutionError:
             return 1
         return 0

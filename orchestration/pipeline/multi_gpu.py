@@ -3,7 +3,7 @@
 torchrun starts ``training.fitting.ddp_worker``, because Lightning's own launcher would start the orchestrator again.
 
 Contract: an interrupted process group writes its checkpoint and stops. The next call continues from that checkpoint. A
-writer that has lost its lock interrupts its process group.
+writer that has lost its lock interrupts its process group within seconds, also while the group reports nothing.
 """
 
 import json
@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -31,6 +32,7 @@ Launch = Callable[[Path, int], int]
 
 WORKER_MODULE = "training.fitting.ddp_worker"
 _POLL_S = 0.5
+_CHECK_EVERY_S = 5.0
 
 
 def torchrun(request: Path, processes: int, worker: str, machines: Sequence[str] = ("--standalone",)) -> list[str]:
@@ -78,21 +80,27 @@ def leaves_this_process(config: TrainingConfig) -> bool:
 
 
 def fit_in_process_group(
-    dataset: Path, out: Path, config: TrainingConfig, folder: Path, progress: Progress | None
+    dataset: Path,
+    out: Path,
+    config: TrainingConfig,
+    folder: Path,
+    progress: Progress | None,
+    check: Callable[[], None] | None = None,
 ) -> FitSummary:
     """Fit as ``training.fitting.fit.fit`` does, with ``config.devices`` processes.
 
-    The request and the messages from the leader (rank 0) are written to ``folder``.
+    The request and the messages from the leader (rank 0) are written to ``folder``. ``check`` is called every few
+    seconds until the end.
 
     Raises:
-        PlumblineError: the error that stopped the leader, or the error of ``progress``, which stops the process group;
-            PROCESS_GROUP_FAILED if the leader reported no error.
+        PlumblineError: the error that stopped the leader; PROCESS_GROUP_FAILED if the leader reported no error.
+        Exception: an error of ``progress`` or ``check``, which stops the process group.
     """
     from training.export.onnx_export import finish_export
 
     request = write_request(dataset, out, config, folder)
     outcome = _Outcome(progress)
-    reader = MessageReader(messages_of(request), outcome)
+    reader = MessageReader(messages_of(request), outcome, check)
     try:
         with reader:
             code = _launching.get().launch(request, config.devices)
@@ -131,15 +139,21 @@ class _Outcome:
 class MessageReader:
     """Inside its block, calls ``handle`` with each message that the leader of a process group writes to a file.
 
+    ``check`` is called every few seconds, also while there are no messages.
+
     Attributes:
-        stopped_by: the error of ``handle``, after which no message is read; None without an error. It interrupts the
-            block as Ctrl-C does, because the block waits for the process group and must be in the main thread.
+        stopped_by: the error of ``handle`` or ``check``, after which no message is read; None without an error. It
+            interrupts the block as Ctrl-C does, because the block waits for the process group and must be in the main
+            thread.
     """
 
-    def __init__(self, messages: Path, handle: Callable[[dict[str, Any]], None]) -> None:
-        self.messages, self._handle = messages, handle
-        self.stopped_by: PlumblineError | None = None
+    def __init__(
+        self, messages: Path, handle: Callable[[dict[str, Any]], None], check: Callable[[], None] | None = None
+    ) -> None:
+        self.messages, self._handle, self._check = messages, handle, check
+        self.stopped_by: Exception | None = None
         self._read = 0
+        self._checked = time.monotonic()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._poll, daemon=True)
 
@@ -150,20 +164,31 @@ class MessageReader:
         self._done.set()
         self._thread.join()
         if self.stopped_by is None:
-            self._read_new()
+            self._handle_new(self.messages.read_text())
 
     def _poll(self) -> None:
         while not self._done.wait(_POLL_S):
             try:
-                self._read_new()
-            except PlumblineError as error:
+                self._handle_new(self._text_so_far())
+                self._check_now_and_then()
+            except Exception as error:  # whatever it is, nobody watches over the process group any more
                 self.stopped_by = error
                 # Not ``interrupt_main``, which does not wake a thread that waits for a process.
                 signal.pthread_kill(int(threading.main_thread().ident or 0), signal.SIGINT)
                 return
 
-    def _read_new(self) -> None:
-        text = self.messages.read_text()
+    def _check_now_and_then(self) -> None:
+        if self._check is not None and time.monotonic() - self._checked >= _CHECK_EVERY_S:
+            self._check()
+            self._checked = time.monotonic()
+
+    def _text_so_far(self) -> str:
+        try:
+            return self.messages.read_text()
+        except OSError:  # a shared file system may not show the file for some seconds
+            return ""
+
+    def _handle_new(self, text: str) -> None:
         whole = text.rfind("\n") + 1
         for line in text[self._read : whole].splitlines():
             self._handle(json.loads(line))

@@ -238,9 +238,8 @@ def _fit_or_replace(workspace: Workspace, config: TrainingConfig, progress: Prog
 def _fit(workspace: Workspace, config: TrainingConfig, progress: Progress | None) -> FitSummary:
     """Fit in this process, or in a process group if several GPUs are configured or the fit is done elsewhere."""
     if leaves_this_process(config):
-        return fit_in_process_group(
-            workspace.dataset, workspace.candidate, config, workspace.state / "process_group", progress
-        )
+        folder, check = workspace.state / "process_group", partial(require_lock, workspace)
+        return fit_in_process_group(workspace.dataset, workspace.candidate, config, folder, progress, check)
     from training.fitting.fit import fit
 
     return fit(workspace.dataset, workspace.candidate, config, progress)

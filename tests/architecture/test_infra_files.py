@@ -115,6 +115,27 @@ def test_kubernetes_starts_the_programs_of_compose_without_privileges_and_secret
     assert {WEB_TOKEN_VARIABLE, "MLFLOW_TRACKING_TOKEN"} <= {*secret} & {*compose["code"]["environment"]}
 
 
+def test_dagster_finds_rays_head_by_the_name_of_its_service(monkeypatch):
+    """The launcher keeps the first address that Ray gives it, which without the variable is the one of a pod."""
+    dashboard = pytest.importorskip("ray.dashboard.utils", reason="the extra `ray` is not installed")
+    (settings,) = (m["data"] for m in manifests() if m["kind"] == "ConfigMap")
+    services = {m["metadata"]["name"]: m["spec"] for m in manifests() if m["kind"] == "Service"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    found = dashboard.get_address_for_submission_client(settings["PLUMBLINE_RAY_ADDRESS"])
+    _, name, port = re.fullmatch(r"(http)://([\w-]+):(\d+)", found).groups()
+    assert {"name": "dashboard", "port": int(port)} in services[name]["ports"]
+    assert {name, settings["PLUMBLINE_RAY_ADDRESS"].split(":")[0]} == {"ray-head"}
+
+
+def test_the_command_of_the_page_runs_on_a_node_of_ray_with_every_variable():
+    (pod,) = re.findall(r"kubectl\s-n plumbline exec deploy/(\S+) -- plumbline run", (INFRA / "README.md").read_text())
+    (node,) = (container for name, container in containers().items() if name.startswith(f"{pod}/"))
+    assert node["command"][:3] == ["ray", "start", "--address"]
+    assert node["command"][node["command"].index("--num-cpus") + 1] != "0"
+    assert {"configMapRef": {"name": "plumbline"}} in node["envFrom"]
+
+
 def test_the_workspace_is_one_volume_for_all_nodes():
     (claim,) = (m for m in manifests() if m["kind"] == "PersistentVolumeClaim")
     assert claim["spec"]["accessModes"] == ["ReadWriteMany"]

@@ -38,16 +38,18 @@ class Request:
 
 
 def write_request(dataset: Path, out: Path, config: TrainingConfig, folder: Path) -> Path:
-    """Write ``request.json`` and an empty file for messages in ``folder``; returns the path of the request.
+    """Write a request and an empty file for messages in ``folder``; returns the path of the request.
 
-    The file for messages is a new one, because a process group of an earlier request may still write into its own.
+    Both files are new ones: a process group of an earlier request may still write its messages, and reads its request
+    again where it starts again on other nodes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    messages = folder / f"messages-{uuid4().hex[:8]}.jsonl"
+    name = uuid4().hex[:8]
+    path, messages = folder / f"request-{name}.json", folder / f"messages-{name}.jsonl"
     messages.write_text("")
     request = Request(str(dataset.resolve()), str(out.resolve()), config_to_json(config), str(messages.resolve()))
-    write_text_atomically(folder / "request.json", json.dumps(asdict(request), indent=1))
-    return folder / "request.json"
+    write_text_atomically(path, json.dumps(asdict(request), indent=1))
+    return path
 
 
 def messages_of(request: Path) -> Path:

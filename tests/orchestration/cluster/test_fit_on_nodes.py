@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,8 +13,9 @@ from orchestration.cluster import fit_on_nodes
 from orchestration.cluster.fit_on_nodes import NodeLost, Placement, placement_of, wait_until_free
 from orchestration.dagster import ray_fits
 from orchestration.dagster.ray_fits import resource_of
+from orchestration.environment import RAY_ADDRESS_VARIABLE
 from spine.errors import ClusterRefused
-from tests.ray_nodes import ROOT, TwoNodes
+from tests.ray_nodes import ROOT, TwoNodes, free_port
 from tests.training.drawn_cohort import write_drawn_dataset
 
 
@@ -69,7 +71,7 @@ class Jobs:
 
     def list_jobs(self):
         running = SimpleNamespace(is_terminal=lambda: False)
-        return [SimpleNamespace(metadata={"plumbline/fit": "r.json"}, status=running, submission_id="earlier")]
+        return [SimpleNamespace(metadata={"plumbline/fit": "group"}, status=running, submission_id="earlier")]
 
     def stop_job(self, name):
         self.stopped.append(name)
@@ -81,11 +83,52 @@ class Jobs:
 def test_a_job_of_an_earlier_run_that_does_not_stop_is_named(monkeypatch):
     monkeypatch.setattr(ray_fits, "_STOPPED_WITHIN_S", 0.0)
     jobs = Jobs(stops=True)
-    ray_fits.stop_earlier_jobs(jobs, "r.json")
+    ray_fits.stop_earlier_jobs(jobs, "group")
     assert jobs.stopped == ["earlier"]
     with pytest.raises(ClusterRefused, match=r"FIT_STILL_RUNS.*ray job stop earlier"):
-        ray_fits.stop_earlier_jobs(Jobs(stops=False), "r.json")
-    ray_fits.stop_earlier_jobs(Jobs(stops=False), "another.json")
+        ray_fits.stop_earlier_jobs(Jobs(stops=False), "group")
+    ray_fits.stop_earlier_jobs(Jobs(stops=False), "another")
+
+
+RUN = SimpleNamespace(run=SimpleNamespace(run_id="run"), log=SimpleNamespace(warning=print))
+
+
+def test_a_fit_on_a_cluster_that_does_not_answer_is_refused(monkeypatch, tmp_path):
+    pytest.importorskip("dagster_ray", reason="the extra `ray` is not installed")
+    monkeypatch.setenv(RAY_ADDRESS_VARIABLE, f"127.0.0.1:{free_port()}")
+    with pytest.raises(ClusterRefused, match="CLUSTER_NOT_REACHED"):
+        ray_fits.launch_on_cluster(RUN, tmp_path / "group" / "request.json", 2)
+
+
+def launch_where_the_run_fails(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Jobs:
+    """Prepare a cluster with one job of an earlier run, whose next job fails with an error."""
+    dagster_ray = pytest.importorskip("dagster_ray", reason="the extra `ray` is not installed")
+    jobs = Jobs(stops=True)
+
+    def run(context, submit_job_params):
+        assert jobs.stopped == ["earlier"], "the earlier job was stopped first"
+        assert submit_job_params["metadata"] == {"plumbline/fit": "group"}
+        raise error
+
+    monkeypatch.setenv(RAY_ADDRESS_VARIABLE, "head:6379")
+    monkeypatch.setattr(ray_fits, "require_cluster", lambda address: None)
+    monkeypatch.setattr(dagster_ray, "PipesRayJobClient", lambda address: SimpleNamespace(client=jobs, run=run))
+    return jobs
+
+
+def test_a_head_that_dies_during_a_fit_is_refused_and_the_next_run_ends_the_job(monkeypatch):
+    requests = pytest.importorskip("requests")
+    jobs = launch_where_the_run_fails(monkeypatch, requests.exceptions.ConnectionError("refused"))
+    with pytest.raises(ClusterRefused, match=r"CLUSTER_NOT_REACHED.*head:6379"):
+        ray_fits.launch_on_cluster(RUN, Path("group/request.json"), 2)
+    assert jobs.stopped == ["earlier"]
+
+
+def test_an_interrupted_run_stops_its_job_wherever_the_interrupt_meets_it(monkeypatch):
+    jobs = launch_where_the_run_fails(monkeypatch, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        ray_fits.launch_on_cluster(RUN, Path("group/request.json"), 2)
+    assert [name[:8] for name in jobs.stopped] == ["earlier", "fit-run-"]
 
 
 @pytest.mark.slow

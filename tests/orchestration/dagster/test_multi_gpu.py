@@ -1,12 +1,17 @@
 """An asset starts two processes under torchrun through Dagster Pipes: they fit one model and report to the run."""
 
+import inspect
 import subprocess
 import sys
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import dagster as dg
+import psutil
 import pytest
 
+from orchestration.dagster import pipes
 from orchestration.dagster.pipes import workers_under_pipes
 from orchestration.pipeline import multi_gpu
 from orchestration.pipeline.multi_gpu import fit_in_process_group, launching_with
@@ -109,7 +114,84 @@ def test_a_writer_that_has_lost_its_lock_interrupts_its_process_group(drawn, tmp
     assert ended == [None], "the process was still running, so the wait for it was interrupted"
 
 
-def test_a_process_group_of_an_earlier_request_cannot_write_into_the_messages_of_a_new_one(drawn, tmp_path):
-    first = messages_of(write_request(drawn, tmp_path / "c", CONFIG, tmp_path / "group"))
-    second = messages_of(write_request(drawn, tmp_path / "c", CONFIG, tmp_path / "group"))
+def sleep_until_interrupted(request, processes):
+    time.sleep(60)
+    raise AssertionError("nothing has interrupted the process group")
+
+
+def refuse_lock() -> None:
+    raise ContractViolation("LOCK_LOST", "a lock that is gone", "the lock", "start the database")
+
+
+def test_a_lock_that_is_lost_interrupts_a_process_group_that_reports_nothing(drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr(multi_gpu, "_CHECK_EVERY_S", 0.0)
+    with launching_with(sleep_until_interrupted), pytest.raises(ContractViolation, match="LOCK_LOST"):
+        fit_in_process_group(drawn, tmp_path / "c", CONFIG, tmp_path / "group", None, refuse_lock)
+
+
+def test_no_process_group_goes_on_after_an_error_of_the_thread_that_watches_over_it(drawn, tmp_path):
+    """Such as the one of Dagster's database, into which the progress is written."""
+
+    def launch(request, processes):
+        messages_of(request).write_text('{"done": 1, "total": 4}\n')
+        sleep_until_interrupted(request, processes)
+
+    def fail(done, total):
+        raise RuntimeError("no database")
+
+    with launching_with(launch), pytest.raises(RuntimeError, match="no database"):
+        fit_in_process_group(drawn, tmp_path / "c", CONFIG, tmp_path / "group", fail)
+
+
+def test_messages_that_a_shared_file_system_shows_late_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(multi_gpu, "_POLL_S", 0.01)
+    heard = []
+    reader = multi_gpu.MessageReader(tmp_path / "messages", heard.append)
+    with reader:
+        time.sleep(0.1)
+        assert reader.stopped_by is None
+        (tmp_path / "messages").write_text('{"done": 1, "total": 4}\n')
+    assert heard == [{"done": 1, "total": 4}]
+
+
+def test_in_a_run_of_dagster_a_lost_lock_ends_the_processes_and_names_itself(drawn, tmp_path, instance, monkeypatch):
+    monkeypatch.setattr(multi_gpu, "_CHECK_EVERY_S", 0.0)
+    code = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"
+    monkeypatch.setattr(pipes, "torchrun", lambda *_: [sys.executable, "-c", code, str(tmp_path / "pid")])
+
+    def refuse_when_started() -> None:
+        if (tmp_path / "pid").exists():
+            refuse_lock()
+
+    @dg.asset
+    def fitted(context: dg.AssetExecutionContext) -> None:
+        with workers_under_pipes(context):
+            fit_in_process_group(drawn, tmp_path / "c", CONFIG, tmp_path / "group", None, refuse_when_started)
+
+    with pytest.raises(ContractViolation, match="LOCK_LOST"):
+        dg.materialize([fitted], instance=instance)
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+
+
+def test_an_interrupted_process_group_has_longer_than_torchrun_gives_its_processes(monkeypatch, tmp_path):
+    """Otherwise Dagster would leave behind a group whose checkpoint takes long."""
+    from torch.distributed.elastic.multiprocessing.api import PContext
+
+    clients = []
+
+    def client(**options):
+        clients.append(options)
+        return SimpleNamespace(run=lambda **_: None)
+
+    monkeypatch.setattr(dg, "PipesSubprocessClient", client)
+    with workers_under_pipes(None):
+        assert multi_gpu._launching.get().launch(tmp_path / "request.json", 2) == 0
+    torchruns = inspect.signature(PContext.close).parameters["timeout"].default
+    assert clients[0]["termination_timeout_seconds"] > torchruns > 0
+
+
+def test_a_process_group_of_an_earlier_request_keeps_its_request_and_its_messages(drawn, tmp_path):
+    """A group that starts again after a lost node reads its request again."""
+    requests = [write_request(drawn, tmp_path / "c", CONFIG, tmp_path / "group") for _ in range(2)]
+    first, second = map(messages_of, requests)
     assert first != second and first.read_text() == second.read_text() == ""
