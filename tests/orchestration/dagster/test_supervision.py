@@ -287,10 +287,8 @@ def test_up_for_real(tmp_path):
         children = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
         assert len(children) >= 3
     finally:
-        began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=60)
-    assert time.monotonic() - began < 10
     assert rest.strip().endswith("stopped")
     assert process.returncode == 0
     wait_for(lambda: not [pid for pid in children if alive(pid)])
