@@ -212,14 +212,15 @@ def _lock_database(workspace: Workspace) -> str | None:
     database = history_database(workspace.tracking_uri)
     if database.startswith(POSTGRESQL):
         return database
-    last = holder_of(workspace)
-    if last is not None and last.in_database:
+    holders = (holder_of(workspace, name) for name in (WORKSPACE, SERVICES))
+    last = next((holder for holder in holders if holder is not None and holder.in_database), None)
+    if last is not None:
         raise ParametersRejected(
             "LOCK_DATABASE_NOT_NAMED",
             found=f"a workspace whose lock is in PostgreSQL (last held by {last}), and no {DATABASE_VARIABLE}",
             expected="one lock for all machines that write in a workspace",
             remedy=f"set {DATABASE_VARIABLE} as for the services. To leave the database on purpose, stop every process "
-            f"that uses the workspace and remove {_lock_file(workspace, WORKSPACE)}",
+            f"that uses the workspace and remove {workspace.state / '*.lock'}",
         )
     return None
 

@@ -160,14 +160,20 @@ def test_a_writer_that_was_cut_off_does_not_go_on_after_another_one(shared, serv
             pass
 
 
-def test_a_process_that_does_not_name_the_database_of_the_lock_gets_no_lock_of_its_own(shared, monkeypatch):
+def test_a_process_that_does_not_name_the_database_of_the_lock_gets_no_lock_of_its_own(shared, server, monkeypatch):
+    with services_lock(shared):
+        monkeypatch.delenv(DATABASE_VARIABLE)
+        with pytest.raises(ParametersRejected, match="LOCK_DATABASE_NOT_NAMED"), workspace_lock(shared):
+            pass
+        monkeypatch.setenv(DATABASE_VARIABLE, server.address)
     with workspace_lock(shared):
         pass
     monkeypatch.delenv(DATABASE_VARIABLE)
     for lock in (workspace_lock, services_lock, free):
         with pytest.raises(ParametersRejected, match=r"LOCK_DATABASE_NOT_NAMED.*PLUMBLINE_HISTORY_DB"), lock(shared):
             pass
-    (shared.state / "workspace.lock").unlink()  # the way back to a local lock
+    for file in shared.state.glob("*.lock"):  # the way back to a local lock
+        file.unlink()
     with workspace_lock(shared):
         assert not holder_of(shared).in_database
 
